@@ -1,0 +1,200 @@
+"""Composes a config out of configs/ and verl's own tree, and answers every unknown key with the nearest known one.
+
+Nothing here imports verl or torch: verl's YAML tree is found through the import system without running verl.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
+
+from medix_r1.errors import ConfigError
+
+_PACKAGE = Path(__file__).parent
+_OPEN = (  # dictionaries whose keys belong to somebody else
+    "override_config",
+    "engine_kwargs",
+    "ray_init",
+    "reward_kwargs",
+    "environment",
+    "mm_processor_kwargs",
+    "apply_chat_template_kwargs",
+    "mixed_precision",
+    "weights",  # names of signals, checked by the composite reward
+)
+_VERL_FIELDS = _PACKAGE / "training" / "verl_fields.json"
+
+
+def config_dir() -> Path:
+    """Where our YAML files are: inside an installed wheel, or beside the package in a clone."""
+    return next(path for path in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if path.is_dir())
+
+
+def verl_config_dir() -> Path:
+    """Where verl's YAML files are.
+
+    Raises:
+        ConfigError: verl is not installed.
+    """
+    spec = find_spec("verl")
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError(["verl is not installed: pip install medix-r1"])
+    return Path(next(iter(spec.submodule_search_locations))) / "trainer" / "config"
+
+
+def compose_train(overrides: Sequence[str]) -> DictConfig:
+    """Compose `train.yaml` with command-line overrides, resolved, every key known.
+
+    Raises:
+        ConfigError: with all unknown keys, or with what Hydra could not compose.
+    """
+    config = _compose(overrides)
+    if problems := unknown_keys(config):
+        raise ConfigError(problems)
+    return config
+
+
+def verl_tree() -> dict[str, Any]:
+    """verl's own `ppo_trainer` tree without anything of ours."""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(config_dir=str(verl_config_dir()), version_base="1.3"):
+        return _plain(compose("ppo_trainer"))
+
+
+def _compose(overrides: Sequence[str]) -> DictConfig:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(config_dir=str(config_dir()), version_base="1.3"):
+        search_path = f"hydra.searchpath=[file://{verl_config_dir()}]"
+        try:
+            config = compose("train", overrides=[search_path, *overrides], return_hydra_config=True)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError([_explain(error)]) from error
+    _fill_run_name(config)
+    try:
+        OmegaConf.resolve(config)
+    except OmegaConfBaseException as error:
+        raise ConfigError([f"{getattr(error, 'full_key', None) or 'config'}: {str(error).splitlines()[0]}"]) from error
+    OmegaConf.set_struct(config, True)
+    return config
+
+
+def _fill_run_name(config: DictConfig) -> None:
+    """Replace Hydra's own node, which is not ours to keep, by what we use of it: the experiment's name."""
+    OmegaConf.set_struct(config, False)
+    if OmegaConf.is_interpolation(config.run, "name"):
+        config.run.name = config.hydra.runtime.choices.get("experiment") or "unnamed"
+    del config["hydra"]
+
+
+def missing_keys(config: DictConfig) -> list[str]:
+    """One sentence for every value that is still `???`."""
+    unused = () if config.reward.reward_model.enable else ("reward.reward_model.",)
+    copies = ("reward.signals.",)  # interpolations of judge and embedder, reported under their own names
+    keys = sorted(key for key in OmegaConf.missing_keys(config) if not key.startswith((*unused, *copies)))
+    return [f"{key}: has no value; give one" for key in keys]
+
+
+def _explain(error: Exception) -> str:
+    text = str(error)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        wanted = str(error.missing_cfg_file)
+        group, _, choice = wanted.rpartition("/")
+        return f"{group or 'config'}={choice}: there is no such file{_nearest(choice, error.options or [])}"
+    if match := re.search(r"Could not override '([^']+)'", text):
+        key = match[1]
+        groups = [path.name for path in config_dir().iterdir() if path.is_dir()]
+        return f"{key}: no such key{_nearest(key, [*known_keys(), *groups])}"
+    if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
+        text = f"{text.splitlines()[0]} {error.__cause__}"
+    if isinstance(error, InterpolationKeyError):
+        text = f"{error.full_key}: {text.splitlines()[0]}"
+    return f"config: {' '.join(text.split())}"
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    if near := difflib.get_close_matches(word, known, n=1, cutoff=0.5):
+        return f"; did you mean {near[0]}?"
+    return f"; known: {', '.join(sorted(known))}" if len(known) < 40 else ""
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (dotted key, value) for every node, branches included."""
+    for key, value in config.items():
+        full = f"{prefix}{key}"
+        yield full, value
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{full}.")
+
+
+def _plain(config: DictConfig) -> dict[str, Any]:
+    container = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+def known_keys() -> set[str]:
+    """Every dotted key of verl's bare tree and of our own base files."""
+    keys = {key for key, _ in flatten(verl_tree())}
+    for name, prefix in (
+        ("train", ""),
+        ("verl", ""),
+        ("reward/composite", "reward."),
+        ("judge/client", "judge."),
+        ("judge/vllm", "judge."),
+    ):
+        tree = yaml.safe_load((config_dir() / f"{name}.yaml").read_text(encoding="utf-8"))
+        tree.pop("defaults", None)
+        keys |= {key for key, _ in flatten(tree, prefix)}
+    return keys | {"judge", "judge.client", "judge.server", "embedder", "demo_dir", "reward.signals"}
+
+
+def unknown_keys(config: DictConfig) -> list[str]:
+    """One sentence for every key that nothing would read, with the nearest known one."""
+    known, tree = known_keys(), _plain(config)
+    fields = {f"{key}.{field}" for key, node in flatten(tree) for field in _fields_of_target(node)}
+    problems: list[str] = []
+    for key in _unknown(tree, known | fields, ""):
+        siblings = [k for k in known | fields if k.rpartition(".")[0] == key.rpartition(".")[0]]
+        problems.append(f"{key}: no such key{_nearest(key, siblings) or _nearest(key, sorted(known | fields))}")
+    return problems
+
+
+def _unknown(tree: Mapping[str, Any], known: set[str], prefix: str) -> Iterator[str]:
+    for name, value in tree.items():
+        key = f"{prefix}{name}"
+        if name == "_target_" or (prefix == "reward.signals." and isinstance(value, Mapping)):
+            if isinstance(value, Mapping):
+                yield from _unknown(value, known, f"{key}.")
+        elif key not in known:
+            yield key
+        elif isinstance(value, Mapping) and name not in _OPEN:
+            yield from _unknown(value, known, f"{key}.")
+
+
+def _fields_of_target(node: Any) -> Sequence[str]:
+    """Names that a node's `_target_` takes: from a list made once for verl, from the signature for everything else."""
+    if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
+        return ()
+    target: str = node["_target_"]
+    if target.startswith("verl."):
+        names: list[str] = json.loads(_VERL_FIELDS.read_text(encoding="utf-8")).get(target, [])
+        return names
+    module, _, name = target.rpartition(".")
+    try:
+        return list(inspect.signature(getattr(importlib.import_module(module), name)).parameters)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError([f"_target_: {target} cannot be imported ({error})"]) from error

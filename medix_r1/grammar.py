@@ -1,0 +1,182 @@
+"""The reply's format and how it is taken apart: `<MODALITY_TAG><think>…</think><answer>…</answer>`.
+
+The format is that of MediX-R1 (arXiv 2602.23363, section 3); its paper writes `<think>`, its released weights
+`<thinking>`: both are understood, one is required. Everything here is pure text work in linear time, because the
+text comes from a policy that is rewarded for finding holes.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+ThinkElement = Literal["think", "thinking"]
+
+
+class ModalityTag(StrEnum):
+    """The 16 imaging modalities that a reply may name."""
+
+    X_RAY = "X_RAY"
+    MICROSCOPY = "MICROSCOPY"
+    CLINICAL_PHOTOGRAPHY = "CLINICAL_PHOTOGRAPHY"
+    CT_SCAN = "CT_SCAN"
+    GRAPHICS = "GRAPHICS"
+    ANGIOGRAPHY = "ANGIOGRAPHY"
+    PET_SCAN = "PET_SCAN"
+    ULTRASOUND = "ULTRASOUND"
+    MRI_SCAN = "MRI_SCAN"
+    FUNDUS_PHOTOGRAPHY = "FUNDUS_PHOTOGRAPHY"
+    OCT_SCAN = "OCT_SCAN"
+    ENDOSCOPY = "ENDOSCOPY"
+    MAMMOGRAPHY = "MAMMOGRAPHY"
+    FLUOROSCOPY = "FLUOROSCOPY"
+    OTHER = "OTHER"
+    SPECT = "SPECT"
+
+
+_LEADING_TAG = re.compile(r"\s{0,64}<\s{0,8}([A-Za-z][A-Za-z_]{0,31})\s{0,8}>")
+_MARKS = {
+    name: re.compile(rf"<\s{{0,8}}(/?)\s{{0,8}}{name}\s{{0,8}}>", re.IGNORECASE)
+    for name in ("think", "thinking", "answer")
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One reply of the policy, taken apart. `problems` is empty exactly when the format is as required."""
+
+    text: str
+    modality: str | None  # the tag before the think block, upper case, whether or not it is one of the 16
+    think: str | None
+    answer: str | None  # None when there is no single answer block to grade
+    problems: tuple[str, ...]
+
+    @property
+    def well_formed(self) -> bool:
+        return not self.problems
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    start: int
+    end: int
+    body: str
+
+
+def parse_completion(text: str, *, think_element: ThinkElement = "think", wants_modality: bool = True) -> Completion:
+    """Take a reply apart and say exactly what is malformed.
+
+    Args:
+        text: the reply as generated, special tokens removed.
+        think_element: the element that is required; the other spelling is understood but reported.
+        wants_modality: whether a modality tag must stand first (False for questions without an image).
+
+    Returns:
+        The parts that could be found. Two answer blocks, or none, give `answer=None`: nothing is graded by guess.
+    """
+    problems: list[str] = []
+    modality, body_start = _leading_tag(text)
+    if wants_modality and modality is None:
+        problems.append("no modality tag at the start")
+    elif wants_modality and modality not in ModalityTag.__members__:
+        problems.append(f"unknown modality tag <{modality}>")
+    elif not wants_modality and modality is not None:
+        problems.append("modality tag although there is no image")
+
+    element, think = _think_block(text, think_element, problems)
+    if think is not None and element != think_element:
+        problems.append(f"<{element}> where <{think_element}> is required")
+    if think is not None and not think.body.strip():
+        problems.append("empty think block")
+    answer = _single_block(text, "answer", problems)
+    if answer is not None and not answer.body.strip():
+        problems.append("empty answer block")
+
+    if think is not None and text[body_start : think.start].strip():
+        problems.append("text before the think block")
+    if think is not None and answer is not None:
+        if answer.start < think.end:
+            problems.append("answer block before the end of the think block")
+        elif text[think.end : answer.start].strip():
+            problems.append("text between the think and answer blocks")
+    if answer is not None and text[answer.end :].strip():
+        problems.append("text after the answer block")
+    return Completion(
+        text=text,
+        modality=modality,
+        think=think.body.strip() if think else None,
+        answer=answer.body.strip() if answer else None,
+        problems=tuple(problems),
+    )
+
+
+def _leading_tag(text: str) -> tuple[str | None, int]:
+    match = _LEADING_TAG.match(text)
+    if match is None or match[1].lower() in _MARKS:
+        return None, 0
+    return match[1].upper(), match.end()
+
+
+def _think_block(text: str, wanted: ThinkElement, problems: list[str]) -> tuple[str, _Block | None]:
+    for element in (wanted, "thinking" if wanted == "think" else "think"):
+        if _MARKS[element].search(text):
+            return element, _single_block(text, element, problems)
+    problems.append(f"no <{wanted}> block")
+    return wanted, None
+
+
+def _single_block(text: str, name: str, problems: list[str]) -> _Block | None:
+    opens, closes = [], []
+    for mark in _MARKS[name].finditer(text):
+        (closes if mark[1] else opens).append(mark)
+    if not opens and not closes:
+        problems.append(f"no <{name}> block")
+    elif len(opens) > 1 or len(closes) > 1:
+        problems.append(f"several <{name}> blocks")
+    elif not opens or not closes or closes[0].start() < opens[0].end():
+        problems.append(f"<{name}> block not closed" if opens else f"</{name}> without <{name}>")
+    else:
+        return _Block(opens[0].start(), closes[0].end(), text[opens[0].end() : closes[0].start()])
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The right answer of a row: the tag (None for a question without an image) and the free text."""
+
+    modality: str | None
+    answer: str
+
+
+def parse_reference(text: str) -> Reference:
+    """Split a reference such as `<X_RAY>left lung`; a newline may stand between, and the tag may be absent."""
+    modality, start = _leading_tag(text)
+    if modality is not None and modality not in ModalityTag.__members__:
+        modality, start = None, 0  # `<5 mm` or `<HB>` belongs to the answer
+    return Reference(modality=modality, answer=text[start:].strip())
+
+
+_SPACES = re.compile(r"\s+")
+_TIMES = re.compile(r"(?<=\d)\s{0,4}(?:[x×*]|by)\s{0,4}(?=\d)")
+_RATIO = re.compile(r"(?<=\d)\s{0,4}([/:])\s{0,4}(?=\d)")
+_ZERO_WIDTH = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
+
+
+def normalize_answer(text: str) -> str:
+    """Bring two spellings of one answer to the same string; digits, signs and sides are kept.
+
+    Unicode compatibility form, case fold, single spaces, no final stop, `28 × 27 mm` = `28x27 mm`, `120 / 80` =
+    `120/80`. An answer that normalises to nothing is ungradable.
+    """
+    text = unicodedata.normalize("NFKC", text).translate(_ZERO_WIDTH).casefold()
+    text = _SPACES.sub(" ", text).strip()
+    text = _RATIO.sub(r"\1", _TIMES.sub("x", text))
+    return text.rstrip(" .;,!").lstrip(" ")
+
+
+def is_gradable(answer: str | None) -> bool:
+    """Whether an answer says anything at all: at least one letter or digit ("5", "B" and "1:2" do)."""
+    return answer is not None and any(character.isalnum() for character in normalize_answer(answer))

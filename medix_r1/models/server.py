@@ -1,0 +1,119 @@
+"""A model server of ours: `vllm serve` as a child process, on loopback unless asked otherwise.
+
+Standard library only, because the supervisor that owns the process stays small.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from medix_r1.errors import ServerError
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """How to serve one model (YAML: `judge.server`).
+
+    Attributes:
+        model: hub name or folder.
+        served_name: the name that clients ask for.
+        host, port: where it listens; port 0 means any free one, chosen by the launcher.
+        start_timeout: seconds until the server must answer.
+        arguments: further arguments of `vllm serve`, one list item a word.
+        environment: variables for this server alone, such as CUDA_VISIBLE_DEVICES.
+    """
+
+    model: str
+    served_name: str
+    host: str = "127.0.0.1"
+    port: int = 0
+    start_timeout: float = 900.0
+    arguments: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def address(self) -> str:
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
+        return f"http://{host}:{self.port}"
+
+    def command(self) -> list[str]:
+        """The command line, as a list: no shell ever sees it."""
+        program = shutil.which("vllm", path=str(Path(sys.executable).parent)) or shutil.which("vllm")
+        if program is None:
+            raise ServerError("`vllm` is not installed here; use judge=remote with an address, or install an extra")
+        listen = ["--host", self.host, "--port", str(self.port)]
+        return [program, "serve", self.model, "--served-model-name", self.served_name, *listen, *self.arguments]
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def port_is_free(host: str, port: int) -> bool:
+    """Whether a server of ours could listen there now."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def start(settings: ServerSettings, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start the server; raises `ServerError` when the port is taken."""
+    if not port_is_free(settings.host, settings.port):
+        raise ServerError(
+            f"judge.server.port: {settings.host}:{settings.port} is in use; choose another, or 0 for any free one"
+        )
+    environment = {**os.environ, **{name: str(value) for name, value in settings.environment.items()}}
+    return subprocess.Popen(
+        settings.command(), env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+    )
+
+
+def wait_until_ready(settings: ServerSettings, process: subprocess.Popen[bytes], log: Path) -> float:
+    """Block until the server answers with the right model; returns the seconds it took.
+
+    Raises:
+        ServerError: it died, it took longer than `start_timeout`, or something else answers on its port.
+    """
+    start_time = time.monotonic()
+    while (waited := time.monotonic() - start_time) < settings.start_timeout:
+        if process.poll() is not None:
+            raise ServerError(f"the judge server ended with code {process.returncode} while starting; see {log}")
+        if (names := served_models(settings.address)) is not None:
+            if settings.served_name not in names:
+                raise ServerError(f"{settings.address} serves {', '.join(names)}, not {settings.served_name}")
+            return waited
+        time.sleep(0.5)
+    raise ServerError(f"the judge server was not ready after {settings.start_timeout:.0f} s; see {log}")
+
+
+def served_models(address: str, timeout: float = 2.0, api_key: str | None = None) -> list[str] | None:
+    """Names of the models that a server offers, or None when nothing (yet) answers there."""
+    request = urllib.request.Request(f"{address.removesuffix('/v1')}/v1/models")
+    if api_key:
+        request.add_header("Authorization", f"Bearer {api_key}")
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback never goes through a proxy
+    try:
+        with opener.open(request, timeout=timeout) as reply:
+            payload: Any = json.load(reply)
+    except (urllib.error.URLError, TimeoutError, ConnectionError, ValueError, OSError):
+        return None
+    return [str(model.get("id")) for model in payload.get("data", [])]

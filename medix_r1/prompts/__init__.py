@@ -1,0 +1,50 @@
+"""Prompt texts are files beside this one, so that they are diffed and tested; this fills them in.
+
+All placeholders are replaced in one pass, so inserted text that contains `{answer}` cannot pull the answer in, and
+what is inserted cannot imitate the prompt's own structure: chat-template tokens, angle-bracket delimiters and line
+breaks are defused first (the idea is inspect-ai's `neutralize_structural_delimiters`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from importlib.resources import files
+
+from medix_r1.errors import ConfigError
+
+_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+_INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
+_SPACES = re.compile(r"\s+")
+
+
+def load(name: str) -> str:
+    """Return the text of `prompts/NAME.txt`.
+
+    Raises:
+        ConfigError: there is no such prompt; the message lists those that exist.
+    """
+    path = files(__package__) / f"{name}.txt"
+    if not path.is_file():
+        known = sorted(p.name.removesuffix(".txt") for p in files(__package__).iterdir() if p.name.endswith(".txt"))
+        raise ConfigError([f"prompt '{name}' does not exist; known prompts: {', '.join(known)}"])
+    return path.read_text(encoding="utf-8")
+
+
+def digest(text: str) -> str:
+    """Short hash of a prompt's text, kept with every number that depends on it."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def fill(template: str, **fields: str) -> str:
+    """Fill a template's placeholders with defused text, all in one pass."""
+    return _PLACEHOLDER.sub(lambda match: defuse(fields[match[1]]), template)
+
+
+def defuse(text: str, *, max_chars: int = 4000) -> str:
+    """Make text safe to stand inside a prompt: one line, no delimiters, no control tokens, bounded length."""
+    text = "".join(c if c.isprintable() or c.isspace() else " " for c in unicodedata.normalize("NFKC", text))
+    text = _SPACES.sub(" ", _INVISIBLE.sub("", text)).strip()
+    text = text.replace("<", "‹").replace(">", "›")  # no `</prediction>`, no `<|im_end|>`
+    return text if len(text) <= max_chars else text[:max_chars] + " …"

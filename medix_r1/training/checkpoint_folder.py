@@ -1,0 +1,85 @@
+"""Whole checkpoints: which folders can be resumed from, and which are leftovers of an interrupted save.
+
+Layout, as verl 0.9.1 writes it: ROOT/global_step_N/{actor/…, data.pt}, ROOT/latest_checkpointed_iteration.txt. Ours is
+the manifest beside `data.pt`. Standard library only, so that the launcher and the trainer share it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+from medix_r1.errors import CheckpointError
+
+MANIFEST = "medix_checkpoint.json"
+_FOLDER = re.compile(r"global_step_(\d+)")
+
+
+def seal(folder: Path) -> None:
+    """Flush every file of a finished save to disk and write the manifest that makes the checkpoint valid."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    for path in files:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    sizes = {str(path.relative_to(folder)): path.stat().st_size for path in files}
+    temporary = folder / f"{MANIFEST}.tmp"
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump({"step": step_of(folder), "files": sizes}, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, folder / MANIFEST)
+
+
+def step_of(folder: Path) -> int:
+    """The step in a checkpoint folder's name.
+
+    Raises:
+        CheckpointError: the folder is not called `global_step_N`.
+    """
+    match = _FOLDER.fullmatch(folder.name)
+    if match is None:
+        raise CheckpointError(f"{folder}: a checkpoint folder is called global_step_N")
+    return int(match[1])
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether every file that the manifest names is there in its full size."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return all(
+        (folder / name).is_file() and (folder / name).stat().st_size == size for name, size in manifest["files"].items()
+    )
+
+
+def all_folders(root: Path) -> list[Path]:
+    """Checkpoint folders under `root`, oldest step first, whole or not."""
+    if not root.is_dir():
+        return []
+    return sorted((path for path in root.iterdir() if path.is_dir() and _FOLDER.fullmatch(path.name)), key=step_of)
+
+
+def latest(root: Path) -> Path | None:
+    """The newest checkpoint that can be resumed from."""
+    return next((folder for folder in reversed(all_folders(root)) if is_whole(folder)), None)
+
+
+def remove_torn(root: Path) -> list[Path]:
+    """Delete what an interrupted save left behind; called only when no run is writing there."""
+    torn = [folder for folder in all_folders(root) if not is_whole(folder)]
+    for folder in torn:
+        shutil.rmtree(folder)
+    return torn
+
+
+def prune(root: Path, keep: int | None) -> None:
+    """Delete all but the newest `keep` whole checkpoints; None keeps all."""
+    if keep is None:
+        return
+    for folder in [folder for folder in all_folders(root) if is_whole(folder)][:-keep]:
+        (folder / MANIFEST).unlink()  # first: a half-deleted folder must not look whole
+        shutil.rmtree(folder)

@@ -1,0 +1,152 @@
+"""What is looked at before anything loads: every problem of a run in one list, each with its key and the fix."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+from omegaconf import DictConfig, ListConfig
+
+from medix_r1 import config as configs
+from medix_r1.models import server
+from medix_r1.rewards.composite import weight_problems
+
+GIB = 1024**3
+# Seen on the nano model: nearly all of it is torch and vLLM imported once in each process.
+CPU_RUN_MEMORY = 9 * GIB
+CPU_RANK_MEMORY = 2 * GIB
+SHARED_MEMORY = 1.5 * GIB
+
+
+def problems(config: DictConfig) -> list[str]:
+    """All problems of a composed training config, in the order of the file."""
+    if missing := configs.missing_keys(config):
+        return missing  # the checks below would only repeat it
+    checks = (_reward, _batches, _data, _model, _judge, _trackers, _machine)
+    return [problem for check in checks for problem in check(config)]
+
+
+def _reward(config: DictConfig) -> Iterator[str]:
+    yield from weight_problems(dict(config.reward.weights), dict(config.reward.signals))
+    if config.reward.think_element not in ("think", "thinking"):
+        yield f"reward.think_element: '{config.reward.think_element}' is neither think nor thinking"
+    if config.reward.overlong not in ("reward", "zero", "mask"):
+        yield f"reward.overlong: '{config.reward.overlong}' is none of reward, zero, mask"
+    if config.reward.num_workers != 1:
+        yield (
+            f"reward.num_workers: {config.reward.num_workers} workers would each hold an embedder and a cache of their "
+            "own; set it to 1"
+        )
+    signal = config.trainer.v1.sampler.sampler_kwargs.filter.signal
+    if signal is not None and signal not in config.reward.signals:
+        known = ", ".join(config.reward.signals)
+        yield f"algorithm.filter_groups.metric: the reward has no signal '{signal}'; known: {known}"
+
+
+def _batches(config: DictConfig) -> Iterator[str]:
+    rollout, actor = config.actor_rollout_ref.rollout, config.actor_rollout_ref.actor
+    if rollout.n < 2:
+        yield f"actor_rollout_ref.rollout.n: a group of {rollout.n} has no advantage; use at least 2"
+    if config.data.train_batch_size % actor.ppo_mini_batch_size:
+        yield (
+            f"actor_rollout_ref.actor.ppo_mini_batch_size: {actor.ppo_mini_batch_size} prompts do not divide "
+            f"data.train_batch_size={config.data.train_batch_size}"
+        )
+    ranks = config.trainer.nnodes * config.trainer.n_gpus_per_node
+    if (rows := actor.ppo_mini_batch_size * rollout.n) % ranks:
+        yield (
+            f"actor_rollout_ref.actor.ppo_mini_batch_size: {actor.ppo_mini_batch_size} prompts x {rollout.n} rollouts "
+            f"= {rows} rows do not divide among {ranks} ranks"
+        )
+    if config.trainer.n_gpus_per_node % rollout.tensor_model_parallel_size:
+        yield (
+            f"actor_rollout_ref.rollout.tensor_model_parallel_size: {rollout.tensor_model_parallel_size} does not "
+            f"divide trainer.n_gpus_per_node={config.trainer.n_gpus_per_node}"
+        )
+    needed = config.data.max_prompt_length + config.data.max_response_length
+    if rollout.max_model_len is not None and rollout.max_model_len < needed:
+        yield (
+            f"actor_rollout_ref.rollout.max_model_len: {rollout.max_model_len} is less than data.max_prompt_length + "
+            f"data.max_response_length = {needed}"
+        )
+
+
+def _data(config: DictConfig) -> Iterator[str]:
+    for key in ("train_files", "val_files"):
+        value = config.data[key]
+        for name in value if isinstance(value, ListConfig) else [value]:
+            if not Path(name).expanduser().is_file():
+                hint = "; build the demo first: medix-r1 demo build" if "demo_dir" in config else ""
+                yield f"data.{key}: {name} does not exist{hint}"
+
+
+def _model(config: DictConfig) -> Iterator[str]:
+    path = config.actor_rollout_ref.model.path
+    folder = Path(path).expanduser()
+    looks_local = path.startswith(("/", "./", "../", "~")) or path.count("/") > 1
+    if not folder.is_dir():
+        if looks_local:
+            hint = "; build the demo first: medix-r1 demo build" if "demo_dir" in config else ""
+            yield f"actor_rollout_ref.model.path: {path} does not exist{hint}"
+        return
+    if not (folder / "config.json").is_file():
+        yield f"actor_rollout_ref.model.path: {path} has no config.json"
+    if code := sorted(file.name for file in folder.glob("*.py")):
+        yield f"actor_rollout_ref.model.path: {path} holds code ({', '.join(code)}), which verl would run; remove it"
+    for name in ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json"):
+        if (folder / name).is_file() and '"auto_map"' in (folder / name).read_text(encoding="utf-8"):
+            yield f"actor_rollout_ref.model.path: {path}/{name} names code in auto_map, which verl would run; remove it"
+
+
+def _judge(config: DictConfig) -> Iterator[str]:
+    client, settings = config.judge.client, config.judge.server
+    variable = client.api_key_env
+    if variable and not os.environ.get(variable):
+        yield f"judge.client.api_key_env: the environment variable {variable} is not set"
+    if settings is None:
+        names = server.served_models(client.base_url, timeout=5.0, api_key=os.environ.get(variable or "", None))
+        if names is None:
+            yield f"judge.client.base_url: no judge answers at {client.base_url}; start one (medix-r1 serve) or mend it"
+        elif client.model not in names:
+            yield f"judge.client.model: {client.base_url} serves {', '.join(names)}, not {client.model}"
+        return
+    if settings.port and not server.port_is_free(settings.host, settings.port):
+        yield f"judge.server.port: {settings.host}:{settings.port} is in use; choose another, or 0 for any free one"
+    local = Path(settings.model).expanduser()
+    if settings.model.count("/") > 1 and not local.is_dir():
+        hint = "; build the demo first: medix-r1 demo build" if "demo_dir" in config else ""
+        yield f"judge.server.model: {settings.model} does not exist{hint}"
+    if shutil.which("vllm") is None and not (Path(sys.executable).parent / "vllm").exists():
+        yield "judge.server: `vllm` is not installed here; install an extra, or use judge=remote"
+
+
+def _trackers(config: DictConfig) -> Iterator[str]:
+    loggers = config.trainer.logger
+    if "file" not in (loggers if isinstance(loggers, ListConfig) else [loggers]):
+        yield "trainer.logger: keep `file` in the list; the progress view reads it"
+    if "wandb" in loggers and not os.environ.get("WANDB_API_KEY") and os.environ.get("WANDB_MODE") != "offline":
+        yield "trainer.logger: wandb needs WANDB_API_KEY in the environment (or WANDB_MODE=offline)"
+
+
+def _machine(config: DictConfig) -> Iterator[str]:
+    folder = Path(config.run.dir).expanduser().absolute()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(existing, os.W_OK):
+        yield f"run.dir: {existing} cannot be written to"
+    elif (free := shutil.disk_usage(existing).free) < GIB:
+        yield f"run.dir: only {free / GIB:.1f} GiB are free on the disk of {existing}; at least 1 GiB is needed"
+    if config.trainer.device != "cpu":
+        return
+    needed = CPU_RUN_MEMORY + CPU_RANK_MEMORY * config.trainer.n_gpus_per_node
+    if (available := psutil.virtual_memory().available) < needed:
+        yield (
+            f"hardware: {available / GIB:.1f} GiB of memory are available; a CPU run with "
+            f"{config.trainer.n_gpus_per_node} ranks takes about {needed / GIB:.0f} GiB"
+        )
+    shared = Path("/dev/shm")
+    if shared.is_dir() and (free := shutil.disk_usage(shared).free) < SHARED_MEMORY:
+        yield f"/dev/shm: {free / GIB:.1f} GiB are free, {SHARED_MEMORY / GIB:.1f} needed (docker: --shm-size=4g)"

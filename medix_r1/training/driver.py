@@ -1,0 +1,81 @@
+"""The process in which verl runs: reads a resolved config, starts Ray, trains, leaves one line about how it ended.
+
+Started by the supervisor as `python -m medix_r1.training.driver RUN_DIR`, so that the command a user typed stays small
+and survives whatever happens here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from medix_r1.errors import MedixError
+from medix_r1.training import run_folder
+
+
+def set_environment(config: DictConfig) -> None:
+    """Give this process what Ray's workers get through `runtime_env`; before verl is imported, which reads it."""
+    for name, value in config.ray_kwargs.ray_init.runtime_env.env_vars.items():
+        os.environ[str(name)] = str(value)
+    if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+        del os.environ["CUDA_VISIBLE_DEVICES"]  # empty, it makes ray.init(num_gpus=N) fail
+
+
+def train(config: DictConfig) -> None:
+    """Run verl's own `run_ppo` with a task runner that knows our trainer."""
+    set_environment(config)
+    import ray
+    import verl.trainer.main_ppo as main_ppo
+    from verl.trainer.ppo.utils import need_critic, need_reference_policy
+    from verl.utils.config import validate_config
+    from verl.utils.device import auto_set_device
+
+    auto_set_device(config)
+    validate_config(config=config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
+    main_ppo.run_ppo(config, task_runner_class=ray.remote(task_runner_class(main_ppo)))
+
+
+def task_runner_class(main_ppo: Any) -> type[Any]:
+    """verl's task runner, importing our trainer so that its name is registered in that process."""
+    base: type[Any] = main_ppo.TaskRunnerV1.__ray_metadata__.modified_class
+
+    class MedixTaskRunner(base):  # type: ignore[misc,valid-type]
+        def run(self, config: DictConfig) -> None:
+            import medix_r1.training.trainer  # noqa: F401
+
+            super().run(config)
+
+    return MedixTaskRunner
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """Follow Ray's wrappers and Python's chain to the error that started it."""
+    seen = set()
+    while id(error) not in seen:
+        seen.add(id(error))
+        inner = getattr(error, "cause", None) or error.__cause__
+        if isinstance(inner, BaseException):
+            error = inner
+    return error
+
+
+def main() -> int:
+    """Train; on failure tell the launcher the cause in one event and leave the traceback in the log."""
+    folder = run_folder.RunFolder(Path(sys.argv[1]))
+    try:
+        train(OmegaConf.load(folder.config))
+    except Exception as error:  # the last stop before the process ends: reported, then raised
+        cause = root_cause(error)
+        name = "" if isinstance(cause, MedixError) else f"{type(cause).__name__}: "
+        folder.add_event("error", message=f"{name}{cause}")
+        raise
+    folder.add_event("finished")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

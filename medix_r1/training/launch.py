@@ -1,0 +1,153 @@
+"""`medix-r1 train`, from the composed config to the exit code: check, lock, resume, supervise, show.
+
+The command itself stays small. Judge, verl, Ray and vLLM run under the supervisor, whose standard input is a pipe that
+this process holds: however this process ends, the pipe closes and they end too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from medix_r1 import config as configs
+from medix_r1.errors import ConfigError, TrainingError
+from medix_r1.models import server
+from medix_r1.training import checkpoint_folder, checks, resume
+from medix_r1.training.progress import ProgressView
+from medix_r1.training.run_folder import RunFolder
+
+_PATIENCE_AT_END = 20.0  # seconds the supervisor gets to end everything
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run that may start: its config, its folder, and where it goes on."""
+
+    config: DictConfig
+    folder: RunFolder
+    resume_from: Path | None
+    differences: Sequence[resume.Difference]
+
+    @property
+    def first_step(self) -> int:
+        return checkpoint_folder.step_of(self.resume_from) + 1 if self.resume_from else 1
+
+    @property
+    def is_finished(self) -> bool:
+        last = self.config.trainer.total_training_steps
+        return last is not None and self.first_step > last
+
+
+def plan(overrides: Sequence[str]) -> Plan:
+    """Compose and check; nothing is loaded and nothing is written.
+
+    Raises:
+        ConfigError: with all problems.
+    """
+    config = configs.compose_train(overrides)
+    if not configs.missing_keys(config) and config.judge.server is not None and config.judge.server.port == 0:
+        config = configs.compose_train([*overrides, f"judge.server.port={server.free_port()}"])
+    problems = checks.problems(config)
+    if configs.missing_keys(config):
+        raise ConfigError(problems)
+    folder = RunFolder(Path(config.run.dir).absolute())
+    newest = checkpoint_folder.latest(folder.checkpoints)
+    changed = resume.differences(folder.config, config) if newest and folder.config.exists() else []
+    problems += [
+        f"{difference}: not safe for a run that has {newest.name if newest else ''}; undo it, or take another run.dir"
+        for difference in changed
+        if not difference.safe
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return Plan(config, folder, newest, changed)
+
+
+def run(planned: Plan, view: ProgressView) -> int:
+    """Train under a supervisor and show how it goes; returns the exit code."""
+    folder = planned.folder
+    folder.create()
+    with _lock(folder) as lock:
+        checkpoint_folder.remove_torn(folder.checkpoints)
+        attempt = folder.attempts + 1
+        ray_folder = Path(tempfile.mkdtemp(prefix="medix-ray-"))
+        _write_config(planned, ray_folder)
+        folder.log(attempt).touch()
+        folder.add_event("started", attempt=attempt, first_step=planned.first_step, log=str(folder.log(attempt)))
+        view.start(planned, attempt)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "medix_r1.training.supervisor", str(folder.root), str(attempt), str(ray_folder)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C reaches this process alone, which then closes the pipe
+            pass_fds=[lock],  # the folder stays locked until the supervisor has ended everything
+            env=_environment(),
+        )
+        try:
+            with _sigterm_as_interrupt():
+                return view.follow(process)
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_PATIENCE_AT_END)
+
+
+def _environment() -> dict[str, str]:
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # otherwise each of a dozen processes compiles everything again
+    return environment
+
+
+def _write_config(planned: Plan, ray_folder: Path) -> None:
+    config = planned.config.copy()
+    with open_dict(config):
+        if planned.resume_from is not None:
+            config.trainer.resume_mode = "resume_path"
+            config.trainer.resume_from_path = str(planned.resume_from)
+        if config.ray_kwargs.ray_init.get("address") is None:
+            config.ray_kwargs.ray_init._temp_dir = str(ray_folder)
+        config.trainer.default_local_dir = str(planned.folder.checkpoints)
+        config.trainer.v1.sampler.sampler_kwargs.samples_dir = str(planned.folder.samples)
+    temporary = planned.folder.config.with_suffix(".tmp")
+    OmegaConf.save(config, temporary)
+    os.replace(temporary, planned.folder.config)
+
+
+@contextlib.contextmanager
+def _lock(folder: RunFolder) -> Iterator[int]:
+    """Hold the run folder; a second run on it is refused."""
+    handle = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TrainingError(
+                f"{folder.root} is in use by another run; wait for it, or take another run.dir"
+            ) from None
+        yield handle
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Let `kill` and Slurm end a run the way Ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,24 @@
+"""verl imports this module at `import verl`, in every process of a run, Ray's workers included.
+
+Two of verl's own hooks lead here: the entry point group `verl.plugins` (whose errors verl only logs at DEBUG) and the
+environment variable VERL_USE_EXTERNAL_MODULES, which the launcher sets and whose errors are raised. Everything below
+may therefore run twice.
+"""
+
+from __future__ import annotations
+
+from medix_r1.training import cpu
+
+
+def activate() -> None:
+    """Register our reward manager and agent loop, cure the position-id crash, and on CPUs the CPU room."""
+    if cpu.is_active():
+        cpu.install()
+    from medix_r1.training import agent_loop, position_ids, reward_manager
+
+    position_ids.install()
+    reward_manager.register()
+    agent_loop.register()
+
+
+activate()

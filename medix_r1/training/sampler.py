@@ -1,0 +1,213 @@
+"""Our replay-buffer sampler: the one place between reward and update where samples can be judged fit for training.
+
+verl takes it by `trainer.v1.sampler.custom_sampler`. It masks samples whose reward failed, drops groups that are too
+small to compare, filters groups that teach nothing (DAPO's dynamic sampling, arXiv 2503.14476 section 3.2, on a raw
+signal instead of the shaped total), refuses to wait for ever, and logs every part of the reward at every step.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import transfer_queue as tq
+from transfer_queue import KVBatchMeta
+from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
+
+from medix_r1.errors import JudgeUnavailable, TrainingError
+from medix_r1.training.samples import ScoredRollout, read_rollout, reward_metrics, write_samples
+
+_FIELDS = ["extra_fields", "extra_info", "reward_model", "data_source"]
+MIN_GROUP = 2  # the advantage of a lone survivor would be its raw reward
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFilter:
+    """Which finished groups are thrown away and generated anew.
+
+    Attributes:
+        signal: part of the reward that is looked at.
+        low, high: a group stays when its mean lies strictly between; None, None drops groups of equal values only.
+    """
+
+    signal: str
+    low: float | None = None
+    high: float | None = None
+
+    def drops(self, values: Sequence[float]) -> bool:
+        if len(values) < MIN_GROUP or min(values) == max(values):
+            return True
+        mean = sum(values) / len(values)
+        return not (self.low is None or mean > self.low) or not (self.high is None or mean < self.high)
+
+
+class MedixSampler(ReplayBuffer):
+    """verl's synchronous replay buffer with masking, filtering, limits and metrics.
+
+    `sampler_kwargs` (YAML: `trainer.v1.sampler.sampler_kwargs`) has: poll_interval (s), stall_limit (s), samples_dir,
+    max_refills (batches a step), train_batch_size, filter ({signal, low, high}; without a signal nothing is filtered).
+    """
+
+    def __init__(self, *, sampler_kwargs: Mapping[str, Any], refill_fn: Callable[[int], int], **kwargs: Any) -> None:
+        group_filter = sampler_kwargs["filter"] if sampler_kwargs["filter"]["signal"] else None
+        super().__init__(
+            sampler_kwargs=sampler_kwargs,
+            poll_interval=float(sampler_kwargs["poll_interval"]),
+            refill_fn=self._refill,
+            filter_groups_metric=group_filter["signal"] if group_filter else None,
+            train_batch_size=int(sampler_kwargs["train_batch_size"]),
+            gen_batch_size=1 if group_filter else int(sampler_kwargs["train_batch_size"]),
+            **kwargs,
+        )
+        self._filter = GroupFilter(**group_filter) if group_filter else None
+        self._submit = refill_fn
+        self._max_refill_prompts = int(sampler_kwargs["max_refills"]) * int(sampler_kwargs["train_batch_size"])
+        self._stall_limit = float(sampler_kwargs["stall_limit"])
+        self._samples_dir = Path(sampler_kwargs["samples_dir"])
+        self._refilled = 0
+        self._progress: tuple[int, int, int] = (0, 0, 0)
+        self._progress_at = time.monotonic()
+        self.validation: list[ScoredRollout] = []
+
+    def sample(self, global_steps: int, partition_id: str, batch_size: int) -> tuple[KVBatchMeta, dict[str, float]]:
+        """Wait for `batch_size` finished groups and return those samples that may be used, in a fixed order.
+
+        Raises:
+            JudgeUnavailable: a server that the reward needs is down for longer than its patience.
+            TrainingError: nothing moves any more, or refills reached their limit.
+        """
+        self._refilled, self._progress_at = 0, time.monotonic()
+        while True:
+            batch, metrics = super().sample(global_steps, partition_id, batch_size)
+            rollouts = read_batch(batch)
+            kept = rollouts if partition_id == "val" else comparable(rollouts)
+            self._write_down(rollouts, partition_id, global_steps)
+            if outage := next((rollout.failure for rollout in rollouts if rollout.outage), None):
+                tq.kv_clear(keys=batch.keys, partition_id=partition_id)
+                raise JudgeUnavailable(outage)
+            batch = keep_only(batch, [rollout for rollout in kept if not rollout.masked])
+            if partition_id == "val":
+                self.validation.extend(rollouts)
+                return batch, metrics
+            if len(batch):
+                dropped = 1.0 - len(batch) / len(rollouts)
+                return batch, metrics | reward_metrics(rollouts, "reward") | {
+                    "reward/dropped_share": dropped,
+                    "sampler/refilled_prompts": float(self._refilled),
+                }
+            self.refill_fn(batch_size)  # every sample was masked: ask for others
+
+    def _write_down(self, rollouts: Sequence[ScoredRollout], partition_id: str, step: int) -> None:
+        split = "validation" if partition_id == "val" else "train"
+        write_samples(rollouts, self._samples_dir / split / f"{step:06d}.jsonl")
+
+    def _refill(self, num_prompts: int) -> int:
+        self._refilled += num_prompts
+        if self._refilled > self._max_refill_prompts:
+            raise TrainingError(
+                f"{self._refilled} prompts were generated anew in one step and still no batch is full: the groups "
+                "teach nothing (all right or all wrong) or cannot be judged. Loosen algorithm.filter_groups, raise "
+                "run.max_refills, or start from a better model."
+            )
+        return self._submit(num_prompts)
+
+    def _dapo_filtered_keys(self, partition_id: str) -> tuple[set[str], Counter[float]]:
+        """verl's hook for its own filter, answered with our rule; classifications of finished groups are kept."""
+        if partition_id == "val" or self._filter is None:
+            return set(), Counter()
+        cache = self._dapo_classification_cache[partition_id]
+        finished = self.finished_keys[partition_id]
+        for uid in cache.keys() - finished:
+            del cache[uid]
+        for uid, values in self._signal_by_group(partition_id, finished - cache.keys()).items():
+            cache[uid] = (sum(values) / len(values) if values else -1.0) if self._filter.drops(values) else None
+        means = [round(mean, 3) for mean in cache.values() if mean is not None]
+        return {uid for uid, mean in cache.items() if mean is not None}, Counter(means)
+
+    def _signal_by_group(self, partition_id: str, uids: set[str]) -> dict[str, list[float]]:
+        assert self._filter is not None
+        keys = [key for key in self.partitions[partition_id] if key.split("_")[0] in uids]
+        groups: dict[str, list[float]] = {uid: [] for uid in uids}
+        if keys:
+            data = tq.kv_batch_get(keys=keys, partition_id=partition_id, select_fields=["extra_fields"])
+            for key, extra in zip(keys, plain(data["extra_fields"]), strict=True):
+                info = extra["reward_extra_info"]
+                if self._filter.signal not in info:
+                    raise TrainingError(
+                        f"algorithm.filter_groups.metric: the reward has no part '{self._filter.signal}'"
+                    )
+                if not info["masked"] and info[self._filter.signal] is not None:
+                    groups[key.split("_")[0]].append(float(info[self._filter.signal]))
+        return groups
+
+    def _wait_for_next_poll(self, partition_id: str, last_debug_time: float) -> float:
+        state = (
+            len(self.partitions[partition_id]),
+            len(self.running_keys[partition_id]),
+            len(self.finished_keys[partition_id]),
+        )
+        now = time.monotonic()
+        if state != self._progress:
+            self._progress, self._progress_at = state, now
+        elif now - self._progress_at > self._stall_limit:
+            raise TrainingError(
+                f"no rollout has finished for {self._stall_limit:.0f} s (run.stall_limit): {state[1]} prompts are "
+                "running. A rollout or reward worker has probably died; the log says more."
+            )
+        return super()._wait_for_next_poll(partition_id, last_debug_time)
+
+
+def plain(column: Any) -> list[Any]:
+    """Unwrap a non-tensor column of a TensorDict into Python objects."""
+    return [getattr(value, "data", value) for value in list(column)]
+
+
+def read_batch(batch: KVBatchMeta) -> list[ScoredRollout]:
+    """Read what the reward said of every sample, in the order of the keys, and fix that order.
+
+    Samples arrive in the order in which they finished; sorted, the same samples give the same update bit for bit.
+    """
+    if not batch.keys:
+        return []
+    batch.reorder(sorted(range(len(batch.keys)), key=lambda index: _sort_key(batch.keys[index])))
+    data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=_FIELDS)
+    columns = {name: plain(data[name]) for name in _FIELDS if name in data}
+    return [
+        read_rollout(
+            key, {name: column[i] for name, column in columns.items()}, tokens=int(batch.tags[i]["response_len"])
+        )
+        for i, key in enumerate(batch.keys)
+    ]
+
+
+def _sort_key(key: str) -> tuple[str, int, int]:
+    uid, session, index = key.rsplit("_", 2)
+    return uid, int(session), int(index)
+
+
+def comparable(rollouts: Sequence[ScoredRollout]) -> list[ScoredRollout]:
+    """The rollouts whose group has at least two unmasked members."""
+    sizes: dict[str, int] = defaultdict(int)
+    for rollout in rollouts:
+        sizes[rollout.uid] += not rollout.masked
+    return [rollout for rollout in rollouts if sizes[rollout.uid] >= MIN_GROUP]
+
+
+def keep_only(batch: KVBatchMeta, kept: Sequence[ScoredRollout]) -> KVBatchMeta:
+    """Take samples out of a batch and out of TransferQueue."""
+    wanted = {rollout.key for rollout in kept}
+    dropped = [key for key in batch.keys if key not in wanted]
+    if not dropped:
+        return batch
+    tq.kv_clear(keys=dropped, partition_id=batch.partition_id)
+    pairs = [(key, tag) for key, tag in zip(batch.keys, batch.tags, strict=True) if key in wanted]
+    return KVBatchMeta(
+        partition_id=batch.partition_id,
+        keys=[key for key, _ in pairs],
+        tags=[tag for _, tag in pairs],
+        extra_info=batch.extra_info,
+    )

@@ -1,0 +1,31 @@
+"""Write medix_r1/training/verl_fields.json: the fields of every dataclass that verl's YAML tree names.
+
+Several valid keys stand in no YAML file of verl, only in its dataclasses. Importing those takes seconds, so the check
+for unknown keys reads this list; tests/unit/training/test_compatibility.py fails when an installed verl differs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+from pathlib import Path
+
+from medix_r1.config import flatten, verl_tree
+
+TARGET = Path(__file__).parent.parent / "medix_r1" / "training" / "verl_fields.json"
+
+
+def verl_fields() -> dict[str, list[str]]:
+    """Dotted class name to its sorted field names, as the installed verl has them."""
+    targets = {node["_target_"] for _, node in flatten(verl_tree()) if isinstance(node, dict) and "_target_" in node}
+    fields = {}
+    for target in sorted(targets):
+        module, _, name = target.rpartition(".")
+        cls = getattr(importlib.import_module(module), name)
+        fields[target] = sorted(field.name for field in dataclasses.fields(cls))
+    return fields
+
+
+if __name__ == "__main__":
+    TARGET.write_text(json.dumps(verl_fields(), indent=1) + "\n", encoding="utf-8")
