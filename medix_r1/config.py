@@ -80,7 +80,7 @@ def _compose(overrides: Sequence[str]) -> DictConfig:
     with initialize_config_dir(config_dir=str(config_dir()), version_base="1.3"):
         search_path = f"hydra.searchpath=[file://{verl_config_dir()}]"
         try:
-            config = compose("train", overrides=[search_path, *overrides], return_hydra_config=True)
+            config: DictConfig = compose("train", overrides=[search_path, *overrides], return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError([_explain(error)]) from error
     _fill_run_name(config)

@@ -129,7 +129,8 @@ def _think_block(text: str, wanted: ThinkElement, problems: list[str]) -> tuple[
 
 
 def _single_block(text: str, name: str, problems: list[str]) -> _Block | None:
-    opens, closes = [], []
+    opens: list[re.Match[str]] = []
+    closes: list[re.Match[str]] = []
     for mark in _MARKS[name].finditer(text):
         (closes if mark[1] else opens).append(mark)
     if not opens and not closes:
@@ -171,7 +172,7 @@ def normalize_answer(text: str) -> str:
     Unicode compatibility form, case fold, single spaces, no final stop, `28 × 27 mm` = `28x27 mm`, `120 / 80` =
     `120/80`. An answer that normalises to nothing is ungradable.
     """
-    text = unicodedata.normalize("NFKC", text).translate(_ZERO_WIDTH).casefold()
+    text = unicodedata.normalize("NFKC", text.translate(_ZERO_WIDTH)).casefold()
     text = _SPACES.sub(" ", text).strip()
     text = _RATIO.sub(r"\1", _TIMES.sub("x", text))
     return text.rstrip(" .;,!").lstrip(" ")

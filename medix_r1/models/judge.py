@@ -16,7 +16,6 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import httpx
 import openai
 from cachetools import LRUCache
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
@@ -113,11 +112,8 @@ class ChatJudge:
             api_key=_api_key(api_key_env),
             max_retries=0,  # tenacity below, which knows how long training may wait
             timeout=timeout,
-            http_client=httpx.AsyncClient(
-                limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
-                timeout=timeout,
-                trust_env=False,  # a proxy setting must not send prompts elsewhere than to `base_url`
-            ),
+            # no proxy from the environment: prompts go to `base_url` and nowhere else
+            http_client=openai.DefaultAsyncHttpxClient(trust_env=False, timeout=timeout),
         )
 
     async def judge(self, question: Question) -> Verdict:

@@ -43,7 +43,7 @@ def task_runner_class(main_ppo: Any) -> type[Any]:
     """verl's task runner, importing our trainer so that its name is registered in that process."""
     base: type[Any] = main_ppo.TaskRunnerV1.__ray_metadata__.modified_class
 
-    class MedixTaskRunner(base):  # type: ignore[misc,valid-type]
+    class MedixTaskRunner(base):
         def run(self, config: DictConfig) -> None:
             import medix_r1.training.trainer  # noqa: F401
 
@@ -67,7 +67,7 @@ def main() -> int:
     """Train; on failure tell the launcher the cause in one event and leave the traceback in the log."""
     folder = run_folder.RunFolder(Path(sys.argv[1]))
     try:
-        train(OmegaConf.load(folder.config))
+        train(DictConfig(OmegaConf.load(folder.config)))
     except Exception as error:  # the last stop before the process ends: reported, then raised
         cause = root_cause(error)
         name = "" if isinstance(cause, MedixError) else f"{type(cause).__name__}: "

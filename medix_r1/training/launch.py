@@ -90,7 +90,7 @@ def run(planned: Plan, view: ProgressView) -> int:
             stdin=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C reaches this process alone, which then closes the pipe
             pass_fds=[lock],  # the folder stays locked until the supervisor has ended everything
-            env=_environment(),
+            env=_environment(folder),
         )
         try:
             with _sigterm_as_interrupt():
@@ -102,8 +102,9 @@ def run(planned: Plan, view: ProgressView) -> int:
                 process.wait(_PATIENCE_AT_END)
 
 
-def _environment() -> dict[str, str]:
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+def _environment(folder: RunFolder) -> dict[str, str]:
+    # MEDIX_R1_RUN is inherited by every process of the run, so that each can be told from another run's.
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "MEDIX_R1_RUN": str(folder.root)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # otherwise each of a dozen processes compiles everything again
     return environment
 
@@ -116,6 +117,7 @@ def _write_config(planned: Plan, ray_folder: Path) -> None:
             config.trainer.resume_from_path = str(planned.resume_from)
         if config.ray_kwargs.ray_init.get("address") is None:
             config.ray_kwargs.ray_init._temp_dir = str(ray_folder)
+        config.run.dir = str(planned.folder.root)  # absolute: Ray's workers have other working directories
         config.trainer.default_local_dir = str(planned.folder.checkpoints)
         config.trainer.v1.sampler.sampler_kwargs.samples_dir = str(planned.folder.samples)
     temporary = planned.folder.config.with_suffix(".tmp")

@@ -83,8 +83,8 @@ class ProgressView:
                 self._console.print(f"judge ready after {event['seconds']:.0f} s")
             case "driver_starting":
                 self._say("starting Ray, the actor and vLLM")
-            case "judge_waiting":
-                self._console.print(f"[yellow]waiting for the judge[/] {escape(event['message'])}")
+            case "waiting":
+                self._console.print(f"[yellow]{escape(event['message'])}[/]")
             case "error":
                 self._error = event["message"]
 

@@ -20,8 +20,6 @@ SAFE = (
     "trainer.save_freq",
     "trainer.val_before_train",
     "trainer.logger",
-    "trainer.resume_mode",
-    "trainer.resume_from_path",
     "run.keep_checkpoints",
     "run.stall_limit",
     "run.poll_interval",
@@ -38,7 +36,17 @@ SAFE = (
     "trainer.v1.sampler.sampler_kwargs.stall_limit",
     "trainer.v1.sampler.sampler_kwargs.max_refills",
 )
-_COPY_OF_JUDGE = "reward.signals.llm.judge."
+# Set by the launcher itself, or copies of keys that are compared under their own name.
+_NOT_SETTINGS = (
+    "reward.signals.llm.judge.",
+    "ray_kwargs.ray_init._temp_dir",
+    "trainer.resume_mode",
+    "trainer.resume_from_path",
+    "trainer.default_local_dir",
+    "trainer.v1.sampler.sampler_kwargs.samples_dir",
+    "run.dir",
+    "judge.server.port",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +71,7 @@ def differences(before: Path, now: DictConfig) -> list[Difference]:
     container = OmegaConf.to_container(now, resolve=True)
     assert isinstance(container, dict)
     new = _leaves({str(key): value for key, value in container.items()})
-    keys = sorted(key for key in old.keys() | new.keys() if not key.startswith(_COPY_OF_JUDGE))
+    keys = sorted(key for key in old.keys() | new.keys() if not key.startswith(_NOT_SETTINGS))
     return [Difference(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
 
 

@@ -7,8 +7,10 @@ returns travels with the sample through TransferQueue to our sampler, which mask
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
@@ -18,6 +20,7 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 from medix_r1.grammar import parse_completion, parse_reference
 from medix_r1.rewards.base import Sample
 from medix_r1.rewards.composite import CompositeReward, RewardBreakdown
+from medix_r1.training.run_folder import RunFolder, WaitingHandler
 
 NAME = "medix"
 OVERLONG = ("reward", "zero", "mask")
@@ -48,6 +51,8 @@ class CompositeRewardManager(RewardManagerBase):
         self._think_element = settings.think_element
         self._overlong = settings.overlong
         self._max_response_length = config.data.max_response_length
+        waiting = WaitingHandler(RunFolder(Path(config.run.dir)))
+        logging.getLogger("medix_r1.models.judge").addHandler(waiting)
         self._composite = CompositeReward(
             signals=instantiate(settings.signals, _convert_="all"), weights=dict(settings.weights)
         )
@@ -75,7 +80,8 @@ class CompositeRewardManager(RewardManagerBase):
         )
 
     def _sample(self, rollout: Rollout) -> Sample:
-        extra = rollout.row.get("extra_info") or {}
+        extra: dict[str, Any] = rollout.row.get("extra_info") or {}
+        accepted = extra.get("answers")
         reference = parse_reference(rollout.row["reward_model"]["ground_truth"])
         has_image = prompt_has_image(rollout.row.get("raw_prompt"))
         return Sample(
@@ -85,7 +91,7 @@ class CompositeRewardManager(RewardManagerBase):
             source=str(rollout.row.get("data_source") or ""),
             has_image=has_image,
             cut=rollout.cut,
-            accepted=tuple(extra.get("answers") if extra.get("answers") is not None else ()),
+            accepted=() if accepted is None else tuple(accepted),
         )
 
     def _to_verl(self, rollout: Rollout, sample: Sample, breakdown: RewardBreakdown) -> dict[str, Any]:

@@ -16,6 +16,7 @@ Standard library only: the launcher, the supervisor and the trainer share it.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -114,3 +115,14 @@ class Follower:
         self._offset += len(data)
         *lines, self._rest = (self._rest + data).split(b"\n")
         return [json.loads(line) for line in lines if line.strip()]
+
+
+class WaitingHandler(logging.Handler):
+    """Passes the warnings of a logger on to the terminal: training waits, and says so."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        super().__init__(logging.WARNING)
+        self._folder = folder
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._folder.add_event("waiting", message=record.getMessage())

@@ -28,6 +28,8 @@ MODE = "medix_sync"
 class MedixTrainer(PPOTrainerSync):
     """Synchronous trainer of medix-r1."""
 
+    global_steps: int
+
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self._prompts_this_step = 0

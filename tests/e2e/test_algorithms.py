@@ -1,0 +1,89 @@
+"""DAPO and GSPO take real steps, the latter on two FSDP ranks with a judge that fails and then stays down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from medix_r1.training import checkpoint_folder
+from medix_r1.training.run_folder import read_lines
+from tests.support.judge_stub import JudgeStub
+
+from .conftest import FinishedRun, stub_overrides, train
+
+LAST_STEP_WITH_JUDGE = 2
+
+
+def rows(run: FinishedRun, step: int) -> list[dict]:
+    return list(read_lines(run.folder.samples / "train" / f"{step:06d}.jsonl"))
+
+
+@pytest.fixture(scope="module")
+def dapo(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    overrides = ["algorithm=dapo", "algorithm.filter_groups.metric=exact", "trainer.total_training_steps=2"]
+    with JudgeStub() as server:
+        return train(tmp_path_factory.mktemp("dapo"), [*stub_overrides(demo, server.address), *overrides])
+
+
+def test_dapo_trains_on_groups_that_differ_in_the_filtered_signal(dapo: FinishedRun) -> None:
+    assert dapo.exit_code == 0, dapo.output
+    for step in (1, 2):
+        groups: dict[str, set[float]] = {}
+        for row in rows(dapo, step):
+            groups.setdefault(row["uid"], set()).add(row["parts"]["exact"])
+        assert len(groups) == 8
+        assert all(len(values) > 1 for values in groups.values())
+
+
+def test_dapo_refills_are_counted(dapo: FinishedRun) -> None:
+    assert dapo.folder.metrics_by_step()[1]["sampler/refilled_prompts"] > 0
+
+
+@pytest.fixture(scope="module")
+def gspo_with_a_failing_judge(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """Two ranks; the judge refuses every third question, and goes down for good once step 2 is finished."""
+    folder = tmp_path_factory.mktemp("gspo")
+    overrides = [
+        "algorithm=gspo",
+        "hardware=cpu2",
+        "trainer.total_training_steps=6",
+        "trainer.save_freq=-1",
+        "judge.client.patience=6",
+    ]
+
+    def behave(call: int) -> tuple[int, dict[str, str], bytes] | None:
+        if (folder / "samples" / "train" / f"{LAST_STEP_WITH_JUDGE:06d}.jsonl").exists():
+            return 503, {}, b"{}"
+        return (400, {}, b'{"error": {"message": "too long"}}') if call % 3 == 0 else None
+
+    with JudgeStub() as server:
+        server.behave = behave
+        return train(folder, [*stub_overrides(demo, server.address), *overrides])
+
+
+def test_refused_questions_are_masked_and_never_scored_zero(gspo_with_a_failing_judge: FinishedRun) -> None:
+    run = gspo_with_a_failing_judge
+    masked = [row for step in (1, 2) for row in rows(run, step) if row["masked"]]
+    assert masked
+    assert all(row["overall"] is None and row["parts"]["llm"] is None and row["failure"] for row in masked)
+    for step in (1, 2):
+        share = sum(row["masked"] for row in rows(run, step)) / len(rows(run, step))
+        assert run.folder.metrics_by_step()[step]["reward/masked_share"] == pytest.approx(share)
+
+
+def test_both_ranks_train(gspo_with_a_failing_judge: FinishedRun) -> None:
+    metrics = gspo_with_a_failing_judge.folder.metrics_by_step()
+    assert all(metrics[step]["actor/grad_norm"] > 0 for step in (1, 2))
+
+
+def test_a_judge_that_stays_down_stops_the_run_with_the_last_finished_step(
+    gspo_with_a_failing_judge: FinishedRun,
+) -> None:
+    run = gspo_with_a_failing_judge
+    assert run.exit_code == 1
+    assert "judge" in run.output
+    folders = checkpoint_folder.all_folders(run.folder.checkpoints)
+    assert [checkpoint_folder.step_of(folder) for folder in folders] == [LAST_STEP_WITH_JUDGE]
+    assert checkpoint_folder.is_whole(folders[0])
+    assert len(list((folders[0] / "actor").glob("model_world_size_2_rank_*.pt"))) == 2

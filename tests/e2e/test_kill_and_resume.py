@@ -1,0 +1,118 @@
+"""`kill -9` of the command alone, then the same command: nothing is left over, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from medix_r1.training import checkpoint_folder
+from medix_r1.training.run_folder import RunFolder, read_lines
+from tests.support.judge_stub import JudgeStub
+
+from .conftest import FinishedRun, stub_overrides, train
+
+STEPS = 5
+CLEAN_UP = 15.0  # seconds, as promised
+
+
+@pytest.fixture(scope="module")
+def overrides(demo: Path) -> list[str]:
+    server = JudgeStub()
+    server.__enter__()
+    return [
+        *stub_overrides(demo, server.address),
+        f"trainer.total_training_steps={STEPS}",
+        "trainer.save_freq=1",
+        "run.keep_checkpoints=null",
+    ]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    return train(tmp_path_factory.mktemp("uninterrupted"), overrides)
+
+
+@pytest.fixture(scope="module")
+def killed(overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run whose command is killed at a random moment between two checkpoints, and looked at 15 s later."""
+    folder = RunFolder(tmp_path_factory.mktemp("killed"))
+    shared_memory = set(os.listdir("/dev/shm"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "medix_r1.cli", "train", *overrides, f"run.dir={folder.root}"],
+        stdout=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+    )
+    while not (checkpoint_folder.latest(folder.checkpoints) or process.poll() is not None):
+        time.sleep(0.2)
+    time.sleep(random.uniform(0.0, 6.0))
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert len(family) > 5, "verl, Ray and vLLM should be running"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    time.sleep(CLEAN_UP)
+    assert [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
+    assert processes_of(folder) == []
+    assert set(os.listdir("/dev/shm")) - shared_memory == set()
+    return folder
+
+
+def processes_of(folder: RunFolder) -> list[psutil.Process]:
+    """Every process whose environment says that it belongs to this run."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("MEDIX_R1_RUN") == str(folder.root):
+                found.append(process)
+        except (psutil.AccessDenied, psutil.NoSuchProcess):
+            continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def resumed(killed: RunFolder, overrides: list[str]) -> FinishedRun:
+    assert checkpoint_folder.latest(killed.checkpoints) is not None
+    return train(killed.root, overrides)
+
+
+def rows(folder: RunFolder, step: int) -> list[tuple[str, str, float]]:
+    lines = read_lines(folder.samples / "train" / f"{step:06d}.jsonl")
+    return [(line["row_id"], line["reply"], line["overall"]) for line in lines]
+
+
+def test_the_same_command_resumes(resumed: FinishedRun) -> None:
+    assert resumed.exit_code == 0, resumed.output
+    assert "resuming after step" in resumed.output
+
+
+def test_the_same_rows_come_in_the_same_order(resumed: FinishedRun, uninterrupted: FinishedRun) -> None:
+    for step in range(1, STEPS + 1):
+        ids = [row_id for row_id, _, _ in rows(uninterrupted.folder, step)]
+        assert [row_id for row_id, _, _ in rows(resumed.folder, step)] == ids
+
+
+def test_the_same_replies_are_sampled(resumed: FinishedRun, uninterrupted: FinishedRun) -> None:
+    for step in range(1, STEPS + 1):
+        assert rows(resumed.folder, step) == rows(uninterrupted.folder, step)
+
+
+def test_parameters_are_equal_bit_for_bit(resumed: FinishedRun, uninterrupted: FinishedRun) -> None:
+    first, second = (
+        torch.load(
+            run.folder.checkpoints / f"global_step_{STEPS}" / "actor" / "model_world_size_1_rank_0.pt",
+            weights_only=False,  # written by this test's own runs
+        )
+        for run in (resumed, uninterrupted)
+    )
+    assert first.keys() == second.keys()
+    for name, tensor in first.items():
+        local = [t.to_local() if hasattr(t, "to_local") else t for t in (tensor, second[name])]
+        assert torch.equal(*local), name

@@ -1,0 +1,163 @@
+"""One uninterrupted run with every part real: verl, Ray, FSDP2, vLLM, the nano judge in vLLM, MiniLM, images."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from medix_r1.training import checkpoint_folder
+from medix_r1.training.run_folder import read_lines
+
+from .conftest import CANARY, FinishedRun, medix, train
+
+STEPS = 4
+PARTS = ("llm", "embed", "format", "modality", "exact", "overall")
+
+
+@pytest.fixture(scope="module")
+def run(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    overrides = [
+        "experiment=nano_cpu",
+        f"demo_dir={demo}",
+        "judge.client.api_key_env=MEDIX_TEST_KEY",
+        "data.train_batch_size=8",
+        f"trainer.total_training_steps={STEPS}",
+        "trainer.test_freq=-1",
+        "trainer.save_freq=2",
+    ]
+    folder = tmp_path_factory.mktemp("run")
+    return train(folder, overrides, environment={"MEDIX_TEST_KEY": CANARY})
+
+
+def samples(run: FinishedRun, step: int) -> list[dict]:
+    return list(read_lines(run.folder.samples / "train" / f"{step:06d}.jsonl"))
+
+
+def test_it_finishes_and_shows_every_step(run: FinishedRun) -> None:
+    assert run.exit_code == 0, run.output
+    for step in range(1, STEPS + 1):
+        assert f"{step}/{STEPS}" in run.output
+    assert "finished" in run.output
+    assert "Traceback" not in run.output
+
+
+def test_every_step_trains_whole_groups_with_images(run: FinishedRun) -> None:
+    for step in range(1, STEPS + 1):
+        rows = samples(run, step)
+        assert len(rows) == 40
+        assert len({row["uid"] for row in rows}) == 8
+        assert all(row["reply"] for row in rows)
+        assert {row["masked"] for row in rows} == {False}
+    metrics = run.folder.metrics_by_step()
+    assert all(metrics[step]["actor/grad_norm"] > 0 for step in range(1, STEPS + 1))
+
+
+def test_the_judge_is_asked_and_the_reward_is_the_weighted_sum(run: FinishedRun) -> None:
+    weights = {"llm": 0.5175, "embed": 0.3375, "format": 0.10, "modality": 0.045}
+    rows = [row for step in range(1, STEPS + 1) for row in samples(run, step)]
+    assert any(row["reasons"]["llm"].startswith("judge: ") for row in rows)
+    for row in rows:
+        expected = math.fsum(weight * row["parts"][name] for name, weight in weights.items())
+        assert row["overall"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("tracker", ["file", "tensorboard"])
+def test_every_tracker_has_every_part_at_every_step(run: FinishedRun, tracker: str) -> None:
+    logged = {"file": from_file, "tensorboard": from_tensorboard}[tracker](run)
+    for step in range(1, STEPS + 1):
+        rows = samples(run, step)
+        for part in PARTS:
+            values = [row["overall"] if part == "overall" else row["parts"][part] for row in rows]
+            assert logged[step][f"reward/{part}/mean"] == pytest.approx(statistics.fmean(values), abs=1e-6)
+            assert logged[step][f"reward/{part}/std"] == pytest.approx(statistics.pstdev(values), abs=1e-6)
+            assert logged[step][f"reward/{part}/masked_share"] == 0.0
+
+
+def from_file(run: FinishedRun) -> dict[int, dict[str, float]]:
+    return run.folder.metrics_by_step()
+
+
+def from_tensorboard(run: FinishedRun) -> dict[int, dict[str, float]]:
+    events = EventAccumulator(str(run.folder.tensorboard), size_guidance={"scalars": 0})
+    events.Reload()
+    steps: dict[int, dict[str, float]] = {}
+    for tag in events.Tags()["scalars"]:
+        for event in events.Scalars(tag):
+            steps.setdefault(event.step, {})[tag] = event.value
+    return steps
+
+
+def test_both_held_out_sets_are_validated_and_named(run: FinishedRun) -> None:
+    metrics = run.folder.metrics_by_step()[0]
+    for source in ("heldout_views", "heldout_sources"):
+        assert 0.0 < metrics[f"heldout/{source}/overall/mean"] < 1.0
+        assert f"held-out {source}" in run.output
+
+
+def test_the_warm_start_already_has_the_format(run: FinishedRun) -> None:
+    assert run.folder.metrics_by_step()[0]["heldout/heldout_views/format/mean"] >= 0.8
+
+
+def test_actor_and_vllm_agree_on_probabilities(run: FinishedRun) -> None:
+    metrics = run.folder.metrics_by_step()
+    assert all(metrics[step]["training/rollout_probs_diff_mean"] < 1e-3 for step in range(1, STEPS + 1))
+
+
+def test_checkpoints_are_whole(run: FinishedRun) -> None:
+    folders = checkpoint_folder.all_folders(run.folder.checkpoints)
+    assert [checkpoint_folder.step_of(folder) for folder in folders] == [2, 4]
+    assert all(checkpoint_folder.is_whole(folder) for folder in folders)
+
+
+def test_no_key_reaches_any_file_or_the_terminal(run: FinishedRun) -> None:
+    assert CANARY not in run.output
+    files = [path for path in run.folder.root.rglob("*") if path.is_file()]
+    assert len(files) > 10
+    for path in files:
+        assert CANARY.encode() not in path.read_bytes(), path
+
+
+def test_the_same_command_again_has_nothing_to_do(run: FinishedRun, demo: Path) -> None:
+    overrides = ["experiment=nano_cpu", f"demo_dir={demo}", "data.train_batch_size=8"]
+    again = train(
+        run.folder.root,
+        [*overrides, "judge.client.api_key_env=MEDIX_TEST_KEY", f"trainer.total_training_steps={STEPS}"],
+        environment={"MEDIX_TEST_KEY": CANARY},
+    )
+    assert again.exit_code == 0
+    assert "nothing is left to do" in again.output
+
+
+def test_an_unsafe_change_is_shown_and_refused(run: FinishedRun, demo: Path) -> None:
+    overrides = ["experiment=nano_cpu", f"demo_dir={demo}", "data.train_batch_size=16"]
+    again = train(run.folder.root, [*overrides, "trainer.total_training_steps=8"])
+    assert again.exit_code == 1
+    assert "data.train_batch_size: 8 -> 16" in again.output
+
+
+def test_merged_folder_answers_a_held_out_question(run: FinishedRun, demo: Path, tmp_path: Path) -> None:
+    code, output = medix("merge", str(run.folder.root), "--out", str(tmp_path / "merged"))
+    assert code == 0, output
+    import io
+
+    import pyarrow.parquet as parquet
+    from PIL import Image
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    processor = AutoProcessor.from_pretrained(tmp_path / "merged")
+    model = AutoModelForImageTextToText.from_pretrained(tmp_path / "merged").float()
+    row = parquet.read_table(demo / "data" / "heldout_views.parquet").to_pylist()[0]
+    question = row["prompt"][0]["content"].removeprefix("<image>")
+    chat = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}]
+    text = processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+    image = Image.open(io.BytesIO(row["images"][0]["bytes"]))
+    inputs = processor(text=[text], images=[image], return_tensors="pt")
+    tokens = model.generate(**inputs, max_new_tokens=40, do_sample=False)[0, inputs["input_ids"].shape[1] :]
+    reply = processor.tokenizer.decode(tokens, skip_special_tokens=True)
+    assert "<answer>" in reply
+    assert json.loads((tmp_path / "merged" / "config.json").read_text())["model_type"] == "qwen3_vl"

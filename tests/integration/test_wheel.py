@@ -1,0 +1,50 @@
+"""The built wheel, installed into an empty environment, composes every experiment from any directory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = """
+import sys
+from medix_r1.config import compose_train, config_dir
+names = sorted(path.stem for path in (config_dir() / "experiment").glob("*.yaml"))
+for name in names:
+    assert compose_train([f"experiment={name}"]).run.name == name
+assert "torch" not in sys.modules and "verl" not in sys.modules
+print(config_dir(), *names)
+"""
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    result = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    uv = Path(sys.executable).parent / "uv"
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT, cwd=ROOT)
+    (wheel,) = folder.glob("*.whl")
+    run(uv, "venv", "--python", sys.executable, folder / "venv", cwd=folder)
+    # The constraint keeps this to what is already in the cache; a user's own install takes what fits.
+    constraint = ROOT / "requirements" / "override.txt"
+    run(uv, "pip", "install", "--python", folder / "venv", "--constraint", constraint, wheel, cwd=folder)
+    return folder / "venv"
+
+
+def test_every_experiment_composes_from_an_empty_directory(environment: Path, tmp_path: Path) -> None:
+    output = run(environment / "bin" / "python", "-c", COMPOSE, cwd=tmp_path)
+    folder, *names = output.split()
+    assert Path(folder).is_relative_to(environment)
+    assert set(names) == {path.stem for path in (ROOT / "configs" / "experiment").glob("*.yaml")}
+
+
+def test_the_command_is_installed(environment: Path, tmp_path: Path) -> None:
+    assert "train" in run(environment / "bin" / "medix-r1", "--help", cwd=tmp_path)
