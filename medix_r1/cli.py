@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+from medix_r1.demo.cli import app as demo
 from medix_r1.errors import ConfigError, MedixError
 
 app = typer.Typer(
@@ -46,6 +48,39 @@ def train(
         console.print(f"{planned.folder.root} has finished step {planned.first_step - 1}; nothing is left to do")
     else:
         raise typer.Exit(launch.run(planned, ProgressView(console)))
+
+
+@app.command()
+def serve(overrides: Overrides = None) -> None:
+    """Serve the judge of a config until Ctrl-C: `medix-r1 serve judge=nano judge.server.port=8311`."""
+    from medix_r1.models.serve_judge import serve as serve_judge
+
+    serve_judge(overrides or [], console)
+
+
+@app.command()
+def merge(
+    checkpoint: Annotated[Path, typer.Argument(help="RUN/checkpoints/global_step_N, or RUN for its newest.")],
+    out: Annotated[Path, typer.Option(help="Folder of the model.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace a model that is already there.")] = False,
+) -> None:
+    """Turn a checkpoint that you trust into a model folder: `medix-r1 merge outputs/nano_cpu --out outputs/model`."""
+    from medix_r1.checkpoints.merge import merge as merge_checkpoint
+
+    console.print(f"merged {merge_checkpoint(checkpoint, out, force=force)} into {out}", highlight=False)
+
+
+@app.command()
+def doctor(
+    judge_url: Annotated[str | None, typer.Option(help="A judge to ask.", envvar="MEDIX_JUDGE_URL")] = None,
+) -> None:
+    """Check this machine and say what to do: `medix-r1 doctor --judge-url http://127.0.0.1:8311/v1`."""
+    from medix_r1.doctor import check_all, show
+
+    raise typer.Exit(show(check_all(judge_url), console))
+
+
+app.add_typer(demo, name="demo")
 
 
 def main() -> None:

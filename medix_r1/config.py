@@ -6,6 +6,7 @@ Nothing here imports verl or torch: verl's YAML tree is found through the import
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import inspect
 import json
@@ -62,12 +63,19 @@ def compose_train(overrides: Sequence[str]) -> DictConfig:
     Raises:
         ConfigError: with all unknown keys, or with what Hydra could not compose.
     """
-    config = _compose(overrides)
-    if problems := unknown_keys(config):
-        raise ConfigError(problems)
-    return config
+    return _compose("train", overrides)
 
 
+def compose_serve(overrides: Sequence[str]) -> DictConfig:
+    """Compose `serve.yaml`, the judge of a training config without the training.
+
+    Raises:
+        ConfigError: with all unknown keys, or with what Hydra could not compose.
+    """
+    return _compose("serve", overrides)
+
+
+@functools.cache
 def verl_tree() -> dict[str, Any]:
     """verl's own `ppo_trainer` tree without anything of ours."""
     GlobalHydra.instance().clear()
@@ -75,12 +83,12 @@ def verl_tree() -> dict[str, Any]:
         return _plain(compose("ppo_trainer"))
 
 
-def _compose(overrides: Sequence[str]) -> DictConfig:
+def _compose(name: str, overrides: Sequence[str]) -> DictConfig:
     GlobalHydra.instance().clear()
     with initialize_config_dir(config_dir=str(config_dir()), version_base="1.3"):
         search_path = f"hydra.searchpath=[file://{verl_config_dir()}]"
         try:
-            config: DictConfig = compose("train", overrides=[search_path, *overrides], return_hydra_config=True)
+            config: DictConfig = compose(name, overrides=[search_path, *overrides], return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError([_explain(error)]) from error
     _fill_run_name(config)
@@ -89,13 +97,15 @@ def _compose(overrides: Sequence[str]) -> DictConfig:
     except OmegaConfBaseException as error:
         raise ConfigError([f"{getattr(error, 'full_key', None) or 'config'}: {str(error).splitlines()[0]}"]) from error
     OmegaConf.set_struct(config, True)
+    if problems := unknown_keys(config):
+        raise ConfigError(problems)
     return config
 
 
 def _fill_run_name(config: DictConfig) -> None:
     """Replace Hydra's own node, which is not ours to keep, by what we use of it: the experiment's name."""
     OmegaConf.set_struct(config, False)
-    if OmegaConf.is_interpolation(config.run, "name"):
+    if "run" in config and OmegaConf.is_interpolation(config.run, "name"):
         config.run.name = config.hydra.runtime.choices.get("experiment") or "unnamed"
     del config["hydra"]
 

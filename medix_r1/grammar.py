@@ -173,6 +173,7 @@ def normalize_answer(text: str) -> str:
     `120/80`. An answer that normalises to nothing is ungradable.
     """
     text = unicodedata.normalize("NFKC", text.translate(_ZERO_WIDTH)).casefold()
+    text = unicodedata.normalize("NFKC", text)  # case folding takes some characters apart
     text = _SPACES.sub(" ", text).strip()
     text = _RATIO.sub(r"\1", _TIMES.sub("x", text))
     return text.rstrip(" .;,!").lstrip(" ")

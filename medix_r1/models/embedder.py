@@ -92,7 +92,7 @@ class SentenceTransformerEmbedder:
             batch = list(self._waiting.values())[: self.batch_size]
             try:
                 vectors = await loop.run_in_executor(self._thread, self._encode, [w.text for w in batch])
-            except (RuntimeError, OSError, ValueError, ConfigError) as error:
+            except Exception as error:  # noqa: BLE001  whatever it is: whoever waits must hear of it, or waits for ever
                 for waiting in batch:
                     del self._waiting[waiting.text]
                     waiting.future.set_exception(EmbedderError(f"embedder {self.model}: {error}"))

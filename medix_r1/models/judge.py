@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 Thinking = Literal["disabled", "cut", "default"]
 _FIRST_WORD = re.compile(r"\s*[*_\"'(\[]{0,4}([A-Za-z]+)")
+_NO_KEY = "none"  # the client insists on a value; a server without authentication ignores it
 _WAITING_NOTE_EVERY = 15.0  # seconds between two notes that training waits for the judge
 
 
@@ -133,9 +134,7 @@ class ChatJudge:
             task.add_done_callback(lambda _: self._in_flight.pop(question, None))
         else:
             self.cache_hits += 1
-        verdict = await asyncio.shield(task)
-        self._cache[question] = verdict
-        return verdict
+        return await asyncio.shield(task)
 
     async def _ask(self, question: Question) -> Verdict:
         text = prompts.fill(
@@ -147,7 +146,8 @@ class ChatJudge:
         for _ in range(self.parse_attempts):
             reply = await self._complete_with_retries(text)
             if (matches := parse_verdict(reply)) is not None:
-                return Verdict(matches, reply)
+                verdict = self._cache[question] = Verdict(matches, reply)
+                return verdict
         self.failures += 1
         raise JudgeRejected(f"judge {self.model} answered {reply[:80]!r}, which starts with neither YES nor NO")
 
@@ -178,16 +178,23 @@ class ChatJudge:
             )
             reply = completion.choices[0].message.content or ""
         except (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError) as error:
-            raise JudgeUnavailable(f"judge at {self._client.base_url}: {error}") from error
+            raise JudgeUnavailable(f"judge at {self._client.base_url}: {self._without_key(error)}") from error
         except openai.APIStatusError as error:
             if error.status_code in (404, 408, 409, 425):  # 404: a server that restarts with its model still loading
-                raise JudgeUnavailable(f"judge at {self._client.base_url}: {error}") from error
-            raise JudgeRejected(f"judge at {self._client.base_url} refused: {error}") from error
+                raise JudgeUnavailable(f"judge at {self._client.base_url}: {self._without_key(error)}") from error
+            raise JudgeRejected(f"judge at {self._client.base_url} refused: {self._without_key(error)}") from error
         except (openai.APIError, ValueError, TypeError, IndexError, AttributeError) as error:
             # a body that is no chat completion: cut short, or garbage from something that is not a judge
-            raise JudgeUnavailable(f"judge at {self._client.base_url} sent no chat completion: {error}") from error
+            raise JudgeUnavailable(
+                f"judge at {self._client.base_url} sent no chat completion: {self._without_key(error)}"
+            ) from error
         self.latencies.append(time.monotonic() - start)
         return reply
+
+    def _without_key(self, error: Exception) -> str:
+        """What went wrong; some servers repeat the key in their answer, and this text goes into files."""
+        key = self._client.api_key
+        return str(error) if key == _NO_KEY else str(error).replace(key, "***")
 
     def _say_waiting(self, state: RetryCallState) -> None:
         now = time.monotonic()
@@ -204,7 +211,7 @@ class ChatJudge:
 
 def _api_key(variable: str | None) -> str:
     if variable is None:
-        return "none"  # the client insists on a value; a server without authentication ignores it
+        return _NO_KEY
     if not os.environ.get(variable):
         raise ConfigError([f"judge.client.api_key_env: the environment variable {variable} is not set"])
     return os.environ[variable]

@@ -5,6 +5,7 @@ Standard library only, because the supervisor that owns the process stays small.
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import shutil
@@ -12,7 +13,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -91,18 +91,29 @@ def wait_until_ready(settings: ServerSettings, process: subprocess.Popen[bytes],
     """Block until the server answers with the right model; returns the seconds it took.
 
     Raises:
-        ServerError: it died, it took longer than `start_timeout`, or something else answers on its port.
+        ServerError: as `is_ready`.
     """
     start_time = time.monotonic()
-    while (waited := time.monotonic() - start_time) < settings.start_timeout:
-        if process.poll() is not None:
-            raise ServerError(f"the judge server ended with code {process.returncode} while starting; see {log}")
-        if (names := served_models(settings.address)) is not None:
-            if settings.served_name not in names:
-                raise ServerError(f"{settings.address} serves {', '.join(names)}, not {settings.served_name}")
-            return waited
+    while not is_ready(settings, process, log, time.monotonic() - start_time):
         time.sleep(0.5)
-    raise ServerError(f"the judge server was not ready after {settings.start_timeout:.0f} s; see {log}")
+    return time.monotonic() - start_time
+
+
+def is_ready(settings: ServerSettings, process: subprocess.Popen[bytes], log: Path, waited: float) -> bool:
+    """Whether a server that was started `waited` seconds ago answers with the right model.
+
+    Raises:
+        ServerError: it died, it takes longer than `start_timeout`, or something else answers on its port.
+    """
+    if process.poll() is not None:
+        raise ServerError(f"the judge server ended with code {process.returncode} while starting; see {log}")
+    if (names := served_models(settings.address)) is not None:
+        if settings.served_name not in names:
+            raise ServerError(f"{settings.address} serves {', '.join(names)}, not {settings.served_name}")
+        return True
+    if waited > settings.start_timeout:
+        raise ServerError(f"the judge server was not ready after {settings.start_timeout:.0f} s; see {log}")
+    return False
 
 
 def served_models(address: str, timeout: float = 2.0, api_key: str | None = None) -> list[str] | None:
@@ -114,6 +125,6 @@ def served_models(address: str, timeout: float = 2.0, api_key: str | None = None
     try:
         with opener.open(request, timeout=timeout) as reply:
             payload: Any = json.load(reply)
-    except (urllib.error.URLError, TimeoutError, ConnectionError, ValueError, OSError):
-        return None
-    return [str(model.get("id")) for model in payload.get("data", [])]
+        return [str(model["id"]) for model in payload["data"]]
+    except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError):
+        return None  # nothing there, still loading, or no model server at all

@@ -15,7 +15,7 @@ from importlib.resources import files
 from medix_r1.errors import ConfigError
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
-_INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
+_INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 _SPACES = re.compile(r"\s+")
 
 
@@ -44,7 +44,8 @@ def fill(template: str, **fields: str) -> str:
 
 def defuse(text: str, *, max_chars: int = 4000) -> str:
     """Make text safe to stand inside a prompt: one line, no delimiters, no control tokens, bounded length."""
-    text = "".join(c if c.isprintable() or c.isspace() else " " for c in unicodedata.normalize("NFKC", text))
-    text = _SPACES.sub(" ", _INVISIBLE.sub("", text)).strip()
+    text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))
+    text = "".join(c if c.isprintable() or c.isspace() else " " for c in text)
+    text = _SPACES.sub(" ", text).strip()
     text = text.replace("<", "‹").replace(">", "›")  # no `</prediction>`, no `<|im_end|>`
     return text if len(text) <= max_chars else text[:max_chars] + " …"

@@ -6,7 +6,7 @@ shows as a gap between them and this.
 
 from __future__ import annotations
 
-from medix_r1.grammar import normalize_answer
+from medix_r1.grammar import is_gradable, normalize_answer
 from medix_r1.rewards.base import Sample, Score
 
 
@@ -15,7 +15,7 @@ class ExactMatch:
 
     async def score(self, sample: Sample) -> Score:
         answer = sample.completion.answer
-        if answer is None:
+        if answer is None or not is_gradable(answer):
             return Score(0.0, "nothing to grade")
         accepted = {normalize_answer(text) for text in (sample.reference.answer, *sample.accepted)}
         return Score(float(normalize_answer(answer) in accepted), f"{len(accepted)} accepted wordings")

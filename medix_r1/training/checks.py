@@ -26,7 +26,7 @@ def problems(config: DictConfig) -> list[str]:
     """All problems of a composed training config, in the order of the file."""
     if missing := configs.missing_keys(config):
         return missing  # the checks below would only repeat it
-    checks = (_reward, _batches, _data, _model, _judge, _trackers, _machine)
+    checks = (_reward, _batches, _data, _model, judge_problems, _trackers, _machine)
     return [problem for check in checks for problem in check(config)]
 
 
@@ -102,7 +102,8 @@ def _model(config: DictConfig) -> Iterator[str]:
             yield f"actor_rollout_ref.model.path: {path}/{name} names code in auto_map, which verl would run; remove it"
 
 
-def _judge(config: DictConfig) -> Iterator[str]:
+def judge_problems(config: DictConfig) -> Iterator[str]:
+    """What keeps a judge from answering: its key, its address, its port, its model, vLLM."""
     client, settings = config.judge.client, config.judge.server
     variable = client.api_key_env
     if variable and not os.environ.get(variable):
@@ -114,7 +115,9 @@ def _judge(config: DictConfig) -> Iterator[str]:
         elif client.model not in names:
             yield f"judge.client.model: {client.base_url} serves {', '.join(names)}, not {client.model}"
         return
-    if settings.port and not server.port_is_free(settings.host, settings.port):
+    if not isinstance(settings.port, int) or not 0 <= settings.port <= 65535:
+        yield f"judge.server.port: {settings.port!r} is not a port; choose 1 to 65535, or 0 for any free one"
+    elif settings.port and not server.port_is_free(settings.host, settings.port):
         yield f"judge.server.port: {settings.host}:{settings.port} is in use; choose another, or 0 for any free one"
     local = Path(settings.model).expanduser()
     if settings.model.count("/") > 1 and not local.is_dir():

@@ -53,11 +53,12 @@ def task_runner_class(main_ppo: Any) -> type[Any]:
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """Follow Ray's wrappers and Python's chain to the error that started it."""
+    """Follow Ray's wrappers and Python's chain to the first error of ours, or else to the one that started it."""
     seen = set()
     while id(error) not in seen:
         seen.add(id(error))
-        inner = getattr(error, "cause", None) or error.__cause__
+        wrapped = getattr(error, "cause", None)  # Ray's; such a wrapper is an instance of what it wraps as well
+        inner = wrapped or (None if isinstance(error, MedixError) else error.__cause__)
         if isinstance(inner, BaseException):
             error = inner
     return error

@@ -104,7 +104,8 @@ class ProgressView:
         self._console.print(
             f"step {self._position(step)}  {step_line(metrics)}  {self._time_left(step)}", highlight=False
         )
-        self._say(f"step {step + 1}")
+        if self._console.is_terminal:
+            self._say(f"step {step + 1}")
 
     def _position(self, step: int) -> str:
         return f"{step:>5}/{self._total}" if self._total else f"{step:>5}"
@@ -112,8 +113,8 @@ class ProgressView:
     def _time_left(self, step: int) -> str:
         if not self._total:
             return ""
-        seconds = statistics.median(self._seconds) * (self._total - step)
-        return f"{seconds // 60:.0f} min {seconds % 60:02.0f} s left"
+        minutes, seconds = divmod(round(statistics.median(self._seconds) * (self._total - step)), 60)
+        return f"{minutes} min {seconds:02d} s left"
 
 
 def step_line(metrics: dict[str, float]) -> str:

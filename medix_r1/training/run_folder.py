@@ -58,7 +58,8 @@ class RunFolder:
     @property
     def attempts(self) -> int:
         """How often this run was started."""
-        return len(list((self.root / "logs").glob("attempt_*.log")))
+        logs = (self.root / "logs").glob("attempt_*.log")
+        return sum(path.stem.removeprefix("attempt_").isdigit() for path in logs)  # a judge's log lies beside them
 
     def log(self, attempt: int) -> Path:
         return self.root / "logs" / f"attempt_{attempt:03d}.log"

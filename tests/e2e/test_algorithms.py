@@ -8,9 +8,8 @@ import pytest
 
 from medix_r1.training import checkpoint_folder
 from medix_r1.training.run_folder import read_lines
+from tests.e2e.conftest import FinishedRun, stub_overrides, train
 from tests.support.judge_stub import JudgeStub
-
-from .conftest import FinishedRun, stub_overrides, train
 
 LAST_STEP_WITH_JUDGE = 2
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import medix
+from tests.e2e.conftest import medix
 
 NANO = ["train", "experiment=nano_cpu"]
 

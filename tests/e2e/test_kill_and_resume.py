@@ -16,9 +16,8 @@ import torch
 
 from medix_r1.training import checkpoint_folder
 from medix_r1.training.run_folder import RunFolder, read_lines
+from tests.e2e.conftest import FinishedRun, stub_overrides, train
 from tests.support.judge_stub import JudgeStub
-
-from .conftest import FinishedRun, stub_overrides, train
 
 STEPS = 5
 CLEAN_UP = 15.0  # seconds, as promised
@@ -75,6 +74,25 @@ def processes_of(folder: RunFolder) -> list[psutil.Process]:
         except (psutil.AccessDenied, psutil.NoSuchProcess):
             continue
     return found
+
+
+def test_ctrl_c_ends_everything_with_one_line(overrides: list[str], tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "medix_r1.cli", "train", *overrides, f"run.dir={tmp_path}"],
+        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background job ignores it
+    )
+    folder = RunFolder(tmp_path)
+    while len(processes_of(folder)) < 3 and process.poll() is None:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "stopping" in output
+    assert "Traceback" not in output
+    assert processes_of(folder) == []
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from medix_r1.training import checkpoint_folder
 from medix_r1.training.run_folder import read_lines
-
-from .conftest import CANARY, FinishedRun, medix, train
+from tests.e2e.conftest import CANARY, FinishedRun, medix, train
 
 STEPS = 4
 PARTS = ("llm", "embed", "format", "modality", "exact", "overall")

@@ -1,0 +1,89 @@
+"""Rows of the demo as tensors: prompts and pictures are processed once, then joined into padded batches."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from transformers import Qwen3VLProcessor
+
+IGNORED = -100
+"""The label cross entropy skips."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What the model takes, and the labels of its replies (`IGNORED` elsewhere)."""
+
+    inputs: dict[str, torch.Tensor]
+    labels: torch.Tensor
+
+
+class EncodedRows:
+    """All rows of one parquet file, encoded by the policy's processor."""
+
+    def __init__(self, rows: Sequence[dict[str, Any]], processor: Qwen3VLProcessor) -> None:
+        self.rows = rows
+        self.tokenizer = processor.tokenizer
+        encoded = [_encode(row, processor) for row in rows]
+        self.prompts: list[list[int]] = [e["input_ids"][0].tolist() for e in encoded]
+        self._types: list[list[int]] = [e["mm_token_type_ids"][0].tolist() for e in encoded]
+        self._pixels: list[torch.Tensor] = [e["pixel_values"] for e in encoded]
+        self._grids: list[torch.Tensor] = [e["image_grid_thw"] for e in encoded]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def for_training(self, indices: Sequence[int], replies: Sequence[list[int]]) -> Batch:
+        """Join prompts and replies, padded on the right."""
+        sequences = [self.prompts[i] + reply for i, reply in zip(indices, replies, strict=True)]
+        labels = [[IGNORED] * len(self.prompts[i]) + reply for i, reply in zip(indices, replies, strict=True)]
+        return Batch(self._inputs(indices, sequences, indices, left=False), _pad(labels, IGNORED, left=False))
+
+    def for_generation(self, indices: Sequence[int], pictures: Sequence[int]) -> dict[str, torch.Tensor]:
+        """Prompts padded on the left; `pictures` says whose picture each prompt is shown."""
+        return self._inputs(indices, [self.prompts[i] for i in indices], pictures, left=True)
+
+    def _inputs(
+        self, indices: Sequence[int], sequences: list[list[int]], pictures: Sequence[int], *, left: bool
+    ) -> dict[str, torch.Tensor]:
+        types = [self._types[i] + [0] * (len(s) - len(self._types[i])) for i, s in zip(indices, sequences, strict=True)]
+        return {
+            "input_ids": _pad(sequences, self.tokenizer.pad_token_id, left=left),
+            "attention_mask": _pad([[1] * len(s) for s in sequences], 0, left=left),
+            "mm_token_type_ids": _pad(types, 0, left=left),
+            "pixel_values": torch.cat([self._pixels[i] for i in pictures]),
+            "image_grid_thw": torch.cat([self._grids[i] for i in pictures]),
+        }
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Read a parquet file of the demo as plain dictionaries."""
+    import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
+
+    rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    return rows
+
+
+def _encode(row: dict[str, Any], processor: Qwen3VLProcessor) -> Any:
+    question = row["extra_info"]["question"]
+    content = [{"type": "image"}, {"type": "text", "text": question}]
+    prompt = processor.apply_chat_template(
+        [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+    )
+    picture = Image.open(io.BytesIO(row["images"][0]["bytes"]))
+    return processor(text=[prompt], images=[picture], return_tensors="pt")
+
+
+def _pad(sequences: list[list[int]], filler: int, *, left: bool) -> torch.Tensor:
+    length = max(map(len, sequences))
+    padded = []
+    for sequence in sequences:
+        padding = [filler] * (length - len(sequence))
+        padded.append(padding + sequence if left else sequence + padding)
+    return torch.tensor(padded)

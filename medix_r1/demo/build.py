@@ -1,0 +1,151 @@
+"""Builds the demo: pictures and rows, the nano policy, the nano judge.
+
+    OUT/images/*.png   OUT/data/*.parquet|jsonl   OUT/models/policy   OUT/models/judge
+
+Weights come from files shipped with the package unless they are to be trained again. What is unchanged is not built
+twice; an interrupted build leaves what was there before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from medix_r1.demo import labels as label_file
+from medix_r1.demo.stamps import hash_files, is_current, replacing
+from medix_r1.errors import ConfigError
+
+Part = Literal["data", "policy", "judge"]
+PARTS: tuple[Part, ...] = ("data", "policy", "judge")
+DEFAULT_OUT = Path("outputs/demo")
+
+_ROOM = Path(__file__).parent
+_DATA = ("labels.yaml", "labels.py", "sources.py", "views.py", "dataset.py")
+_POLICY = ("labels.yaml", "tokenizer.py", "chat_template.jinja", "nano_model.py", "policy.py")
+
+
+def build(
+    out: Path = DEFAULT_OUT,
+    *,
+    rebuild: bool = False,
+    only: Collection[str] = PARTS,
+    console: Console | None = None,
+) -> None:
+    """Build the demo, or what of it is missing or out of date.
+
+    Args:
+        out: folder to build in.
+        rebuild: train policy and judge again instead of taking the shipped weights (minutes instead of seconds).
+        only: the parts to build; the policy's training needs `data`.
+        console: where progress is shown.
+    """
+    if unknown := sorted(set(only) - set(PARTS)):
+        raise ConfigError([f"only: unknown part {name}; parts are {', '.join(PARTS)}" for name in unknown])
+    console = console or Console(stderr=True)
+    for part in PARTS:
+        if part not in only:
+            continue
+        inputs = inputs_hash(part, rebuild=rebuild)
+        # To train again is asked for in so many words, so models are then made even when nothing has changed.
+        if is_current(out, part, inputs) and not (rebuild and part != "data"):
+            console.print(f"{part}: up to date")
+        else:
+            _build_part(part, out, inputs, console, rebuild=rebuild)
+    console.print(f"demo: {out}")
+
+
+def inputs_hash(part: Part, *, rebuild: bool) -> str:
+    """Hash of all that decides how a part turns out: labels, code, and the shipped weights or the training code."""
+    mode = "trained" if rebuild else "shipped"
+    if part == "data":
+        return hash_files([_ROOM / name for name in _DATA])
+    if part == "policy":
+        training = (*_DATA, "batches.py", "warm_start.py")
+        weights = ("weights/policy.safetensors.sha256",)
+        return hash_files([_ROOM / name for name in (*_POLICY, *(training if rebuild else weights))], mode)
+    code = sorted(_ROOM.glob("judge_*.py")) + sorted(_ROOM.glob("lexicon*"))
+    shared = [_ROOM / "labels.yaml", _ROOM / "nano_model.py"]
+    return hash_files([*shared, *code, *sorted(_ROOM.glob("weights/judge*"))], mode)
+
+
+def _build_part(part: Part, out: Path, inputs: str, console: Console, *, rebuild: bool) -> None:
+    if part == "data":
+        _build_data(out, inputs, console)
+    elif part == "policy":
+        _build_policy(out, inputs, console, rebuild=rebuild)
+    else:
+        _build_judge(out, inputs, rebuild=rebuild)
+
+
+def _build_data(out: Path, inputs: str, console: Console) -> None:
+    from medix_r1.demo.dataset import write_data
+
+    labels = label_file.load()
+    with replacing(out, "data", inputs, ["images", "data"]) as temporary, _progress(console) as progress:
+        write_data(temporary, labels, _task(progress, "data", len(labels.sources) + 3))
+
+
+def _build_policy(out: Path, inputs: str, console: Console, *, rebuild: bool) -> None:
+    from transformers.utils.logging import disable_progress_bar
+
+    from medix_r1.demo import policy, warm_start
+
+    disable_progress_bar()  # its bars would tear ours
+    labels = label_file.load()
+    train_file = out / "data" / "train.parquet"
+    if rebuild and not train_file.is_file():
+        raise ConfigError([f"only: the policy is trained on {train_file}, which is missing; build `data` too"])
+    with replacing(out, "policy", inputs, ["models/policy"]) as temporary, _progress(console) as progress:
+        folder = temporary / "models" / "policy"
+        if rebuild:
+            policy.train_policy(folder, train_file, labels, _task(progress, "policy", warm_start.TOTAL_STEPS))
+        else:
+            advance = _task(progress, "policy", 1)
+            policy.build_policy(folder, labels)
+            advance("from the shipped weights")
+
+
+def _build_judge(out: Path, inputs: str, *, rebuild: bool) -> None:
+    from medix_r1.demo.judge_model import build_judge  # shows its own progress
+
+    with replacing(out, "judge", inputs, ["models/judge"]) as temporary:
+        build_judge(temporary / "models" / "judge", rebuild=rebuild)
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description:<7}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[detail]}"),
+        console=console,
+    )
+
+
+def _task(progress: Progress, name: str, total: int) -> Callable[[str], None]:
+    """Add a bar; the function returned moves it one step, with a word on how it stands."""
+    task = progress.add_task(name, total=total, detail="")
+    return lambda detail: progress.update(task, advance=1, detail=detail)
+
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def main(
+    out: Annotated[Path, typer.Option(help="Folder to build in.")] = DEFAULT_OUT,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Train again instead of using shipped weights.")] = False,
+    only: Annotated[list[str] | None, typer.Option(help="Build only this part (repeatable).")] = None,
+) -> None:
+    """Build the demo."""
+    build(out, rebuild=rebuild, only=only or PARTS)
+
+
+if __name__ == "__main__":
+    app()

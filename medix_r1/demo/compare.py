@@ -1,0 +1,166 @@
+"""Measures a policy with the very reward it is trained on, plus an exact accuracy that is no reward.
+
+`medix-r1 demo evaluate` runs this in a process of its own: it imports torch, which the command that trains should not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from transformers import AutoProcessor
+from transformers.utils.logging import disable_progress_bar
+
+from medix_r1.demo.batches import EncodedRows, read_rows
+from medix_r1.demo.policy import load_policy
+from medix_r1.demo.replies import SAMPLES, Reply, answer_all
+from medix_r1.demo.result import DECODINGS, SETS, Decoded, Evaluation, Example, SetResult, SignalMean
+from medix_r1.errors import ConfigError, DataError, EmbedderError, JudgeUnavailable
+from medix_r1.grammar import parse_completion, parse_reference
+from medix_r1.machine import this_machine
+from medix_r1.rewards.base import Sample
+from medix_r1.rewards.composite import CompositeReward, RewardBreakdown
+from medix_r1.rewards.exact import ExactMatch
+
+_EXAMPLES = 3  # of each set
+_Replies = dict[str, list[Reply]]
+
+
+def evaluate(policy: Path, config: DictConfig) -> Evaluation:
+    """Let a policy answer both held-out sets and score the replies with the reward of a composed training config.
+
+    Args:
+        policy: a model folder, built here or merged from a checkpoint.
+        config: gives reward, embedder, the address of a running judge, data folder and length limits.
+
+    Raises:
+        ConfigError: the policy or the rows are not there.
+        JudgeUnavailable, EmbedderError: nothing can be measured without them.
+    """
+    start = time.monotonic()
+    data = Path(config.demo_dir) / "data"
+    _check(policy, data)
+    disable_progress_bar()  # loading takes no time worth a bar
+    model, processor = load_policy(policy), AutoProcessor.from_pretrained(policy)
+    rows = {name: EncodedRows(read_rows(data / f"{name}.parquet"), processor) for name in SETS}
+    replies = {name: _answer(model, rows[name], config, shuffled=False) for name in SETS}
+    shuffled = {name: _answer(model, rows[name], config, shuffled=True) for name in SETS}
+
+    async def score() -> dict[str, SetResult]:
+        scorer = Scorer(config)  # inside the loop: the judge's connections belong to it
+        return {name: await _set_result(scorer, rows[name], replies[name], shuffled[name]) for name in SETS}
+
+    return Evaluation(
+        model=str(policy),
+        judge=str(config.judge.client.model),
+        embedder=str(config.embedder.model),
+        seed=int(config.run.seed),
+        machine=str(this_machine()),
+        sets=asyncio.run(score()),
+        seconds=round(time.monotonic() - start, 1),
+    )
+
+
+def _check(policy: Path, data: Path) -> None:
+    problems = [f"{policy}: no model there (no config.json)"] if not (policy / "config.json").is_file() else []
+    problems += [
+        f"{data / name}.parquet: does not exist; build the demo first: medix-r1 demo build"
+        for name in SETS
+        if not (data / f"{name}.parquet").is_file()
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _answer(model: Any, rows: EncodedRows, config: DictConfig, *, shuffled: bool) -> _Replies:
+    limit, seed = config.data.max_response_length, config.run.seed
+    return {
+        name: answer_all(model, rows, name, max_new_tokens=limit, seed=seed, shuffled=shuffled) for name in DECODINGS
+    }
+
+
+class Scorer:
+    """The composite reward of a training config, on rows of the demo."""
+
+    def __init__(self, config: DictConfig) -> None:
+        self._think_element = config.reward.think_element
+        signals = instantiate(config.reward.signals, _convert_="all")
+        self._composite = CompositeReward(signals=signals, weights=dict(config.reward.weights))
+        self._exact = ExactMatch()
+
+    async def score(self, rows: EncodedRows, replies: Sequence[Reply]) -> list[RewardBreakdown]:
+        """Score replies; a failed one stays without a value, a server that is lost ends the evaluation."""
+        breakdowns = await asyncio.gather(*(self._composite.score(self._sample(rows, reply)) for reply in replies))
+        for breakdown in breakdowns:
+            if breakdown.outage:
+                failure = breakdown.failure or ""
+                raise (JudgeUnavailable if "llm" in failure else EmbedderError)(f"evaluation stopped: {failure}")
+        return list(breakdowns)
+
+    async def exact_accuracy(self, rows: EncodedRows, replies: Sequence[Reply]) -> float:
+        """Share of replies whose answer is the reference or an accepted wording."""
+        scores = [await self._exact.score(self._sample(rows, reply)) for reply in replies]
+        return sum(score.value or 0.0 for score in scores) / len(scores)
+
+    def answer(self, reply: Reply) -> str:
+        """The answer in a reply, or a word on why there is none."""
+        return parse_completion(reply.text, think_element=self._think_element).answer or "(no answer block)"
+
+    def _sample(self, rows: EncodedRows, reply: Reply) -> Sample:
+        row = rows.rows[reply.row]
+        extra = row["extra_info"]
+        return Sample(
+            completion=parse_completion(reply.text, think_element=self._think_element),
+            reference=parse_reference(row["reward_model"]["ground_truth"]),
+            question=extra["question"],
+            source=row["data_source"],
+            cut=reply.cut,
+            accepted=tuple(extra["answers"]),
+        )
+
+
+async def _set_result(scorer: Scorer, rows: EncodedRows, replies: _Replies, shuffled: _Replies) -> SetResult:
+    if not len(rows):
+        raise DataError("a held-out set of the demo is empty; build it again: medix-r1 demo build")
+    decoded = {
+        name: _decoded(await scorer.score(rows, replies[name]), await scorer.exact_accuracy(rows, shuffled[name]))
+        for name in DECODINGS
+    }
+    return SetResult(len(rows), decoded, [_example(scorer, rows, replies, i) for i in example_rows(rows.rows)])
+
+
+def _decoded(breakdowns: Sequence[RewardBreakdown], shuffled_exact: float) -> Decoded:
+    columns: dict[str, list[float | None]] = {"overall": [breakdown.total for breakdown in breakdowns]}
+    columns |= {name: [b.parts[name].value for b in breakdowns] for name in breakdowns[0].parts}
+    signals = {name: SignalMean.of(values) for name, values in columns.items()}
+    return Decoded(replies=len(breakdowns), signals=signals, shuffled_exact=shuffled_exact)
+
+
+def example_rows(rows: Sequence[dict[str, Any]]) -> list[int]:
+    """The first rows of different modalities and question types: chosen before any answer is known."""
+    chosen: list[int] = []
+    seen: set[str] = set()
+    for index, row in enumerate(rows):
+        kinds = {row["extra_info"]["modality"], row["extra_info"]["question_type"]}
+        if len(chosen) < _EXAMPLES and not kinds & seen:
+            chosen.append(index)
+            seen |= kinds
+    return chosen
+
+
+def _example(scorer: Scorer, rows: EncodedRows, replies: _Replies, index: int) -> Example:
+    extra = rows.rows[index]["extra_info"]
+    start = index * SAMPLES["sampled"]
+    return Example(
+        row_id=extra["row_id"],
+        question=extra["question"],
+        modality=extra["modality"],
+        accepted=list(extra["answers"]),
+        greedy=scorer.answer(replies["greedy"][index]),
+        sampled=[scorer.answer(reply) for reply in replies["sampled"][start : start + SAMPLES["sampled"]]],
+    )

@@ -1,0 +1,92 @@
+"""The judge's tokenizer, made by code: a small BPE in which equal words always have equal tokens.
+
+Comparing is easy when a word is cut the same way wherever it stands, so text is brought to lower case and to
+American spelling, every word starts with a mark, a final plural "s" and every digit are tokens of their own. The
+verdict tokens YES and NO are upper case: no text can contain them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+VERDICTS = ("YES", "NO")
+END = "<|end|>"
+PAD = "<|pad|>"
+_UNKNOWN = "<|unknown|>"
+# The sections begin with a line break, which prompts.defuse takes out of all that is inserted: not to be forged.
+SECTIONS = ("<|user|>", "\nQuestion:", "\nReference:", "\nPrediction:", "\nRestated:", END, "<|judge|>")
+_MARKS = (*SECTIONS, PAD)
+_SPELLINGS = (
+    ("olour", "olor"), ("umour", "umor"), ("grey", "gray"), ("centre", "center"), ("litre", "liter"),
+    ("metre", "meter"), ("fibre", "fiber"), ("haem", "hem"), ("aemi", "emi"), ("oedem", "edem"),
+    ("oesoph", "esoph"), ("paed", "ped"), ("×", "x"), ("n't", " not"),
+)  # fmt: skip
+_ALPHABET = [*"abcdefghijklmnopqrstuvwxyz0123456789", *"▁.,:;!?'\"()[]/%+-<>=*&‹›_#"]
+# The reference is stated once more after the prediction: a causal model can then compare in both directions.
+CHAT_TEMPLATE = (
+    "{%- for message in messages -%}"
+    "{%- if message['role'] == 'assistant' -%}{{ '<|judge|>' + message['content'] + '<|end|>' }}"
+    "{%- else -%}{{ '<|user|>\n' + message['content'] | trim }}"
+    "{%- if '\nReference: ' in message['content'] and '\nPrediction: ' in message['content'] -%}"
+    "{{ '\nRestated: ' + message['content'].split('\nReference: ')[1].split('\nPrediction: ')[0] }}"
+    "{%- endif -%}{{ '<|end|>' }}{%- endif -%}{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{ '<|judge|>' }}{%- endif -%}"
+)
+
+
+def chat_text(content: str) -> str:
+    """What CHAT_TEMPLATE makes of one user turn, without the template engine (training reads a million of them)."""
+    stated = content.split("\nReference: ")[1].split("\nPrediction: ")[0]
+    return f"<|user|>\n{content.strip()}\nRestated: {stated}{END}<|judge|>"
+
+
+def build_tokenizer(corpus: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
+    """Train the tokenizer on a corpus; the same corpus gives the same tokenizer."""
+    merges = _merges(corpus, vocabulary - len(_MARKS) - len(VERDICTS) - 1)
+    tokens = [_UNKNOWN, *VERDICTS, *_ALPHABET, *dict.fromkeys(a + b for a, b in merges)]
+    ids = {token: place for place, token in enumerate(dict.fromkeys(tokens))}
+    tokenizer = _pipeline(models.BPE(vocab=ids, merges=merges, unk_token=_UNKNOWN))
+    tokenizer.add_special_tokens([AddedToken(mark, normalized=False, special=True) for mark in _MARKS])
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token=END,
+        pad_token=PAD,
+        unk_token=_UNKNOWN,
+        model_max_length=512,
+        clean_up_tokenization_spaces=False,
+    )
+    fast.chat_template = CHAT_TEMPLATE
+    return fast
+
+
+def _merges(corpus: Iterable[str], size: int) -> list[tuple[str, str]]:
+    tokenizer = _pipeline(models.BPE(unk_token=_UNKNOWN))
+    trainer = trainers.BpeTrainer(
+        vocab_size=size, special_tokens=[_UNKNOWN], initial_alphabet=_ALPHABET, limit_alphabet=len(_ALPHABET),
+        min_frequency=2, show_progress=False,
+    )  # fmt: skip
+    tokenizer.train_from_iterator(corpus, trainer)
+    return [(a, b) for a, b in json.loads(tokenizer.to_str())["model"]["merges"]]
+
+
+def _pipeline(model: models.BPE) -> Tokenizer:
+    tokenizer = Tokenizer(model)
+    spellings = [normalizers.Replace(british, american) for british, american in _SPELLINGS]
+    hyphens = normalizers.Replace(Regex(r"(?<=[a-z])-(?=[a-z])"), " ")
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase(), *spellings, hyphens]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.WhitespaceSplit(),
+            pre_tokenizers.Split(Regex(r"[^a-z]"), "isolated"),
+            pre_tokenizers.Split(Regex(r"(?<=[a-z][a-z][^\Wsiu])s\b"), "isolated"),
+            pre_tokenizers.Metaspace(),
+        ]
+    )
+    tokenizer.decoder = decoders.Metaspace()
+    return tokenizer

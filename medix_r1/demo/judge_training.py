@@ -1,0 +1,116 @@
+"""Trains the judge: one thread, fixed seeds, pairs drawn without end, so that no pair is seen often."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from rich.progress import Progress
+from torch.nn import functional as F
+from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
+
+from medix_r1.demo import judge_model
+from medix_r1.demo.judge_families import Pair
+from medix_r1.demo.judge_pairs import training_pairs
+from medix_r1.demo.warm_start import deterministic
+
+STEPS = 2000
+BATCH = 64
+PEAK_RATE = 1e-3
+WARM_UP = 30
+_CHUNK = 16  # batches drawn at once and sorted by length, so that little is padded
+_FORM_WEIGHT = 0.05  # of the losses that keep the reply to one verdict and its end
+_TRAIN_SEED, _CALIBRATION_SEED = 0, 7
+_CALIBRATION_PAIRS = 4000
+# The shift is set on training pairs, where the judge errs less than on words it has never seen.
+FALSE_YES_AIM = 0.002
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    tokens: torch.Tensor  # prompt, verdict, padding
+    last: torch.Tensor  # place of the prompt's last token
+    refused: torch.Tensor  # 0 for YES, 1 for NO
+
+
+def train(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, progress: Progress | None = None) -> None:
+    """Train a freshly made judge in place, then make it as strict as FALSE_YES_AIM asks."""
+    bar = progress or Progress()
+    with deterministic(), nullcontext() if progress else bar:
+        task = bar.add_task("judge", total=STEPS, detail="")
+        optimizer = _optimizer(model)
+        model.train()
+        for step, batch in zip(range(STEPS), _batches(tokenizer), strict=False):
+            for group in optimizer.param_groups:
+                group["lr"] = PEAK_RATE * min(1.0, (step + 1) / WARM_UP) * (0.02 + 0.98 * (1 - step / STEPS))
+            loss = _step(model, optimizer, batch, tokenizer)
+            bar.update(task, advance=1, detail=f"loss {loss:.3f}")
+        model.eval()
+        _lean_to_no(model, tokenizer)
+
+
+def _optimizer(model: Qwen3ForCausalLM) -> torch.optim.Optimizer:
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    gains = [p for p in model.parameters() if p.ndim == 1]
+    groups = [{"params": matrices, "weight_decay": 0.05}, {"params": gains, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=PEAK_RATE, betas=(0.9, 0.98), fused=True)
+
+
+def _batches(tokenizer: PreTrainedTokenizerFast) -> Iterator[_Batch]:
+    pairs, rng = training_pairs(_TRAIN_SEED), random.Random(_TRAIN_SEED)
+    while True:
+        drawn = list(itertools.islice(pairs, BATCH * _CHUNK))
+        rows = judge_model.encode(tokenizer, drawn)
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        starts = list(range(0, len(order), BATCH))
+        rng.shuffle(starts)
+        for start in starts:
+            part = order[start : start + BATCH]
+            yield _batch([drawn[i] for i in part], [rows[i] for i in part], tokenizer)
+
+
+def _batch(pairs: list[Pair], rows: list[list[int]], tokenizer: PreTrainedTokenizerFast) -> _Batch:
+    refused = [int(not pair.label) for pair in pairs]
+    verdicts = judge_model.verdict_ids(tokenizer)
+    answered = [[*row, verdicts[no]] for row, no in zip(rows, refused, strict=True)]
+    last = torch.tensor([len(row) - 1 for row in rows])
+    return _Batch(judge_model.padded(answered, tokenizer.pad_token_id), last, torch.tensor(refused))
+
+
+def _step(
+    model: Qwen3ForCausalLM, optimizer: torch.optim.Optimizer, batch: _Batch, tokenizer: PreTrainedTokenizerFast
+) -> float:
+    rows = torch.arange(len(batch.tokens))
+    hidden = model.model(input_ids=batch.tokens).last_hidden_state
+    verdict, after = model.lm_head(hidden[rows, batch.last]), model.lm_head(hidden[rows, batch.last + 1])
+    ids = torch.tensor(judge_model.verdict_ids(tokenizer))
+    judged = F.cross_entropy(verdict[:, ids], batch.refused)
+    ends = torch.full((len(rows),), int(tokenizer.eos_token_id))
+    form = F.cross_entropy(verdict, ids[batch.refused]) + F.cross_entropy(after, ends)
+    optimizer.zero_grad(set_to_none=True)
+    (judged + _FORM_WEIGHT * form).backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    return float(judged.detach())
+
+
+def _lean_to_no(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Lower the logit of YES by what the strictness asks, for every pair alike.
+
+    The head has no bias; the mean of the states it reads stands in for the constant input.
+    """
+    pairs = list(itertools.islice(training_pairs(_CALIBRATION_SEED), _CALIBRATION_PAIRS))
+    wrong = [
+        score
+        for pair, score in zip(pairs, judge_model.leanings(model, tokenizer, pairs), strict=True)
+        if not pair.label
+    ]
+    shift = max(0.0, float(torch.tensor(wrong).quantile(1 - FALSE_YES_AIM)))
+    mean = judge_model.last_states(model, tokenizer, pairs).mean(0)
+    yes = judge_model.verdict_ids(tokenizer)[0]
+    with torch.no_grad():
+        model.lm_head.weight[yes] -= shift * mean / mean.square().sum()

@@ -1,0 +1,31 @@
+"""The plots of a demo run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from medix_r1.demo.report import DemoReport
+from medix_r1.demo.result import DECODINGS, SETS, Decoded
+from medix_r1.reports import plots
+
+
+def draw(report: DemoReport, folder: Path) -> list[Path]:
+    """Draw curves and bars into a folder; returns the files."""
+    panels = [
+        plots.Bars(
+            f"{name}, {words}",
+            _bars(report.before.sets[name].decoded[decoding]),
+            _bars(report.after.sets[name].decoded[decoding]),
+        )
+        for name in SETS
+        for decoding, words in DECODINGS.items()
+    ]
+    return [
+        plots.reward_curves(report.metrics, folder / "reward.png"),
+        plots.before_after(panels, folder / "before_after.png"),
+    ]
+
+
+def _bars(decoded: Decoded) -> dict[str, float | None]:
+    means = {name: signal.mean for name, signal in decoded.signals.items()}
+    return means | {"exact,\nshuffled": decoded.shuffled_exact}

@@ -1,0 +1,153 @@
+"""`medix-r1 demo run`: build, measure, train, merge, measure again, report; one judge server for all of it.
+
+Measuring happens in processes of their own, because they import torch: while it trains, this command stays small.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from medix_r1 import config as configs
+from medix_r1.errors import ConfigError, ServerError
+from medix_r1.models import server
+from medix_r1.models.serve_judge import attached, judge_settings, new_log
+from medix_r1.models.served import served
+from medix_r1.training.checks import judge_problems
+from medix_r1.training.run_folder import RunFolder
+
+EXPERIMENT = "experiment=nano_cpu"
+DEFAULT_RUN = Path("outputs/nano_cpu")
+
+
+class _PhaseEnded(Exception):
+    """A phase ended early and has said why; `code` is the exit code."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+        super().__init__(code)
+
+
+def evaluate(model: Path, out: Path, judge_url: str | None, overrides: Sequence[str], console: Console) -> None:
+    """Measure one policy and write the result as JSON; starts the judge unless one is named."""
+    overrides = [EXPERIMENT, *overrides, *(_running_judge(judge_url) if judge_url else [])]
+    with judge(configs.compose_train(overrides), console) as attach:
+        from medix_r1.demo.compare import evaluate as evaluate_policy
+
+        result = evaluate_policy(model, configs.compose_train([*overrides, *attach]))
+    result.write(out)
+    for name, found in result.sets.items():
+        sampled, greedy = (found.decoded[key].signals["overall"].mean or 0.0 for key in ("sampled", "greedy"))
+        console.print(f"{name}: reward {sampled:.3f} at T=1, {greedy:.3f} greedy", highlight=False)
+
+
+def run(run_dir: Path, overrides: Sequence[str], console: Console) -> int:
+    """Run the whole demo; returns the exit code. The same command again goes on where it was cut."""
+    arguments = [EXPERIMENT, f"run.dir={run_dir}", *overrides]
+    config = configs.compose_train(arguments)
+    folder, seconds = RunFolder(run_dir.absolute()), dict[str, float]()
+    report = folder.root / "report"
+    try:
+        _timed(seconds, "build", lambda: _build(config, console))
+        with judge(config, console, seconds) as attach:
+            arguments += attach
+            before = Path(config.actor_rollout_ref.model.path)
+            _timed(seconds, "before", lambda: _evaluate(before, report / "before.json", arguments, console))
+            _timed(seconds, "training", lambda: _train(arguments, console))
+            merged = folder.root / "merged"
+            _timed(seconds, "merge", lambda: _merge(folder.root, merged, console))
+            _timed(seconds, "after", lambda: _evaluate(merged, report / "after.json", arguments, console))
+    except _PhaseEnded as ended:
+        return ended.code
+    _report(folder, report, seconds, console)
+    return 0
+
+
+@contextmanager
+def judge(config: DictConfig, console: Console, seconds: dict[str, float] | None = None) -> Iterator[list[str]]:
+    """Start the judge of a config, if it has a server; yields the overrides that attach to it."""
+    if config.judge.server is None:
+        if problems := list(judge_problems(config)):
+            raise ConfigError(problems)
+        yield []
+        return
+    settings = judge_settings(config)
+    log, start = new_log("medix-judge-"), time.monotonic()
+    console.print(f"starting judge {settings.served_name} at {settings.address}; log: {log}", highlight=False)
+    with served(settings, log):
+        if seconds is not None:
+            seconds["judge start"] = time.monotonic() - start
+        console.print(f"judge ready after {time.monotonic() - start:.0f} s", highlight=False)
+        yield attached(settings)
+
+
+def _running_judge(url: str) -> list[str]:
+    names = server.served_models(url, timeout=5.0)
+    if not names:
+        raise ServerError(f"--judge-url: no judge answers at {url}; start one with medix-r1 serve judge=nano")
+    return ["judge.server=null", f"judge.client.base_url={url}", f"judge.client.model={names[0]}"]
+
+
+def _build(config: DictConfig, console: Console) -> None:
+    parts = ("data", "policy", "judge") if config.judge.server is not None else ("data", "policy")
+    only = [word for part in parts for word in ("--only", part)]
+    _command("build", ["--out", str(config.demo_dir), *only], console)
+
+
+def _timed(seconds: dict[str, float], name: str, phase: Callable[[], None]) -> None:
+    start = time.monotonic()
+    phase()
+    seconds[name] = time.monotonic() - start
+
+
+def _evaluate(model: Path, out: Path, arguments: Sequence[str], console: Console) -> None:
+    overrides = [argument for argument in arguments if argument != EXPERIMENT]
+    console.print(f"measuring {model} on both held-out sets", highlight=False)
+    _command("evaluate", [str(model), "--out", str(out), *overrides], console)
+
+
+def _command(verb: str, arguments: Sequence[str], console: Console) -> None:
+    """Run another verb of the demo in a process of its own, on this terminal."""
+    try:
+        code = subprocess.run([sys.executable, "-m", "medix_r1.cli", "demo", verb, *arguments], check=False).returncode
+    except KeyboardInterrupt:
+        console.print("stopped")
+        code = 1
+    if code != 0:
+        raise _PhaseEnded(code)
+
+
+def _train(arguments: Sequence[str], console: Console) -> None:
+    from medix_r1.training import launch
+    from medix_r1.training.progress import ProgressView
+
+    planned = launch.plan(arguments)
+    if planned.is_finished:
+        console.print(f"{planned.folder.root} has finished step {planned.first_step - 1}", highlight=False)
+    elif code := launch.run(planned, ProgressView(console)):
+        raise _PhaseEnded(code)
+
+
+def _merge(run_dir: Path, out: Path, console: Console) -> None:
+    from medix_r1.checkpoints.merge import merge
+
+    console.print(f"merged {merge(run_dir, out, force=True)} into {out}", highlight=False)
+
+
+def _report(folder: RunFolder, out: Path, seconds: dict[str, float], console: Console) -> None:
+    from medix_r1.demo.pictures import draw
+    from medix_r1.demo.report import DemoReport, show, write_summary
+    from medix_r1.demo.result import read_evaluation
+
+    before, after = (read_evaluation(out / f"{name}.json") for name in ("before", "after"))
+    report = DemoReport(before, after, folder.metrics_by_step(), seconds)
+    write_summary(report, out / "summary.md", draw(report, out))
+    show(report, console)
+    console.print(f"report: {out / 'summary.md'}", highlight=False)

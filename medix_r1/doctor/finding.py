@@ -1,0 +1,18 @@
+"""What the doctor found about one thing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Level = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the table; `fix` says what to do unless all is well."""
+
+    name: str
+    level: Level
+    found: str
+    fix: str = ""

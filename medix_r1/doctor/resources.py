@@ -1,0 +1,105 @@
+"""Has the machine what a run needs: devices, memory, disk, shared memory, temporary files, ports, a judge?"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+from medix_r1.doctor.finding import Finding
+from medix_r1.machine import GIB
+from medix_r1.models import server
+from medix_r1.training.checks import CPU_RANK_MEMORY, CPU_RUN_MEMORY, SHARED_MEMORY
+
+_LONGEST_TEMP = 27  # of the 107 bytes of a socket's path, what Ray leaves for the temporary folder
+
+
+def findings(gpus: Sequence[str], judge_url: str | None) -> list[Finding]:
+    """Look at everything but the packages."""
+    machine = [_devices(gpus), _memory(gpus), _disk(Path.cwd()), _shared_memory(), _temporary(), _ports()]
+    return [*machine, _judge(judge_url)]
+
+
+def list_gpus() -> list[str]:
+    """Name and memory of each NVIDIA GPU, as the driver's own tool tells."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    query = [program, "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [line.strip() for line in done.stdout.splitlines() if line.strip()] if done.returncode == 0 else []
+
+
+def _devices(gpus: Sequence[str]) -> Finding:
+    if gpus:
+        return Finding("devices", "ok", "; ".join(gpus))
+    return Finding("devices", "ok", "no GPU: the small models of experiment=nano_cpu train on the CPU")
+
+
+def _memory(gpus: Sequence[str]) -> Finding:
+    memory, needed = psutil.virtual_memory(), CPU_RUN_MEMORY + CPU_RANK_MEMORY
+    found = f"{memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB are available"
+    if memory.available >= needed or gpus:
+        return Finding("memory", "ok", found)
+    if memory.total >= needed:
+        return Finding("memory", "warn", found, f"a CPU run takes {needed / GIB:.0f} GiB: end other programs")
+    return Finding("memory", "fail", found, f"a CPU run takes {needed / GIB:.0f} GiB: take a larger machine")
+
+
+def _disk(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    found = f"{free / GIB:.0f} GiB are free here"
+    if not os.access(folder, os.W_OK):
+        return Finding("disk", "fail", f"{folder} cannot be written to", "go to a folder of yours, or set run.dir")
+    if free < 5 * GIB:
+        return Finding("disk", "fail" if free < GIB else "warn", found, "free some, or set run.dir to another disk")
+    return Finding("disk", "ok", found)
+
+
+def _shared_memory() -> Finding:
+    folder = Path("/dev/shm")
+    if not folder.is_dir():
+        return Finding("/dev/shm", "warn", "not there", "training needs Linux")
+    free = shutil.disk_usage(folder).free
+    found = f"{free / GIB:.1f} GiB are free"
+    if free < SHARED_MEMORY:
+        return Finding("/dev/shm", "fail", found, "docker: --shm-size=4g; else mount -o remount,size=4g /dev/shm")
+    return Finding("/dev/shm", "ok", found)
+
+
+def _temporary() -> Finding:
+    try:
+        folder = tempfile.gettempdir()
+        with tempfile.TemporaryFile() as file:
+            file.write(b"medix")
+    except OSError as error:
+        return Finding("temporary files", "fail", str(error), "set TMPDIR to a folder that can be written to")
+    if len(os.fsencode(folder)) > _LONGEST_TEMP:
+        fix = "Ray's sockets lie below it and their paths may have 107 bytes: set TMPDIR to a shorter one"
+        return Finding("temporary files", "fail", folder, fix)
+    return Finding("temporary files", "ok", f"{folder} can be written to")
+
+
+def _ports() -> Finding:
+    try:
+        port = server.free_port()
+    except OSError as error:
+        return Finding("ports", "fail", f"none on loopback ({error})", "allow sockets on 127.0.0.1")
+    return Finding("ports", "ok", f"free ones on loopback, such as {port}")
+
+
+def _judge(url: str | None) -> Finding:
+    if url is None:
+        return Finding("judge", "ok", "not looked for; name one with --judge-url")
+    names = server.served_models(url, timeout=5.0)
+    if not names:
+        return Finding("judge", "fail", f"none answers at {url}", "start one (medix-r1 serve), or mend the address")
+    return Finding("judge", "ok", f"{', '.join(names)} at {url}")

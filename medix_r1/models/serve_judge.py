@@ -1,0 +1,80 @@
+"""`medix-r1 serve`: the judge of a config in the foreground, for training runs that attach with judge=remote."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from medix_r1 import config as configs
+from medix_r1.errors import ConfigError, ServerError
+from medix_r1.models import server
+from medix_r1.models.served import served
+from medix_r1.training.checks import judge_problems
+
+
+def serve(overrides: Sequence[str], console: Console) -> None:
+    """Serve until Ctrl-C.
+
+    Raises:
+        ConfigError: the settings are wrong, the model is missing or the port is taken.
+        ServerError: the server did not come up, or ended by itself.
+    """
+    settings = judge_settings(configs.compose_serve(overrides))
+    log = new_log("medix-serve-")
+    console.print(f"starting {settings.served_name} at {settings.address}/v1; log: {log}", highlight=False)
+    try:
+        with served(settings, log) as process:
+            console.print(f"[green]ready[/] at {settings.address}/v1 (model {settings.served_name})", highlight=False)
+            console.print(attach_hint(settings), "Ctrl-C ends it.", sep="\n", highlight=False)
+            _wait(process, log)
+    except KeyboardInterrupt:
+        console.print("stopped")
+
+
+def judge_settings(config: DictConfig) -> server.ServerSettings:
+    """The checked server settings of a composed config, with a port in place of 0.
+
+    Raises:
+        ConfigError: there is no server in this config, or it could not start.
+    """
+    if config.judge.server is None:
+        raise ConfigError(["judge=remote: that judge runs elsewhere; choose judge=vllm or judge=nano"])
+    if config.judge.server.port == 0:
+        config = OmegaConf.merge(config, {"judge": {"server": {"port": server.free_port()}}})  # type: ignore[assignment]
+    if problems := list(judge_problems(config)):
+        raise ConfigError(problems)
+    fields = OmegaConf.to_container(config.judge.server, resolve=True)
+    assert isinstance(fields, dict)
+    return server.ServerSettings(**{str(key): value for key, value in fields.items()})
+
+
+def attached(settings: server.ServerSettings) -> list[str]:
+    """Overrides that make a training config use this server and start none; how the judge is asked stays as it is."""
+    return [
+        "judge.server=null",
+        f"judge.client.base_url={settings.address}/v1",
+        f"judge.client.model={settings.served_name}",
+    ]
+
+
+def attach_hint(settings: server.ServerSettings) -> str:
+    """What to type elsewhere."""
+    return f"attach with: medix-r1 train experiment=... {' '.join(attached(settings))}"
+
+
+def new_log(prefix: str) -> Path:
+    """An empty log file that nobody else can have put there."""
+    handle, name = tempfile.mkstemp(prefix=prefix, suffix=".log")
+    os.close(handle)
+    return Path(name)
+
+
+def _wait(process: subprocess.Popen[bytes], log: Path) -> None:
+    code = process.wait()
+    raise ServerError(f"the judge server ended with code {code}; see {log}")

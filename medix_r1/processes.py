@@ -1,0 +1,101 @@
+"""Processes that must not outlive the command a person typed, and what they leave behind.
+
+A keeper process is started with a pipe as its standard input, held open by the command. When the pipe closes, for
+whatever reason (Ctrl-C, `kill -9` of the command, a lost terminal), the keeper ends everything below it. Daemons that
+detach themselves (Ray's, vLLM's) would be adopted by init; the kernel hands them to the keeper instead, because it is a
+"child subreaper" (prctl(2)).
+
+Standard library and psutil only: a keeper must start in a blink and stay small.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+_PR_SET_CHILD_SUBREAPER = 36
+_GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+_SHARED_MEMORY = Path("/dev/shm")
+
+
+class Stopped(Exception):
+    """The command that started us is gone or asked us to stop."""
+
+
+def become_subreaper() -> None:
+    """Adopt the daemons that our descendants leave behind; Linux only, elsewhere they are found by descent."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def launcher_is_gone(timeout: float) -> bool:
+    """Wait up to `timeout` seconds for the pipe from the launcher to close."""
+    readable, _, _ = select.select([sys.stdin.fileno()], [], [], timeout)
+    return bool(readable) and os.read(sys.stdin.fileno(), 1) == b""
+
+
+def wait_for(process: subprocess.Popen[bytes]) -> int:
+    """Wait for a child while watching the launcher; raises `Stopped` when that is gone."""
+    while process.poll() is None:
+        if launcher_is_gone(timeout=0.5):
+            raise Stopped
+    return process.returncode
+
+
+def end_descendants() -> None:
+    """SIGTERM to everything below us, SIGKILL to what is left after a grace period; then wait for all of it."""
+    me = psutil.Process()
+    for signal_number, patience in ((signal.SIGTERM, _GRACE), (signal.SIGKILL, _GRACE)):
+        descendants = me.children(recursive=True)
+        for process in descendants:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal_number)
+        psutil.wait_procs(descendants, timeout=patience)
+    while me.children():  # adopted meanwhile
+        for process in me.children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(me.children(), timeout=1.0)
+
+
+def shared_memory_objects() -> set[Path]:
+    """Our user's objects in /dev/shm."""
+    if not _SHARED_MEMORY.is_dir():
+        return set()
+    mine = set()
+    for path in _SHARED_MEMORY.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat(follow_symlinks=False).st_uid == os.getuid():
+                mine.add(path)
+    return mine
+
+
+def in_use() -> set[str]:
+    """Objects in /dev/shm that a living process has mapped or open; another run's must not be touched."""
+    used: set[str] = set()
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            used.update(file.path for file in process.memory_maps() if file.path.startswith(str(_SHARED_MEMORY)))
+            used.update(file.path for file in process.open_files() if file.path.startswith(str(_SHARED_MEMORY)))
+    return used
+
+
+def remove_leftovers(before: set[Path], ray_folder: Path | None) -> None:
+    """Remove what the run left in shared memory and in Ray's temporary folder."""
+    leftovers = shared_memory_objects() - before
+    used = in_use() if leftovers else set()
+    for path in leftovers:
+        if str(path) not in used:
+            with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+                path.unlink()
+    if ray_folder is not None:
+        shutil.rmtree(ray_folder, ignore_errors=True)

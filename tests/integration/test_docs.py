@@ -1,0 +1,52 @@
+"""Every command in the README and in docs/ is one that exists, and every file they point at is there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from medix_r1.config import compose_train
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+_COMMAND = re.compile(r"^\s*(?:\$ )?(medix-r1 [^#\n|`]+|make [a-z]+)", re.MULTILINE)
+_LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)\)")
+_FENCE = re.compile(r"```(?:bash|sh|console)\n(.*?)```", re.DOTALL)
+
+
+def commands() -> list[tuple[str, str]]:
+    found = []
+    for page in PAGES:
+        for block in _FENCE.findall(page.read_text(encoding="utf-8")):
+            found += [(page.name, match[1].strip()) for match in _COMMAND.finditer(block)]
+    return sorted(set(found))
+
+
+def test_there_are_commands_to_check() -> None:
+    assert {command for _, command in commands()} >= {"make demo", "make test"}
+
+
+@pytest.mark.parametrize(("page", "command"), commands())
+def test_the_command_exists(page: str, command: str) -> None:
+    program, verb, *words = shlex.split(command)
+    if program == "make":
+        subprocess.run(["make", "--dry-run", verb], cwd=ROOT, check=True, capture_output=True)
+        return
+    from typer.testing import CliRunner
+
+    from medix_r1.cli import app
+
+    path = [verb, *words[:1]] if verb == "demo" else [verb]
+    assert CliRunner().invoke(app, [*path, "--help"]).exit_code == 0, f"{page}: {command}"
+    if verb == "train":
+        compose_train([word for word in words if not word.startswith("--")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in _LINK.findall(page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), f"{page.name} points at {target}"

@@ -1,0 +1,206 @@
+import io
+import os
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from medix_r1.errors import ServerError
+from medix_r1.models import server
+from medix_r1.models.server import ServerSettings
+from tests.support.judge_stub import MODEL, JudgeStub
+
+
+@dataclass(frozen=True)
+class Script(ServerSettings):
+    """A server of a few lines of Python instead of vLLM."""
+
+    script: str = ""
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-c", self.script]
+
+
+@pytest.fixture
+def listener():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        yield taken.getsockname()[1]
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+
+
+def test_the_command_is_a_list_of_words(monkeypatch):
+    monkeypatch.setattr(server.shutil, "which", lambda name, path=None: f"/bin/{name}")
+    settings = ServerSettings("a model; rm -rf /", "name", port=8123, arguments=["--max-model-len", "4096"])
+
+    assert settings.command() == [
+        *("/bin/vllm", "serve", "a model; rm -rf /", "--served-model-name", "name"),
+        *("--host", "127.0.0.1", "--port", "8123", "--max-model-len", "4096"),
+    ]
+
+
+def test_vllm_beside_this_python_comes_first(monkeypatch):
+    asked = []
+    monkeypatch.setattr(server.shutil, "which", lambda name, path=None: asked.append(path))
+
+    with pytest.raises(ServerError, match=r"`vllm` is not installed here; use judge=remote"):
+        ServerSettings("m", "n").command()
+    assert asked == [str(Path(sys.executable).parent), None]
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("127.0.0.1", "http://127.0.0.1:80"), ("0.0.0.0", "http://127.0.0.1:80"), ("node7", "http://node7:80")],
+)
+def test_where_clients_find_it(host, address):
+    assert ServerSettings("m", "n", host=host, port=80).address == address
+
+
+def test_free_port_and_port_in_use(listener):
+    assert server.port_is_free("127.0.0.1", server.free_port())
+    assert not server.port_is_free("127.0.0.1", listener)
+
+
+def test_a_taken_port_is_refused_before_anything_starts(listener):
+    settings = Script("m", "n", port=listener, script="raise SystemExit('must not run')")
+
+    with pytest.raises(ServerError, match=rf"judge\.server\.port: 127\.0\.0\.1:{listener} is in use"):
+        server.start(settings, io.BytesIO())
+
+
+def test_start_hands_over_environment_and_log(tmp_path, monkeypatch):
+    monkeypatch.setenv("INHERITED", "yes")
+    script = "import os, sys; print(os.environ['INHERITED'], os.environ['OWN']); print('err', file=sys.stderr)"
+    settings = Script("m", "n", port=server.free_port(), environment={"OWN": 1}, script=script)
+
+    with (tmp_path / "log").open("wb") as log:
+        assert server.start(settings, log).wait(30) == 0
+
+    assert sorted((tmp_path / "log").read_text().split()) == ["1", "err", "yes"]
+    assert "OWN" not in os.environ
+
+
+def test_served_models():
+    with JudgeStub() as stub:
+        assert server.served_models(stub.address) == [MODEL]
+        assert server.served_models(stub.address.removesuffix("/v1")) == [MODEL]
+
+
+def test_nothing_answers():
+    assert server.served_models(f"http://127.0.0.1:{server.free_port()}") is None
+
+
+def test_a_proxy_of_the_environment_is_not_used(monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    with JudgeStub() as stub:
+        assert server.served_models(stub.address) == [MODEL]
+
+
+@pytest.fixture
+def speak():
+    """Start a server that answers every GET with the bytes given; returns its address and the headers it saw."""
+    servers, seen = [], []
+
+    def start(answer: bytes) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                seen.append(dict(self.headers))
+                self.wfile.write(answer)
+
+            def log_message(self, *_): ...
+
+        http_server = HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=http_server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        servers.append(http_server)
+        return f"http://127.0.0.1:{http_server.server_address[1]}"
+
+    start.seen = seen
+    yield start
+    for http_server in servers:
+        http_server.shutdown()
+        http_server.server_close()
+
+
+OK = b"HTTP/1.0 200 OK\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        OK + b"<html>",
+        OK + b"[]",
+        OK + b"null",
+        OK + b"{}",
+        OK + b'{"data": null}',
+        OK + b'{"data": ["a"]}',
+        OK + b"\xff\xfe",
+        b"HTTP/1.0 503 loading\r\n\r\n{}",
+        b"HTTP/1.0 404 x\r\n\r\n{}",
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n{",
+    ],
+)
+def test_what_is_no_model_server_serves_nothing(speak, answer):
+    assert server.served_models(speak(answer)) is None
+
+
+def test_a_key_is_sent_when_there_is_one(speak):
+    address = speak(OK + b'{"data": [{"id": "m"}]}')
+
+    assert server.served_models(address, api_key="sk-1") == ["m"]
+    assert server.served_models(address) == ["m"]
+    assert [headers.get("Authorization") for headers in speak.seen] == ["Bearer sk-1", None]
+
+
+def test_ready_when_the_right_model_answers():
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        with JudgeStub() as stub:
+            settings = ServerSettings("m", MODEL, port=stub.server_address[1])
+            assert server.wait_until_ready(settings, process, Path("log")) >= 0.0
+    finally:
+        end(process)
+
+
+def test_another_model_on_the_port():
+    """Upstream defect 21: there any server on the port is accepted."""
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        with JudgeStub() as stub:
+            settings = ServerSettings("m", "the-judge", port=stub.server_address[1])
+            with pytest.raises(ServerError, match=f"serves {MODEL}, not the-judge"):
+                server.wait_until_ready(settings, process, Path("log"))
+    finally:
+        end(process)
+
+
+def test_a_server_that_dies_while_starting():
+    """Upstream defect 21: there the start waits for ever."""
+    settings = Script("m", "n", port=server.free_port(), script="raise SystemExit(7)", start_timeout=60)
+    process = server.start(settings, subprocess.DEVNULL)
+    process.wait(30)
+
+    with pytest.raises(ServerError, match=r"ended with code 7 while starting; see logs/judge\.log"):
+        server.wait_until_ready(settings, process, Path("logs/judge.log"))
+
+
+def test_a_server_that_takes_too_long():
+    settings = Script("m", "n", port=server.free_port(), script="input()", start_timeout=0.01)
+    process = subprocess.Popen(settings.command(), stdin=subprocess.PIPE)
+    try:
+        with pytest.raises(ServerError, match=r"was not ready after 0 s; see log"):
+            server.wait_until_ready(settings, process, Path("log"))
+    finally:
+        end(process)

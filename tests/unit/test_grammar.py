@@ -1,0 +1,228 @@
+import json
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medix_r1.grammar import (
+    Completion,
+    ModalityTag,
+    Reference,
+    is_gradable,
+    normalize_answer,
+    parse_completion,
+    parse_reference,
+)
+
+GOLDEN = [
+    json.loads(line)
+    for line in (Path(__file__).parent / "golden" / "completions.jsonl").read_text(encoding="utf-8").splitlines()
+]
+
+
+@pytest.mark.parametrize("case", GOLDEN, ids=lambda case: f"{case['source']}: {case['name']}")
+def test_golden_completion(case):
+    parsed = parse_completion(
+        case["completion"], think_element=case["think_element"], wants_modality=case["wants_modality"]
+    )
+
+    expected = case["expected"]
+    assert (parsed.modality, parsed.think, parsed.answer) == (
+        expected["modality"],
+        expected["think"],
+        expected["answer"],
+    )
+    assert parsed.well_formed is expected["well_formed"], parsed.problems
+    if expected["problem"] is not None:
+        assert any(expected["problem"] in problem for problem in parsed.problems), parsed.problems
+
+
+def test_golden_cases_say_where_they_come_from_and_are_distinct():
+    assert {case["source"].split(" ")[0] for case in GOLDEN} == {"paper", "upstream", "regression"}
+    keys = {(case["completion"], case["think_element"], case["wants_modality"]) for case in GOLDEN}
+    assert len(keys) == len(GOLDEN)
+
+
+def test_every_modality_of_the_paper_is_a_tag():
+    assert len(ModalityTag) == 16
+    for tag in ModalityTag:
+        assert parse_completion(f"<{tag}><think>a</think><answer>b</answer>").well_formed
+
+
+PIECES = st.sampled_from(
+    ["<think>", "</think>", "<thinking>", "<answer>", "</answer>", "<X_RAY>", "<", "/", ">", " ", "\n", "5", "ß"]
+)
+
+
+@given(st.one_of(st.lists(PIECES, max_size=14).map("".join), st.text(max_size=20)))
+def test_any_text_gives_a_defined_result(text):
+    for element in ("think", "thinking"):
+        for wants_modality in (True, False):
+            parsed = parse_completion(text, think_element=element, wants_modality=wants_modality)
+
+            assert parsed.text == text
+            assert parsed.well_formed == (not parsed.problems)
+            assert len(set(parsed.problems)) == len(parsed.problems)
+            if parsed.well_formed:
+                assert parsed.think
+                assert parsed.answer
+                assert (parsed.modality in ModalityTag.__members__) is wants_modality
+            for part in (parsed.think, parsed.answer):
+                assert part is None or (part in text and part == part.strip())
+    parse_reference(text)
+
+
+WORDS = st.text(alphabet="abc 5:/?.<>", min_size=1, max_size=12).filter(str.strip)
+SPACE = st.text(alphabet=" \n\t\r", max_size=6)
+
+
+@given(think=WORDS, answer=WORDS, spaces=st.lists(SPACE, min_size=7, max_size=7))
+def test_white_space_round_the_blocks_does_not_matter(think, answer, spaces):
+    a, b, c, d, e, f, g = spaces
+    tight = parse_completion(f"<X_RAY><think>{think}</think><answer>{answer}</answer>")
+    loose = parse_completion(f"{a}<X_RAY>{b}<think>{c}{think}{d}</think>{e}<answer>{f}{answer}</answer>{g}")
+
+    assert tight.well_formed
+    assert (loose.modality, loose.think, loose.answer, loose.problems) == (
+        tight.modality,
+        tight.think,
+        tight.answer,
+        tight.problems,
+    )
+
+
+MEGABYTE = 1_000_000
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["<", "<think>", "</think>", "<answer>", "< ", " ", "<think", "<think >", "5 x ", "1 / ", "A_", "<A"],
+)
+def test_hostile_text_takes_time_in_proportion_to_its_length(unit):
+    """A ratio of processor times, not a limit: 4 times the text, quadratic work would be 16 times the time."""
+
+    def seconds(size: int) -> float:
+        text = unit * (size // len(unit))
+        best = float("inf")
+        for _ in range(2):
+            start = time.process_time()
+            parse_completion(text)
+            parse_reference(text)
+            normalize_answer(text)
+            best = min(best, time.process_time() - start)
+        return best
+
+    assert seconds(400_000) < 10 * max(seconds(100_000), 1e-3)
+
+
+def test_hostile_text_is_still_taken_apart():
+    assert parse_completion("<" * MEGABYTE).problems == (
+        "no modality tag at the start",
+        "no <think> block",
+        "no <answer> block",
+    )
+    assert parse_completion("<think>" * (MEGABYTE // 7)).answer is None
+
+
+@pytest.mark.parametrize(
+    ("text", "modality", "answer"),
+    [
+        ("<X_RAY>left lung", "X_RAY", "left lung"),
+        ("<X_RAY>\nleft lung\n", "X_RAY", "left lung"),
+        (" < ct_scan > 28 mm", "CT_SCAN", "28 mm"),
+        ("left lung", None, "left lung"),  # upstream defect 8: an untagged reference is an IndexError there
+        ("", None, ""),
+        ("<X_RAY>", "X_RAY", ""),
+        ("<HB>low", None, "<HB>low"),
+        ("<5 mm", None, "<5 mm"),
+        ("<5 mm> nodule", None, "<5 mm> nodule"),
+        ("<think>a", None, "<think>a"),
+    ],
+)
+def test_reference(text, modality, answer):
+    assert parse_reference(text) == Reference(modality, answer)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("Left Lung", "left lung"),  # upstream defect 11: exact match is case sensitive there
+        ("120 / 80", "120/80"),  # upstream defect 9
+        ("1 : 2", "1:2"),
+        ("28 × 27 mm", "28x27 mm"),
+        ("28 by 27 mm", "28 X 27 mm"),
+        ("3 * 4", "3x4"),
+        ("left  \n lung.", "left lung"),
+        ("left\u200b lung", "left lung"),
+        ("Straße", "STRASSE"),
+        ("ﬁbrosis", "fibrosis"),
+        ("cafe\u200b\u0301", "caf\u00e9"),
+        ("yes!;,. .", "yes"),
+    ],
+)
+def test_two_spellings_of_one_answer(first, second):
+    assert normalize_answer(first) == normalize_answer(second)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("left lung", "right lung"),
+        ("-5", "5"),
+        ("+", "-"),
+        ("12/80", "120/80"),
+        ("1:2", "12"),
+        ("28 mm", "28 cm"),
+        ("no effusion", "effusion"),
+        ("1.5 cm", "15 cm"),
+        ("2 x", "2"),
+        ("stage IV", "stage V"),
+    ],
+)
+def test_two_answers_stay_two(first, second):
+    assert normalize_answer(first) != normalize_answer(second)
+
+
+@given(
+    st.text(
+        alphabet=st.one_of(st.characters(), st.sampled_from("0123456789 x×*:/.,!;by\u200b\u0301\u0345İß\u00ad<>")),
+        max_size=30,
+    )
+)
+def test_normalising_twice_changes_nothing(text):
+    once = normalize_answer(text)
+
+    assert normalize_answer(once) == once
+    assert once == once.strip()
+
+
+def test_normalising_every_character_twice_changes_nothing():
+    for code in (*range(0x2200), *range(0xF900, 0x10000)):
+        once = normalize_answer(f"a{chr(code)}\u200b\u0301")
+        assert normalize_answer(once) == once, hex(code)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (None, False),
+        ("", False),
+        (" . ", False),
+        ("?!", False),
+        ("\u200b", False),
+        ("-", False),
+        ("5", True),  # upstream defect 7
+        ("B", True),
+        ("1:2", True),
+        ("左肺", True),
+    ],
+)
+def test_gradable(answer, expected):
+    assert is_gradable(answer) is expected
+
+
+def test_completion_is_well_formed_exactly_without_problems():
+    assert Completion("", None, None, None, ()).well_formed
+    assert not Completion("", None, None, None, ("x",)).well_formed

@@ -1,0 +1,131 @@
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from medix_r1 import config as configs
+from medix_r1.training import launch, resume
+from medix_r1.training.run_folder import RunFolder
+
+
+@pytest.fixture(scope="module")
+def composed():
+    return configs.compose_train(["experiment=nano_cpu", "judge.server.port=8123"])
+
+
+@pytest.fixture
+def saved(composed, tmp_path):
+    """The config as the launcher leaves it in a run's folder, resumed once already."""
+    folder = RunFolder(tmp_path / "run")
+    folder.create()
+    checkpoint = folder.checkpoints / "global_step_5"
+    launch._write_config(launch.Plan(composed, folder, checkpoint, []), Path("/tmp/ray"))
+    return folder.config
+
+
+def changed(config, **values):
+    copy = config.copy()
+    for key, value in values.items():
+        OmegaConf.update(copy, key.replace("__", "."), value, force_add=True)
+    return copy
+
+
+def test_the_same_config_has_no_differences(saved, composed):
+    """Although the launcher has written absolute paths, the resume path and Ray's folder into the saved one."""
+    assert resume.differences(saved, composed) == []
+
+
+def test_the_written_config_says_where_to_resume(saved):
+    config = OmegaConf.load(saved)
+
+    assert config.trainer.resume_mode == "resume_path"
+    assert config.trainer.resume_from_path.endswith("/checkpoints/global_step_5")
+    assert config.trainer.default_local_dir == str(saved.parent / "checkpoints")
+    assert config.trainer.v1.sampler.sampler_kwargs.samples_dir == str(saved.parent / "samples")
+    assert config.ray_kwargs.ray_init._temp_dir == "/tmp/ray"
+
+
+SAFE = {
+    "trainer__total_training_steps": 80,
+    "trainer__total_epochs": 7,
+    "trainer__test_freq": 3,
+    "trainer__save_freq": 3,
+    "trainer__val_before_train": False,
+    "trainer__logger": ["file"],
+    "run__keep_checkpoints": 1,
+    "run__stall_limit": 5,
+    "run__poll_interval": 3.0,
+    "run__max_refills": 3,
+    "judge__client__base_url": "http://elsewhere/v1",
+    "judge__client__concurrency": 3,
+    "judge__client__timeout": 3,
+    "judge__client__patience": 3,
+    "judge__client__cache_size": 3,
+    "judge__client__api_key_env": "KEY",
+    "judge__server__host": "0.0.0.0",
+    "judge__server__start_timeout": 1,
+    "ray_kwargs__ray_init__num_cpus": 4,
+    "trainer__v1__sampler__sampler_kwargs__stall_limit": 5,
+}
+UNSAFE = {
+    "run__seed": 2,
+    "actor_rollout_ref__actor__optim__lr": 1e-3,
+    "actor_rollout_ref__rollout__n": 8,
+    "actor_rollout_ref__model__path": "/other",
+    "algorithm__adv_estimator": "rloo",
+    "data__train_files": "/other.parquet",
+    "data__train_batch_size": 12,
+    "reward__weights__llm": 0.9,
+    "reward__think_element": "thinking",
+    "reward__overlong": "mask",
+    "judge__client__model": "another-judge",
+    "judge__client__prompt": "match",
+    "embedder__model": "other",
+    "trainer__n_gpus_per_node": 2,
+    "trainer__v1__sampler__sampler_kwargs__filter__signal": "llm",
+}
+
+
+@pytest.mark.parametrize(("key", "value"), SAFE.items())
+def test_what_may_change(saved, composed, key, value):
+    (difference,) = resume.differences(saved, changed(composed, **{key: value}))
+
+    assert difference.safe
+    assert difference.key == key.replace("__", ".")
+    assert difference.now == value
+
+
+@pytest.mark.parametrize(("key", "value"), UNSAFE.items())
+def test_what_may_not_change(saved, composed, key, value):
+    (difference,) = resume.differences(saved, changed(composed, **{key: value}))
+
+    assert not difference.safe
+    assert difference.key == key.replace("__", ".")
+
+
+def test_a_difference_is_one_readable_line(saved, composed):
+    (difference,) = resume.differences(saved, changed(composed, run__seed=2))
+
+    assert str(difference) == "run.seed: 1 -> 2"
+
+
+def test_all_differences_are_listed(saved, composed):
+    now = changed(composed, run__seed=2, trainer__test_freq=3, reward__overlong="mask")
+
+    assert [(d.key, d.safe) for d in resume.differences(saved, now)] == [
+        ("reward.overlong", False),
+        ("run.seed", False),
+        ("trainer.test_freq", True),
+    ]
+
+
+def test_a_key_that_is_new_or_gone(saved, composed):
+    (new,) = resume.differences(saved, changed(composed, run__extra=1))
+    (gone,) = resume.differences(saved, changed(composed, **{"reward.overlong": None}))
+
+    assert (new.key, new.before, new.now) == ("run.extra", None, 1)
+    assert (gone.key, gone.before, gone.now) == ("reward.overlong", "reward", None)
+
+
+def test_the_copy_of_the_judge_is_not_compared(saved, composed):
+    assert resume.differences(saved, changed(composed, reward__signals__llm__judge__base_url="http://x/v1")) == []

@@ -1,0 +1,177 @@
+import json
+import math
+from collections import defaultdict
+from dataclasses import asdict, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medix_r1.training.samples import ScoredRollout, read_rollout, reward_metrics, write_samples
+
+BLANK = ScoredRollout(
+    key="u_0_0",
+    uid="u",
+    row_id="7",
+    source="demo",
+    question="Which lung?",
+    reference="<X_RAY>left lung",
+    reply="…",
+    answer="left lung",
+    modality="X_RAY",
+    parts={"llm": 1.0},
+    reasons={"llm": "exact match"},
+    overall=1.0,
+    masked=False,
+    failure=None,
+    outage=False,
+    cut=False,
+    tokens=12,
+)
+
+
+def rollout(uid: str, overall: float | None, llm: float | None, *, cut: bool = False) -> ScoredRollout:
+    return replace(BLANK, uid=uid, overall=overall, masked=overall is None, parts={"llm": llm}, cut=cut)
+
+
+def test_metrics_of_a_small_batch():
+    rollouts = [
+        rollout("a", 1.0, 1.0),
+        rollout("a", 0.0, 1.0),
+        rollout("b", 0.5, None, cut=True),
+        rollout("b", None, 0.0),
+    ]
+
+    assert reward_metrics(rollouts, "reward") == pytest.approx(
+        {
+            "reward/overall/mean": 0.5,
+            "reward/overall/std": math.sqrt((0.25 + 0.25 + 0) / 3),
+            "reward/overall/zero_variance_groups": 0.0,  # b has one value left, so only a can be compared
+            "reward/overall/masked_share": 0.25,
+            "reward/llm/mean": 2 / 3,
+            "reward/llm/std": math.sqrt(2 / 9),
+            "reward/llm/zero_variance_groups": 1.0,
+            "reward/llm/masked_share": 0.25,
+            "reward/masked_share": 0.25,
+            "reward/cut_share": 0.25,
+        }
+    )
+
+
+def test_nothing_has_no_metrics():
+    assert reward_metrics([], "reward") == {}
+
+
+def test_a_part_that_never_applies_has_no_mean_and_is_counted():
+    metrics = reward_metrics([rollout("a", 1.0, None)], "x")
+
+    assert "x/llm/mean" not in metrics
+    assert metrics["x/llm/masked_share"] == 1.0
+
+
+def test_all_masked_is_never_0():
+    metrics = reward_metrics([rollout("a", None, None)] * 3, "x")
+
+    assert metrics == {
+        "x/overall/masked_share": 1.0,
+        "x/llm/masked_share": 1.0,
+        "x/masked_share": 1.0,
+        "x/cut_share": 0.0,
+    }
+
+
+VALUE = st.none() | st.sampled_from([0.0, 0.145, 0.955, 1.0]) | st.floats(0, 1)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), VALUE, VALUE, st.booleans()), min_size=1, max_size=20))
+def test_metrics_recomputed_another_way(rows):
+    metrics = reward_metrics([rollout(uid, total, llm, cut=cut) for uid, total, llm, cut in rows], "m")
+
+    for name, column in (("overall", 1), ("llm", 2)):
+        there = [row[column] for row in rows if row[column] is not None]
+        assert metrics[f"m/{name}/masked_share"] == pytest.approx(1 - len(there) / len(rows))
+        if not there:
+            assert f"m/{name}/mean" not in metrics
+            continue
+        mean = sum(there) / len(there)
+        assert metrics[f"m/{name}/mean"] == pytest.approx(mean)
+        assert metrics[f"m/{name}/std"] == pytest.approx(
+            math.sqrt(sum((value - mean) ** 2 for value in there) / len(there)), abs=1e-7
+        )
+        groups = defaultdict(list)
+        for row in rows:
+            if row[column] is not None:
+                groups[row[0]].append(row[column])
+        flat = [len(set(values)) == 1 for values in groups.values() if len(values) > 1]
+        assert metrics[f"m/{name}/zero_variance_groups"] == pytest.approx(sum(flat) / len(flat) if flat else 0.0)
+    assert metrics["m/masked_share"] == pytest.approx(sum(row[1] is None for row in rows) / len(rows))
+    assert metrics["m/cut_share"] == pytest.approx(sum(row[3] for row in rows) / len(rows))
+
+
+FIELDS = {
+    "extra_fields": {
+        "reward_extra_info": {
+            "llm": 1.0,
+            "modality": None,
+            "overall": 0.955,
+            "masked": 0.0,
+            "cut": 1.0,
+            "detail": json.dumps(
+                {
+                    "answer": "left",
+                    "modality": "X_RAY",
+                    "problems": [],
+                    "reasons": {"llm": "judge: YES"},
+                    "failure": None,
+                    "outage": False,
+                    "text": "the whole reply",
+                }
+            ),
+        }
+    },
+    "extra_info": {"index": 3, "row_id": "view-3", "question": "Which lung?"},
+    "reward_model": {"ground_truth": "<X_RAY>left"},
+    "data_source": "demo",
+}
+
+
+def test_a_rollout_out_of_transfer_queue():
+    read = read_rollout("step000001-prompt000002_4_0", FIELDS, tokens=9)
+
+    assert (read.key, read.uid, read.row_id) == ("step000001-prompt000002_4_0", "step000001-prompt000002", "view-3")
+    assert (read.source, read.question, read.reference) == ("demo", "Which lung?", "<X_RAY>left")
+    assert (read.reply, read.answer, read.modality) == ("the whole reply", "left", "X_RAY")
+    assert read.parts == {"llm": 1.0, "modality": None}
+    assert (read.overall, read.masked, read.cut, read.tokens) == (0.955, False, True, 9)
+
+
+def test_a_row_without_extras():
+    read = read_rollout("u_0_0", {**FIELDS, "extra_info": None}, tokens=1)
+
+    assert (read.row_id, read.question) == ("", "")
+    assert read_rollout("u_0_0", {**FIELDS, "extra_info": {"index": 3}}, tokens=1).row_id == "3"
+
+
+def test_samples_are_lines_of_json(tmp_path):
+    path = tmp_path / "train" / "000012.jsonl"
+
+    write_samples([BLANK, replace(BLANK, answer="левое лёгкое", overall=None)], path)
+
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in lines] == [
+        asdict(BLANK),
+        asdict(BLANK) | {"answer": "левое лёгкое", "overall": None},
+    ]
+    assert "левое" in lines[1]
+    assert [entry.name for entry in path.parent.iterdir()] == ["000012.jsonl"]
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "000001.jsonl"
+    write_samples([BLANK], path)
+    before = path.read_bytes()
+
+    with pytest.raises(TypeError):
+        write_samples([BLANK, replace(BLANK, answer=object())], path)
+
+    assert path.read_bytes() == before
