@@ -34,6 +34,9 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Compose, check, print the resolved config, stop.")
     ] = False,
+    config_dir: Annotated[
+        list[Path] | None, typer.Option(help="Folder of your own with config groups; repeatable.")
+    ] = None,
 ) -> None:
     """Train: `medix-r1 train experiment=nano_cpu`. The same command again resumes."""
     from omegaconf import OmegaConf
@@ -41,7 +44,7 @@ def train(
     from medix_r1.training import launch
     from medix_r1.training.progress import ProgressView
 
-    planned = launch.plan(overrides or [])
+    planned = launch.plan(overrides or [], config_dir or [])
     if dry_run:
         sys.stdout.write(OmegaConf.to_yaml(planned.config))
     elif planned.is_finished:

@@ -57,13 +57,17 @@ def verl_config_dir() -> Path:
     return Path(next(iter(spec.submodule_search_locations))) / "trainer" / "config"
 
 
-def compose_train(overrides: Sequence[str]) -> DictConfig:
+def compose_train(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> DictConfig:
     """Compose `train.yaml` with command-line overrides, resolved, every key known.
+
+    Args:
+        overrides: as on Hydra's command line.
+        config_dirs: folders of a user's own with groups in them (reward/, experiment/, ...), looked at after ours.
 
     Raises:
         ConfigError: with all unknown keys, or with what Hydra could not compose.
     """
-    return _compose("train", overrides)
+    return _compose("train", overrides, config_dirs)
 
 
 def compose_serve(overrides: Sequence[str]) -> DictConfig:
@@ -83,10 +87,11 @@ def verl_tree() -> dict[str, Any]:
         return _plain(compose("ppo_trainer"))
 
 
-def _compose(name: str, overrides: Sequence[str]) -> DictConfig:
+def _compose(name: str, overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> DictConfig:
     GlobalHydra.instance().clear()
+    folders = [f"file://{folder.absolute()}" for folder in (verl_config_dir(), *config_dirs)]
     with initialize_config_dir(config_dir=str(config_dir()), version_base="1.3"):
-        search_path = f"hydra.searchpath=[file://{verl_config_dir()}]"
+        search_path = f"hydra.searchpath=[{','.join(folders)}]"
         try:
             config: DictConfig = compose(name, overrides=[search_path, *overrides], return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
@@ -178,6 +183,8 @@ def unknown_keys(config: DictConfig) -> list[str]:
     fields = {f"{key}.{field}" for key, node in flatten(tree) for field in _fields_of_target(node)}
     problems: list[str] = []
     for key in _unknown(tree, known | fields, ""):
+        if key.startswith("reward.signals.llm.judge."):
+            continue  # an interpolated copy of judge.client, where it is reported
         siblings = [k for k in known | fields if k.rpartition(".")[0] == key.rpartition(".")[0]]
         problems.append(f"{key}: no such key{_nearest(key, siblings) or _nearest(key, sorted(known | fields))}")
     return problems

@@ -163,7 +163,22 @@ def parse_reference(text: str) -> Reference:
 _SPACES = re.compile(r"\s+")
 _TIMES = re.compile(r"(?<=\d)\s{0,4}(?:[x×*]|by)\s{0,4}(?=\d)")
 _RATIO = re.compile(r"(?<=\d)\s{0,4}([/:])\s{0,4}(?=\d)")
+_SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+")
+_FRACTION = re.compile("[\u00bc-\u00be\u2150-\u215e]")
 _ZERO_WIDTH = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
+
+
+def compatibility_form(text: str) -> str:
+    """Unicode's NFKC, without letting it turn `10⁵` into 105 or `1½` into 11/2."""
+    return unicodedata.normalize("NFKC", _FRACTION.sub(_spell_fraction, _SUPERSCRIPT.sub(_spell_power, text)))
+
+
+def _spell_power(match: re.Match[str]) -> str:
+    return "^" + unicodedata.normalize("NFKC", match[0])
+
+
+def _spell_fraction(match: re.Match[str]) -> str:
+    return " " + unicodedata.normalize("NFKC", match[0]).replace("\u2044", "/")
 
 
 def normalize_answer(text: str) -> str:
@@ -172,7 +187,7 @@ def normalize_answer(text: str) -> str:
     Unicode compatibility form, case fold, single spaces, no final stop, `28 × 27 mm` = `28x27 mm`, `120 / 80` =
     `120/80`. An answer that normalises to nothing is ungradable.
     """
-    text = unicodedata.normalize("NFKC", text.translate(_ZERO_WIDTH)).casefold()
+    text = compatibility_form(text.translate(_ZERO_WIDTH)).casefold()
     text = unicodedata.normalize("NFKC", text)  # case folding takes some characters apart
     text = _SPACES.sub(" ", text).strip()
     text = _RATIO.sub(r"\1", _TIMES.sub("x", text))

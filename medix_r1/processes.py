@@ -89,13 +89,13 @@ def in_use() -> set[str]:
     return used
 
 
-def remove_leftovers(before: set[Path], ray_folder: Path | None) -> None:
-    """Remove what the run left in shared memory and in Ray's temporary folder."""
+def remove_leftovers(before: set[Path], scratch: Path | None) -> None:
+    """Remove what the run left in shared memory and in its temporary folder."""
     leftovers = shared_memory_objects() - before
     used = in_use() if leftovers else set()
     for path in leftovers:
         if str(path) not in used:
             with contextlib.suppress(FileNotFoundError, IsADirectoryError):
                 path.unlink()
-    if ray_folder is not None:
-        shutil.rmtree(ray_folder, ignore_errors=True)
+    if scratch is not None:
+        shutil.rmtree(scratch, ignore_errors=True)

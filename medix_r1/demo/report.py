@@ -114,8 +114,8 @@ def _markdown(report: DemoReport, plots: Sequence[Path]) -> Iterator[str]:
     yield f"`{report.after.embedder}`."
     yield ""
     yield "The policy was warm-started to hedge; what it learns is to commit to answers, not medicine. `exact` is the"
-    yield "share of answers equal to an accepted wording and no part of the reward. In `exact, shuffled` each question is"
-    yield "shown another picture: what is lost is what the policy owes to looking."
+    yield "share of answers equal to an accepted wording and no part of the reward. In `exact, shuffled` each question"
+    yield "is shown another picture: what is lost is what the policy owes to looking."
     for name, meaning in SETS.items():
         yield from ("", f"## {name}", "", f"{report.after.sets[name].rows} questions on {meaning}.", "")
         yield f"| {' | '.join(_header())} |"

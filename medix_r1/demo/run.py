@@ -52,7 +52,7 @@ def run(run_dir: Path, overrides: Sequence[str], console: Console) -> int:
     """Run the whole demo; returns the exit code. The same command again goes on where it was cut."""
     arguments = [EXPERIMENT, f"run.dir={run_dir}", *overrides]
     config = configs.compose_train(arguments)
-    folder, seconds = RunFolder(run_dir.absolute()), dict[str, float]()
+    folder, seconds = RunFolder(Path(config.run.dir).absolute()), dict[str, float]()
     report = folder.root / "report"
     try:
         _timed(seconds, "build", lambda: _build(config, console))
@@ -61,7 +61,7 @@ def run(run_dir: Path, overrides: Sequence[str], console: Console) -> int:
             before = Path(config.actor_rollout_ref.model.path)
             _timed(seconds, "before", lambda: _evaluate(before, report / "before.json", arguments, console))
             _timed(seconds, "training", lambda: _train(arguments, console))
-            merged = folder.root / "merged"
+            merged = Path(config.run.dir) / "merged"
             _timed(seconds, "merge", lambda: _merge(folder.root, merged, console))
             _timed(seconds, "after", lambda: _evaluate(merged, report / "after.json", arguments, console))
     except _PhaseEnded as ended:
@@ -89,6 +89,7 @@ def judge(config: DictConfig, console: Console, seconds: dict[str, float] | None
 
 
 def _running_judge(url: str) -> list[str]:
+    url = url.rstrip("/").removesuffix("/v1") + "/v1"
     names = server.served_models(url, timeout=5.0)
     if not names:
         raise ServerError(f"--judge-url: no judge answers at {url}; start one with medix-r1 serve judge=nano")

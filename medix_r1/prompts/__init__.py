@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 from importlib.resources import files
 
 from medix_r1.errors import ConfigError
+from medix_r1.grammar import compatibility_form
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
@@ -44,7 +44,7 @@ def fill(template: str, **fields: str) -> str:
 
 def defuse(text: str, *, max_chars: int = 4000) -> str:
     """Make text safe to stand inside a prompt: one line, no delimiters, no control tokens, bounded length."""
-    text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))
+    text = compatibility_form(_INVISIBLE.sub("", text))
     text = "".join(c if c.isprintable() or c.isspace() else " " for c in text)
     text = _SPACES.sub(" ", text).strip()
     text = text.replace("<", "‹").replace(">", "›")  # no `</prediction>`, no `<|im_end|>`

@@ -15,6 +15,7 @@ import matplotlib
 matplotlib.use("Agg")  # a server has no display
 
 from matplotlib import pyplot
+from matplotlib.ticker import MaxNLocator
 
 Metrics = Mapping[int, Mapping[str, float]]
 
@@ -47,6 +48,7 @@ def reward_curves(metrics: Metrics, path: Path) -> Path:
         axis.set_visible(False)
     for axis in axes[-1]:
         axis.set_xlabel("step")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     if present:
         handles, names = axes.flat[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
@@ -75,7 +77,7 @@ def _draw_signal(axis: Any, metrics: Metrics, name: str) -> None:
     axis.plot(steps, _running_mean(values), color="#0072b2", linewidth=2, label="train, running mean")
     for source, (color, marker, dashes) in zip(_heldout_sources(metrics), _HELDOUT, strict=False):
         steps, values = _series(metrics, f"heldout/{source}/{name}/mean")
-        axis.plot(steps, values, color=color, marker=marker, linestyle=dashes, label=f"held-out {source}")
+        axis.plot(steps, values, color=color, marker=marker, linestyle=dashes, label=source)
     axis.set_title(_TITLES.get(name, name))
     axis.set_ylim(-0.03, 1.03)
     axis.grid(alpha=0.3)

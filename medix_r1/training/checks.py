@@ -136,6 +136,8 @@ def _trackers(config: DictConfig) -> Iterator[str]:
 
 
 def _machine(config: DictConfig) -> Iterator[str]:
+    if (keep := config.run.keep_checkpoints) is not None and keep < 1:
+        yield f"run.keep_checkpoints: {keep} would keep none; use at least 1, or null to keep all"
     folder = Path(config.run.dir).expanduser().absolute()
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not os.access(existing, os.W_OK):

@@ -48,15 +48,15 @@ class Plan:
         return last is not None and self.first_step > last
 
 
-def plan(overrides: Sequence[str]) -> Plan:
+def plan(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Plan:
     """Compose and check; nothing is loaded and nothing is written.
 
     Raises:
         ConfigError: with all problems.
     """
-    config = configs.compose_train(overrides)
+    config = configs.compose_train(overrides, config_dirs)
     if not configs.missing_keys(config) and config.judge.server is not None and config.judge.server.port == 0:
-        config = configs.compose_train([*overrides, f"judge.server.port={server.free_port()}"])
+        config = configs.compose_train([*overrides, f"judge.server.port={server.free_port()}"], config_dirs)
     problems = checks.problems(config)
     if configs.missing_keys(config):
         raise ConfigError(problems)
@@ -80,17 +80,17 @@ def run(planned: Plan, view: ProgressView) -> int:
     with _lock(folder) as lock:
         checkpoint_folder.remove_torn(folder.checkpoints)
         attempt = folder.attempts + 1
-        ray_folder = Path(tempfile.mkdtemp(prefix="medix-ray-"))
-        _write_config(planned, ray_folder)
+        scratch = Path(tempfile.mkdtemp(prefix="medix-"))  # short: Ray puts sockets below it
+        _write_config(planned, scratch)
         folder.log(attempt).touch()
         folder.add_event("started", attempt=attempt, first_step=planned.first_step, log=str(folder.log(attempt)))
         view.start(planned, attempt)
         process = subprocess.Popen(
-            [sys.executable, "-m", "medix_r1.training.supervisor", str(folder.root), str(attempt), str(ray_folder)],
+            [sys.executable, "-m", "medix_r1.training.supervisor", str(folder.root), str(attempt), str(scratch)],
             stdin=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C reaches this process alone, which then closes the pipe
             pass_fds=[lock],  # the folder stays locked until the supervisor has ended everything
-            env=_environment(folder),
+            env=_environment(folder, scratch),
         )
         try:
             with _sigterm_as_interrupt():
@@ -102,21 +102,22 @@ def run(planned: Plan, view: ProgressView) -> int:
                 process.wait(_PATIENCE_AT_END)
 
 
-def _environment(folder: RunFolder) -> dict[str, str]:
+def _environment(folder: RunFolder, scratch: Path) -> dict[str, str]:
     # MEDIX_R1_RUN is inherited by every process of the run, so that each can be told from another run's.
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "MEDIX_R1_RUN": str(folder.root)}
+    environment["TMPDIR"] = str(scratch)  # verl and vLLM leave sockets and lock files behind; they go with it
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # otherwise each of a dozen processes compiles everything again
     return environment
 
 
-def _write_config(planned: Plan, ray_folder: Path) -> None:
+def _write_config(planned: Plan, scratch: Path) -> None:
     config = planned.config.copy()
     with open_dict(config):
         if planned.resume_from is not None:
             config.trainer.resume_mode = "resume_path"
             config.trainer.resume_from_path = str(planned.resume_from)
         if config.ray_kwargs.ray_init.get("address") is None:
-            config.ray_kwargs.ray_init._temp_dir = str(ray_folder)
+            config.ray_kwargs.ray_init._temp_dir = str(scratch)
         config.run.dir = str(planned.folder.root)  # absolute: Ray's workers have other working directories
         config.trainer.default_local_dir = str(planned.folder.checkpoints)
         config.trainer.v1.sampler.sampler_kwargs.samples_dir = str(planned.folder.samples)

@@ -47,7 +47,9 @@ class ProgressView:
         for difference in plan.differences:
             self._console.print(f"[yellow]changed[/] {escape(str(difference))}")
         where = f"resuming after step {self._last_step}" if plan.resume_from else "from the start"
-        self._console.print(f"[bold]{plan.config.run.name}[/] {where}; log: {self._log}", soft_wrap=True)
+        self._console.print(
+            f"[bold]{escape(plan.config.run.name)}[/] {where}; log: {escape(str(self._log))}", soft_wrap=True
+        )
 
     def follow(self, process: subprocess.Popen[bytes]) -> int:
         """Show the run until it ends; returns its exit code, 1 when a person stopped it.

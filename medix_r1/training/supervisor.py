@@ -87,8 +87,8 @@ def _stop(*_: object) -> None:
 
 
 def main() -> int:
-    """`python -m medix_r1.training.supervisor RUN_DIR ATTEMPT RAY_FOLDER`, standard input held by the launcher."""
-    folder, attempt, ray_folder = RunFolder(Path(sys.argv[1])), int(sys.argv[2]), Path(sys.argv[3])
+    """`python -m medix_r1.training.supervisor RUN_DIR ATTEMPT SCRATCH`, standard input held by the launcher."""
+    folder, attempt, scratch = RunFolder(Path(sys.argv[1])), int(sys.argv[2]), Path(sys.argv[3])
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the launcher decides, by closing the pipe
     signal.signal(signal.SIGTERM, _stop)
@@ -104,7 +104,7 @@ def main() -> int:
         return 1
     finally:
         processes.end_descendants()
-        processes.remove_leftovers(before, ray_folder)
+        processes.remove_leftovers(before, scratch)
 
 
 if __name__ == "__main__":

@@ -157,7 +157,6 @@ def test_typos_inside_a_file_are_found_all_together(tree):
         "judge.client.patiance": "judge.client.patience?",
         "algorithm.filter_groups.metrik": "algorithm.filter_groups.metric?",
         "actor_rollout_ref.actor.clip_ratio_hight": "actor_rollout_ref.actor.clip_ratio_high?",
-        "reward.signals.llm.judge.patiance": "reward.signals.llm.judge.patience?",  # the interpolated copy
     }
 
 

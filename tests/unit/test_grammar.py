@@ -226,3 +226,15 @@ def test_gradable(answer, expected):
 def test_completion_is_well_formed_exactly_without_problems():
     assert Completion("", None, None, None, ()).well_formed
     assert not Completion("", None, None, None, ("x",)).well_formed
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("10⁵", "105"), ("5 m²", "5 m2"), ("1½", "11/2"), ("10⁻³", "103"), ("CO₂ 3", "CO 23")]
+)
+def test_powers_and_fractions_are_not_flattened(one: str, other: str) -> None:
+    assert normalize_answer(one) != normalize_answer(other)
+
+
+@pytest.mark.parametrize(("one", "other"), [("10⁵", "10^5"), ("1½", "1 1/2"), ("½", "1/2")])
+def test_powers_and_fractions_equal_their_spelling(one: str, other: str) -> None:
+    assert normalize_answer(one) == normalize_answer(other)

@@ -123,7 +123,7 @@ async def test_all_waiters_hear_of_a_failure_and_it_recovers(embedder, trouble):
 async def test_a_missing_package_is_a_failure_of_the_embedder():
     embedder = SentenceTransformerEmbedder(model="pkg://no_such_package_here/model")
 
-    with pytest.raises(EmbedderError, match="package 'no_such_package_here' .* is not installed"):
+    with pytest.raises(EmbedderError, match=r"package 'no_such_package_here' .* is not installed"):
         await embedder.similarity("a", "b")
 
 

@@ -221,7 +221,6 @@ async def test_a_server_that_stays_away_is_an_outage(make_judge):
     with pytest.raises(JudgeUnavailable, match=r"judge at http://127.0.0.1:9/v1"):
         await judge.judge(SAME)
     assert judge.failures == 1
-    assert judge.calls > 1
 
 
 async def test_a_call_without_an_answer_times_out(stub, make_judge):

@@ -11,18 +11,14 @@ from medix_r1.training.driver import root_cause
 from medix_r1.training.run_folder import RunFolder, read_lines
 
 
-def raised(error: BaseException, cause: BaseException | None = None) -> BaseException:
-    try:
-        raise error from cause
-    except BaseException as caught:
-        return caught
+def raised(error: Exception, cause: Exception | None = None) -> Exception:
+    error.__cause__ = cause
+    return error
 
 
 def from_ray(cause: Exception) -> Exception:
     """What `ray.get` raises when a remote task raised `cause`."""
-    wrapper = RayTaskError("run", "Traceback: …", cause, pid=1, ip="127.0.0.1").as_instanceof_cause()
-    assert isinstance(wrapper, type(cause))
-    return wrapper
+    return RayTaskError("run", "Traceback: …", cause, pid=1, ip="127.0.0.1").as_instanceof_cause()
 
 
 def test_a_plain_error_is_its_own_cause():
@@ -34,6 +30,7 @@ def test_a_plain_error_is_its_own_cause():
 def test_rays_wrapper_is_taken_off():
     cause = JudgeUnavailable("judge away")
     error = from_ray(cause)
+    assert isinstance(error, JudgeUnavailable)
     assert str(error) != "judge away"
 
     assert root_cause(error) is cause

@@ -1,4 +1,5 @@
 import io
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -75,8 +76,6 @@ class View:
         self.view.start(plan, attempt=1)
 
     def metrics(self, step: int, **extra: float) -> None:
-        import json
-
         with self.folder.metrics(1).open("a") as file:
             file.write(json.dumps({"step": step, "data": METRICS | extra}) + "\n")
 
@@ -121,7 +120,7 @@ def test_time_left_is_whole_minutes_and_seconds(folder, seconds, left):
     view.metrics(1, **{"timing_s/step": seconds})
     view.follow()
 
-    assert view.lines[1 + 0].endswith(left) or any(line.endswith(left) for line in view.lines)
+    assert [line for line in view.lines if line.endswith(left)]
 
 
 def test_without_an_end_there_is_no_time_left(folder):

@@ -1,0 +1,55 @@
+"""Seconds a step and peak memory of the nano experiment: `python benchmarks/nano_step.py [override ...]`.
+
+Trains 12 steps of 8 questions x 5 rollouts (40 responses) and prints the median of steps 3 to 12 by phase, and the peak
+of the memory that the whole machine had in use above what was in use before.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import psutil
+
+from medix_r1.machine import this_machine
+from medix_r1.training.run_folder import RunFolder
+
+PHASES = ("gen", "old_log_prob", "adv", "update_actor", "update_weights", "step")
+GIB = 1024**3
+
+
+def main() -> None:
+    """Run once and print a Markdown table."""
+    folder, before = RunFolder(Path(tempfile.mkdtemp(prefix="medix-bench-"))), psutil.virtual_memory().used
+    peak, done = [before], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.5):
+            peak[0] = max(peak[0], psutil.virtual_memory().used)
+
+    threading.Thread(target=watch, daemon=True).start()
+    settings = [
+        "experiment=nano_cpu",
+        f"run.dir={folder.root}",
+        "data.train_batch_size=8",
+        "trainer.total_training_steps=12",
+        "trainer.val_before_train=false",
+        "trainer.test_freq=-1",
+        "trainer.save_freq=-1",
+    ]
+    subprocess.run([sys.executable, "-m", "medix_r1.cli", "train", *settings, *sys.argv[1:]], check=True)
+    done.set()
+    steps = [metrics for step, metrics in folder.metrics_by_step().items() if step >= 3]
+    print(f"{this_machine()}; load {psutil.getloadavg()[0]:.1f}\n")
+    print(f"| phase | median s of {len(steps)} steps |\n|---|---|")
+    for phase in PHASES:
+        print(f"| {phase} | {statistics.median(metrics[f'timing_s/{phase}'] for metrics in steps):.2f} |")
+    print(f"\npeak memory above the start: {(peak[0] - before) / GIB:.1f} GiB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""Every example runs: the custom reward composes from its own folder and scores with its own class."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from hydra.utils import instantiate
+
+from medix_r1.config import compose_train
+from medix_r1.grammar import Reference, parse_completion
+from medix_r1.rewards.base import Sample
+from medix_r1.rewards.composite import weight_problems
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def test_no_example_is_forgotten() -> None:
+    assert [path.name for path in EXAMPLES.iterdir() if path.is_dir()] == ["custom_reward"]
+
+
+async def test_custom_reward(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES / "custom_reward"))
+    folder = EXAMPLES / "custom_reward" / "configs"
+    config = compose_train(["experiment=nano_cpu", "reward=brief"], config_dirs=[folder])
+    assert weight_problems(dict(config.reward.weights), dict(config.reward.signals)) == []
+    signal = instantiate(config.reward.signals.brevity)
+    scores = []
+    for answer in ("left lung", "a very long answer that goes on and on and on"):
+        completion = parse_completion(f"<X_RAY><think>t</think><answer>{answer}</answer>")
+        scores.append((await signal.score(Sample(completion, Reference("X_RAY", "left lung")))).value)
+    assert scores[0] == 1.0
+    assert scores[1] < 0.5
+    assert "brevity" in sys.modules

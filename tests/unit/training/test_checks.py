@@ -1,0 +1,246 @@
+import socket
+from types import SimpleNamespace
+
+import pytest
+from omegaconf import OmegaConf
+
+from medix_r1 import config as configs
+from medix_r1.training import checks
+from tests.support.judge_stub import MODEL, JudgeStub
+
+GIB = checks.GIB
+
+
+@pytest.fixture(scope="module")
+def composed():
+    return configs.compose_train(["experiment=nano_cpu"])
+
+
+@pytest.fixture
+def good(composed, tmp_path, monkeypatch):
+    """A config with nothing wrong, on a machine with enough of everything."""
+    for name in ("train", "heldout_views", "heldout_sources"):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        (tmp_path / "data" / f"{name}.parquet").touch()
+    for name in ("policy", "judge"):
+        (tmp_path / "models" / name).mkdir(parents=True)
+        (tmp_path / "models" / name / "config.json").write_text("{}")
+    memory(monkeypatch, available=64 * GIB)
+    disk(monkeypatch, free=64 * GIB)
+    monkeypatch.setattr(checks.shutil, "which", lambda name: f"/bin/{name}")
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "SOME_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    return changed(
+        composed,
+        **{
+            "run.dir": str(tmp_path / "run"),
+            "data.train_files": str(tmp_path / "data/train.parquet"),
+            "data.val_files": [str(tmp_path / f"data/heldout_{name}.parquet") for name in ("views", "sources")],
+            "actor_rollout_ref.model.path": str(tmp_path / "models/policy"),
+            "judge.server.model": str(tmp_path / "models/judge"),
+        },
+    )
+
+
+def memory(monkeypatch, *, available: float) -> None:
+    monkeypatch.setattr(checks.psutil, "virtual_memory", lambda: SimpleNamespace(available=available))
+
+
+def disk(monkeypatch, *, free: float, shared: float = 64 * GIB) -> None:
+    monkeypatch.setattr(
+        checks.shutil, "disk_usage", lambda path: SimpleNamespace(free=shared if str(path) == "/dev/shm" else free)
+    )
+
+
+def changed(config, **values):
+    copy = config.copy()
+    for key, value in values.items():
+        OmegaConf.update(copy, key, value, merge=False, force_add=True)
+    return copy
+
+
+def test_nothing_wrong(good):
+    assert checks.problems(good) == []
+
+
+BAD = [
+    ("reward.weights.llm", 0.6, "reward.weights: they sum to 1.0825; make them sum to 1"),
+    ("reward.weights.lm", 0.0, "reward.weights.lm: no signal of this name; known: embed, exact, "),
+    ("reward.think_element", "thinks", "reward.think_element: 'thinks' is neither think nor thinking"),
+    ("reward.overlong", "drop", "reward.overlong: 'drop' is none of reward, zero, mask"),
+    ("reward.num_workers", 4, "reward.num_workers: 4 workers would each hold an embedder "),
+    (
+        "trainer.v1.sampler.sampler_kwargs.filter.signal",
+        "lm",
+        "algorithm.filter_groups.metric: the reward has no signal 'lm'; known: llm, embed, format, modality, exact",
+    ),
+    ("actor_rollout_ref.rollout.n", 1, "actor_rollout_ref.rollout.n: a group of 1 has no advantage; use at least 2"),
+    (
+        "actor_rollout_ref.actor.ppo_mini_batch_size",
+        7,
+        "actor_rollout_ref.actor.ppo_mini_batch_size: 7 prompts do not divide data.train_batch_size=24",
+    ),
+    (
+        "actor_rollout_ref.rollout.tensor_model_parallel_size",
+        2,
+        "actor_rollout_ref.rollout.tensor_model_parallel_size: 2 does not divide trainer.n_gpus_per_node=1",
+    ),
+    (
+        "actor_rollout_ref.rollout.max_model_len",
+        80,
+        "actor_rollout_ref.rollout.max_model_len: 80 is less than data.max_prompt_length + "
+        "data.max_response_length = 88",
+    ),
+    ("data.train_files", "no/such.parquet", "data.train_files: no/such.parquet does not exist; build the demo first"),
+    ("data.val_files", ["no/such.parquet"], "data.val_files: no/such.parquet does not exist; build the demo first"),
+    ("actor_rollout_ref.model.path", "/no/such", "actor_rollout_ref.model.path: /no/such does not exist; build the "),
+    ("judge.client.api_key_env", "SOME_KEY", "judge.client.api_key_env: the environment variable SOME_KEY is not set"),
+    ("judge.server.model", "/no/such/judge", "judge.server.model: /no/such/judge does not exist; build the demo first"),
+    ("trainer.logger", ["tensorboard"], "trainer.logger: keep `file` in the list; the progress view reads it"),
+    ("trainer.logger", ["file", "wandb"], "trainer.logger: wandb needs WANDB_API_KEY in the environment"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "expected"), BAD, ids=[f"{key}={value}" for key, value, _ in BAD])
+def test_one_wrong_value_is_one_line_with_its_key(good, key, value, expected):
+    (problem,) = checks.problems(changed(good, **{key: value}))
+
+    assert problem.startswith(expected)
+    assert "\n" not in problem
+
+
+def test_rows_that_do_not_divide_among_ranks(good):
+    found = checks.problems(changed(good, **{"trainer.n_gpus_per_node": 7}))
+
+    assert found == [
+        "actor_rollout_ref.actor.ppo_mini_batch_size: 24 prompts x 5 rollouts = 120 rows do not divide among 7 ranks"
+    ]
+
+
+def test_all_problems_are_listed_together(good):
+    found = checks.problems(
+        changed(
+            good,
+            **{
+                "reward.weights.llm": -1.0,
+                "actor_rollout_ref.rollout.n": 1,
+                "data.train_files": "no/such.parquet",
+                "judge.client.api_key_env": "SOME_KEY",
+                "trainer.logger": [],
+            },
+        )
+    )
+
+    assert [problem.split(":")[0] for problem in found] == [
+        "reward.weights.llm",
+        "actor_rollout_ref.rollout.n",
+        "data.train_files",
+        "judge.client.api_key_env",
+        "trainer.logger",
+    ]
+
+
+def test_missing_values_come_alone(good):
+    found = checks.problems(changed(good, **{"judge.client.base_url": "???", "actor_rollout_ref.rollout.n": 1}))
+
+    assert found == ["judge.client.base_url: has no value; give one"]
+
+
+def test_a_hub_name_is_not_looked_for_on_disk(good):
+    assert checks.problems(changed(good, **{"actor_rollout_ref.model.path": "Qwen/Qwen3-VL-8B-Instruct"})) == []
+
+
+def test_a_model_that_brings_code(good, tmp_path):
+    (tmp_path / "models/policy/modeling.py").touch()
+    (tmp_path / "models/policy/config.json").write_text('{"auto_map": {}}')
+
+    assert [problem.split(" holds ")[-1].split(" names ")[-1] for problem in checks.problems(good)] == [
+        "code (modeling.py), which verl would run; remove it",
+        "code in auto_map, which verl would run; remove it",
+    ]
+
+
+def test_a_folder_that_is_no_model(good, tmp_path):
+    (tmp_path / "models/policy/config.json").unlink()
+
+    (problem,) = checks.problems(good)
+    assert problem == f"actor_rollout_ref.model.path: {tmp_path}/models/policy has no config.json"
+
+
+def test_a_judges_port_in_use(good):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        (problem,) = checks.problems(changed(good, **{"judge.server.port": port}))
+
+    assert problem == f"judge.server.port: 127.0.0.1:{port} is in use; choose another, or 0 for any free one"
+
+
+def remote(config, address: str, model: str = MODEL):
+    return changed(config, **{"judge.server": None, "judge.client.base_url": address, "judge.client.model": model})
+
+
+def test_a_judge_elsewhere(good):
+    with JudgeStub() as stub:
+        assert checks.problems(remote(good, stub.address)) == []
+        assert checks.problems(remote(good, stub.address, "another")) == [
+            f"judge.client.model: {stub.address} serves {MODEL}, not another"
+        ]
+    (problem,) = checks.problems(remote(good, stub.address))
+    assert problem.startswith(f"judge.client.base_url: no judge answers at {stub.address}; start one")
+
+
+def test_no_vllm(good, monkeypatch, tmp_path):
+    monkeypatch.setattr(checks.shutil, "which", lambda name: None)
+    monkeypatch.setattr(checks.sys, "executable", str(tmp_path / "python"))
+
+    (problem,) = checks.problems(good)
+    assert problem == "judge.server: `vllm` is not installed here; install an extra, or use judge=remote"
+
+
+def test_wandb_with_its_key_or_offline(good, monkeypatch):
+    config = changed(good, **{"trainer.logger": ["file", "wandb"]})
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    assert checks.problems(config) == []
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.setenv("WANDB_API_KEY", "x")
+    assert checks.problems(config) == []
+
+
+def test_too_little_memory(good, monkeypatch):
+    memory(monkeypatch, available=4 * GIB)
+
+    (problem,) = checks.problems(good)
+    assert problem == "hardware: 4.0 GiB of memory are available; a CPU run with 1 ranks takes about 11 GiB"
+
+
+def test_memory_is_counted_by_rank_and_on_the_cpu_alone(good, monkeypatch):
+    memory(monkeypatch, available=12 * GIB)
+
+    assert checks.problems(good) == []
+    (problem,) = checks.problems(changed(good, **{"trainer.n_gpus_per_node": 2}))
+    assert problem.startswith("hardware: 12.0 GiB")
+    assert checks.problems(changed(good, **{"trainer.n_gpus_per_node": 2, "trainer.device": "cuda"})) == []
+
+
+def test_too_little_disk(good, monkeypatch, tmp_path):
+    disk(monkeypatch, free=GIB / 2)
+
+    (problem,) = checks.problems(good)
+    assert problem == (f"run.dir: only 0.5 GiB are free on the disk of {tmp_path}; at least 1 GiB is needed")
+
+
+def test_too_little_shared_memory(good, monkeypatch):
+    disk(monkeypatch, free=64 * GIB, shared=0.0625 * GIB)
+
+    (problem,) = checks.problems(good)
+    assert problem == "/dev/shm: 0.1 GiB are free, 1.5 needed (docker: --shm-size=4g)"
+
+
+def test_a_folder_that_cannot_be_written_to(good, monkeypatch, tmp_path):
+    monkeypatch.setattr(checks.os, "access", lambda path, mode: False)
+
+    (problem,) = checks.problems(good)
+    assert problem == f"run.dir: {tmp_path} cannot be written to"

@@ -1,0 +1,208 @@
+"""Everything of verl, vLLM, TransferQueue and Ray that this package patches, subclasses, registers with or calls.
+
+A new version fails here by the symbol's name, before it fails somewhere in a training run.
+"""
+
+import ast
+import dataclasses
+import importlib
+import importlib.util
+import inspect
+import json
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[3] / "medix_r1"
+TRAINER = "verl.trainer.ppo.v1.trainer_sync:PPOTrainerSync"
+BUFFER = "verl.trainer.ppo.v1.replay_buffer:ReplayBuffer"
+
+# symbol -> the parameters that we pass or override (None: not a function, or its parameters do not matter to us)
+SYMBOLS = {
+    # trainer.py
+    f"{TRAINER}.__init__": ["self", "config"],
+    f"{TRAINER}._build_replay_buffer": ["self"],
+    f"{TRAINER}._fetch_one_gen_batch": ["self"],
+    f"{TRAINER}.step": ["self", "metrics", "timing_raw"],
+    f"{TRAINER}.on_train_begin": ["self"],
+    f"{TRAINER}.on_step_end": ["self"],
+    f"{TRAINER}._save_checkpoint": ["self"],
+    f"{TRAINER}._validate": ["self"],
+    "verl.trainer.ppo.v1.trainer_base:register_trainer": ["name"],
+    "verl.utils.tensordict_utils:assign_non_tensor_stack": ["tensor_dict", "key", "val"],
+    # sampler.py
+    f"{BUFFER}.__init__": [
+        *("self", "trainer_mode", "trainer_config", "max_off_policy_threshold", "max_off_policy_strategy"),
+        *("sampler_kwargs", "poll_interval", "refill_fn", "filter_groups_metric", "train_batch_size"),
+        *("gen_batch_size", "max_inflight_gen_batches", "sync_refill_failed_groups"),
+    ],
+    f"{BUFFER}.sample": ["self", "global_steps", "partition_id", "batch_size"],
+    f"{BUFFER}._dapo_filtered_keys": ["self", "partition_id"],
+    f"{BUFFER}._wait_for_next_poll": ["self", "partition_id", "last_debug_time"],
+    "transfer_queue:kv_batch_get": ["keys", "partition_id", "select_fields"],
+    "transfer_queue:kv_clear": ["keys", "partition_id"],
+    "transfer_queue:KVBatchMeta.reorder": ["self", "indexes"],
+    # agent_loop.py
+    "verl.experimental.agent_loop.single_turn_agent_loop:SingleTurnAgentLoop.run": [
+        *("self", "sampling_params", "priority", "kwargs"),
+    ],
+    "verl.experimental.agent_loop.agent_loop:register": ["agent_name"],
+    # reward_manager.py
+    "verl.experimental.reward_loop.reward_manager:register": ["name"],
+    "verl.experimental.reward_loop.reward_manager.base:RewardManagerBase.__init__": [
+        *("self", "config", "tokenizer", "compute_score"),
+    ],
+    "verl.experimental.reward_loop.reward_manager.base:RewardManagerBase.run_single": ["self", "data"],
+    # position_ids.py
+    "verl.utils.transferqueue_utils:_async_meta_to_realdata": ["meta"],
+    "verl.utils.tensordict_utils:nested_tensor_from_tensor_list": ["tensors", "ragged_idx"],
+    "verl.utils.tensordict_utils:maybe_fix_3d_position_ids": None,
+    # driver.py
+    "verl.trainer.main_ppo:run_ppo": ["config", "task_runner_class"],
+    "verl.trainer.main_ppo:TaskRunnerV1.__ray_metadata__.modified_class.run": ["self", "config"],
+    "verl.trainer.ppo.utils:need_critic": ["config"],
+    "verl.trainer.ppo.utils:need_reference_policy": ["config"],
+    "verl.utils.config:validate_config": ["config", "use_reference_policy", "use_critic"],
+    "verl.utils.device:auto_set_device": ["config"],
+    # cpu/
+    "verl.plugin.platform:PlatformBase": None,
+    "verl.plugin.platform:PlatformRegistry.register": ["platform"],
+    "verl.utils.distributed:initialize_global_process_group": ["timeout_second"],
+    "verl.utils.distributed:initialize_global_process_group_ray": ["timeout_second", "backend"],
+    "verl.workers.engine:EngineRegistry.register": ["model_type", "backend", "device", "vendor"],
+    "verl.workers.engine.fsdp.transformer_impl:CPUOffloadPolicy": None,
+    "verl.workers.engine.fsdp.transformer_impl:FSDPEngineWithLMHead._build_fsdp_module": ["self", "module"],
+    "verl.workers.rollout.replica:RolloutReplicaRegistry.register": ["name", "loader"],
+    "verl.workers.rollout.vllm_rollout.vllm_async_server:vLLMHttpServer._get_worker_extension_cls": ["self"],
+    "verl.workers.rollout.vllm_rollout.vllm_async_server:vLLMReplica.__init__": None,
+    "verl.workers.rollout.vllm_rollout.utils:vLLMColocateWorkerExtension.__new__": ["cls", "kwargs"],
+    "vllm.model_executor.layers.utils:dispatch_cpu_unquantized_gemm": ["layer", "remove_weight"],
+    # what its errors and actors are made of
+    "ray.exceptions:RayTaskError.as_instanceof_cause": ["self"],
+}
+
+# Text that must stand in a function's source, because we set or replace what it reads by name.
+READ_BY_NAME = {
+    "verl.utils.tracking:FileLogger.__init__": "VERL_FILE_LOGGER_PATH",
+    "verl.utils.tracking:_TensorboardAdapter.__init__": "TENSORBOARD_DIR",
+    "verl.workers.engine.fsdp.transformer_impl:FSDPEngineWithLMHead._build_fsdp_module": "CPUOffloadPolicy(",
+    "verl.workers.rollout.vllm_rollout.vllm_async_server:vLLMReplica.launch_servers": "self.server_class.options(",
+    "verl.workers.rollout.vllm_rollout.vllm_async_server:vLLMReplica.__init__": "self.server_class = ",
+    "verl.workers.rollout.vllm_rollout.vllm_async_server:vLLMHttpServer.launch_server": (
+        "self._get_worker_extension_cls()"
+    ),
+    "vllm.model_executor.layers.linear:UnquantizedLinearMethod.process_weights_after_loading": (
+        "from vllm.model_executor.layers.utils import dispatch_cpu_unquantized_gemm"
+    ),
+    f"{TRAINER}._build_replay_buffer": "custom_sampler",
+    f"{TRAINER}._save_checkpoint": "global_step_",
+    f"{TRAINER}.fit": "self.on_train_begin()",
+    f"{TRAINER}._add_prompts_to_generate": "_next_train_batch",
+    f"{TRAINER}._next_train_batch": "self._fetch_one_gen_batch()",
+    f"{BUFFER}._terminal_eviction_reasons": "self._dapo_filtered_keys(partition_id)",
+    f"{BUFFER}.sample": "_wait_for_next_poll(",
+}
+
+ATTRIBUTES = {
+    TRAINER: [
+        *("self.config", "self.trainer_mode", "self.global_steps", "self.train_dataloader", "self.replay_buffer"),
+        *("self.checkpoint_manager.sleep_replicas()", "self.train_dataloader.state_dict()", '"data.pt"'),
+    ],
+    BUFFER: [
+        *("self.partitions", "self.running_keys", "self.finished_keys", "self._dapo_classification_cache"),
+        "self.refill_fn",
+    ],
+    "verl.experimental.reward_loop.reward_manager.base:RewardManagerBase": ["self.tokenizer = tokenizer"],
+}
+
+
+def resolve(symbol: str):
+    module, _, path = symbol.partition(":")
+    found = importlib.import_module(module)
+    for name in path.split("."):
+        found = getattr(found, name)
+    return found
+
+
+@pytest.mark.parametrize("symbol", SYMBOLS)
+def test_symbol(symbol):
+    found = resolve(symbol)
+
+    if SYMBOLS[symbol] is not None:
+        parameters = inspect.signature(inspect.unwrap(found)).parameters
+        names = [name for name in parameters if name != "args" and not name.startswith("_ray_")]  # Ray adds its own
+        assert names == SYMBOLS[symbol]
+
+
+@pytest.mark.parametrize("symbol", READ_BY_NAME)
+def test_what_is_read_by_name(symbol):
+    assert READ_BY_NAME[symbol] in inspect.getsource(resolve(symbol))
+
+
+@pytest.mark.parametrize("symbol", ATTRIBUTES)
+def test_attributes_we_read(symbol):
+    source = "".join(inspect.getsource(cls) for cls in resolve(symbol).__mro__ if cls.__module__.startswith("verl."))
+
+    assert [name for name in ATTRIBUTES[symbol] if name not in source] == []
+
+
+def test_the_fields_of_a_batch():
+    fields = {field.name for field in dataclasses.fields(resolve("transfer_queue:KVBatchMeta"))}
+
+    assert {"keys", "tags", "partition_id", "extra_info"} <= fields
+
+
+def test_no_symbol_of_theirs_is_used_without_standing_in_the_table():
+    named = {symbol.partition(":")[0] for symbol in (*SYMBOLS, *READ_BY_NAME)}
+    named |= {f"{module}.{path.split('.')[0]}" for module, _, path in (symbol.partition(":") for symbol in SYMBOLS)}
+    used = set()
+    for path in (PACKAGE / "training").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                used |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                used |= {f"{node.module}.{alias.name}" for alias in node.names}
+    theirs = {name for name in used if name.split(".")[0] in ("verl", "vllm", "transfer_queue")}
+
+    assert theirs
+    assert sorted(theirs - named) == []
+
+
+def test_our_classes_are_still_complete():
+    """A new abstract method of a base class would show only when verl builds ours."""
+    from medix_r1.training.cpu.platform import CpuPlatform
+    from medix_r1.training.reward_manager import CompositeRewardManager
+    from medix_r1.training.trainer import MODE, MedixTrainer
+
+    for cls in (CpuPlatform, CompositeRewardManager, MedixTrainer):
+        assert not inspect.isabstract(cls), cls.__abstractmethods__
+    assert resolve("verl.trainer.ppo.v1.trainer_base:get_trainer_cls")(MODE) is MedixTrainer
+
+
+def test_our_overrides_override_something():
+    from medix_r1.training.sampler import MedixSampler
+    from medix_r1.training.trainer import MedixTrainer
+
+    own = {"_save_last_finished_step", "_refill", "_signal_by_group", "_write_down"}
+    for cls in (MedixTrainer, MedixSampler):
+        (base,) = cls.__bases__
+        methods = {name for name, value in vars(cls).items() if inspect.isfunction(value)}
+        assert {name for name in methods - own if not hasattr(base, name)} == set()
+
+
+def test_the_list_of_verls_fields_is_that_of_the_installed_verl():
+    # by its path: an installed distribution has a package called `scripts` too
+    spec = importlib.util.spec_from_file_location("update", PACKAGE.parent / "scripts" / "update_verl_fields.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+
+    stored = json.loads((PACKAGE / "training" / "verl_fields.json").read_text(encoding="utf-8"))
+    assert stored == script.verl_fields(), "run: python scripts/update_verl_fields.py"
+
+
+def test_verl_loads_our_plugin():
+    from importlib.metadata import entry_points
+
+    found = {point.value for point in entry_points(group="verl.plugins")}
+    assert "medix_r1.training.plugin" in found
+    assert importlib.util.find_spec("medix_r1.training.plugin") is not None

@@ -1,0 +1,69 @@
+from dataclasses import replace
+
+import pytest
+
+from medix_r1.training.sampler import GroupFilter, _sort_key, comparable, plain
+from tests.unit.training.test_samples import BLANK
+
+ALL_WRONG = [0.145] * 5  # upstream defect 14: groups like these two are kept there and train on nothing
+ALL_RIGHT_WRONG_TAG = [0.955] * 5
+
+
+@pytest.mark.parametrize(
+    ("values", "drops"),
+    [
+        ([0.0, 0.0, 0.0], True),
+        ([1.0, 1.0], True),
+        ([1.0, 0.0], False),
+        ([0.0, 0.0, 0.0, 0.0, 1.0], False),
+        (ALL_WRONG, True),
+        (ALL_RIGHT_WRONG_TAG, True),
+        ([1.0], True),
+        ([], True),
+    ],
+)
+def test_groups_of_equal_values_teach_nothing(values, drops):
+    assert GroupFilter("llm").drops(values) is drops
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "values", "drops"),
+    [
+        (0.01, 0.99, [0.0, 1.0], False),
+        (0.5, None, [0.0, 1.0], True),  # strictly between
+        (None, 0.5, [0.0, 1.0], True),
+        (0.49, 0.51, [0.0, 1.0], False),
+        (0.6, 0.9, [0.0, 1.0], True),
+        (0.1, 0.4, [0.0, 1.0], True),
+        (0.01, 0.99, [0.5, 0.5], True),
+        (0.01, 0.99, [0.0, 0.01], True),
+    ],
+)
+def test_limits_of_the_mean(low, high, values, drops):
+    assert GroupFilter("llm", low, high).drops(values) is drops
+
+
+def rollout(uid: str, masked: bool, number: int = 0):
+    return replace(BLANK, key=f"{uid}_{number}_0", uid=uid, masked=masked, overall=None if masked else 1.0)
+
+
+def test_a_lone_survivor_is_not_comparable():
+    """Its advantage would be its raw reward."""
+    pair = [rollout("a", False, 0), rollout("a", False, 1), rollout("a", True, 2)]
+    lone = [rollout("b", False, 0), rollout("b", True, 1)]
+    gone = [rollout("c", True, 0), rollout("c", True, 1)]
+
+    assert comparable([*lone, *pair, *gone]) == pair
+    assert comparable([]) == []
+
+
+def test_rollouts_are_sorted_by_number_and_not_by_text():
+    keys = ["step000001-prompt000001_10_0", "step000001-prompt000001_2_0", "step000001-prompt000000_3_1"]
+
+    assert sorted(keys, key=_sort_key) == [keys[2], keys[1], keys[0]]
+
+
+def test_columns_are_unwrapped():
+    wrapped = type("NonTensor", (), {"data": {"a": 1}})()
+
+    assert plain([wrapped, {"b": 2}, "c"]) == [{"a": 1}, {"b": 2}, "c"]
