@@ -56,7 +56,7 @@ def train(
 @app.command()
 def serve(overrides: Overrides = None) -> None:
     """Serve the judge of a config until Ctrl-C: `medix-r1 serve judge=nano judge.server.port=8311`."""
-    from medix_r1.models.serve_judge import serve as serve_judge
+    from medix_r1.serving.foreground import serve as serve_judge
 
     serve_judge(overrides or [], console)
 

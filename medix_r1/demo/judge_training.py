@@ -26,8 +26,8 @@ _CHUNK = 16  # batches drawn at once and sorted by length, so that little is pad
 _FORM_WEIGHT = 0.05  # of the losses that keep the reply to one verdict and its end
 _TRAIN_SEED, _CALIBRATION_SEED = 0, 7
 _CALIBRATION_PAIRS = 4000
-# The shift is set on training pairs, where the judge errs less than on words it has never seen.
-FALSE_YES_AIM = 0.002
+# The 3 % that may be wrong where it counts, with room for words that the judge has never seen.
+FALSE_YES_AIM = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class _Batch:
 
 
 def train(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, progress: Progress | None = None) -> None:
-    """Train a freshly made judge in place, then make it as strict as FALSE_YES_AIM asks."""
+    """Train a freshly made judge in place, then set its strictness by FALSE_YES_AIM."""
     bar = progress or Progress()
     with deterministic(), nullcontext() if progress else bar:
         task = bar.add_task("judge", total=STEPS, detail="")
@@ -50,7 +50,7 @@ def train(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, progress:
             loss = _step(model, optimizer, batch, tokenizer)
             bar.update(task, advance=1, detail=f"loss {loss:.3f}")
         model.eval()
-        _lean_to_no(model, tokenizer)
+        _set_strictness(model, tokenizer)
 
 
 def _optimizer(model: Qwen3ForCausalLM) -> torch.optim.Optimizer:
@@ -98,19 +98,17 @@ def _step(
     return float(judged.detach())
 
 
-def _lean_to_no(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Lower the logit of YES by what the strictness asks, for every pair alike.
+def _set_strictness(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Move the logit of YES so that FALSE_YES_AIM of the training pairs to refuse are accepted.
 
-    The head has no bias; the mean of the states it reads stands in for the constant input.
+    The head has no bias: the row of YES moves along the direction in which all states are most nearly 1.
     """
     pairs = list(itertools.islice(training_pairs(_CALIBRATION_SEED), _CALIBRATION_PAIRS))
-    wrong = [
-        score
-        for pair, score in zip(pairs, judge_model.leanings(model, tokenizer, pairs), strict=True)
-        if not pair.label
-    ]
-    shift = max(0.0, float(torch.tensor(wrong).quantile(1 - FALSE_YES_AIM)))
-    mean = judge_model.last_states(model, tokenizer, pairs).mean(0)
-    yes = judge_model.verdict_ids(tokenizer)[0]
+    states = judge_model.last_states(model, tokenizer, pairs)
+    constant = torch.linalg.lstsq(states, torch.ones(len(states), 1)).solution[:, 0]
+    refused = torch.tensor([not pair.label for pair in pairs])
+    yes, no = judge_model.verdict_ids(tokenizer)
     with torch.no_grad():
-        model.lm_head.weight[yes] -= shift * mean / mean.square().sum()
+        head = model.lm_head.weight
+        leaning = (states @ (head[yes] - head[no]))[refused]
+        head[yes] -= leaning.quantile(1 - FALSE_YES_AIM) * constant

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from medix_r1 import config as configs
 from medix_r1.errors import ConfigError, TrainingError
-from medix_r1.models import server
+from medix_r1.serving import server
 from medix_r1.training import checkpoint_folder, checks, resume
 from medix_r1.training.progress import ProgressView
 from medix_r1.training.run_folder import RunFolder
@@ -85,13 +85,16 @@ def run(planned: Plan, view: ProgressView) -> int:
         folder.log(attempt).touch()
         folder.add_event("started", attempt=attempt, first_step=planned.first_step, log=str(folder.log(attempt)))
         view.start(planned, attempt)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "medix_r1.training.supervisor", str(folder.root), str(attempt), str(scratch)],
-            stdin=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C reaches this process alone, which then closes the pipe
-            pass_fds=[lock],  # the folder stays locked until the supervisor has ended everything
-            env=_environment(folder, scratch),
-        )
+        with folder.log(attempt).open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "medix_r1.training.supervisor", str(folder.root), str(attempt), str(scratch)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C reaches this process alone, which then closes the pipe
+                pass_fds=[lock],  # the folder stays locked until the supervisor has ended everything
+                env=_environment(folder, scratch),
+            )
         try:
             with _sigterm_as_interrupt():
                 return view.follow(process)

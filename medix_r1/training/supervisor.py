@@ -19,8 +19,8 @@ import yaml
 
 from medix_r1 import processes
 from medix_r1.errors import ServerError
-from medix_r1.models import server
 from medix_r1.processes import Stopped
+from medix_r1.serving import server
 from medix_r1.training.run_folder import RunFolder
 
 _POLL = 0.5  # seconds

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from medix_r1.models import server
-from medix_r1.models.served import served
+from medix_r1.serving import server
+from medix_r1.serving.kept import served
 from tests.e2e.conftest import medix
 
 pytestmark = pytest.mark.acceptance

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from medix_r1.models.server import free_port, port_is_free, served_models
+from medix_r1.serving.server import free_port, port_is_free, served_models
 from tests.support.judge_stub import MODEL
 
 ROOT = Path(__file__).parents[2]

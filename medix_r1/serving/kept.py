@@ -19,7 +19,7 @@ from pathlib import Path
 
 from medix_r1 import processes
 from medix_r1.errors import ServerError
-from medix_r1.models import server
+from medix_r1.serving import server
 
 _PATIENCE_AT_END = 20.0  # seconds the keeper gets to end the server
 
@@ -42,7 +42,7 @@ def served(settings: server.ServerSettings, log: Path) -> Iterator[subprocess.Po
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     with log.open("ab") as file:
         keeper = subprocess.Popen(
-            [sys.executable, "-m", "medix_r1.models.served", str(log)],
+            [sys.executable, "-m", "medix_r1.serving.kept", str(log)],
             stdin=subprocess.PIPE,
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -75,7 +75,7 @@ def _read_settings() -> server.ServerSettings:
 
 
 def main() -> int:
-    """`python -m medix_r1.models.served LOG`, settings and then nothing on standard input."""
+    """`python -m medix_r1.serving.kept LOG`, settings and then nothing on standard input."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the command decides, by closing the pipe
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(processes.Stopped()))

@@ -13,9 +13,9 @@ from rich.console import Console
 
 from medix_r1 import config as configs
 from medix_r1.errors import ConfigError, ServerError
-from medix_r1.models import server
-from medix_r1.models.served import served
-from medix_r1.training.checks import judge_problems
+from medix_r1.serving import server
+from medix_r1.serving.checks import judge_problems
+from medix_r1.serving.kept import served
 
 
 def serve(overrides: Sequence[str], console: Console) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from medix_r1.errors import ServerError
-from medix_r1.models import server
-from medix_r1.models.server import ServerSettings
+from medix_r1.serving import server
+from medix_r1.serving.server import ServerSettings
 from tests.support.judge_stub import MODEL, JudgeStub
 
 
