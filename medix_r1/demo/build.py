@@ -8,7 +8,10 @@ twice; an interrupted build leaves what was there before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import subprocess
+import sys
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from medix_r1.demo import labels as label_file
 from medix_r1.demo.stamps import hash_files, is_current, replacing
-from medix_r1.errors import ConfigError
+from medix_r1.errors import ConfigError, DataError
 
 Part = Literal["data", "policy", "judge"]
 PARTS: tuple[Part, ...] = ("data", "policy", "judge")
@@ -47,6 +50,10 @@ def build(
     if unknown := sorted(set(only) - set(PARTS)):
         raise ConfigError([f"only: unknown part {name}; parts are {', '.join(PARTS)}" for name in unknown])
     console = console or Console(stderr=True)
+    if rebuild and {"policy", "judge"} <= set(only):
+        with _judge_beside(out, console):
+            build(out, rebuild=True, only=set(only) - {"judge"}, console=console)
+        return
     for part in PARTS:
         if part not in only:
             continue
@@ -57,6 +64,27 @@ def build(
         else:
             _build_part(part, out, inputs, console, rebuild=rebuild)
     console.print(f"demo: {out}")
+
+
+@contextmanager
+def _judge_beside(out: Path, console: Console) -> Iterator[None]:
+    """Train the judge in a process of its own meanwhile: each training uses one thread, so two cores take both."""
+    out.mkdir(parents=True, exist_ok=True)
+    log = out / "judge_training.log"
+    with log.open("w", encoding="utf-8") as file:
+        command = [sys.executable, "-m", "medix_r1.demo.build", "--out", str(out), "--rebuild", "--only", "judge"]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+    try:
+        console.print(f"judge: training beside; log: {log}")
+        yield
+        with console.status("judge: still training"):
+            code = process.wait()
+    finally:
+        process.kill()
+        process.wait()
+    if code != 0:
+        raise DataError(f"the judge's training ended with code {code}; see {log}")
+    console.print("judge: trained")
 
 
 def inputs_hash(part: Part, *, rebuild: bool) -> str:

@@ -57,6 +57,31 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+STEPS = 4
+KEY = {"MEDIX_TEST_KEY": CANARY}
+
+
+@pytest.fixture(scope="session")
+def nano_overrides(demo: Path) -> list[str]:
+    """The nano experiment with every part real and a small batch: 8 questions x 5 rollouts."""
+    return [
+        "experiment=nano_cpu",
+        f"demo_dir={demo}",
+        "judge.client.api_key_env=MEDIX_TEST_KEY",
+        "data.train_batch_size=8",
+        f"trainer.total_training_steps={STEPS}",
+        "trainer.test_freq=-1",
+        "trainer.save_freq=1",
+        "run.keep_checkpoints=null",
+    ]
+
+
+@pytest.fixture(scope="session")
+def run(nano_overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """One uninterrupted run, shared by everything that looks at a finished run."""
+    return train(tmp_path_factory.mktemp("run"), nano_overrides, environment=KEY)
+
+
 @pytest.fixture
 def stub() -> Iterator[JudgeStub]:
     with JudgeStub() as server:

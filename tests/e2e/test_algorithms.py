@@ -1,4 +1,4 @@
-"""DAPO and GSPO take real steps, the latter on two FSDP ranks with a judge that fails and then stays down."""
+"""GSPO on two FSDP ranks with a judge that fails and then stays down: real steps, masked samples, a checkpoint."""
 
 from __future__ import annotations
 
@@ -16,27 +16,6 @@ LAST_STEP_WITH_JUDGE = 2
 
 def rows(run: FinishedRun, step: int) -> list[dict]:
     return list(read_lines(run.folder.samples / "train" / f"{step:06d}.jsonl"))
-
-
-@pytest.fixture(scope="module")
-def dapo(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    overrides = ["algorithm=dapo", "algorithm.filter_groups.metric=exact", "trainer.total_training_steps=2"]
-    with JudgeStub() as server:
-        return train(tmp_path_factory.mktemp("dapo"), [*stub_overrides(demo, server.address), *overrides])
-
-
-def test_dapo_trains_on_groups_that_differ_in_the_filtered_signal(dapo: FinishedRun) -> None:
-    assert dapo.exit_code == 0, dapo.output
-    for step in (1, 2):
-        groups: dict[str, set[float]] = {}
-        for row in rows(dapo, step):
-            groups.setdefault(row["uid"], set()).add(row["parts"]["exact"])
-        assert len(groups) == 8
-        assert all(len(values) > 1 for values in groups.values())
-
-
-def test_dapo_refills_are_counted(dapo: FinishedRun) -> None:
-    assert dapo.folder.metrics_by_step()[1]["sampler/refilled_prompts"] > 0
 
 
 @pytest.fixture(scope="module")

@@ -16,43 +16,25 @@ import torch
 
 from medix_r1.training import checkpoint_folder
 from medix_r1.training.run_folder import RunFolder, read_lines
-from tests.e2e.conftest import FinishedRun, stub_overrides, train
-from tests.support.judge_stub import JudgeStub
+from tests.e2e.conftest import KEY, STEPS, FinishedRun, train
 
-STEPS = 5
 CLEAN_UP = 15.0  # seconds, as promised
 
 
 @pytest.fixture(scope="module")
-def overrides(demo: Path) -> list[str]:
-    server = JudgeStub()
-    server.__enter__()
-    return [
-        *stub_overrides(demo, server.address),
-        f"trainer.total_training_steps={STEPS}",
-        "trainer.save_freq=1",
-        "run.keep_checkpoints=null",
-    ]
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    return train(tmp_path_factory.mktemp("uninterrupted"), overrides)
-
-
-@pytest.fixture(scope="module")
-def killed(overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+def killed(nano_overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A run whose command is killed at a random moment between two checkpoints, and looked at 15 s later."""
     folder = RunFolder(tmp_path_factory.mktemp("killed"))
     shared_memory = set(os.listdir("/dev/shm"))
     process = subprocess.Popen(
-        [sys.executable, "-m", "medix_r1.cli", "train", *overrides, f"run.dir={folder.root}"],
+        [sys.executable, "-m", "medix_r1.cli", "train", *nano_overrides, f"run.dir={folder.root}"],
         stdout=subprocess.DEVNULL,
         stdin=subprocess.DEVNULL,
+        env={**os.environ, **KEY},
     )
     while not (checkpoint_folder.latest(folder.checkpoints) or process.poll() is not None):
         time.sleep(0.2)
-    time.sleep(random.uniform(0.0, 6.0))
+    time.sleep(random.uniform(0.0, 4.0))
     family = psutil.Process(process.pid).children(recursive=True)
     assert len(family) > 5, "verl, Ray and vLLM should be running"
     process.send_signal(signal.SIGKILL)
@@ -76,12 +58,13 @@ def processes_of(folder: RunFolder) -> list[psutil.Process]:
     return found
 
 
-def test_ctrl_c_ends_everything_with_one_line(overrides: list[str], tmp_path: Path) -> None:
+def test_ctrl_c_ends_everything_with_one_line(nano_overrides: list[str], tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "medix_r1.cli", "train", *overrides, f"run.dir={tmp_path}"],
+        [sys.executable, "-m", "medix_r1.cli", "train", *nano_overrides, f"run.dir={tmp_path}"],
         stdout=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
         text=True,
+        env={**os.environ, **KEY},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background job ignores it
     )
     folder = RunFolder(tmp_path)
@@ -96,9 +79,9 @@ def test_ctrl_c_ends_everything_with_one_line(overrides: list[str], tmp_path: Pa
 
 
 @pytest.fixture(scope="module")
-def resumed(killed: RunFolder, overrides: list[str]) -> FinishedRun:
+def resumed(killed: RunFolder, nano_overrides: list[str]) -> FinishedRun:
     assert checkpoint_folder.latest(killed.checkpoints) is not None
-    return train(killed.root, overrides)
+    return train(killed.root, nano_overrides, environment=KEY)
 
 
 def rows(folder: RunFolder, step: int) -> list[tuple[str, str, float]]:
@@ -111,24 +94,24 @@ def test_the_same_command_resumes(resumed: FinishedRun) -> None:
     assert "resuming after step" in resumed.output
 
 
-def test_the_same_rows_come_in_the_same_order(resumed: FinishedRun, uninterrupted: FinishedRun) -> None:
+def test_the_same_rows_come_in_the_same_order(resumed: FinishedRun, run: FinishedRun) -> None:
     for step in range(1, STEPS + 1):
-        ids = [row_id for row_id, _, _ in rows(uninterrupted.folder, step)]
+        ids = [row_id for row_id, _, _ in rows(run.folder, step)]
         assert [row_id for row_id, _, _ in rows(resumed.folder, step)] == ids
 
 
-def test_the_same_replies_are_sampled(resumed: FinishedRun, uninterrupted: FinishedRun) -> None:
+def test_the_same_replies_are_sampled(resumed: FinishedRun, run: FinishedRun) -> None:
     for step in range(1, STEPS + 1):
-        assert rows(resumed.folder, step) == rows(uninterrupted.folder, step)
+        assert rows(resumed.folder, step) == rows(run.folder, step)
 
 
-def test_parameters_are_equal_bit_for_bit(resumed: FinishedRun, uninterrupted: FinishedRun) -> None:
+def test_parameters_are_equal_bit_for_bit(resumed: FinishedRun, run: FinishedRun) -> None:
     first, second = (
         torch.load(
-            run.folder.checkpoints / f"global_step_{STEPS}" / "actor" / "model_world_size_1_rank_0.pt",
+            finished.folder.checkpoints / f"global_step_{STEPS}" / "actor" / "model_world_size_1_rank_0.pt",
             weights_only=False,  # written by this test's own runs
         )
-        for run in (resumed, uninterrupted)
+        for finished in (resumed, run)
     )
     assert first.keys() == second.keys()
     for name, tensor in first.items():

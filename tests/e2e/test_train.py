@@ -12,25 +12,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from medix_r1.training import checkpoint_folder
 from medix_r1.training.run_folder import read_lines
-from tests.e2e.conftest import CANARY, FinishedRun, medix, train
+from tests.e2e.conftest import CANARY, KEY, STEPS, FinishedRun, medix, train
 
-STEPS = 4
 PARTS = ("llm", "embed", "format", "modality", "exact", "overall")
-
-
-@pytest.fixture(scope="module")
-def run(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    overrides = [
-        "experiment=nano_cpu",
-        f"demo_dir={demo}",
-        "judge.client.api_key_env=MEDIX_TEST_KEY",
-        "data.train_batch_size=8",
-        f"trainer.total_training_steps={STEPS}",
-        "trainer.test_freq=-1",
-        "trainer.save_freq=2",
-    ]
-    folder = tmp_path_factory.mktemp("run")
-    return train(folder, overrides, environment={"MEDIX_TEST_KEY": CANARY})
 
 
 def samples(run: FinishedRun, step: int) -> list[dict]:
@@ -109,7 +93,7 @@ def test_actor_and_vllm_agree_on_probabilities(run: FinishedRun) -> None:
 
 def test_checkpoints_are_whole(run: FinishedRun) -> None:
     folders = checkpoint_folder.all_folders(run.folder.checkpoints)
-    assert [checkpoint_folder.step_of(folder) for folder in folders] == [2, 4]
+    assert [checkpoint_folder.step_of(folder) for folder in folders] == [1, 2, 3, 4]
     assert all(checkpoint_folder.is_whole(folder) for folder in folders)
 
 
@@ -121,20 +105,15 @@ def test_no_key_reaches_any_file_or_the_terminal(run: FinishedRun) -> None:
         assert CANARY.encode() not in path.read_bytes(), path
 
 
-def test_the_same_command_again_has_nothing_to_do(run: FinishedRun, demo: Path) -> None:
-    overrides = ["experiment=nano_cpu", f"demo_dir={demo}", "data.train_batch_size=8"]
-    again = train(
-        run.folder.root,
-        [*overrides, "judge.client.api_key_env=MEDIX_TEST_KEY", f"trainer.total_training_steps={STEPS}"],
-        environment={"MEDIX_TEST_KEY": CANARY},
-    )
+def test_the_same_command_again_has_nothing_to_do(run: FinishedRun, nano_overrides: list[str]) -> None:
+    again = train(run.folder.root, nano_overrides, environment=KEY)
     assert again.exit_code == 0
     assert "nothing is left to do" in again.output
 
 
-def test_an_unsafe_change_is_shown_and_refused(run: FinishedRun, demo: Path) -> None:
-    overrides = ["experiment=nano_cpu", f"demo_dir={demo}", "data.train_batch_size=16"]
-    again = train(run.folder.root, [*overrides, "trainer.total_training_steps=8"])
+def test_an_unsafe_change_is_shown_and_refused(run: FinishedRun, nano_overrides: list[str]) -> None:
+    changed = ["data.train_batch_size=16", "trainer.total_training_steps=8"]
+    again = train(run.folder.root, [*nano_overrides, *changed], environment=KEY)
     assert again.exit_code == 1
     assert "data.train_batch_size: 8 -> 16" in again.output
 
