@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 Thinking = Literal["disabled", "cut", "default"]
 _FIRST_WORD = re.compile(r"\s*[*_\"'(\[]{0,4}([A-Za-z]+)")
 _NO_KEY = "none"  # the client insists on a value; a server without authentication ignores it
+_WAITING_NOTE_AFTER = 5.0  # seconds: a connection that the server closed while idle is no news
 _WAITING_NOTE_EVERY = 15.0  # seconds between two notes that training waits for the judge
 
 
@@ -197,11 +198,10 @@ class ChatJudge:
         return str(error) if key == _NO_KEY else str(error).replace(key, "***")
 
     def _say_waiting(self, state: RetryCallState) -> None:
-        now = time.monotonic()
-        if now - self._last_note > _WAITING_NOTE_EVERY:
+        now, waited = time.monotonic(), state.seconds_since_start or 0.0
+        if waited > _WAITING_NOTE_AFTER and now - self._last_note > _WAITING_NOTE_EVERY:
             self._last_note = now
             error = state.outcome.exception() if state.outcome else None
-            waited = state.seconds_since_start or 0.0
             logger.warning("waiting for the judge (%.0f of at most %.0f s): %s", waited, self.patience, error)
 
     async def aclose(self) -> None:

@@ -10,7 +10,7 @@ from medix_r1.training.run_folder import read_lines
 from tests.e2e.conftest import FinishedRun, stub_overrides, train
 from tests.support.judge_stub import JudgeStub
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(3000)]
 
 
 def rows(run: FinishedRun, step: int) -> list[dict]:

@@ -12,7 +12,7 @@ from medix_r1.serving import server
 from medix_r1.serving.kept import served
 from tests.e2e.conftest import medix
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(3000)]
 
 OVERALL_GAIN = 0.20
 JUDGE_GAIN = 0.15
