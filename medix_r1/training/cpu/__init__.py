@@ -9,8 +9,8 @@
   `vLLMReplica` and `vLLMHttpServer`, to name the worker extension below.
 - worker_extension.py subclasses `vLLMColocateWorkerExtension` and wraps vLLM's `dispatch_cpu_unquantized_gemm`, which
   drops a weight once it is packed: RL loads weights again and again.
-- idle_readers.py wraps vLLM's `SpinCondition.__init__`, through the entry point `vllm.general_plugins` (official):
-  readers would otherwise spin for a second on cores that others need.
+- idle_readers.py replaces `sched_yield` in `vllm.distributed.device_communicators.shm_broadcast`, through the entry
+  point `vllm.general_plugins` (official): waiting readers would otherwise spin on cores that others need.
 
 `tests/unit/training/test_compatibility.py` names each of these symbols, so that a new version fails by name.
 """

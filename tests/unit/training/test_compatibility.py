@@ -76,9 +76,7 @@ SYMBOLS = {
     "verl.workers.rollout.vllm_rollout.vllm_async_server:vLLMHttpServer._get_worker_extension_cls": ["self"],
     "verl.workers.rollout.vllm_rollout.vllm_async_server:vLLMReplica.__init__": None,
     "verl.workers.rollout.vllm_rollout.utils:vLLMColocateWorkerExtension.__new__": ["cls", "kwargs"],
-    "vllm.distributed.device_communicators.shm_broadcast:SpinCondition.__init__": [
-        *("self", "is_reader", "context", "notify_address", "busy_loop_s"),
-    ],
+    "vllm.distributed.device_communicators.shm_broadcast:sched_yield": [],
     "vllm.model_executor.layers.utils:dispatch_cpu_unquantized_gemm": ["layer", "remove_weight"],
     # what its errors and actors are made of
     "ray.exceptions:RayTaskError.as_instanceof_cause": ["self"],
@@ -86,7 +84,7 @@ SYMBOLS = {
 
 # Text that must stand in a function's source, because we set or replace what it reads by name.
 READ_BY_NAME = {
-    "vllm.distributed.device_communicators.shm_broadcast:SpinCondition.wait": "self.busy_loop_s",
+    "vllm.distributed.device_communicators.shm_broadcast:SpinCondition.wait": "sched_yield()",
     "vllm.plugins:load_general_plugins": "DEFAULT_PLUGINS_GROUP",
     "verl.utils.tracking:FileLogger.__init__": "VERL_FILE_LOGGER_PATH",
     "verl.utils.tracking:_TensorboardAdapter.__init__": "TENSORBOARD_DIR",
