@@ -232,7 +232,8 @@ async def test_a_call_without_an_answer_times_out(stub, make_judge):
         await judge.judge(SAME)
 
 
-async def test_patience_is_said_aloud_once(stub, make_judge, caplog):
+async def test_patience_is_said_aloud_once(stub, make_judge, caplog, monkeypatch):
+    monkeypatch.setattr(judge_module, "_WAITING_NOTE_AFTER", -1.0)
     stub.behave = lambda call: (500, {}, b"{}") if call < 5 else None
 
     await make_judge(stub.address, patience=60).judge(SAME)
@@ -240,6 +241,14 @@ async def test_patience_is_said_aloud_once(stub, make_judge, caplog):
     notes = [record.getMessage() for record in caplog.records if record.name == judge_module.__name__]
     assert len(notes) == 1
     assert "of at most 60 s" in notes[0]
+
+
+async def test_a_retry_that_helps_at_once_is_no_news(stub, make_judge, caplog):
+    stub.behave = lambda call: (500, {}, b"{}") if call == 1 else None
+
+    await make_judge(stub.address, patience=60).judge(SAME)
+
+    assert [record for record in caplog.records if record.name == judge_module.__name__] == []
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 413, 422])

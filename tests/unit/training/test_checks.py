@@ -5,6 +5,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from medix_r1 import config as configs
+from medix_r1.serving import checks as judge_checks
 from medix_r1.training import checks
 from tests.support.judge_stub import MODEL, JudgeStub
 
@@ -193,8 +194,8 @@ def test_a_judge_elsewhere(good):
 
 
 def test_no_vllm(good, monkeypatch, tmp_path):
-    monkeypatch.setattr(checks.shutil, "which", lambda name: None)
-    monkeypatch.setattr(checks.sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr(judge_checks.shutil, "which", lambda name: None)
+    monkeypatch.setattr(judge_checks.sys, "executable", str(tmp_path / "python"))
 
     (problem,) = checks.problems(good)
     assert problem == "judge.server: `vllm` is not installed here; install an extra, or use judge=remote"
