@@ -15,8 +15,8 @@ from medix_r1.demo.judge_report import Counts, count
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(2400)]
 
 MAX_FALSE_YES = 0.03
-# The shipped weights had their strictness set again after training and a training repeated is not the same to the bit, so
-# what must hold again is what the judge is used for: strict first, and far more useful than string match (0.15). The
+# The shipped weights had their strictness set again after training, so a second training does not give the same bits.
+# What must hold again is what the judge is used for: strict first, and far more useful than string match (0.15). The
 # first repetition had a recall of 0.70 where the shipped judge has 0.80.
 MIN_RECALL = 0.60
 
