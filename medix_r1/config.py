@@ -94,7 +94,7 @@ def _compose(name: str, overrides: Sequence[str], config_dirs: Sequence[Path] = 
         search_path = f"hydra.searchpath=[{','.join(folders)}]"
         try:
             config: DictConfig = compose(name, overrides=[search_path, *overrides], return_hydra_config=True)
-        except (HydraException, OmegaConfBaseException) as error:
+        except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: Hydra on judge=nan
             raise ConfigError([_explain(error)]) from error
     _fill_run_name(config)
     try:

@@ -247,3 +247,7 @@ def test_the_command_says_what_is_wrong_and_exits_with_1():
     assert "1 problem(s):" in result.stdout
     assert "experiment=nano_cpuu: there is no such file; did you mean nano_cpu?" in result.stdout
     assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_a_choice_that_reads_as_a_number_is_a_config_error():
+    assert problem_of("judge=nan").startswith("config: ")
