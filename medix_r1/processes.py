@@ -18,11 +18,12 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
-_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 _SHARED_MEMORY = Path("/dev/shm")
 
@@ -31,10 +32,41 @@ class Stopped(Exception):
     """The command that started us is gone or asked us to stop."""
 
 
-def become_subreaper() -> None:
+@contextlib.contextmanager
+def keeper(scratch: Path | None = None) -> Iterator[None]:
+    """Be a keeper for the length of a `with` block; at its end everything below us ends and leaves nothing behind.
+
+    Inside, SIGTERM raises `Stopped`; Ctrl-C is left to the launcher, which closes the pipe.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _stop)
+    _become_subreaper()
+    before = shared_memory_objects()
+    try:
+        yield
+    finally:
+        end_descendants()
+        remove_leftovers(before, scratch)
+
+
+def _stop(*_: object) -> None:
+    raise Stopped
+
+
+def _become_subreaper() -> None:
     """Adopt the daemons that our descendants leave behind; Linux only, elsewhere they are found by descent."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_with_parent() -> None:
+    """For a child's `preexec_fn`: it gets SIGTERM when the process that started it dies, however that happens.
+
+    Enough for a child without children of its own; Linux only.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def launcher_is_gone(timeout: float) -> bool:

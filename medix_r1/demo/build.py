@@ -8,10 +8,12 @@ twice; an interrupted build leaves what was there before.
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+import multiprocessing
+import signal
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -26,6 +28,7 @@ from medix_r1.errors import ConfigError, DataError
 Part = Literal["data", "policy", "judge"]
 PARTS: tuple[Part, ...] = ("data", "policy", "judge")
 DEFAULT_OUT = Path("outputs/demo")
+Advance = Callable[[str], None]  # moves a bar one step, with a word on how it stands
 
 _ROOM = Path(__file__).parent
 _DATA = ("labels.yaml", "labels.py", "sources.py", "views.py", "dataset.py")
@@ -49,42 +52,62 @@ def build(
     """
     if unknown := sorted(set(only) - set(PARTS)):
         raise ConfigError([f"only: unknown part {name}; parts are {', '.join(PARTS)}" for name in unknown])
-    console = console or Console(stderr=True)
-    if rebuild and {"policy", "judge"} <= set(only):
-        with _judge_beside(out, console):
-            build(out, rebuild=True, only=set(only) - {"judge"}, console=console)
-        return
-    for part in PARTS:
-        if part not in only:
-            continue
+    wanted = [part for part in PARTS if part in only]
+    with _progress(console or Console(stderr=True)) as progress:
+        if rebuild and {"policy", "judge"} <= set(wanted):
+            with _judge_beside(out, progress):
+                _build_parts(out, [part for part in wanted if part != "judge"], progress, rebuild=True)
+        else:
+            _build_parts(out, wanted, progress, rebuild=rebuild)
+        progress.console.print(f"demo: {out}")
+
+
+def _build_parts(out: Path, parts: Sequence[Part], progress: Progress, *, rebuild: bool) -> None:
+    for part in parts:
         inputs = inputs_hash(part, rebuild=rebuild)
         # To train again is asked for in so many words, so models are then made even when nothing has changed.
         if is_current(out, part, inputs) and not (rebuild and part != "data"):
-            console.print(f"{part}: up to date")
+            progress.console.print(f"{part}: up to date")
+        elif part == "data":
+            _build_data(out, inputs, progress)
+        elif part == "policy":
+            _build_policy(out, inputs, progress, rebuild=rebuild)
         else:
-            _build_part(part, out, inputs, console, rebuild=rebuild)
-    console.print(f"demo: {out}")
+            total = judge_steps() if rebuild else 1
+            _build_judge(out, inputs, _task(progress, "judge", total), rebuild=rebuild)
 
 
 @contextmanager
-def _judge_beside(out: Path, console: Console) -> Iterator[None]:
+def _judge_beside(out: Path, progress: Progress) -> Iterator[None]:
     """Train the judge in a process of its own meanwhile: each training uses one thread, so two cores take both."""
-    out.mkdir(parents=True, exist_ok=True)
-    log = out / "judge_training.log"
-    with log.open("w", encoding="utf-8") as file:
-        command = [sys.executable, "-m", "medix_r1.demo.build", "--out", str(out), "--rebuild", "--only", "judge"]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_train_judge, args=(out, sender), daemon=True)
+    process.start()
+    sender.close()  # the child's end alone stays open, so that its death ends the listening
+    advance = _task(progress, "judge", judge_steps())
+    listener = threading.Thread(target=_pass_on, args=(receiver, advance), daemon=True)
+    listener.start()
     try:
-        console.print(f"judge: training beside; log: {log}")
         yield
-        with console.status("judge: still training"):
-            code = process.wait()
+        process.join()
     finally:
         process.kill()
-        process.wait()
-    if code != 0:
-        raise DataError(f"the judge's training ended with code {code}; see {log}")
-    console.print("judge: trained")
+        process.join()
+        listener.join()
+    if process.exitcode != 0:
+        raise DataError(f"the judge's training ended with code {process.exitcode}; what it said stands above")
+
+
+def _train_judge(out: Path, sender: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides; when it is gone, the next `send` ends this
+    _build_judge(out, inputs_hash("judge", rebuild=True), sender.send, rebuild=True)
+
+
+def _pass_on(receiver: Connection, advance: Advance) -> None:
+    with suppress(EOFError):
+        while True:
+            advance(receiver.recv())
 
 
 def inputs_hash(part: Part, *, rebuild: bool) -> str:
@@ -101,24 +124,15 @@ def inputs_hash(part: Part, *, rebuild: bool) -> str:
     return hash_files([*shared, *code, *sorted(_ROOM.glob("weights/judge*"))], mode)
 
 
-def _build_part(part: Part, out: Path, inputs: str, console: Console, *, rebuild: bool) -> None:
-    if part == "data":
-        _build_data(out, inputs, console)
-    elif part == "policy":
-        _build_policy(out, inputs, console, rebuild=rebuild)
-    else:
-        _build_judge(out, inputs, rebuild=rebuild)
-
-
-def _build_data(out: Path, inputs: str, console: Console) -> None:
+def _build_data(out: Path, inputs: str, progress: Progress) -> None:
     from medix_r1.demo.dataset import write_data
 
     labels = label_file.load()
-    with replacing(out, "data", inputs, ["images", "data"]) as temporary, _progress(console) as progress:
+    with replacing(out, "data", inputs, ["images", "data"]) as temporary:
         write_data(temporary, labels, _task(progress, "data", len(labels.sources) + 3))
 
 
-def _build_policy(out: Path, inputs: str, console: Console, *, rebuild: bool) -> None:
+def _build_policy(out: Path, inputs: str, progress: Progress, *, rebuild: bool) -> None:
     from transformers.utils.logging import disable_progress_bar
 
     from medix_r1.demo import policy, warm_start
@@ -128,7 +142,7 @@ def _build_policy(out: Path, inputs: str, console: Console, *, rebuild: bool) ->
     train_file = out / "data" / "train.parquet"
     if rebuild and not train_file.is_file():
         raise ConfigError([f"only: the policy is trained on {train_file}, which is missing; build `data` too"])
-    with replacing(out, "policy", inputs, ["models/policy"]) as temporary, _progress(console) as progress:
+    with replacing(out, "policy", inputs, ["models/policy"]) as temporary:
         folder = temporary / "models" / "policy"
         if rebuild:
             policy.train_policy(folder, train_file, labels, _task(progress, "policy", warm_start.TOTAL_STEPS))
@@ -138,11 +152,18 @@ def _build_policy(out: Path, inputs: str, console: Console, *, rebuild: bool) ->
             advance("from the shipped weights")
 
 
-def _build_judge(out: Path, inputs: str, *, rebuild: bool) -> None:
-    from medix_r1.demo.judge_model import build_judge  # shows its own progress
+def _build_judge(out: Path, inputs: str, advance: Advance, *, rebuild: bool) -> None:
+    from medix_r1.demo.judge_model import build_judge
 
     with replacing(out, "judge", inputs, ["models/judge"]) as temporary:
-        build_judge(temporary / "models" / "judge", rebuild=rebuild)
+        build_judge(temporary / "models" / "judge", rebuild=rebuild, advance=advance)
+
+
+def judge_steps() -> int:
+    """Steps of the judge's training; importing them costs torch."""
+    from medix_r1.demo.judge_training import STEPS
+
+    return STEPS
 
 
 def _progress(console: Console) -> Progress:
@@ -156,8 +177,8 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _task(progress: Progress, name: str, total: int) -> Callable[[str], None]:
-    """Add a bar; the function returned moves it one step, with a word on how it stands."""
+def _task(progress: Progress, name: str, total: int) -> Advance:
+    """Add a bar and return what moves it."""
     task = progress.add_task(name, total=total, detail="")
     return lambda detail: progress.update(task, advance=1, detail=detail)
 

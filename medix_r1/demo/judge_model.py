@@ -9,14 +9,13 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
-from rich.progress import Progress
 from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from medix_r1 import prompts
@@ -121,23 +120,24 @@ def shipped_weights() -> Path:
         return path
 
 
-def build_judge(out_dir: Path, *, rebuild: bool, progress: Progress | None = None) -> None:
+def build_judge(out_dir: Path, *, rebuild: bool, advance: Callable[[str], None] = lambda _: None) -> None:
     """Write the judge's folder.
 
     Args:
         out_dir: the folder; it is replaced only when the new one is complete.
         rebuild: train again (some minutes of one core) instead of taking the shipped weights.
-        progress: where training shows its bar; by default on its own.
+        advance: called after each step of training, or once, with a word on how it stands.
     """
     from medix_r1.demo.judge_training import train
 
     tokenizer = make_tokenizer()
     model = make_model(tokenizer)
     if rebuild:
-        train(model, tokenizer, progress)
+        train(model, tokenizer, advance)
         nano_model.round_to_bfloat16(model)
     else:
         nano_model.load_weights(shipped_weights(), model, tokenizer)
+        advance("from the shipped weights")
     temporary = out_dir.with_name(f".{out_dir.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     model.save_pretrained(temporary)

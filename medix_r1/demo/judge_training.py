@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
-from rich.progress import Progress
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
@@ -18,7 +16,7 @@ from medix_r1.demo.judge_families import Pair
 from medix_r1.demo.judge_pairs import training_pairs
 from medix_r1.demo.warm_start import deterministic
 
-STEPS = 2000
+STEPS = 1700
 BATCH = 64
 PEAK_RATE = 1e-3
 WARM_UP = 30
@@ -37,18 +35,22 @@ class _Batch:
     refused: torch.Tensor  # 0 for YES, 1 for NO
 
 
-def train(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, progress: Progress | None = None) -> None:
-    """Train a freshly made judge in place, then set its strictness by FALSE_YES_AIM."""
-    bar = progress or Progress()
-    with deterministic(), nullcontext() if progress else bar:
-        task = bar.add_task("judge", total=STEPS, detail="")
+def train(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, advance: Callable[[str], None]) -> None:
+    """Train a freshly made judge in place, then set its strictness by FALSE_YES_AIM.
+
+    Args:
+        model: from `judge_model.make_model`.
+        tokenizer: the judge's.
+        advance: called after each of `STEPS` steps with a word on how it stands.
+    """
+    with deterministic():
         optimizer = _optimizer(model)
         model.train()
         for step, batch in zip(range(STEPS), _batches(tokenizer), strict=False):
             for group in optimizer.param_groups:
                 group["lr"] = PEAK_RATE * min(1.0, (step + 1) / WARM_UP) * (0.02 + 0.98 * (1 - step / STEPS))
             loss = _step(model, optimizer, batch, tokenizer)
-            bar.update(task, advance=1, detail=f"loss {loss:.3f}")
+            advance(f"loss {loss:.3f}")
         model.eval()
         _set_strictness(model, tokenizer)
 

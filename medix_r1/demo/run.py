@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from medix_r1 import config as configs
+from medix_r1 import processes
 from medix_r1.errors import ConfigError, ServerError
 from medix_r1.serving import server
 from medix_r1.serving.checks import judge_problems
@@ -117,7 +118,11 @@ def _evaluate(model: Path, out: Path, arguments: Sequence[str], console: Console
 def _command(verb: str, arguments: Sequence[str], console: Console) -> None:
     """Run another verb of the demo in a process of its own, on this terminal."""
     try:
-        code = subprocess.run([sys.executable, "-m", "medix_r1.cli", "demo", verb, *arguments], check=False).returncode
+        code = subprocess.run(
+            [sys.executable, "-m", "medix_r1.cli", "demo", verb, *arguments],
+            check=False,
+            preexec_fn=processes.end_with_parent,
+        ).returncode
     except KeyboardInterrupt:
         console.print("stopped")
         code = 1

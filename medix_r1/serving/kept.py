@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -76,22 +75,15 @@ def _read_settings() -> server.ServerSettings:
 
 def main() -> int:
     """`python -m medix_r1.serving.kept LOG`, settings and then nothing on standard input."""
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the command decides, by closing the pipe
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(processes.Stopped()))
-    processes.become_subreaper()
-    before = processes.shared_memory_objects()
-    try:
-        with Path(sys.argv[1]).open("ab") as log:
-            return processes.wait_for(server.start(_read_settings(), log))
-    except ServerError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    except processes.Stopped:
-        return 0
-    finally:
-        processes.end_descendants()
-        processes.remove_leftovers(before, None)
+    with processes.keeper():
+        try:
+            with Path(sys.argv[1]).open("ab") as log:
+                return processes.wait_for(server.start(_read_settings(), log))
+        except ServerError as error:
+            sys.stderr.write(f"{error}\n")
+            return 1
+        except processes.Stopped:
+            return 0
 
 
 if __name__ == "__main__":

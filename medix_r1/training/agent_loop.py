@@ -7,22 +7,45 @@ of a group the same seed, hence the same reply and no advantage; it stays off.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from typing import Any
+from typing import Any, ClassVar
 
+from cachetools import LRUCache
 from verl.experimental.agent_loop.agent_loop import register as register_with_verl
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 
 NAME = "medix_single_turn"
 
 
+_GROUPS = 4096  # prompts whose tokens are kept; a step has fewer
+
+
 class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):
-    """One question, one reply, one seed."""
+    """One question, one reply, one seed; the prompt is tokenised once a group.
+
+    verl makes an object of this class for every rollout, and each would run the image processor over the same images
+    to learn how many tokens they take.
+    """
+
+    _prompts: ClassVar[LRUCache[str, asyncio.Task[list[int]]]] = LRUCache(_GROUPS)
+    _uid = ""
 
     async def run(self, sampling_params: dict[str, Any], **kwargs: Any) -> Any:
         """Generate one reply; `kwargs` are the row's columns plus verl's `uid` and `session_id`."""
-        seed = rollout_seed(self.rollout_config.seed, *rollout_identity(kwargs))
+        self._uid, session = rollout_identity(kwargs)
+        seed = rollout_seed(self.rollout_config.seed, self._uid, session)
         return await super().run({**sampling_params, "seed": seed}, **kwargs)
+
+    async def ct_build_initial_tokens(self, messages: list[dict[str, Any]], **media: Any) -> list[int]:
+        """Tokenise the prompt, or take what another rollout of this group has."""
+        if media.get("videos") or not self._uid.startswith("step"):  # a video's features are wanted as well
+            return await super().ct_build_initial_tokens(messages, **media)
+        task = self._prompts.get(self._uid)
+        if task is None:
+            task = asyncio.create_task(super().ct_build_initial_tokens(messages, **media))
+            self._prompts[self._uid] = task
+        return list(await task)
 
 
 def rollout_identity(row: dict[str, Any]) -> tuple[str, int]:

@@ -48,12 +48,10 @@ def step_of(folder: Path) -> int:
 def is_whole(folder: Path) -> bool:
     """Whether every file that the manifest names is there in its full size."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        files: dict[str, int] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+        return all((folder / name).stat().st_size == size for name, size in files.items())
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # not there, torn, or not written by us
         return False
-    return all(
-        (folder / name).is_file() and (folder / name).stat().st_size == size for name, size in manifest["files"].items()
-    )
 
 
 def all_folders(root: Path) -> list[Path]:

@@ -7,7 +7,6 @@ the command, and ends everything: judge, driver, Ray's and vLLM's daemons. What 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -82,29 +81,17 @@ def start_driver(folder: RunFolder, attempt: int) -> subprocess.Popen[bytes]:
         )
 
 
-def _stop(*_: object) -> None:
-    raise Stopped
-
-
 def main() -> int:
     """`python -m medix_r1.training.supervisor RUN_DIR ATTEMPT SCRATCH`, standard input held by the launcher."""
     folder, attempt, scratch = RunFolder(Path(sys.argv[1])), int(sys.argv[2]), Path(sys.argv[3])
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the launcher decides, by closing the pipe
-    signal.signal(signal.SIGTERM, _stop)
-    processes.become_subreaper()
-    before = processes.shared_memory_objects()
-    try:
-        return supervise(folder, attempt)
-    except ServerError as error:
-        folder.add_event("error", message=str(error))
+    with processes.keeper(scratch):
+        try:
+            return supervise(folder, attempt)
+        except ServerError as error:
+            folder.add_event("error", message=str(error))
+        except Stopped:
+            folder.add_event("stopped")
         return 1
-    except Stopped:
-        folder.add_event("stopped")
-        return 1
-    finally:
-        processes.end_descendants()
-        processes.remove_leftovers(before, scratch)
 
 
 if __name__ == "__main__":

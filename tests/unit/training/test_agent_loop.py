@@ -1,3 +1,4 @@
+import asyncio
 import inspect
 
 from medix_r1.training.agent_loop import (
@@ -66,3 +67,28 @@ def test_verl_finds_it_by_name():
 
     assert _agent_loop_registry[NAME] == {"_target_": "medix_r1.training.agent_loop.SeededSingleTurnAgentLoop"}
     assert inspect.iscoroutinefunction(SeededSingleTurnAgentLoop.run)
+
+
+async def test_a_group_tokenises_its_prompt_once(monkeypatch):
+    prepared = []
+
+    async def build(self, messages, **media):
+        prepared.append(messages)
+        return [len(prepared), 2, 3]
+
+    monkeypatch.setattr(SingleTurnAgentLoop, "ct_build_initial_tokens", build)
+    monkeypatch.setattr(SeededSingleTurnAgentLoop, "_prompts", {})
+
+    def rollout(uid):
+        loop = object.__new__(SeededSingleTurnAgentLoop)
+        loop._uid = uid
+        return loop
+
+    group = [rollout(UID) for _ in range(5)]
+    first, *others = await asyncio.gather(*(loop.ct_build_initial_tokens(["question"], images=[]) for loop in group))
+    assert all(other == first and other is not first for other in others), "each may change its own list"
+    assert len(prepared) == 1
+    await rollout("step000001-prompt000003").ct_build_initial_tokens(["another"], images=[])
+    await rollout(UID).ct_build_initial_tokens(["a video"], videos=["v"])
+    await rollout("validation-demo-4").ct_build_initial_tokens(["held out"], images=[])
+    assert prepared == [["question"], ["another"], ["a video"], ["held out"]]

@@ -150,3 +150,11 @@ def test_prune_takes_the_manifest_first(tmp_path, monkeypatch):
 def test_a_folder_of_another_name(tmp_path, name):
     with pytest.raises(CheckpointError, match="a checkpoint folder is called global_step_N"):
         checkpoint_folder.step_of(tmp_path / name)
+
+
+@pytest.mark.parametrize("manifest", ["", "[]", "{}", '{"files": 3}', '{"files": ["a"]}', '{"files": {"gone": 1}}'])
+def test_a_manifest_that_is_not_ours_makes_nothing_whole(tmp_path, manifest):
+    folder = tmp_path / "global_step_1"
+    folder.mkdir()
+    (folder / checkpoint_folder.MANIFEST).write_text(manifest)
+    assert not checkpoint_folder.is_whole(folder)
