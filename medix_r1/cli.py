@@ -10,8 +10,13 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from medix_r1.data.cli import app as data
 from medix_r1.demo.cli import app as demo
 from medix_r1.errors import ConfigError, MedixError
+from medix_r1.evaluation.cli import app as evaluation
+from medix_r1.judging.cli import app as judge
+from medix_r1.reports.cli import add_verbs as add_report_verbs
+from medix_r1.scoring.cli import app as reward
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -66,11 +71,19 @@ def merge(
     checkpoint: Annotated[Path, typer.Argument(help="RUN/checkpoints/global_step_N, or RUN for its newest.")],
     out: Annotated[Path, typer.Option(help="Folder of the model.")],
     force: Annotated[bool, typer.Option("--force", help="Replace a model that is already there.")] = False,
+    dtype: Annotated[str, typer.Option(help="trained (as it is), bf16, fp16 or fp32.")] = "trained",
+    shard_size: Annotated[str, typer.Option(help="Most bytes of weights in one file, as 5GB or 500MB.")] = "5GB",
+    adapter: Annotated[bool, typer.Option("--adapter", help="Write the LoRA adapter as a PEFT folder.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Load the result, compare its logits.")] = False,
+    push: Annotated[str | None, typer.Option(help="Hub repository to upload to, OWNER/NAME; private.")] = None,
+    public: Annotated[bool, typer.Option("--public", help="With --push: for everybody to see.")] = False,
 ) -> None:
-    """Turn a checkpoint that you trust into a model folder: `medix-r1 merge outputs/nano_cpu --out outputs/model`."""
-    from medix_r1.checkpoints.merge import merge as merge_checkpoint
+    """Turn a checkpoint into a model folder: `medix-r1 merge outputs/nano_cpu --out outputs/model --dtype bf16`."""
+    from medix_r1.checkpoints.command import merge_and_push
+    from medix_r1.checkpoints.options import Options
 
-    console.print(f"merged {merge_checkpoint(checkpoint, out, force=force)} into {out}", highlight=False)
+    options = Options.of(dtype=dtype, shard_size=shard_size, adapter=adapter, verify=verify)
+    merge_and_push(checkpoint, out, options, force=force, push=push, public=public, console=console)
 
 
 @app.command()
@@ -83,7 +96,12 @@ def doctor(
     raise typer.Exit(show(check_all(judge_url), console))
 
 
+add_report_verbs(app, console)
+app.add_typer(data, name="data")
 app.add_typer(demo, name="demo")
+app.add_typer(judge, name="judge")
+app.add_typer(evaluation, name="eval")
+app.add_typer(reward, name="reward")
 
 
 def main() -> None:

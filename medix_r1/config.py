@@ -20,7 +20,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from medix_r1.errors import ConfigError
@@ -36,8 +36,21 @@ _OPEN = (  # dictionaries whose keys belong to somebody else
     "apply_chat_template_kwargs",
     "mixed_precision",
     "weights",  # names of signals, checked by the composite reward
+    "weight_tables",  # sources and modalities of rows, checked there too
 )
 _VERL_FIELDS = _PACKAGE / "training" / "verl_fields.json"
+
+
+def prepared_shards(folder: str, split: str) -> ListConfig:
+    """`${shards:FOLDER,SPLIT}` in a YAML file: what `medix-r1 data prepare` wrote there, in order.
+
+    Where nothing has been written, the first shard's name stands in, for the checks to say that it does not exist.
+    """
+    found = sorted(str(path) for path in Path(folder).expanduser().glob(f"{split}-*.parquet"))
+    return ListConfig(found or [f"{folder}/{split}-00000.parquet"])
+
+
+OmegaConf.register_new_resolver("shards", prepared_shards, replace=True)
 
 
 def config_dir() -> Path:
@@ -77,6 +90,15 @@ def compose_serve(overrides: Sequence[str]) -> DictConfig:
         ConfigError: with all unknown keys, or with what Hydra could not compose.
     """
     return _compose("serve", overrides)
+
+
+def compose_reward(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> DictConfig:
+    """Compose `score.yaml`: reward, judge and embedder of a training config without the training.
+
+    Raises:
+        ConfigError: with all unknown keys, or with what Hydra could not compose.
+    """
+    return _compose("score", overrides, config_dirs)
 
 
 @functools.cache
@@ -193,13 +215,18 @@ def unknown_keys(config: DictConfig) -> list[str]:
 def _unknown(tree: Mapping[str, Any], known: set[str], prefix: str) -> Iterator[str]:
     for name, value in tree.items():
         key = f"{prefix}{name}"
-        if name == "_target_" or (prefix == "reward.signals." and isinstance(value, Mapping)):
+        if name == "_target_" or (prefix == "reward.signals." and (value is None or isinstance(value, Mapping))):
             if isinstance(value, Mapping):
                 yield from _unknown(value, known, f"{key}.")
         elif key not in known:
             yield key
-        elif isinstance(value, Mapping) and name not in _OPEN:
+        elif isinstance(value, Mapping) and name not in _OPEN and not _is_argument(prefix, value):
             yield from _unknown(value, known, f"{key}.")
+
+
+def _is_argument(prefix: str, value: Mapping[str, Any]) -> bool:
+    """Whether a node is a dictionary that a signal takes: its keys are for the signal to check."""
+    return prefix.startswith("reward.signals.") and "_target_" not in value
 
 
 def _fields_of_target(node: Any) -> Sequence[str]:

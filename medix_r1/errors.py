@@ -6,9 +6,13 @@ MedixError
 ├── ServerError(RuntimeError)         a server of ours did not start, or died
 ├── JudgeError(RuntimeError)          no verdict; never a score
 │   ├── JudgeUnavailable              the server cannot be reached now; waiting may help
+│   │   └── BudgetSpent               the cost cap is reached; ends the run as a lost server does
 │   └── JudgeRejected                 this request can never be answered; waiting will not help
 ├── EmbedderError(RuntimeError)       no embedding; never a score
+│   └── EmbedderRejected              this text can never be embedded; waiting will not help
+├── RewardError(RuntimeError)         a reward function broke its contract; never a score
 ├── TrainingError(RuntimeError)       the training run failed
+├── EvaluationError(RuntimeError)     a phase of an evaluation cannot go on, or its folder is in use
 └── CheckpointError(ValueError)       a checkpoint is missing, incomplete or not ours
 """
 
@@ -48,16 +52,36 @@ class JudgeUnavailable(JudgeError):
     """The judge cannot be reached at the moment; the same call may succeed later."""
 
 
+class BudgetSpent(JudgeUnavailable):
+    """The cost cap of a paid server is reached. The run ends as with a lost server: a checkpoint, then exit code 1."""
+
+
 class JudgeRejected(JudgeError):
     """The judge will never answer this call (too long, refused, unreadable after retries)."""
+
+    status: int | None = None  # of HTTP, when the server refused
 
 
 class EmbedderError(MedixError, RuntimeError):
     """The embedder gave no vector. This is never a score of 0."""
 
 
+class EmbedderRejected(EmbedderError):
+    """The embedder will never take this text (too long, refused)."""
+
+    status: int | None = None  # of HTTP, when the server refused
+
+
+class RewardError(MedixError, RuntimeError):
+    """A reward raised, or returned what is no score in [0, 1]. A run stops for it: the code has to be mended."""
+
+
 class TrainingError(MedixError, RuntimeError):
     """A training run failed."""
+
+
+class EvaluationError(MedixError, RuntimeError):
+    """A phase of an evaluation cannot go on, or another command works in its folder."""
 
 
 class CheckpointError(MedixError, ValueError):

@@ -7,8 +7,10 @@ text comes from a policy that is rewarded for finding holes.
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -38,10 +40,9 @@ class ModalityTag(StrEnum):
 
 
 _LEADING_TAG = re.compile(r"\s{0,64}<\s{0,8}([A-Za-z][A-Za-z_]{0,31})\s{0,8}>")
-_MARKS = {
-    name: re.compile(rf"<\s{{0,8}}(/?)\s{{0,8}}{name}\s{{0,8}}>", re.IGNORECASE)
-    for name in ("think", "thinking", "answer")
-}
+_NAMES = ("think", "thinking", "answer")
+_MARK = re.compile(r"<\s{0,8}(/?)\s{0,8}(thinking|think|answer)\s{0,8}>", re.IGNORECASE)
+_BEFORE_NAME = 18  # characters that a mark can have in front of its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +87,13 @@ def parse_completion(text: str, *, think_element: ThinkElement = "think", wants_
     elif not wants_modality and modality is not None:
         problems.append("modality tag although there is no image")
 
-    element, think = _think_block(text, think_element, problems)
+    marks = _find_marks(text)
+    element, think = _think_block(text, marks, think_element, problems)
     if think is not None and element != think_element:
         problems.append(f"<{element}> where <{think_element}> is required")
     if think is not None and not think.body.strip():
         problems.append("empty think block")
-    answer = _single_block(text, "answer", problems)
+    answer = _single_block(text, marks, "answer", problems)
     if answer is not None and not answer.body.strip():
         problems.append("empty answer block")
 
@@ -115,24 +117,40 @@ def parse_completion(text: str, *, think_element: ThinkElement = "think", wants_
 
 def _leading_tag(text: str) -> tuple[str | None, int]:
     match = _LEADING_TAG.match(text)
-    if match is None or match[1].lower() in _MARKS:
+    if match is None or match[1].lower() in _NAMES:
         return None, 0
     return match[1].upper(), match.end()
 
 
-def _think_block(text: str, wanted: ThinkElement, problems: list[str]) -> tuple[str, _Block | None]:
+_Marks = Mapping[str, Sequence[re.Match[str]]]
+
+
+def _find_marks(text: str) -> _Marks:
+    """Every opening and closing mark by its name; looks round the names, since hostile text is full of `<`."""
+    lowered = text.replace("\u0130", "_").lower()  # the one character that becomes longer in lower case
+    found: dict[str, list[re.Match[str]]] = {name: [] for name in _NAMES}
+    for stem in ("think", "answer"):
+        place = lowered.find(stem)
+        while place >= 0:
+            start = text.rfind("<", max(0, place - _BEFORE_NAME), place)
+            mark = _MARK.match(text, start) if start >= 0 else None
+            if mark is not None and mark.start(2) == place:
+                found[mark[2].lower()].append(mark)
+            place = lowered.find(stem, place + len(stem))
+    return found
+
+
+def _think_block(text: str, marks: _Marks, wanted: ThinkElement, problems: list[str]) -> tuple[str, _Block | None]:
     for element in (wanted, "thinking" if wanted == "think" else "think"):
-        if _MARKS[element].search(text):
-            return element, _single_block(text, element, problems)
+        if marks[element]:
+            return element, _single_block(text, marks, element, problems)
     problems.append(f"no <{wanted}> block")
     return wanted, None
 
 
-def _single_block(text: str, name: str, problems: list[str]) -> _Block | None:
-    opens: list[re.Match[str]] = []
-    closes: list[re.Match[str]] = []
-    for mark in _MARKS[name].finditer(text):
-        (closes if mark[1] else opens).append(mark)
+def _single_block(text: str, marks: _Marks, name: str, problems: list[str]) -> _Block | None:
+    opens = [mark for mark in marks[name] if not mark[1]]
+    closes = [mark for mark in marks[name] if mark[1]]
     if not opens and not closes:
         problems.append(f"no <{name}> block")
     elif len(opens) > 1 or len(closes) > 1:
@@ -187,11 +205,19 @@ def normalize_answer(text: str) -> str:
     Unicode compatibility form, case fold, single spaces, no final stop, `28 × 27 mm` = `28x27 mm`, `120 / 80` =
     `120/80`. An answer that normalises to nothing is ungradable.
     """
+    return _kept_normal_form(text) if len(text) <= _KEPT_LENGTH else _normal_form(text)
+
+
+def _normal_form(text: str) -> str:
     text = compatibility_form(text.translate(_ZERO_WIDTH)).casefold()
     text = unicodedata.normalize("NFKC", text)  # case folding takes some characters apart
     text = _SPACES.sub(" ", text).strip()
     text = _RATIO.sub(r"\1", _TIMES.sub("x", text))
     return text.rstrip(" .;,!").lstrip(" ")
+
+
+_KEPT_LENGTH = 1000  # characters
+_kept_normal_form = functools.lru_cache(maxsize=4096)(_normal_form)  # most signals ask for the same two texts
 
 
 def is_gradable(answer: str | None) -> bool:

@@ -1,130 +1,198 @@
 """A training checkpoint as a model folder that transformers and vLLM load.
 
-verl's own merger joins the shards, in a process of its own (it imports torch and talks a lot). Here stands what it does
-not do: refuse what is no whole checkpoint, never leave half a model where one is expected, say what the model is.
-A checkpoint is a pickle, so merging one runs whatever its author put in: merge only what you trust.
+Reads verl's shards parameter by parameter (shards.py), checks them against the architecture (blueprint.py), merges or
+exports a LoRA adapter (lora.py) and writes safetensors as it goes (weights.py) into a folder that appears when it is
+whole (staging.py). The model is never in memory: at most one parameter twice.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from medix_r1.checkpoints.model_card import model_card
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+
+from medix_r1.checkpoints import blueprint as blueprints
+from medix_r1.checkpoints import lora, verify
+from medix_r1.checkpoints.blueprint import Blueprint
+from medix_r1.checkpoints.model_card import base_model, model_card
+from medix_r1.checkpoints.options import Options
+from medix_r1.checkpoints.shards import Parameter, open_shards
+from medix_r1.checkpoints.source import find, ranks_of
+from medix_r1.checkpoints.staging import check_disk, staged
+from medix_r1.checkpoints.weights import Entry, Writer
 from medix_r1.errors import CheckpointError
-from medix_r1.training import checkpoint_folder
 
-_TAIL = 15  # lines of verl's output shown with an error
+_DTYPES = {"trained": None, "bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+_COPIED = (".json", ".jinja", ".txt", ".model")  # of the checkpoint's own model files
+_NOT_COPIED = ("index.json",)  # weights that verl was asked to save as well
+_DISK_RESERVE = 64 * 1024 * 1024  # for everything that is not weights
+
+Advance = Callable[[int], None]
 
 
-def merge(checkpoint: Path, out: Path, *, force: bool = False) -> Path:
+def merge(
+    checkpoint: Path,
+    out: Path,
+    *,
+    force: bool = False,
+    options: Options | None = None,
+    console: Console | None = None,
+) -> Path:
     """Merge a checkpoint, or the newest whole one of a run; returns the checkpoint that was taken.
 
     Args:
         checkpoint: RUN/checkpoints/global_step_N, or RUN.
         out: the model's folder; it appears when it is complete.
         force: replace a model that is already there.
+        options: what to write.
+        console: where a progress bar is shown.
 
     Raises:
-        CheckpointError: there is no whole checkpoint, `out` is in the way, or verl's merger failed.
+        CheckpointError: there is no whole checkpoint, it is not exactly a model, or `out` is in the way.
     """
-    source, out = find(checkpoint), out.absolute()
-    _check_room(out, force=force)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.merging")  # beside it: a rename works only within one disk
-    shutil.rmtree(temporary, ignore_errors=True)  # of a merge that was cut
-    try:
-        _run_verl(source / "actor", temporary)
-        _complete(source / "actor" / "huggingface", temporary)
-        (temporary / "README.md").write_text(model_card(source), encoding="utf-8")
-        _put_in_place(temporary, out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    options = options or Options()
+    source = find(checkpoint)
+    with staged(out.absolute(), force=force) as folder, _progress(console) as start:
+        write = _write_adapter if options.adapter else _write_model
+        write(source, folder, options, start)
     return source
 
 
-def find(path: Path) -> Path:
-    """The checkpoint that is meant by a checkpoint folder or a run folder.
-
-    Raises:
-        CheckpointError: there is none, it is not whole, or it was not written by FSDP.
-    """
-    path = path.absolute()
-    if not path.is_dir():
-        raise CheckpointError(f"{path}: there is no such folder; give RUN/checkpoints/global_step_N or RUN")
-    if path.name.startswith("global_step_"):
-        checkpoint_folder.step_of(path)
-        newest: Path | None = path
-    else:
-        newest = checkpoint_folder.latest(path / "checkpoints") or checkpoint_folder.latest(path)
-    if newest is None:
-        raise CheckpointError(f"{path}: no whole checkpoint in there")
-    if not checkpoint_folder.is_whole(newest):
-        raise CheckpointError(f"{newest}: not a whole checkpoint (its save was cut, or files are missing)")
-    _check_shards(newest / "actor")
-    return newest
-
-
-def _check_shards(actor: Path) -> None:
-    try:
-        ranks = int(json.loads((actor / "fsdp_config.json").read_text(encoding="utf-8"))["world_size"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise CheckpointError(f"{actor}: no fsdp_config.json with a world size; only FSDP checkpoints merge") from None
-    shards = [actor / f"model_world_size_{ranks}_rank_{rank}.pt" for rank in range(ranks)]
-    if missing := [shard.name for shard in shards if not shard.is_file()]:
-        raise CheckpointError(f"{actor}: {', '.join(missing)} missing")
+def _write_model(source: Path, folder: Path, options: Options, start: Callable[[int], Advance]) -> None:
+    actor = source / "actor"
+    blueprint = blueprints.draw(actor / "huggingface")
+    base, adapter = lora.split(open_shards(actor, ranks_of(actor)), actor)
+    if adapter is not None:
+        lora.check_mergeable(base, adapter, actor)
+    if problems := blueprint.problems({name: parameter.shape for name, parameter in base.items()}):
+        raise CheckpointError(f"{actor} is not a whole {type(blueprint.model).__name__}: {'; '.join(problems)}")
+    written = _untie(base, blueprint.tied)
+    stored = {name: blueprint.stored(name) for name in written}
+    entries = {
+        key: Entry(_dtype(written[name].dtype, options), shape)
+        for name, shapes in stored.items()
+        for key, shape in shapes.items()
+    }
+    size = sum(entry.size for entry in entries.values())
+    check_disk(folder, size + _DISK_RESERVE)
+    with Writer(folder, entries, shard_size=options.shard_size, advance=start(size)) as writer:
+        for name, parameter in written.items():
+            _write_parameter(writer, name, parameter, blueprint, adapter)
+    _copy_files(actor / "huggingface", folder, entries)
+    card = model_card(source, dtype=_main_dtype(entries))
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    _check_complete(folder)
+    if options.verify:
+        verify.compare(actor / "huggingface", base, adapter, folder)
 
 
-def _check_room(out: Path, *, force: bool) -> None:
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+def _write_parameter(
+    writer: Writer, name: str, parameter: Parameter, blueprint: Blueprint, adapter: lora.Adapter | None
+) -> None:
+    is_adapted = adapter is not None and name in adapter.modules
+    if not is_adapted and not blueprint.is_converted(name):
+        writer.write(name, parameter.blocks())
         return
-    if not force:
-        raise CheckpointError(f"{out} exists; choose another folder, or replace it with --force")
-    if not (out / "config.json").is_file():  # --force replaces a model, not somebody's home folder
-        raise CheckpointError(f"{out} is not a model folder (no config.json); it is not replaced even with --force")
+    tensor = parameter.read()
+    if adapter is not None and is_adapted:
+        adapter.add_to(tensor, name)
+    for key, value in blueprint.convert(name, tensor).items():
+        writer.write(key, [value])
 
 
-def _run_verl(actor: Path, target: Path) -> None:
-    command = [sys.executable, "-m", "verl.model_merger", "merge", "--backend", "fsdp"]
-    command += ["--local_dir", str(actor), "--target_dir", str(target)]
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
+def _write_adapter(source: Path, folder: Path, options: Options, start: Callable[[int], Advance]) -> None:
+    actor = source / "actor"
+    blueprints.refuse_code(actor / "huggingface")
+    _, adapter = lora.split(open_shards(actor, ranks_of(actor)), actor)
+    if adapter is None:
+        raise CheckpointError(f"{actor}: no LoRA adapter in there; leave --adapter out")
+    tensors = lora.peft_tensors(adapter)
+    entries = {name: Entry(_dtype(parameter.dtype, options), parameter.shape) for name, parameter in tensors.items()}
+    advance = start(sum(entry.size for entry in entries.values()))
+    with Writer(folder, entries, name="adapter_model", shard_size=1 << 62, advance=advance) as writer:
+        for name, parameter in tensors.items():
+            writer.write(name, parameter.blocks())
+    _copy_files(actor / "huggingface", folder, entries)
+    (folder / "config.json").unlink()  # a folder with one would be taken for a whole model
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    lora.write_config(adapter, folder, base_model(source))
+    card = model_card(source, dtype=_main_dtype(entries), is_adapter=True)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def _dtype(trained: torch.dtype, options: Options) -> torch.dtype:
+    wanted = _DTYPES[options.dtype]
+    return wanted if wanted is not None and trained.is_floating_point else trained
+
+
+def _main_dtype(entries: Mapping[str, Entry]) -> str:
+    sizes: dict[torch.dtype, int] = {}
+    for entry in entries.values():
+        sizes[entry.dtype] = sizes.get(entry.dtype, 0) + entry.size
+    return str(max(sizes, key=lambda dtype: sizes[dtype])).removeprefix("torch.")
+
+
+def _untie(base: Mapping[str, Parameter], tied: Mapping[str, str]) -> dict[str, Parameter]:
+    """Leave one of each tied pair, the one that the loader copies from; both would be loaded as two weights."""
+    written = dict(base)
+    for target, source in tied.items():
+        if target not in written:
+            continue
+        twin = written.pop(target)
+        if source not in written:
+            written[source] = twin
+        elif not _are_equal(twin, written[source]):
+            raise CheckpointError(f"{target} and {source} are tied in config.json and differ in the checkpoint")
+    return written
+
+
+def _are_equal(one: Parameter, other: Parameter) -> bool:
+    return (
+        [piece.region for piece in one.pieces] == [piece.region for piece in other.pieces]
+        and one.dtype == other.dtype
+        and all(torch.equal(a.tensor, b.tensor) for a, b in zip(one.pieces, other.pieces, strict=True))
     )
-    if done.returncode != 0:
-        tail = "\n".join(done.stdout.splitlines()[-_TAIL:])
-        raise CheckpointError(f"verl could not merge {actor} (code {done.returncode})\n{tail}")
 
 
-def _complete(huggingface: Path, target: Path) -> None:
-    """Add what the merger left out of the checkpoint's own model files, and check that a loader finds all of it."""
+def _copy_files(huggingface: Path, folder: Path, entries: Mapping[str, Entry]) -> None:
+    """Copy config, tokenizer and processor as the run had them; only the dtype is told anew."""
     for file in sorted(huggingface.iterdir()):
-        if file.is_file() and not (target / file.name).exists() and file.suffix in (".json", ".jinja", ".txt"):
-            shutil.copyfile(file, target / file.name)
+        if file.is_file() and file.suffix in _COPIED and not file.name.endswith(_NOT_COPIED):
+            shutil.copyfile(file, folder / file.name)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    for part in (config, *(value for key, value in config.items() if key.endswith("_config"))):
+        if part is config or (isinstance(part, dict) and "dtype" in part):
+            part.pop("torch_dtype", None)  # the name of older versions
+            part["dtype"] = _main_dtype(entries)
+    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _check_complete(folder: Path) -> None:
     wanted = [["config.json"], ["generation_config.json"], ["tokenizer_config.json"], ["*.safetensors"]]
     wanted.append(["chat_template.jinja", "chat_template.json"])
-    if "vision_config" in json.loads((target / "config.json").read_text(encoding="utf-8")):
+    if "vision_config" in json.loads((folder / "config.json").read_text(encoding="utf-8")):
         wanted.append(["processor_config.json", "preprocessor_config.json"])
     for names in wanted:
-        if not any(any(target.glob(name)) for name in names):
-            raise CheckpointError(f"{huggingface.parent}: the merged model has no {' or '.join(names)}")
-    for weights in target.glob("*.safetensors"):
-        weights.chmod(0o644)  # written through a private temporary file; a server may run as another user
+        if not any(any(folder.glob(name)) for name in names):
+            raise CheckpointError(
+                f"the merged model has no {' or '.join(names)}: the checkpoint's huggingface has none"
+            )
 
 
-def _put_in_place(temporary: Path, out: Path) -> None:
-    old = out.with_name(f".{out.name}.replaced")
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        os.replace(out, old)
-    os.replace(temporary, out)
-    shutil.rmtree(old, ignore_errors=True)
+@contextmanager
+def _progress(console: Console | None) -> Iterator[Callable[[int], Advance]]:
+    """Yield what starts a bar of so many bytes; what that returns moves it."""
+    columns = (TextColumn("merge"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console or Console(quiet=True), transient=True) as progress:
+
+        def start(total: int) -> Advance:
+            task = progress.add_task("merge", total=total)
+            return lambda size: progress.advance(task, size)
+
+        yield start

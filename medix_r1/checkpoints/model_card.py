@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -12,36 +15,61 @@ from typing import Any
 import yaml
 
 from medix_r1.training import checkpoint_folder
+from medix_r1.training.run_folder import RunFolder
 
 _UNKNOWN = "unknown"
+_MEAN = re.compile(r"(reward|heldout/[^/]+)/(\w+)/mean")
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---", re.DOTALL)
 
 
-def model_card(checkpoint: Path) -> str:
-    """Describe the model of RUN/checkpoints/global_step_N out of RUN/config.yaml; what that does not say is unknown."""
+def model_card(checkpoint: Path, *, dtype: str, is_adapter: bool = False) -> str:
+    """Describe the model of RUN/checkpoints/global_step_N out of RUN; what that does not say is unknown.
+
+    Args:
+        checkpoint: the checkpoint that was merged.
+        dtype: of the weights that were written.
+        is_adapter: whether the folder holds a LoRA adapter alone.
+    """
+    run, step = RunFolder(checkpoint.parent.parent), checkpoint_folder.step_of(checkpoint)
     template = (files(__package__) / "model_card.md").read_text(encoding="utf-8")
     return Template(template).substitute(
-        _facts(_config_of(checkpoint)), step=checkpoint_folder.step_of(checkpoint), version=version("medix-r1")
+        _facts(_config_of(run)),
+        step=step,
+        dtype=dtype,
+        kind="A LoRA adapter (PEFT) of a policy" if is_adapter else "A policy",
+        library="peft" if is_adapter else "transformers",
+        results=_results(run, step),
+        version=version("medix-r1"),
     )
 
 
-def _config_of(checkpoint: Path) -> Mapping[str, Any]:
-    file = checkpoint.parent.parent / "config.yaml"
-    config = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
+def base_model(checkpoint: Path) -> str | None:
+    """Path or hub name of the model that the run started from, if its config is there and says so."""
+    name = _get(_config_of(RunFolder(checkpoint.parent.parent)), "actor_rollout_ref.model.path")
+    return None if name == _UNKNOWN else str(name)
+
+
+def _config_of(run: RunFolder) -> Mapping[str, Any]:
+    config = yaml.safe_load(run.config.read_text(encoding="utf-8")) if run.config.is_file() else None
     return config if isinstance(config, dict) else {}
 
 
 def _facts(config: Mapping[str, Any]) -> dict[str, Any]:
     loss = _get(config, "actor_rollout_ref.actor.policy_loss.loss_mode")
     estimator = _get(config, "algorithm.adv_estimator")
+    base = str(_get(config, "actor_rollout_ref.model.path"))
     return {
         "name": _get(config, "run.name"),
-        "base": _get(config, "actor_rollout_ref.model.path"),
+        "base": base,
+        "base_field": _base_field(base),
+        "base_licence": _licence(base),
         "algorithm": estimator if loss in ("vanilla", _UNKNOWN) else f"{estimator} with the {loss} loss",
         "prompts": _get(config, "data.train_batch_size"),
         "samples": _get(config, "actor_rollout_ref.rollout.n"),
         "lr": _get(config, "actor_rollout_ref.actor.optim.lr"),
         "seed": _get(config, "run.seed"),
-        "data": _get(config, "data.train_files"),
+        "data": _data(_get(config, "data.train_files")),
         "reward": _reward(_get(config, "reward.weights")),
         "judge": _get(config, "judge.client.model"),
         "embedder": _get(config, "embedder.model"),
@@ -49,10 +77,58 @@ def _facts(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _base_field(base: str) -> str:
+    """The hub's link to the base model. It refuses a card whose base is no hub name, such as a folder."""
+    is_hub_name = _HUB_NAME.fullmatch(base) and not Path(base).exists()
+    return f"base_model: {json.dumps(base)}\n" if is_hub_name else ""  # a JSON string is a YAML string
+
+
 def _reward(weights: Any) -> str:
     if not isinstance(weights, Mapping):
         return _UNKNOWN
     return " + ".join(f"{weight} {name}" for name, weight in weights.items())
+
+
+def _data(names: Any) -> str:
+    paths = [Path(str(name)) for name in ([names] if isinstance(names, str) else names)]
+    lines = ["| file | fingerprint |", "|---|---|"]
+    return "\n".join([*lines, *(f"| `{path}` | {_fingerprint(path)} |" for path in paths)])
+
+
+def _fingerprint(path: Path) -> str:
+    if not path.is_file():
+        return "unknown: the file was not there"
+    with path.open("rb") as file:
+        return f"`{hashlib.file_digest(file, 'sha256').hexdigest()}`"
+
+
+def _results(run: RunFolder, step: int) -> str:
+    """The last training and held-out means up to a step. Held-out sets are not scored at every step."""
+    rows: dict[tuple[str, str], tuple[float, int]] = {}
+    for at, metrics in run.metrics_by_step().items():
+        for key, value in metrics.items():
+            if at <= step and (match := _MEAN.fullmatch(key)):
+                rows[match[1], match[2]] = (value, at)
+    if not rows:
+        return "Unknown: the run's metrics were not there."
+    lines = [f"| {where} | {name} | {value:.3f} | {at} |" for (where, name), (value, at) in sorted(rows.items())]
+    return "\n".join(["| where | signal | mean | step |", "|---|---|---|---|", *lines])
+
+
+def _licence(base: str) -> str:
+    """What the base model's own card says, if the model is a folder here."""
+    card = Path(base) / "README.md"
+    match = _FRONT_MATTER.match(card.read_text(encoding="utf-8")) if card.is_file() else None
+    if match is None:
+        return "see its own card"
+    try:
+        fields: Any = yaml.safe_load(match[1])
+    except yaml.YAMLError:
+        return "see its own card"
+    found = fields.get("license") if isinstance(fields, Mapping) else None
+    if isinstance(found, Sequence) and not isinstance(found, str):
+        found = ", ".join(map(str, found))
+    return f"`{found}` by its own card" if found else "see its own card"
 
 
 def _get(config: Mapping[str, Any], key: str) -> Any:

@@ -27,6 +27,19 @@ def build(
 
 
 @app.command()
+def twins(
+    out: Annotated[Path, typer.Option(help="The demo's folder.")] = Path("outputs/demo"),
+) -> None:
+    """Build a nano model of each other architecture, with random weights: `medix-r1 demo twins`."""
+    from medix_r1.demo import labels
+    from medix_r1.demo.nano_twins import TWINS, build_twin
+
+    for architecture in TWINS:
+        build_twin(out / "models" / f"nano_{architecture}", architecture, labels.load())
+    console.print(f"twins: {', '.join(TWINS)} in {out / 'models'}")
+
+
+@app.command()
 def evaluate(
     model: Annotated[Path, typer.Argument(help="Model folder: the demo's policy, or a merged checkpoint.")],
     out: Annotated[Path, typer.Option(help="JSON file to write.")],
@@ -48,3 +61,16 @@ def run(
     from medix_r1.demo.run import run as run_demo
 
     raise typer.Exit(run_demo(run_dir, overrides or [], console))
+
+
+@app.command()
+def suite(
+    models: Annotated[list[Path], typer.Argument(help="A nano model's folder, or two: before and after training.")],
+    overrides: Annotated[list[str] | None, typer.Option("--set", help="Override of configs/eval; repeatable.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of rows, results and comparison.")] = Path("outputs/demo_eval"),
+    demo: Annotated[Path, typer.Option(help="Where `demo build` put data and models.")] = Path("outputs/demo"),
+) -> None:
+    """The evaluation suite on nano models: `medix-r1 demo suite outputs/demo/models/policy outputs/nano_cpu/model`."""
+    from medix_r1.demo.suite import evaluate as evaluate_suite
+
+    raise typer.Exit(evaluate_suite(models, demo, out, overrides or [], Console(width=160)))

@@ -77,7 +77,11 @@ def verdict_ids(tokenizer: PreTrainedTokenizerFast) -> list[int]:
 def request_text(pair: Pair) -> str:
     """Return the user turn for a pair: the prompt that the reward sends, filled in."""
     return prompts.fill(
-        prompts.load("match_short"), question=pair.question, reference=pair.reference, prediction=pair.prediction
+        prompts.load("match_short"),
+        question=pair.question,
+        options=None,
+        reference=pair.reference,
+        prediction=pair.prediction,
     )
 
 

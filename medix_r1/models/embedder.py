@@ -1,53 +1,58 @@
-"""Sentence embeddings for the embedding reward, batched across the rollouts that finish at the same time."""
+"""Sentence embeddings for the embedding reward, by a sentence-transformers model in this process."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import importlib.util
 import logging
+import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-from cachetools import LRUCache
-from numpy.typing import NDArray
-
 from medix_r1.errors import ConfigError, EmbedderError
+from medix_r1.models.batching import Batches, Vector
 
 logger = logging.getLogger(__name__)
 
-Vector = NDArray[np.float32]
 _PACKAGE_PREFIX = "pkg://"
 
 
 class Embedder(Protocol):
-    """Anything that turns texts into unit vectors."""
+    """Anything that tells how close two texts are."""
 
-    async def similarity(self, first: str, second: str) -> float:
-        """Cosine of two texts, in [-1, 1]."""
+    async def similarity(self, prediction: str, reference: str) -> float:
+        """Cosine of two texts, in [-1, 1]; the vector of `reference` is kept.
+
+        Raises:
+            EmbedderRejected: this text will never be embedded.
+            EmbedderError: the embedder fails, whatever the text.
+        """
+        ...
+
+    def statistics(self) -> dict[str, float]:
+        """Counts and times so far, by name."""
+        ...
+
+    def versions(self) -> dict[str, str]:
+        """What the vectors come from: model and resolved revision, as far as known by now."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close connections and threads."""
         ...
 
 
-@dataclass
-class _Waiting:
-    text: str
-    future: asyncio.Future[Vector]
-
-
 class SentenceTransformerEmbedder:
-    """A sentence-transformers model on this machine.
-
-    Calls that arrive while a batch is being encoded form the next batch, so 2,560 rollouts need a few dozen forward
-    passes and a reference is embedded once for its whole group.
+    """A sentence-transformers model on this machine, shared by everybody who embeds.
 
     Args:
         model: hub name, folder, or `pkg://package/folder` for a model inside an installed package.
-        revision: hub commit; None takes the default one (the resolved one stands in the run's log).
+        revision: hub commit; None takes the default one (`versions` says which that was).
         device: torch device, such as `cpu` or `cuda:0`.
         batch_size: texts in one forward pass.
-        cache_size: vectors kept in memory.
+        cache_size: vectors of references kept in memory, of 4 bytes a dimension.
     """
 
     def __init__(
@@ -60,57 +65,52 @@ class SentenceTransformerEmbedder:
         cache_size: int = 200_000,
     ) -> None:
         self.model, self.revision, self.device, self.batch_size = model, revision, device, batch_size
-        self.texts_encoded = 0
-        self._cache: LRUCache[str, Vector] = LRUCache(cache_size)
-        self._waiting: dict[str, _Waiting] = {}
-        self._worker: asyncio.Task[None] | None = None
+        self._batches = Batches(self._in_thread, batch_size=batch_size, parallel=1, cache_size=cache_size)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embedder")
+        self._loading = threading.Lock()
         self._encoder: Any = None
+        self._resolved: str | None = None
 
-    async def similarity(self, first: str, second: str) -> float:
+    async def similarity(self, prediction: str, reference: str) -> float:
         """Cosine of two texts, in [-1, 1].
 
         Raises:
             EmbedderError: the model could not be loaded or failed.
         """
-        left, right = await asyncio.gather(self._embed(first), self._embed(second))
-        return float(left @ right)
+        return await self._batches.similarity(prediction, reference)
 
-    async def _embed(self, text: str) -> Vector:
-        if (known := self._cache.get(text)) is not None:
-            return known
-        if (waiting := self._waiting.get(text)) is None:
-            waiting = self._waiting[text] = _Waiting(text, asyncio.get_running_loop().create_future())
-            if self._worker is None or self._worker.done():
-                self._worker = asyncio.create_task(self._encode_until_empty())
-        return await asyncio.shield(waiting.future)
-
-    async def _encode_until_empty(self) -> None:
-        loop = asyncio.get_running_loop()
-        await asyncio.sleep(0)  # let everything that is ready join the first batch
-        while self._waiting:
-            batch = list(self._waiting.values())[: self.batch_size]
-            try:
-                vectors = await loop.run_in_executor(self._thread, self._encode, [w.text for w in batch])
-            except Exception as error:  # noqa: BLE001  whatever it is: whoever waits must hear of it, or waits for ever
-                for waiting in batch:
-                    del self._waiting[waiting.text]
-                    waiting.future.set_exception(EmbedderError(f"embedder {self.model}: {error}"))
-                continue
-            for waiting, vector in zip(batch, vectors, strict=True):
-                self._cache[waiting.text] = vector
-                del self._waiting[waiting.text]
-                if not waiting.future.done():
-                    waiting.future.set_result(vector)
+    async def _in_thread(self, texts: list[str]) -> Vector:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._encode, texts)
+        except Exception as error:
+            raise EmbedderError(f"embedder {self.model}: {error}") from error
 
     def _encode(self, texts: list[str]) -> Vector:
-        if self._encoder is None:
-            self._encoder = load_sentence_transformer(self.model, self.revision, self.device)
-        self.texts_encoded += len(texts)
+        self.load()
         vectors: Vector = self._encoder.encode(
             texts, batch_size=self.batch_size, normalize_embeddings=True, show_progress_bar=False
         )
         return vectors
+
+    def load(self) -> None:
+        """Load the model now instead of at the first call."""
+        with self._loading:
+            if self._encoder is None:
+                self._encoder = load_sentence_transformer(self.model, self.revision, self.device)
+                self._resolved = resolved_revision(self._encoder, locate_model(self.model))
+                logger.info("embedder %s, revision %s", self.model, self._resolved)
+
+    def statistics(self) -> dict[str, float]:
+        """Counts so far, by name."""
+        return self._batches.statistics()
+
+    def versions(self) -> dict[str, str]:
+        """Model and resolved revision: a hub commit, or the start of the weight file's sha256."""
+        return {"embedder": self.model, "embedder_revision": self._resolved or self.revision or "not loaded yet"}
+
+    async def aclose(self) -> None:
+        """End the thread."""
+        self._thread.shutdown(wait=False)
 
 
 def load_sentence_transformer(model: str, revision: str | None, device: str) -> Any:
@@ -118,6 +118,16 @@ def load_sentence_transformer(model: str, revision: str | None, device: str) -> 
     from sentence_transformers import SentenceTransformer
 
     return SentenceTransformer(locate_model(model), revision=revision, device=device, trust_remote_code=False)
+
+
+def resolved_revision(encoder: Any, location: str) -> str:
+    """Which weights were loaded: the hub's commit, or for a folder the start of the weight file's sha256."""
+    weights = Path(location) / "model.safetensors"
+    if weights.is_file():
+        with weights.open("rb") as file:
+            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
+    commit = getattr(getattr(encoder[0].auto_model, "config", None), "_commit_hash", None)
+    return str(commit) if commit else "unknown"
 
 
 def locate_model(model: str) -> str:

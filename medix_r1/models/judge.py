@@ -1,66 +1,36 @@
 """The LLM judge: does a prediction mean the same as the reference? YES or NO, from any OpenAI-compatible server.
 
 A judge that fails is not a wrong answer: a call ends in a `Verdict` or in a `JudgeError`, never in a made-up score.
-Equal questions in flight are asked once and answers are kept, because a group of rollouts repeats itself; both hold
-for the whole job, since `reward.num_workers` is 1 and a training step's calls all run in that worker's event loop.
+Equal questions in flight are asked once and answers are kept, because a group of rollouts repeats itself. That holds
+for everybody who shares this object; medix_r1/training/job_wide.py shares one among all reward workers of a run.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
+import json
 import logging
 import os
-import re
-import time
-from collections import deque
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
-import openai
-from cachetools import LRUCache
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
-from tenacity.stop import stop_after_delay
-
 from medix_r1 import prompts
-from medix_r1.errors import ConfigError, JudgeError, JudgeRejected, JudgeUnavailable
+from medix_r1.errors import ConfigError, JudgeRejected, JudgeUnavailable
+from medix_r1.models.answers import Answers
+from medix_r1.models.connection import Call, Connection, settings_problems
+from medix_r1.models.verdict import Judge, Question, Verdict, parse_verdict, yes_probability
+
+__all__ = ["ChatJudge", "Judge", "Question", "Verdict"]
 
 logger = logging.getLogger(__name__)
 
 Thinking = Literal["disabled", "cut", "default"]
-_FIRST_WORD = re.compile(r"\s*[*_\"'(\[]{0,4}([A-Za-z]+)")
-_NO_KEY = "none"  # the client insists on a value; a server without authentication ignores it
-_WAITING_NOTE_AFTER = 5.0  # seconds: a connection that the server closed while idle is no news
-_WAITING_NOTE_EVERY = 15.0  # seconds between two notes that training waits for the judge
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What the judge is asked about. Texts are raw; the prompt defuses them."""
-
-    question: str
-    reference: str
-    prediction: str
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The judge's answer; `reply` is what the server sent, for the samples file."""
-
-    matches: bool
-    reply: str
-
-
-def parse_verdict(reply: str) -> bool | None:
-    """Read YES or NO as the first word after any thinking; everything else is None, not a guess."""
-    match = _FIRST_WORD.match(strip_thinking(reply))
-    return {"YES": True, "NO": False}.get(match[1].upper()) if match else None
-
-
-def strip_thinking(reply: str) -> str:
-    """Cut a leading think block; an unfinished one leaves nothing to read a verdict from."""
-    if "</think>" in reply:
-        return reply.rsplit("</think>", 1)[1]
-    return "" if reply.lstrip().startswith("<think>") else reply
+Mode = Literal["binary", "probability"]
+_TOP_LOGPROBS = 20  # what servers give at most by default
+_SIGNATURES = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif", b"RIFF": "webp"}
 
 
 class ChatJudge:
@@ -68,18 +38,27 @@ class ChatJudge:
 
     Args:
         base_url: address of the server, ending in `/v1`.
-        model: name of the model as the server knows it.
+        base_urls: further servers of the same model; each call goes to the one with the fewest in flight.
+        model: name of the model as the servers know it.
+        revision: of the model; part of the key under which answers are kept, and of nothing else.
         prompt: name of a file in `medix_r1/prompts/`.
+        mode: `binary` takes the first word of the reply, `probability` P(YES) / (P(YES) + P(NO)) of the first token.
         api_key_env: name of the environment variable that holds the key, or None for a server without one.
         max_tokens: tokens of a reply; with `thinking=cut` this must hold the thinking as well.
-        constrained: ask the server to generate nothing but YES or NO (vLLM's structured outputs).
+        constrained: ask the server to generate nothing but YES or NO (vLLM's structured outputs). A server that
+            refuses this is asked without it from then on, and the log says so.
         thinking: `disabled` tells the chat template not to think, `cut` lets the model think and cuts it off,
             `default` says nothing to the server.
-        concurrency: calls in flight at once.
+        concurrency: calls in flight at once, over all servers.
+        requests_per_minute, tokens_per_minute: limits over all servers; None for none.
         timeout: seconds for one call.
-        patience: seconds of retrying before a server that is down counts as an outage.
+        patience: seconds of nothing but failures until the judge counts as lost.
+        unknown_model_patience: the same while a server answers that it does not know the model.
         parse_attempts: calls until an unreadable reply is given up.
         cache_size: verdicts kept in memory.
+        cache_path: folder in which verdicts are kept over runs and processes, or None.
+        price_prompt, price_completion: money per million tokens; None counts no cost.
+        cost_cap: money after which the run stops; needs both prices.
     """
 
     def __init__(
@@ -87,140 +66,222 @@ class ChatJudge:
         *,
         base_url: str,
         model: str,
+        base_urls: Sequence[str] = (),
+        revision: str | None = None,
         prompt: str = "match",
+        mode: Mode = "binary",
         api_key_env: str | None = None,
         max_tokens: int = 4,
         constrained: bool = True,
         thinking: Thinking = "disabled",
         concurrency: int = 64,
+        requests_per_minute: float | None = None,
+        tokens_per_minute: float | None = None,
         timeout: float = 60.0,
         patience: float = 600.0,
+        unknown_model_patience: float = 30.0,
         parse_attempts: int = 3,
         cache_size: int = 200_000,
+        cache_path: str | None = None,
+        price_prompt: float | None = None,
+        price_completion: float | None = None,
+        cost_cap: float | None = None,
     ) -> None:
-        if constrained and thinking == "cut":
-            raise ConfigError(["judge.client.constrained: a constrained judge cannot think; set it to false"])
-        self.model, self.patience, self.parse_attempts = model, patience, parse_attempts
-        self.calls = self.cache_hits = self.failures = 0
-        self.latencies: deque[float] = deque(maxlen=4096)
+        urls = [base_url, *base_urls]
+        limits: dict[str, Any] = {
+            "concurrency": concurrency,
+            "timeout": timeout,
+            "patience": patience,
+            "unknown_model_patience": unknown_model_patience,
+            "requests_per_minute": requests_per_minute,
+            "tokens_per_minute": tokens_per_minute,
+            "price_prompt": price_prompt,
+            "price_completion": price_completion,
+            "cost_cap": cost_cap,
+        }
+        problems = _problems(mode, constrained, thinking) + settings_problems("judge.client", urls, limits)
+        if problems := problems + key_problems(api_key_env, "judge.client"):
+            raise ConfigError(problems)
+        self.model, self.mode, self.parse_attempts = model, mode, parse_attempts
         self._template = prompts.load(prompt)
-        self._parameters = _request_parameters(model, max_tokens, constrained, thinking)
-        self._slots = asyncio.Semaphore(concurrency)
-        self._cache: LRUCache[Question, Verdict] = LRUCache(cache_size)
-        self._in_flight: dict[Question, asyncio.Task[Verdict]] = {}
-        self._last_note = 0.0
-        self._client = openai.AsyncOpenAI(
-            base_url=base_url,
-            api_key=_api_key(api_key_env),
-            max_retries=0,  # tenacity below, which knows how long training may wait
-            timeout=timeout,
-            # no proxy from the environment: prompts go to `base_url` and nowhere else
-            http_client=openai.DefaultAsyncHttpxClient(trust_env=False, timeout=timeout),
+        self._base, self._extras = _request(model, mode, max_tokens, constrained, thinking)
+        self._chosen, self._settled = 0, False  # which of the extras the server takes
+        identity = [model, revision, self._template, self._base, thinking, mode]
+        self._identity = json.dumps(identity, sort_keys=True).encode()
+        self._answers = Answers(cache_size, cache_path)
+        self._in_flight: dict[bytes, asyncio.Task[Verdict]] = {}
+        self.cache_hits = self.shared = self.rejected = 0
+        self._connection = Connection(
+            name="judge",
+            urls=urls,
+            api_key=os.environ[api_key_env] if api_key_env else None,
+            unavailable=JudgeUnavailable,
+            rejected=JudgeRejected,
+            **limits,
         )
 
     async def judge(self, question: Question) -> Verdict:
         """Return the verdict on one question.
 
         Raises:
-            JudgeUnavailable: the server stayed unreachable for `patience` seconds.
+            JudgeUnavailable: the servers gave nothing but failures for `patience` seconds.
+            BudgetSpent: the cost cap is reached.
             JudgeRejected: the server refuses this request, or its replies cannot be read.
         """
-        if (known := self._cache.get(question)) is not None:
+        key = self._key(question)
+        if (known := self._answers.get(key)) is not None:
             self.cache_hits += 1
-            return known
-        task = self._in_flight.get(question)
+            return Verdict(*known)
+        task = self._in_flight.get(key)
         if task is None:
-            task = asyncio.create_task(self._ask(question))
-            self._in_flight[question] = task
-            task.add_done_callback(lambda _: self._in_flight.pop(question, None))
+            task = asyncio.create_task(self._find_or_ask(key, question))
+            self._in_flight[key] = task
+            task.add_done_callback(lambda done: self._finished(key, done))
         else:
-            self.cache_hits += 1
+            self.shared += 1
         return await asyncio.shield(task)
 
-    async def _ask(self, question: Question) -> Verdict:
+    def _finished(self, key: bytes, task: asyncio.Task[Verdict]) -> None:
+        del self._in_flight[key]
+        if not task.cancelled():
+            task.exception()  # read: all who asked may have been cancelled
+
+    def _key(self, question: Question) -> bytes:
+        images = [hashlib.sha256(image).hexdigest() for image in question.images]
+        fields = [question.question, question.reference, question.prediction, question.choices, images]
+        return hashlib.sha256(self._identity + json.dumps(fields).encode()).digest()[:16]
+
+    async def _find_or_ask(self, key: bytes, question: Question) -> Verdict:
+        if (known := await self._answers.find(key)) is not None:
+            return Verdict(*known)
         text = prompts.fill(
             self._template,
             question=question.question,
             reference=question.reference,
             prediction=question.prediction,
+            options=prompts.options(question.choices),
         )
         for _ in range(self.parse_attempts):
-            reply = await self._complete_with_retries(text)
-            if (matches := parse_verdict(reply)) is not None:
-                verdict = self._cache[question] = Verdict(matches, reply)
+            verdict, reply = await self._complete(text, question.images)
+            if verdict is not None:
+                await self._answers.keep(key, [verdict.matches, verdict.reply, verdict.probability])
                 return verdict
-        self.failures += 1
-        raise JudgeRejected(f"judge {self.model} answered {reply[:80]!r}, which starts with neither YES nor NO")
+        self.rejected += 1
+        wanted = "starts with neither YES nor NO" if self.mode == "binary" else "has neither among its first tokens"
+        raise JudgeRejected(f"judge {self.model} answered {reply[:80]!r}, which {wanted}")
 
-    async def _complete_with_retries(self, text: str) -> str:
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(JudgeUnavailable),
-            stop=stop_after_delay(self.patience),
-            wait=wait_random_exponential(multiplier=0.5, max=10.0),
-            before_sleep=self._say_waiting,
-            reraise=True,
-        )
-        try:
-            async for attempt in retrying:
-                with attempt:
-                    async with self._slots:
-                        return await self._complete(text)
-        except JudgeError:
-            self.failures += 1
-            raise
-        raise AssertionError("unreachable: tenacity returns or raises")
-
-    async def _complete(self, text: str) -> str:
-        self.calls += 1
-        start = time.monotonic()
-        try:
-            completion = await self._client.chat.completions.create(
-                messages=[{"role": "user", "content": text}], **self._parameters
+    async def _complete(self, text: str, images: Sequence[bytes]) -> tuple[Verdict | None, str]:
+        choice = self._chosen
+        while True:
+            call = Call(
+                "chat/completions",
+                self.model,
+                partial(self._body, text, images, self._extras[choice]),
+                self._read,
+                characters=len(text),
+                max_tokens=self._base["max_tokens"],
             )
-            reply = completion.choices[0].message.content or ""
-        except (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError) as error:
-            raise JudgeUnavailable(f"judge at {self._client.base_url}: {self._without_key(error)}") from error
-        except openai.APIStatusError as error:
-            if error.status_code in (404, 408, 409, 425):  # 404: a server that restarts with its model still loading
-                raise JudgeUnavailable(f"judge at {self._client.base_url}: {self._without_key(error)}") from error
-            raise JudgeRejected(f"judge at {self._client.base_url} refused: {self._without_key(error)}") from error
-        except (openai.APIError, ValueError, TypeError, IndexError, AttributeError) as error:
-            # a body that is no chat completion: cut short, or garbage from something that is not a judge
+            try:
+                answer = await self._connection.post(call)
+            except JudgeRejected as error:
+                last = self._chosen if self._settled else len(self._extras) - 1
+                if error.status not in (400, 422) or choice >= last:
+                    raise
+                choice += 1
+                continue
+            self._settle(choice)
+            return answer
+
+    def _body(self, text: str, images: Sequence[bytes], extras: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self._base, **extras, "messages": [{"role": "user", "content": _content(text, images)}]}
+
+    def _settle(self, choice: int) -> None:
+        """Remember what the server takes, once; said aloud when it is less than was asked for."""
+        if self._settled:
+            return
+        self._chosen, self._settled = choice, True
+        if refused := self._extras[0].keys() - self._extras[choice].keys():
+            logger.warning("the judge refuses %s; it is asked without from now on", " and ".join(sorted(refused)))
+
+    def _read(self, reply: Mapping[str, Any]) -> tuple[Verdict | None, str]:
+        """Take a chat completion apart; no verdict when it says neither YES nor NO."""
+        first = reply["choices"][0]
+        text = first["message"]["content"] or ""
+        if not isinstance(text, str):
+            raise TypeError("content is no text")
+        if self.mode == "binary":
+            matches = parse_verdict(text)
+            return (None if matches is None else Verdict(matches, text)), text
+        if not (first.get("logprobs") or {}).get("content"):
             raise JudgeUnavailable(
-                f"judge at {self._client.base_url} sent no chat completion: {self._without_key(error)}"
-            ) from error
-        self.latencies.append(time.monotonic() - start)
-        return reply
+                f"judge {self.model} gives no log-probabilities; set judge.client.mode=binary, or serve it elsewhere"
+            )
+        probability = yes_probability(first["logprobs"]["content"][0]["top_logprobs"])
+        return (None if probability is None else Verdict(probability >= 0.5, text, probability)), text
 
-    def _without_key(self, error: Exception) -> str:
-        """What went wrong; some servers repeat the key in their answer, and this text goes into files."""
-        key = self._client.api_key
-        return str(error) if key == _NO_KEY else str(error).replace(key, "***")
+    def statistics(self) -> dict[str, float]:
+        """Counts, tokens, cost and latencies (seconds) so far.
 
-    def _say_waiting(self, state: RetryCallState) -> None:
-        now, waited = time.monotonic(), state.seconds_since_start or 0.0
-        if waited > _WAITING_NOTE_AFTER and now - self._last_note > _WAITING_NOTE_EVERY:
-            self._last_note = now
-            error = state.outcome.exception() if state.outcome else None
-            logger.warning("waiting for the judge (%.0f of at most %.0f s): %s", waited, self.patience, error)
+        `cache_hits` were answered from memory, `disk_hits` from disk, `shared` by a call already in flight.
+        """
+        return self._connection.usage.statistics() | {
+            "cache_hits": float(self.cache_hits),
+            "disk_hits": float(self._answers.disk_hits),
+            "shared": float(self.shared),
+            "rejected": float(self.rejected),
+        }
 
     async def aclose(self) -> None:
-        """Close the connection pool."""
-        await self._client.close()
+        """Close the connection pool and the cache."""
+        await self._connection.aclose()
+        self._answers.close()
 
 
-def _api_key(variable: str | None) -> str:
-    if variable is None:
-        return _NO_KEY
-    if not os.environ.get(variable):
-        raise ConfigError([f"judge.client.api_key_env: the environment variable {variable} is not set"])
-    return os.environ[variable]
+def key_problems(variable: str | None, section: str) -> list[str]:
+    """What is wrong with the variable that should hold a key."""
+    if variable is None or os.environ.get(variable):
+        return []
+    return [f"{section}.api_key_env: the environment variable {variable} is not set"]
 
 
-def _request_parameters(model: str, max_tokens: int, constrained: bool, thinking: Thinking) -> dict[str, Any]:
-    extra: dict[str, Any] = {}
-    if constrained:
-        extra["structured_outputs"] = {"choice": ["YES", "NO"]}
+def _problems(mode: str, constrained: bool, thinking: str) -> list[str]:
+    problems = []
+    if mode not in ("binary", "probability"):
+        problems.append(f"judge.client.mode: '{mode}' is neither binary nor probability")
+    if thinking not in ("disabled", "cut", "default"):
+        problems.append(f"judge.client.thinking: '{thinking}' is none of disabled, cut, default")
+    if constrained and thinking == "cut":
+        problems.append("judge.client.constrained: a constrained judge cannot think; set it to false")
+    if mode == "probability" and thinking == "cut":
+        problems.append("judge.client.mode: probability reads the first token, so the judge cannot think first")
+    return problems
+
+
+def _request(
+    model: str, mode: Mode, max_tokens: int, constrained: bool, thinking: Thinking
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What each request holds, and vLLM's extensions of it from most to none: not every server takes them."""
+    base: dict[str, Any] = {"model": model, "temperature": 0.0, "max_tokens": max_tokens}
+    if mode == "probability":
+        base |= {"max_tokens": 1, "logprobs": True, "top_logprobs": _TOP_LOGPROBS}
+    extras: list[dict[str, Any]] = [{}]
     if thinking == "disabled":
-        extra["chat_template_kwargs"] = {"enable_thinking": False}
-    return {"model": model, "temperature": 0.0, "max_tokens": max_tokens, "extra_body": extra}
+        extras.insert(0, {"chat_template_kwargs": {"enable_thinking": False}})
+    if constrained:
+        extras.insert(0, {**extras[0], "structured_outputs": {"choice": ["YES", "NO"]}})
+    return base, extras
+
+
+def _content(text: str, images: Sequence[bytes]) -> str | list[dict[str, Any]]:
+    """Message content: plain text, or the images before it."""
+    if not images:
+        return text
+    parts: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": _data_url(image)}} for image in images]
+    return [*parts, {"type": "text", "text": text}]
+
+
+def _data_url(image: bytes) -> str:
+    kind = next((kind for signature, kind in _SIGNATURES.items() if image.startswith(signature)), None)
+    if kind is None:
+        raise JudgeRejected("the image is none of PNG, JPEG, WebP, GIF")
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"

@@ -1,15 +1,19 @@
 """Prompt texts are files beside this one, so that they are diffed and tested; this fills them in.
 
-All placeholders are replaced in one pass, so inserted text that contains `{answer}` cannot pull the answer in, and
-what is inserted cannot imitate the prompt's own structure: chat-template tokens, angle-bracket delimiters and line
-breaks are defused first (the idea is inspect-ai's `neutralize_structural_delimiters`).
+A line whose placeholder has nothing to stand there (None) is left out. All placeholders are replaced in one pass, so
+inserted text that contains `{answer}` cannot pull the answer in, and what is inserted cannot imitate the prompt's own
+structure: chat-template tokens, angle-bracket delimiters and line breaks are defused first (the idea is inspect-ai's
+`neutralize_structural_delimiters`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
+from functools import lru_cache
 from importlib.resources import files
+from string import ascii_uppercase
 
 from medix_r1.errors import ConfigError
 from medix_r1.grammar import compatibility_form
@@ -37,15 +41,33 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def fill(template: str, **fields: str) -> str:
-    """Fill a template's placeholders with defused text, all in one pass."""
-    return _PLACEHOLDER.sub(lambda match: defuse(fields[match[1]]), template)
+def fill(template: str, *, max_chars: int = 4000, **fields: str | None) -> str:
+    """Fill a template's placeholders with defused text, all in one pass; a line that needs a None field goes."""
+    absent = frozenset(name for name, text in fields.items() if text is None)
+    bare = _without(template, absent)
+    return _PLACEHOLDER.sub(lambda match: defuse(fields[match[1]] or "", max_chars=max_chars), bare)
+
+
+@lru_cache(maxsize=64)
+def _without(template: str, absent: frozenset[str]) -> str:
+    lines = template.splitlines(keepends=True)
+    return "".join(line for line in lines if not absent & set(_PLACEHOLDER.findall(line)))
+
+
+def options(choices: Sequence[str]) -> str | None:
+    """The options of a multiple-choice question in one text, lettered in their order; None without any."""
+    if not choices:
+        return None
+    if len(choices) > len(ascii_uppercase):
+        return "; ".join(choices)
+    return "; ".join(f"({letter}) {choice}" for letter, choice in zip(ascii_uppercase, choices, strict=False))
 
 
 def defuse(text: str, *, max_chars: int = 4000) -> str:
     """Make text safe to stand inside a prompt: one line, no delimiters, no control tokens, bounded length."""
-    text = compatibility_form(_INVISIBLE.sub("", text))
-    text = "".join(c if c.isprintable() or c.isspace() else " " for c in text)
+    if not (text.isascii() and text.isprintable()):  # plain text, nearly all of it, has nothing to take out
+        text = compatibility_form(_INVISIBLE.sub("", text))
+        text = "".join(c if c.isprintable() or c.isspace() else " " for c in text)
     text = _SPACES.sub(" ", text).strip()
     text = text.replace("<", "‹").replace(">", "›")  # no `</prediction>`, no `<|im_end|>`
     return text if len(text) <= max_chars else text[:max_chars] + " …"

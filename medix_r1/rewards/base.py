@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from medix_r1.grammar import Completion, Reference
+
+NO_MODALITY = "none"  # what a row without a modality tag is called in weight tables and metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +18,17 @@ class Sample:
     completion: Completion
     reference: Reference
     question: str = ""
-    source: str = ""
+    choices: tuple[str, ...] = ()  # the options of a multiple-choice question, in order
+    images: tuple[bytes, ...] = field(default=(), repr=False)  # encoded; only where a signal asked for them
+    source: str = ""  # the row's data source
     has_image: bool = True
     cut: bool = False  # generation ended at the length limit
     accepted: tuple[str, ...] = field(default=())  # other wordings of the reference that count as right
+
+    @property
+    def modality(self) -> str:
+        """The imaging modality that the row is known to have, such as `X_RAY`; `none` without one."""
+        return self.reference.modality or NO_MODALITY
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +44,17 @@ class Score:
 
 
 class Reward(Protocol):
-    """One signal. The name of its file is the name of its metric."""
+    """One signal. The name of its file is the name of its metric.
 
-    async def score(self, sample: Sample) -> Score:
-        """Score one rollout.
+    A signal may also have two attributes that are looked at when they are there: `wants_images` (bool; True fills
+    `Sample.images`) and `statistics()` (dict of counters and gauges of what it calls, for the step metrics; names that
+    start with `latency` are gauges, all others counters that only grow).
+    """
+
+    def score(self, sample: Sample) -> Score | Awaitable[Score]:
+        """Score one rollout. `async` where something is waited for; a signal that only computes may be plain.
 
         Raises:
-            JudgeError, EmbedderError: there is no score; the sample is masked, never scored 0.
+            JudgeError, EmbedderError, RewardError: there is no score; the sample is masked, never scored 0.
         """
         ...

@@ -1,96 +1,168 @@
-"""The composite reward: a weighted sum of signals. The only place that knows weights.
+"""The composite reward: a weighted sum of signals. The only place that knows how weights are used.
 
 overall = 0.5175·llm + 0.3375·embed + 0.10·format + 0.045·modality (arXiv 2602.23363, section 3; the weights are those
 of its public configuration). The unweighted parts are always kept under the same names, so that ablations are a line of
-YAML and the reason for every reward can be read back.
+YAML and the reason for every reward can be read back. Checks of the weights are next door, in weights.py.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
 
-from medix_r1.errors import ConfigError, EmbedderError, JudgeError, JudgeUnavailable
+from medix_r1.errors import ConfigError, EmbedderError, EmbedderRejected, JudgeError, JudgeUnavailable, RewardError
 from medix_r1.rewards.base import Reward, Sample, Score
+from medix_r1.rewards.weights import WeightTables, gate_problems, table_problems, weight_problems
+
+__all__ = ["CompositeReward", "RewardBreakdown", "weight_problems"]
+
+_Failure = JudgeError | EmbedderError | RewardError
+_FAILURES = (JudgeError, EmbedderError, RewardError)
 
 
 @dataclass(frozen=True, slots=True)
 class RewardBreakdown:
     """The reward of one rollout and how it came about.
 
-    `total` is None when a signal with weight failed: such a sample is masked, not scored. `outage` says that the
-    failure was of the server and not of the sample.
+    Attributes:
+        total: in [0, 1], the sum of weight · value; None when it cannot be told. Such a sample is masked, not scored.
+        parts: signal → unweighted score.
+        weights: signal → the weight that counted here, after the weights of signals that do not apply were shared out.
+            They sum to 1, unless the gate is shut: then only the gate's own weight is left. Empty without a total.
+        failure: why there is no total.
+        outage: the failure is of a server or of code, not of this sample; going on makes no sense.
+        gate_shut: the gate signal is below 1, so nothing else was counted.
     """
 
     total: float | None
     parts: Mapping[str, Score]
+    weights: Mapping[str, float] = field(default_factory=dict)
     failure: str | None = None
     outage: bool = False
+    gate_shut: bool = False
 
 
 class CompositeReward:
     """Runs all signals of a sample at once and sums them.
 
     Args:
-        signals: name → signal.
+        signals: name → signal; one that is None is left out.
         weights: name → weight, finite, at least 0, summing to 1. A signal without a weight is a monitor.
+        gate: name of a signal, such as `format`: while it is below 1 no other signal counts. None: no gate.
+        weight_tables: `{"source": {name: weights}, "modality": {tag: weights}}`, other weights for some rows. A table
+            of the row's source goes before one of its modality, and that before `weights`.
 
     Raises:
-        ConfigError: with every problem of the weights.
+        ConfigError: with every problem of weights, gate and tables.
     """
 
-    def __init__(self, *, signals: Mapping[str, Reward], weights: Mapping[str, float]) -> None:
-        if problems := weight_problems(weights, signals):
+    def __init__(
+        self,
+        *,
+        signals: Mapping[str, Reward | None],
+        weights: Mapping[str, float],
+        gate: str | None = None,
+        weight_tables: Mapping[str, Mapping[str, Mapping[str, float]] | None] | None = None,
+    ) -> None:
+        problems = weight_problems(weights, signals) + gate_problems(gate, signals)
+        if problems := problems + table_problems(weight_tables, signals):
             raise ConfigError(problems)
-        self.signals, self.weights = dict(signals), {name: float(weights.get(name, 0.0)) for name in signals}
+        self.signals = {name: signal for name, signal in signals.items() if signal is not None}
+        self.gate = gate
+        self._tables = WeightTables(self.signals, weights, weight_tables)
+
+    @property
+    def wants_images(self) -> bool:
+        """Whether a signal looks at the images of a sample."""
+        return any(getattr(signal, "wants_images", False) for signal in self.signals.values())
+
+    def statistics(self) -> dict[str, float]:
+        """`signal/name` → value of everything that signals count about what they call."""
+        return {
+            f"{name}/{key}": float(value)
+            for name, signal in self.signals.items()
+            if hasattr(signal, "statistics")
+            for key, value in signal.statistics().items()
+        }
 
     async def score(self, sample: Sample) -> RewardBreakdown:
-        """Score one rollout; a failing signal masks the sample, any other error is a bug and is raised."""
-        outcomes = await asyncio.gather(*(self._part(name, sample) for name in self.signals))
-        parts = {name: part for name, (part, _) in zip(self.signals, outcomes, strict=True)}
-        failures = [
-            (name, error)
-            for name, (_, error) in zip(self.signals, outcomes, strict=True)
-            if error and self.weights[name]
-        ]
-        if failures:
+        """Score one rollout; a failing signal that counts masks the sample, any other error is a bug and is raised."""
+        outcomes = await self._outcomes(sample)
+        parts = {name: outcome if isinstance(outcome, Score) else _no_score(outcome) for name, outcome in outcomes}
+        failures = {name: outcome for name, outcome in outcomes if not isinstance(outcome, Score)}
+        weights = self._tables.of(sample)
+        shut = self._is_shut(parts)
+        counted = {name: error for name, error in failures.items() if self._counts(name, weights, shut)}
+        if counted:
             return RewardBreakdown(
                 total=None,
                 parts=parts,
-                failure="; ".join(f"{name}: {error}" for name, error in failures),
-                outage=any(isinstance(error, JudgeUnavailable | EmbedderError) for _, error in failures),
+                failure="; ".join(f"{name}: {error}" for name, error in counted.items()),
+                outage=any(_is_outage(error) for error in counted.values()),
             )
-        return RewardBreakdown(total=self._total(parts), parts=parts)
+        # A failed monitor and one behind a shut gate have weight, if any, like the others: only None is shared out.
+        applicable = {name for name, part in parts.items() if part.value is not None or name in failures}
+        effective = share_out(weights, applicable)
+        if effective is None:
+            return RewardBreakdown(total=None, parts=parts, failure="no signal with weight applies to this sample")
+        if shut:
+            effective = {name: weight if name == self.gate else 0.0 for name, weight in effective.items()}
+        total = math.fsum(weight * (parts[name].value or 0.0) for name, weight in effective.items())
+        return RewardBreakdown(total=min(1.0, total), parts=parts, weights=effective, gate_shut=shut)
 
-    async def _part(self, name: str, sample: Sample) -> tuple[Score, JudgeError | EmbedderError | None]:
-        try:
-            return await self.signals[name].score(sample), None
-        except (JudgeError, EmbedderError) as error:
-            return Score(None, f"failed: {error}"), error
+    def _is_shut(self, parts: Mapping[str, Score]) -> bool:
+        value = parts[self.gate].value if self.gate is not None else None
+        return value is not None and value < 1.0
 
-    def _total(self, parts: Mapping[str, Score]) -> float:
-        """Weighted sum; the weight of signals that do not apply is shared out in proportion among the others."""
-        applicable = {name: part.value for name, part in parts.items() if part.value is not None}
-        weight = math.fsum(self.weights[name] for name in applicable)
-        if weight == 0.0:
-            return 0.0
-        return math.fsum(self.weights[name] * value for name, value in applicable.items()) / weight
+    def _counts(self, name: str, weights: Mapping[str, float], shut: bool) -> bool:
+        return name == self.gate or (not shut and weights[name] > 0.0)
+
+    async def _outcomes(self, sample: Sample) -> list[tuple[str, Score | _Failure]]:
+        """What every signal says, in their order; those that wait do so together, the others cost no task."""
+        outcomes: dict[str, Score | _Failure] = {}
+        waiting: dict[str, Awaitable[Score | _Failure]] = {}
+        for name, signal in self.signals.items():
+            try:
+                result = signal.score(sample)
+                if isinstance(result, Score):
+                    outcomes[name] = _checked(name, result)
+                else:
+                    waiting[name] = _outcome(name, result)
+            except _FAILURES as error:
+                outcomes[name] = error
+        outcomes |= zip(waiting, await asyncio.gather(*waiting.values()), strict=True)
+        return [(name, outcomes[name]) for name in self.signals]
 
 
-def weight_problems(weights: Mapping[str, float], signals: Mapping[str, object]) -> list[str]:
-    """Every problem of `reward.weights`, each with its key and the fix."""
-    problems = [
-        f"reward.weights.{name}: no signal of this name; known: {', '.join(sorted(signals))}"
-        for name in weights
-        if name not in signals
-    ]
-    problems += [
-        f"reward.weights.{name}: {weight!r} must be a finite number of at least 0"
-        for name, weight in weights.items()
-        if not isinstance(weight, int | float) or not math.isfinite(weight) or weight < 0
-    ]
-    if not problems and not math.isclose(total := math.fsum(weights.values()), 1.0, abs_tol=1e-6):
-        problems.append(f"reward.weights: they sum to {total:g}; make them sum to 1")
-    return problems
+async def _outcome(name: str, result: Awaitable[Score]) -> Score | _Failure:
+    try:
+        return _checked(name, await result)
+    except _FAILURES as error:
+        return error
+
+
+def _checked(name: str, score: Score) -> Score:
+    if score.value is not None and not 0.0 <= score.value <= 1.0:  # NaN is in no interval
+        raise RewardError(f"signal {name} returned {score.value!r}, which is not between 0 and 1")
+    return score
+
+
+def _no_score(error: _Failure) -> Score:
+    return Score(None, f"failed: {error}")
+
+
+def _is_outage(error: _Failure) -> bool:
+    """Whether the next sample would fail as well."""
+    return isinstance(error, JudgeUnavailable | RewardError) or (
+        isinstance(error, EmbedderError) and not isinstance(error, EmbedderRejected)
+    )
+
+
+def share_out(weights: Mapping[str, float], applicable: set[str]) -> dict[str, float] | None:
+    """Give the weight of what does not apply to the others, in proportion; None when nothing with weight is left."""
+    left = math.fsum(weight for name, weight in weights.items() if name in applicable)
+    if left == 0.0:
+        return None
+    return {name: weight / left if name in applicable else 0.0 for name, weight in weights.items()}

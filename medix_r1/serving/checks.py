@@ -1,4 +1,4 @@
-"""What keeps a judge from answering, found before anything is started."""
+"""What keeps judge or embedder from answering, found before anything is started."""
 
 from __future__ import annotations
 
@@ -7,24 +7,33 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
 
+from medix_r1.errors import ConfigError
 from medix_r1.serving import server
+
+VERL_ROUTER = "verl-reward-router"  # the address of judge=verl; training/job_wide.py puts the real one in its place
 
 
 def judge_problems(config: DictConfig) -> Iterator[str]:
-    """What keeps a judge from answering: its key, its address, its port, its model, vLLM."""
-    client, settings = config.judge.client, config.judge.server
-    variable = client.api_key_env
-    if variable and not os.environ.get(variable):
-        yield f"judge.client.api_key_env: the environment variable {variable} is not set"
+    """What keeps a judge from answering: its settings, its key, its address, its port, its model, vLLM."""
+    if "reward" in config and not _used(config, "judge"):
+        return  # this reward asks no judge
+    settings = config.judge.server
+    yield from _settings_problems(config.judge.client, "judge.client")
+    members = [(f"judge.client.judges[{i}]", member) for i, member in enumerate(config.judge.client.get("judges", []))]
+    if any(member.get("base_url") == VERL_ROUTER for _, member in members) or (
+        config.judge.client.get("base_url") == VERL_ROUTER
+    ):
+        yield from _verl_problems(config)
+        return
     if settings is None:
-        names = server.served_models(client.base_url, timeout=5.0, api_key=os.environ.get(variable or "", None))
-        if names is None:
-            yield f"judge.client.base_url: no judge answers at {client.base_url}; start one (medix-r1 serve) or mend it"
-        elif client.model not in names:
-            yield f"judge.client.model: {client.base_url} serves {', '.join(names)}, not {client.model}"
+        for key, member in members or [("judge.client", config.judge.client)]:
+            yield from _address_problems(member, key, "judge", "; start one (medix-r1 serve) or mend it")
         return
     if not isinstance(settings.port, int) or not 0 <= settings.port <= 65535:
         yield f"judge.server.port: {settings.port!r} is not a port; choose 1 to 65535, or 0 for any free one"
@@ -36,3 +45,63 @@ def judge_problems(config: DictConfig) -> Iterator[str]:
         yield f"judge.server.model: {settings.model} does not exist{hint}"
     if shutil.which("vllm") is None and not (Path(sys.executable).parent / "vllm").exists():
         yield "judge.server: `vllm` is not installed here; install an extra, or use judge=remote"
+
+
+def embedder_problems(config: DictConfig) -> Iterator[str]:
+    """What keeps an embedder from answering: its settings, its key, its address."""
+    if not _used(config, "embedder"):
+        return  # this reward embeds nothing
+    yield from _settings_problems(config.embedder, "embedder")
+    if config.embedder.get("base_url") is not None:
+        yield from _address_problems(config.embedder, "embedder", "embedder", "; start one or mend it")
+
+
+def _used(config: DictConfig, name: str) -> bool:
+    nodes = [signal.get(name) for signal in config.reward.signals.values() if signal is not None]
+    return any(node is not None and "_target_" in node for node in nodes)  # judge=none has no class
+
+
+def _settings_problems(node: DictConfig, key: str) -> Iterator[str]:
+    """What the class says of its own settings; it is built and thrown away, with nothing opened or loaded."""
+    plain: Any = OmegaConf.to_container(node, resolve=True)
+    for member in [plain, *plain.get("judges", [])]:
+        member.pop("cache_path", None)  # opening it would make it
+    try:
+        instantiate(plain, _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, ConfigError):
+            yield from cause.problems
+        else:
+            yield f"{key}: {str(cause or error).splitlines()[0]}"
+
+
+def _address_problems(node: DictConfig, key: str, what: str, hint: str) -> Iterator[str]:
+    variable = node.get("api_key_env")
+    for number, address in enumerate([node.base_url, *node.get("base_urls", [])]):
+        name = f"{key}.base_url" if number == 0 else f"{key}.base_urls[{number - 1}]"
+        names = server.served_models(address, timeout=5.0, api_key=os.environ.get(variable or "", None))
+        if names is None:
+            yield f"{name}: no {what} answers at {address}{hint}"
+        elif node.model not in names:
+            yield f"{key}.model: {address} serves {_some(names)}, not {node.model}"
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def _verl_problems(config: DictConfig) -> Iterator[str]:
+    model = config.reward.reward_model
+    if not model.enable:
+        yield "reward.reward_model.enable: judge=verl is verl's own reward model; set it to true"
+    if not model.enable_resource_pool:
+        yield (
+            "reward.reward_model.enable_resource_pool: false shares the policy's GPUs, and verl then scores after the "
+            "rollouts, without a reference answer for the judge; set it to true and give it GPUs"
+        )
+    if config.reward.custom_reward_function.path is None:
+        yield (
+            "reward.custom_reward_function.path: null makes verl ask a classifier instead of our reward manager; keep "
+            "the value of configs/judge/verl.yaml"
+        )

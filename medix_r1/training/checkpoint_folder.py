@@ -11,9 +11,11 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 from medix_r1.errors import CheckpointError
 
+BEST = "best.json"  # which checkpoint has the best held-out value
 MANIFEST = "medix_checkpoint.json"
 _FOLDER = re.compile(r"global_step_(\d+)")
 
@@ -75,9 +77,42 @@ def remove_torn(root: Path) -> list[Path]:
 
 
 def prune(root: Path, keep: int | None) -> None:
-    """Delete all but the newest `keep` whole checkpoints; None keeps all."""
+    """Delete all but the newest `keep` whole checkpoints and the best one; None keeps all."""
     if keep is None:
         return
+    kept = best(root)
     for folder in [folder for folder in all_folders(root) if is_whole(folder)][:-keep]:
-        (folder / MANIFEST).unlink()  # first: a half-deleted folder must not look whole
-        shutil.rmtree(folder)
+        if folder != kept:
+            (folder / MANIFEST).unlink()  # first: a half-deleted folder must not look whole
+            shutil.rmtree(folder)
+
+
+def offer_as_best(folder: Path, metric: str, value: float) -> bool:
+    """Make a checkpoint the best one if its held-out value is above that of the best so far.
+
+    Returns:
+        Whether it became the best. A folder that is not whole (nothing was saved at this step) does not.
+    """
+    root = folder.parent
+    record = _read_best(root) if best(root) else None
+    if not is_whole(folder) or (record and record["metric"] == metric and record["value"] >= value):
+        return False
+    temporary = root / f".{BEST}"
+    temporary.write_text(json.dumps({"step": step_of(folder), "metric": metric, "value": value}), encoding="utf-8")
+    os.replace(temporary, root / BEST)
+    return True
+
+
+def best(root: Path) -> Path | None:
+    """The checkpoint with the best held-out value, if it is still there."""
+    record = _read_best(root)
+    folder = root / f"global_step_{record['step']}" if record else None
+    return folder if folder and is_whole(folder) else None
+
+
+def _read_best(root: Path) -> dict[str, Any] | None:
+    try:
+        record: dict[str, Any] = json.loads((root / BEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record

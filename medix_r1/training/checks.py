@@ -11,8 +11,8 @@ import psutil
 from omegaconf import DictConfig, ListConfig
 
 from medix_r1 import config as configs
-from medix_r1.rewards.composite import weight_problems
-from medix_r1.serving.checks import judge_problems
+from medix_r1.rewards.build import reward_problems
+from medix_r1.serving.checks import embedder_problems, judge_problems
 
 GIB = 1024**3
 # Seen on the nano model: nearly all of it is torch and vLLM imported once in each process.
@@ -25,24 +25,18 @@ def problems(config: DictConfig) -> list[str]:
     """All problems of a composed training config, in the order of the file."""
     if missing := configs.missing_keys(config):
         return missing  # the checks below would only repeat it
-    checks = (_reward, _batches, _data, _model, judge_problems, _trackers, _machine)
+    checks = (_reward, _batches, _data, _model, judge_problems, embedder_problems, _trackers, _machine)
     return [problem for check in checks for problem in check(config)]
 
 
 def _reward(config: DictConfig) -> Iterator[str]:
-    yield from weight_problems(dict(config.reward.weights), dict(config.reward.signals))
-    if config.reward.think_element not in ("think", "thinking"):
-        yield f"reward.think_element: '{config.reward.think_element}' is neither think nor thinking"
-    if config.reward.overlong not in ("reward", "zero", "mask"):
-        yield f"reward.overlong: '{config.reward.overlong}' is none of reward, zero, mask"
-    if config.reward.num_workers != 1:
-        yield (
-            f"reward.num_workers: {config.reward.num_workers} workers would each hold an embedder and a cache of their "
-            "own; set it to 1"
-        )
+    yield from reward_problems(config.reward)
+    if not isinstance(config.reward.num_workers, int) or config.reward.num_workers < 1:
+        yield f"reward.num_workers: {config.reward.num_workers} is no number of workers; use at least 1"
     signal = config.trainer.v1.sampler.sampler_kwargs.filter.signal
-    if signal is not None and signal not in config.reward.signals:
-        known = ", ".join(config.reward.signals)
+    signals = [name for name, node in config.reward.signals.items() if node is not None]
+    if signal is not None and signal not in signals:
+        known = ", ".join(signals)
         yield f"algorithm.filter_groups.metric: the reward has no signal '{signal}'; known: {known}"
 
 

@@ -18,13 +18,13 @@ from rich.status import Status
 
 from medix_r1.errors import TrainingError
 from medix_r1.training.run_folder import Follower
+from medix_r1.training.trend import PARTS, WINDOW, Metrics, step_line
 
 if TYPE_CHECKING:
     from medix_r1.training.launch import Plan
 
 _TAIL = 15  # lines of the log shown with an error
 _POLL = 0.3  # seconds
-_PARTS = ("llm", "embed", "format", "modality", "exact")
 
 
 class ProgressView:
@@ -34,6 +34,7 @@ class ProgressView:
         self._console = console
         self._status: Status | None = None
         self._seconds: deque[float] = deque(maxlen=20)
+        self._history: deque[Metrics] = deque(maxlen=2 * WINDOW)
         self._error: str | None = None
         self._last_step = 0
 
@@ -87,6 +88,10 @@ class ProgressView:
                 self._say("starting Ray, the actor and vLLM")
             case "waiting":
                 self._console.print(f"[yellow]{escape(event['message'])}[/]")
+            case "alarm":
+                self._console.print(f"[yellow]alarm[/] {escape(event['message'])}  {escape(event['advice'])}")
+            case "asked":
+                self._console.print(f"done as asked: {escape(event['request'])}")
             case "error":
                 self._error = event["message"]
 
@@ -102,9 +107,10 @@ class ProgressView:
         if "reward/overall/mean" not in metrics:
             return
         self._last_step = step
+        self._history.append(metrics)
         self._seconds.append(metrics.get("timing_s/step", 0.0))
         self._console.print(
-            f"step {self._position(step)}  {step_line(metrics)}  {self._time_left(step)}", highlight=False
+            f"step {self._position(step)}  {step_line(self._history)}  {self._time_left(step)}", highlight=False
         )
         if self._console.is_terminal:
             self._say(f"step {step + 1}")
@@ -119,16 +125,6 @@ class ProgressView:
         return f"{minutes} min {seconds:02d} s left"
 
 
-def step_line(metrics: dict[str, float]) -> str:
-    """Reward, its parts, masked share and seconds of one training step."""
-    parts = "  ".join(
-        f"{name} {metrics[f'reward/{name}/mean']:.3f}" for name in _PARTS if f"reward/{name}/mean" in metrics
-    )
-    masked = metrics.get("reward/masked_share", 0.0)
-    note = f"  masked {masked:.0%}" if masked else ""
-    return f"reward {metrics['reward/overall/mean']:.3f}  {parts}{note}  {metrics.get('timing_s/step', 0.0):.1f} s"
-
-
 def heldout_lines(metrics: dict[str, float]) -> list[str]:
     """One line a held-out set, when this record holds a validation."""
     end = "/overall/mean"
@@ -137,7 +133,7 @@ def heldout_lines(metrics: dict[str, float]) -> list[str]:
     lines = []
     for source in sources:
         prefix = f"heldout/{source}/"
-        parts = "  ".join(f"{n} {metrics[f'{prefix}{n}/mean']:.3f}" for n in _PARTS if f"{prefix}{n}/mean" in metrics)
+        parts = "  ".join(f"{n} {metrics[f'{prefix}{n}/mean']:.3f}" for n in PARTS if f"{prefix}{n}/mean" in metrics)
         lines.append(f"held-out {source}: reward {metrics[f'{prefix}overall/mean']:.3f}  {parts}")
     return lines
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from medix_r1.grammar import parse_reference
+from medix_r1.rewards.base import NO_MODALITY
+
 OVERALL = "overall"
 _NOT_PARTS = {OVERALL, "masked", "cut", "detail"}
+_MOST_LABELS = 32  # modalities or sources with metrics of their own; the rest is in the totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,9 @@ class ScoredRollout:
     outage: bool
     cut: bool
     tokens: int
+    weights: Mapping[str, float] = field(default_factory=dict)  # as they counted: shared out, none without a total
+    gate_shut: bool = False
+    statistics: Mapping[str, float] = field(default_factory=dict)  # what servers were asked in this step until now
 
 
 def read_rollout(key: str, fields: Mapping[str, Any], tokens: int) -> ScoredRollout:
@@ -55,12 +63,15 @@ def read_rollout(key: str, fields: Mapping[str, Any], tokens: int) -> ScoredRoll
         modality=detail["modality"],
         parts={name: value for name, value in reward.items() if name not in _NOT_PARTS},
         reasons=detail["reasons"],
+        weights=detail["weights"],
+        gate_shut=detail["gate_shut"],
         overall=reward[OVERALL],
         masked=bool(reward["masked"]),
         failure=detail["failure"],
         outage=detail["outage"],
         cut=bool(reward["cut"]),
         tokens=tokens,
+        statistics=detail["statistics"],
     )
 
 
@@ -68,14 +79,13 @@ def reward_metrics(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str, 
     """Mean, deviation and missing share of each part and of the total, and how many groups teach nothing.
 
     Deviations are population deviations over the values that exist. A group counts as `zero_variance` in a part when it
-    has at least two values and they are equal.
+    has at least two values and they are equal. Besides: means by modality and by source of the row, the gap between
+    embedder and judge, and what the reward's servers were asked.
     """
     if not rollouts:
         return {}
-    columns: dict[str, list[float | None]] = {OVERALL: [rollout.overall for rollout in rollouts]}
-    columns |= {name: [rollout.parts[name] for rollout in rollouts] for name in rollouts[0].parts}
     metrics: dict[str, float] = {}
-    for name, column in columns.items():
+    for name, column in _columns(rollouts).items():
         values = [value for value in column if value is not None]
         if values:
             metrics[f"{prefix}/{name}/mean"] = statistics.fmean(values)
@@ -83,8 +93,66 @@ def reward_metrics(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str, 
             metrics[f"{prefix}/{name}/zero_variance_groups"] = _zero_variance_share(rollouts, column)
         metrics[f"{prefix}/{name}/masked_share"] = 1.0 - len(values) / len(column)
     metrics[f"{prefix}/masked_share"] = statistics.fmean(rollout.masked for rollout in rollouts)
+    metrics[f"{prefix}/failed_share"] = statistics.fmean(rollout.failure is not None for rollout in rollouts)
     metrics[f"{prefix}/cut_share"] = statistics.fmean(rollout.cut for rollout in rollouts)
+    metrics[f"{prefix}/gate_shut_share"] = statistics.fmean(rollout.gate_shut for rollout in rollouts)
+    metrics |= _gap(rollouts, prefix)
+    metrics |= _split(rollouts, f"{prefix}/by_modality", [_modality(rollout) for rollout in rollouts])
+    sources = [metric_name(rollout.source) for rollout in rollouts]
+    if len(set(sources)) > 1:
+        metrics |= _split(rollouts, f"{prefix}/by_source", sources)
+    return metrics | {f"{prefix}/{name}": value for name, value in served(rollouts).items()}
+
+
+def _columns(rollouts: Sequence[ScoredRollout]) -> dict[str, list[float | None]]:
+    columns: dict[str, list[float | None]] = {OVERALL: [rollout.overall for rollout in rollouts]}
+    return columns | {name: [rollout.parts[name] for rollout in rollouts] for name in rollouts[0].parts}
+
+
+def _gap(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str, float]:
+    """Mean of embed minus llm over the rollouts that have both: it grows while the embedder is being fooled."""
+    pairs = [(rollout.parts.get("embed"), rollout.parts.get("llm")) for rollout in rollouts]
+    gaps = [embed - llm for embed, llm in pairs if embed is not None and llm is not None]
+    return {f"{prefix}/embed_minus_llm": statistics.fmean(gaps)} if gaps else {}
+
+
+def _split(rollouts: Sequence[ScoredRollout], prefix: str, labels: Sequence[str]) -> dict[str, float]:
+    """`prefix/label/part` → mean of each part, for the labels with the most rollouts."""
+    metrics: dict[str, float] = {}
+    for label, _ in Counter(sorted(labels)).most_common(_MOST_LABELS):
+        members = [rollout for rollout, own in zip(rollouts, labels, strict=True) if own == label]
+        for name, column in _columns(members).items():
+            if values := [value for value in column if value is not None]:
+                metrics[f"{prefix}/{label}/{name}"] = statistics.fmean(values)
     return metrics
+
+
+def _modality(rollout: ScoredRollout) -> str:
+    return parse_reference(rollout.reference).modality or NO_MODALITY
+
+
+def metric_name(text: str) -> str:
+    """A text from the data as part of a metric's name."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", text)[:48] or NO_MODALITY
+
+
+def served(rollouts: Sequence[ScoredRollout]) -> dict[str, float]:
+    """What the reward's servers were asked in this step: counters at their largest, gauges of the latest sample."""
+    carried = [rollout.statistics for rollout in rollouts if rollout.statistics]
+    if not carried:
+        return {}
+    latest = max(carried, key=lambda statistics: sum(v for n, v in statistics.items() if not is_gauge(n)))
+    names = {name for one in carried for name in one}
+    return {
+        name: latest[name] if is_gauge(name) else max(one.get(name, 0.0) for one in carried)
+        for name in sorted(names)
+        if name in latest or not is_gauge(name)
+    }
+
+
+def is_gauge(name: str) -> bool:
+    """Whether a statistic is a state and no counter: its last part starts with `latency`."""
+    return name.rpartition("/")[2].startswith("latency")
 
 
 def _zero_variance_share(rollouts: Sequence[ScoredRollout], column: Sequence[float | None]) -> float:
@@ -97,9 +165,11 @@ def _zero_variance_share(rollouts: Sequence[ScoredRollout], column: Sequence[flo
 
 
 def write_samples(rollouts: Sequence[ScoredRollout], path: Path) -> None:
-    """Write one JSON line a rollout; a reader never sees half a file."""
+    """Write one JSON line a rollout, without the counters of the step; a reader never sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     with temporary.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(asdict(rollout), ensure_ascii=False) + "\n" for rollout in rollouts)
+        for rollout in rollouts:
+            line = {name: value for name, value in asdict(rollout).items() if name != "statistics"}
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
     os.replace(temporary, path)

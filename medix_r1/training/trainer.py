@@ -1,6 +1,7 @@
-"""verl's synchronous trainer with names that repeat, whole checkpoints, and a checkpoint when a server is lost.
+"""verl's trainers with names that repeat, whole checkpoints, and a checkpoint when a server is lost.
 
-Only what the sampler cannot do: `trainer.v1.trainer_mode=medix_sync`.
+Only what the sampler cannot do. `trainer.v1.trainer_mode` is medix_sync, or medix_colocate_async: verl's trainer that
+keeps the next batch's generation going while it trains.
 """
 
 from __future__ import annotations
@@ -8,49 +9,64 @@ from __future__ import annotations
 import copy
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from verl.trainer.ppo.v1.trainer_base import register_trainer
+import transfer_queue as tq
+from verl.trainer.ppo.v1.trainer_base import PPOTrainer, register_trainer
+from verl.trainer.ppo.v1.trainer_colocate_async import PPOTrainerColocateAsync
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils import tensordict_utils
 
 from medix_r1.errors import JudgeUnavailable
-from medix_r1.training import checkpoint_folder
+from medix_r1.training import checkpoint_folder, gdpo
+from medix_r1.training.sampler import plain
 from medix_r1.training.samples import reward_metrics
 
 logger = logging.getLogger(__name__)
 
 MODE = "medix_sync"
+COLOCATE_ASYNC_MODE = "medix_colocate_async"
+
+gdpo.register()  # in the one process that computes advantages
+
+if TYPE_CHECKING:
+
+    class _Base(PPOTrainer):
+        """verl's class, for the type checker alone; at run time it comes after ours in each class below."""
+else:
+    _Base = object
 
 
-@register_trainer(MODE)
-class MedixTrainer(PPOTrainerSync):
-    """Synchronous trainer of medix-r1."""
+class MedixSteps(_Base):
+    """What both trainers of medix-r1 add to verl's; comes before verl's class."""
 
+    verl_mode: ClassVar[str]
     global_steps: int
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
-        self._prompts_this_step = 0
+        self._prompts_of_step = (-1, 0)  # the step that prompts are named after, and how many there are of it
         self._loader_state: dict[str, Any] | None = None  # as it was when the last step had finished
         self._last_saved_step = -1
 
     def _build_replay_buffer(self) -> Any:
-        self.trainer_mode = "sync"  # verl chooses behaviour by this string, here and when it resumes
+        self.trainer_mode = self.verl_mode  # verl chooses behaviour by this string, here and when it resumes
         return super()._build_replay_buffer()
 
     def _fetch_one_gen_batch(self) -> Any:
         """Rename verl's random prompt ids to `step…-prompt…`: order and seeds are then the same in every run."""
         batch = super()._fetch_one_gen_batch()
-        uids = [f"step{self.global_steps:06d}-prompt{self._prompts_this_step + i:06d}" for i in range(len(batch))]
-        self._prompts_this_step += len(batch)
+        step, first = self._prompts_of_step
+        if step != self.global_steps:
+            first = 0
+        self._prompts_of_step = (self.global_steps, first + len(batch))
+        uids = [f"step{self.global_steps:06d}-prompt{first + i:06d}" for i in range(len(batch))]
         tensordict_utils.assign_non_tensor_stack(batch, "uid", uids)
         return batch
 
     def step(self, metrics: dict[str, Any], timing_raw: dict[str, Any]) -> Any:
         """Run one step; if the judge or another server of the reward is lost, keep the last finished step first."""
-        self._prompts_this_step = 0
         try:
             return super().step(metrics, timing_raw)
         except JudgeUnavailable:
@@ -58,20 +74,31 @@ class MedixTrainer(PPOTrainerSync):
             raise
 
     def on_train_begin(self) -> None:
+        self._loader_state = copy.deepcopy(self.train_dataloader.state_dict())
         super().on_train_begin()
         self._last_saved_step = self.global_steps - 1
-        self._loader_state = copy.deepcopy(self.train_dataloader.state_dict())
 
     def on_step_end(self) -> None:
         super().on_step_end()
         self._loader_state = copy.deepcopy(self.train_dataloader.state_dict())
+
+    def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
+        """Bring GDPO the parts of the reward, which verl leaves in TransferQueue."""
+        if self.config.algorithm.adv_estimator != gdpo.NAME:
+            return super()._compute_advantage(batch, metrics)
+        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
+        rows = [extra["reward_extra_info"] for extra in plain(data["extra_fields"])]
+        weights = {name: float(weight) for name, weight in self.config.reward.weights.items()}
+        parts = gdpo.RewardParts({name: [row[name] for row in rows] for name in weights}, weights)
+        with gdpo.parts_of_batch(parts):
+            return super()._compute_advantage(batch, metrics)
 
     def _save_last_finished_step(self) -> None:
         """Save weights and loader as they were at the last step's end; inside a step the loader is already ahead."""
         finished = self.global_steps - 1
         if finished < 1 or finished == self._last_saved_step:
             return
-        self.checkpoint_manager.sleep_replicas()  # frees what the rollout holds; saving may need it on a GPU
+        self.on_sample_end()  # ends generation and frees what it holds; saving may need it on a GPU
         self.global_steps = finished
         self._save_checkpoint(loader_state=self._loader_state)
 
@@ -97,3 +124,21 @@ class MedixTrainer(PPOTrainerSync):
         for source in sorted({rollout.source for rollout in rollouts}):
             metrics |= reward_metrics([r for r in rollouts if r.source == source], f"heldout/{source}")
         return metrics
+
+
+@register_trainer(MODE)
+class MedixTrainer(MedixSteps, PPOTrainerSync):
+    """Synchronous trainer of medix-r1."""
+
+    verl_mode = "sync"
+
+
+@register_trainer(COLOCATE_ASYNC_MODE)
+class MedixColocateAsyncTrainer(MedixSteps, PPOTrainerColocateAsync):
+    """Trainer of medix-r1 that generates ahead: replies that are not finished when a batch is full go on after it.
+
+    Prompts in flight are part of a checkpoint (verl saves TransferQueue with it). Where a lost judge stops a run, the
+    batch it could not judge is left out on resume and as many prompts in flight are asked twice.
+    """
+
+    verl_mode = "colocate_async"

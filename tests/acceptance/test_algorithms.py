@@ -1,4 +1,4 @@
-"""Every algorithm and every trainer takes real steps on a CPU: Ray, FSDP, vLLM, and a judge that refuses some questions.
+"""Every algorithm and trainer takes real steps on a CPU: Ray, FSDP, vLLM, and a judge that refuses some questions.
 
 GRPO and GSPO run in tests/e2e, DAPO in test_dapo.py.
 """

@@ -1,4 +1,4 @@
-"""Trains the nano judge again and compares it with the weights that are shipped (minutes)."""
+"""The nano judge trained again, beside the policy, against the weights that are shipped (minutes)."""
 
 from __future__ import annotations
 
@@ -8,25 +8,16 @@ import pytest
 import torch
 
 from medix_r1.demo import judge_model
-from medix_r1.demo.build import build
 from medix_r1.demo.judge_pairs import read_pairs
 from medix_r1.demo.judge_report import Counts, count
+from tests.acceptance.conftest import Rebuilt
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(2400)]
 
 MAX_FALSE_YES = 0.03
-# The shipped weights had their strictness set again after training, so a second training does not give the same bits.
-# What must hold again is what the judge is used for: strict first, and far more useful than string match (0.15). The
-# first repetition had a recall of 0.70 where the shipped judge has 0.80.
+# On the kind of CPU that trained the shipped weights a second training gives the same bits. On another one sums are
+# taken in another order; what must then hold is what the judge is for: strict first, and far better than string match.
 MIN_RECALL = 0.60
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    shipped, rebuilt = (tmp_path_factory.mktemp(name) for name in ("shipped", "rebuilt"))
-    build(shipped, only=("judge",))
-    build(rebuilt, rebuild=True, only=("judge",))
-    return shipped / "models" / "judge", rebuilt / "models" / "judge"
 
 
 def measure(folder: Path) -> Counts:
@@ -34,13 +25,12 @@ def measure(folder: Path) -> Counts:
     return count(pairs, [leaning > 0 for leaning in judge_model.leanings(*judge_model.load_judge(folder), pairs)])
 
 
-def test_training_again_gives_a_strict_and_useful_judge(folders: tuple[Path, Path]) -> None:
-    for counts in (measure(folder) for folder in folders):
+def test_training_again_gives_the_shipped_judge(demo: Path, rebuilt: Rebuilt) -> None:
+    folders = [out / "models" / "judge" for out in (demo, rebuilt.out)]
+    shipped, again = (judge_model.load_judge(folder)[0].state_dict() for folder in folders)
+    assert {name: tensor.shape for name, tensor in shipped.items()} == {name: t.shape for name, t in again.items()}
+    if all(torch.equal(shipped[name], again[name]) for name in shipped):
+        return
+    for counts in map(measure, folders):
         assert counts.false_yes < MAX_FALSE_YES
         assert counts.recall > MIN_RECALL
-
-
-def test_both_have_the_same_parts(folders: tuple[Path, Path]) -> None:
-    ours, theirs = (judge_model.load_judge(folder)[0].state_dict() for folder in folders)
-    assert {name: tensor.shape for name, tensor in ours.items()} == {name: t.shape for name, t in theirs.items()}
-    assert all(torch.isfinite(tensor).all() for tensor in theirs.values())

@@ -11,6 +11,7 @@ from hydra.utils import instantiate
 from medix_r1.config import compose_train
 from medix_r1.grammar import Reference, parse_completion
 from medix_r1.rewards.base import Sample
+from medix_r1.rewards.build import SampleReader, build_reward, reward_problems
 from medix_r1.rewards.composite import weight_problems
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -33,3 +34,26 @@ async def test_custom_reward(monkeypatch: pytest.MonkeyPatch) -> None:
     assert scores[0] == 1.0
     assert scores[1] < 0.5
     assert "brevity" in sys.modules
+
+
+async def test_functions_of_other_trainers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES / "custom_reward"))
+    folder = EXAMPLES / "custom_reward" / "configs"
+    config = compose_train(["experiment=nano_cpu", "reward=ported"], config_dirs=[folder])
+    assert reward_problems(config.reward) == []
+    reward = build_reward(config.reward)
+    reader = SampleReader.of(config.reward)
+    right = reader.read(
+        "<X_RAY><think>t</think><answer>left lung</answer>", reference="<X_RAY>left lung", has_image=True
+    )
+    wrong = reader.read(
+        "<CT_SCAN><think></think><answer>left lung</answer>", reference="<X_RAY>left lung", has_image=True
+    )
+    untagged = reader.read("<think>t</think><answer>left lung</answer>", reference="left lung", has_image=False)
+
+    scored = [await reward.score(sample) for sample in (right, wrong, untagged)]
+
+    assert [breakdown.parts["named"].value for breakdown in scored] == [1.0, 0.0, None]
+    assert [breakdown.parts["thought"].value for breakdown in scored] == [1.0, 0.0, 1.0]
+    assert [breakdown.total for breakdown in scored] == pytest.approx([1.0, 0.855, 1.0])
+    assert scored[0].parts["thought"].reason == "characters 1.0"

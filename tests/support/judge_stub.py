@@ -1,23 +1,43 @@
-"""A chat-completions server on loopback that fails on command; the only mock, at the process boundary.
+"""A model server on loopback that fails on command; the only mock, at the process boundary.
 
-Run as a process: python -m tests.support.judge_stub PORT
+Chat completions (with log-probabilities when asked for) and embeddings. Run as a process:
+python -m tests.support.judge_stub PORT
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import re
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from medix_r1.grammar import normalize_answer
 
 MODEL = "stub-judge"
+DIMENSIONS = 64
 _FIELD = re.compile(r"^(Reference|Prediction): (.*)$", re.MULTILINE)
+
+Special = tuple[int, dict[str, str], bytes]
+# Ways to fail by name: (status, headers, body). Refused connections need no server, a hang is `delay`, and an answer
+# outside YES/NO is `answer`.
+TROUBLE: Mapping[str, Special] = {
+    "500": (500, {}, b"oops"),
+    "503": (503, {}, b"loading"),
+    "429": (429, {}, b'{"error": {"message": "slow down"}}'),
+    "429 with Retry-After": (429, {"Retry-After": "1"}, b'{"error": {"message": "slow down"}}'),
+    "404 while restarting": (404, {}, b"{}"),
+    "unknown model": (404, {}, b'{"error": {"message": "The model `m` does not exist.", "type": "NotFoundError"}}'),
+    "cut body": (200, {"Content-Length": "400", "Connection": "close"}, b'{"id": "1", "object": "chat.comp'),
+    "cut JSON": (200, {}, b'{"id": "1", "object": "chat.comp'),
+    "garbage": (200, {}, b"<html>hello</html>"),
+    "closed without a word": (0, {}, b""),
+}
 
 
 def same_string(prompt: str) -> str:
@@ -27,17 +47,29 @@ def same_string(prompt: str) -> str:
 
 
 class JudgeStub(ThreadingHTTPServer):
-    """Answers like a judge; `behave` may return (status, headers, body) instead of an answer."""
+    """Answers like a judge and an embedder.
+
+    Attributes:
+        answer: prompt → reply.
+        behave: number of the call, from 1 → (status, headers, body) instead of an answer, or None. Status 0 closes the
+            connection. It runs in a thread of its own and may sleep.
+        tokens: log-probabilities of the first token, by token; without any, the reply's first word gets nearly all.
+        delay: seconds before each answer.
+        calls: the requests so far, each with `at` (monotonic seconds), `authorization` and `path` added.
+    """
 
     daemon_threads = True
     request_queue_size = 256
 
-    def __init__(self, answer: Callable[[str], str] = same_string, port: int = 0) -> None:
+    def __init__(self, answer: Callable[[str], str | None] = same_string, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.answer = answer
-        self.behave: Callable[[int], tuple[int, dict[str, str], bytes] | None] = lambda call: None
+        self.behave: Callable[[int], Special | None] = lambda call: None
+        self.tokens: dict[str, float] = {}
         self.delay = 0.0
         self.calls: list[dict[str, Any]] = []
+        self.most_in_flight = 0
+        self._in_flight = 0
         self._lock = threading.Lock()
 
     @property
@@ -47,7 +79,15 @@ class JudgeStub(ThreadingHTTPServer):
     def record(self, request: dict[str, Any]) -> int:
         with self._lock:
             self.calls.append(request)
+            self._in_flight += 1
+            self.most_in_flight = max(self.most_in_flight, self._in_flight)
             return len(self.calls)
+
+    def done(self) -> None:
+        with self._lock:
+            self._in_flight -= 1
+
+    def handle_error(self, request: object, client_address: object) -> None: ...  # a client that hung up is no news
 
     def __enter__(self) -> JudgeStub:
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
@@ -61,6 +101,7 @@ class JudgeStub(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: JudgeStub
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each reply waits 40 ms for an acknowledgement
 
     def log_message(self, *_: object) -> None: ...
 
@@ -69,22 +110,40 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        request["authorization"] = self.headers.get("Authorization")
+        request |= {"authorization": self.headers.get("Authorization"), "at": time.monotonic(), "path": self.path}
         call = self.server.record(request)
-        time.sleep(self.server.delay)
-        if (special := self.server.behave(call)) is not None:
+        try:
+            time.sleep(self.server.delay)
+            special = self.server.behave(call)
+        finally:
+            self.server.done()
+        if special is not None and special[0] == 0:
+            self.close_connection = True
+        elif special is not None:
             self._reply(*special)
-            return
-        content = self.server.answer(request["messages"][-1]["content"])
-        message = {"role": "assistant", "content": content}
-        completion = {
+        elif self.path.endswith("/embeddings"):
+            self._reply(200, {}, json.dumps(_embeddings(request)).encode())
+        else:
+            self._reply(200, {}, json.dumps(self._completion(call, request)).encode())
+
+    def _completion(self, call: int, request: dict[str, Any]) -> dict[str, Any]:
+        content = request["messages"][-1]["content"]
+        text = content if isinstance(content, str) else next(part["text"] for part in content if "text" in part)
+        reply = self.server.answer(text)
+        choice: dict[str, Any] = {"index": 0, "finish_reason": "stop"}
+        choice["message"] = {"role": "assistant", "content": reply}
+        if request.get("logprobs"):
+            tokens = self.server.tokens or {str(reply): -0.01}
+            top = [{"token": token, "logprob": logprob} for token, logprob in tokens.items()]
+            choice["logprobs"] = {"content": [{**top[0], "top_logprobs": top}]}
+        return {
             "id": f"call-{call}",
             "object": "chat.completion",
             "created": 0,
             "model": MODEL,
-            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+            "choices": [choice],
+            "usage": {"prompt_tokens": len(text.split()), "completion_tokens": 1},
         }
-        self._reply(200, {}, json.dumps(completion).encode())
 
     def _reply(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self.send_response(status)
@@ -92,6 +151,21 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+
+
+def _embeddings(request: dict[str, Any]) -> dict[str, Any]:
+    rows = [{"index": i, "embedding": bag_of_words(text)} for i, text in enumerate(request["input"])]
+    words = sum(len(text.split()) for text in request["input"])
+    return {"object": "list", "model": request["model"], "data": rows[::-1], "usage": {"prompt_tokens": words}}
+
+
+def bag_of_words(text: str) -> list[float]:
+    """A vector in which texts with the same words lie close; not of length 1, as servers may send it."""
+    vector = [0.0] * DIMENSIONS
+    for word in text.split():
+        vector[hashlib.sha256(word.encode()).digest()[0] % DIMENSIONS] += 2.0
+    assert math.hypot(*vector) > 0
+    return vector
 
 
 if __name__ == "__main__":

@@ -1,7 +1,4 @@
-"""FSDP2 training engine for the CPU, registered through verl's `actor_rollout_ref.model.external_lib`.
-
-Not imported by the plug-in: `verl.workers.engine` is slow to import and circular while verl itself is being imported.
-"""
+"""FSDP2 training engine for the CPU, registered when `medix_r1.training.engine` is imported on this platform."""
 
 from __future__ import annotations
 
@@ -11,6 +8,8 @@ from typing import Any
 
 from verl.workers.engine import EngineRegistry
 from verl.workers.engine.fsdp import transformer_impl
+
+from medix_r1.training.engine import MedixEngine
 
 
 @contextmanager
@@ -25,8 +24,8 @@ def _without_cpu_offload() -> Iterator[None]:
 
 
 @EngineRegistry.register(model_type="language_model", backend=["fsdp2"], device="cpu")
-class CpuFsdpEngine(transformer_impl.FSDPEngineWithLMHead):
-    """verl's own FSDP2 engine without CPU offload."""
+class CpuFsdpEngine(MedixEngine):
+    """Our FSDP2 engine without CPU offload."""
 
     def _build_fsdp_module(self, module: Any) -> Any:
         with _without_cpu_offload():

@@ -60,11 +60,11 @@ async def test_a_reference_is_encoded_once_for_its_group(embedder):
 
     await asyncio.gather(*(embedder.similarity(f"answer {i}", "the reference") for i in range(16)))
 
-    assert embedder.texts_encoded == 17
+    assert embedder.statistics()["texts"] == 17
     assert [len(batch) for batch in batches] == [17]
 
     await embedder.similarity("answer 3", "the reference")
-    assert embedder.texts_encoded == 17
+    assert embedder.statistics()["texts"] == 17
 
 
 async def test_a_batch_is_not_larger_than_asked_for(encoder):

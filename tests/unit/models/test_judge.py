@@ -1,83 +1,17 @@
 import asyncio
+import base64
 import json
-import logging
-import socket
+import math
+import sys
 
 import pytest
-from tenacity import wait_fixed
 
-from medix_r1.errors import ConfigError, JudgeRejected, JudgeUnavailable
-from medix_r1.models import judge as judge_module
-from medix_r1.models.judge import ChatJudge, Question, Verdict, parse_verdict, strip_thinking
+from medix_r1.errors import BudgetSpent, ConfigError, JudgeRejected, JudgeUnavailable
+from medix_r1.models.judge import ChatJudge, Question, Verdict
 from tests.support.judge_stub import JudgeStub
 
 SAME = Question("Which side?", "left lung", "Left lung.")
 OTHER = Question("Which side?", "left lung", "right lung")
-
-
-@pytest.fixture(autouse=True)
-def _short_waits(monkeypatch):
-    monkeypatch.setattr(judge_module, "wait_random_exponential", lambda multiplier, max: wait_fixed(0.01))
-
-
-@pytest.fixture
-def stub():
-    with JudgeStub() as server:
-        yield server
-
-
-@pytest.fixture
-async def make_judge():
-    made = []
-
-    def make(address: str, **settings) -> ChatJudge:
-        judge = ChatJudge(**{"base_url": address, "model": "m", "prompt": "match_short", "timeout": 5, **settings})
-        made.append(judge)
-        return judge
-
-    yield make
-    for judge in made:
-        await judge.aclose()
-
-
-@pytest.mark.parametrize(
-    ("reply", "verdict"),
-    [
-        ("YES", True),
-        ("NO", False),
-        ("yes", True),
-        (" \n No", False),
-        ("YES.", True),
-        ("**YES**", True),
-        ('"NO"', False),
-        ("(yes)", True),
-        ("Yes, they mean the same.", True),
-        ("NO, YES", False),  # upstream defect 2: there YES is looked for anywhere
-        ("Eyes", None),
-        ("NOT YES", None),
-        ("YESTERDAY", None),
-        ("None", None),
-        ("The answer is YES", None),
-        ("1. YES", None),
-        ("", None),
-        ("   ", None),
-        ("?", None),
-        ("<think>maybe YES</think>NO", False),
-        ("<think>a</think>\n\nYES", True),
-        ("the template opened the block</think>NO", False),
-        ("<think>NO</think>I think </think> YES", True),
-        ("<think>it could be YES", None),
-        (" <think>NO", None),
-        ("<think>NO</think>", None),
-        ("YES" * 100_000, None),
-    ],
-)
-def test_a_verdict_is_the_first_word(reply, verdict):
-    assert parse_verdict(reply) is verdict
-
-
-def test_only_a_leading_think_block_is_cut():
-    assert strip_thinking("YES <think>") == "YES <think>"
 
 
 async def test_verdicts_and_what_the_server_sent(stub, make_judge):
@@ -93,26 +27,33 @@ async def test_equal_questions_in_flight_are_asked_once(stub, make_judge):
 
     verdicts = await asyncio.gather(*(judge.judge(question) for question in [SAME, OTHER] * 20))
 
-    assert len(stub.calls) == judge.calls == 2
-    assert judge.cache_hits == 38
+    assert len(stub.calls) == judge.statistics()["calls"] == 2
+    assert judge.statistics()["shared"] == 38
     assert [verdict.matches for verdict in verdicts] == [True, False] * 20
 
 
 async def test_answers_are_kept(stub, make_judge):
     judge = make_judge(stub.address)
 
-    first = await judge.judge(SAME)
-    second = await judge.judge(SAME)
-
-    assert first == second
-    assert len(stub.calls) == 1
+    assert await judge.judge(SAME) == await judge.judge(SAME)
+    assert (len(stub.calls), judge.statistics()["cache_hits"]) == (1, 1)
 
 
-async def test_a_different_question_is_another_case(stub, make_judge):
+@pytest.mark.parametrize(
+    "other",
+    [
+        Question("Which lobe?", SAME.reference, SAME.prediction),
+        Question(SAME.question, "left lungs", SAME.prediction),
+        Question(SAME.question, SAME.reference, "left lung"),
+        Question(SAME.question, SAME.reference, SAME.prediction, choices=("left lung", "right lung")),
+        Question(SAME.question, SAME.reference, SAME.prediction, images=(b"\x89PNG",)),
+    ],
+)
+async def test_a_different_question_is_another_case(stub, make_judge, other):
     judge = make_judge(stub.address)
 
     await judge.judge(SAME)
-    await judge.judge(Question("Which lobe?", SAME.reference, SAME.prediction))
+    await judge.judge(other)
 
     assert len(stub.calls) == 2
 
@@ -131,7 +72,7 @@ async def test_an_answer_outlives_the_caller_that_asked_for_it(stub, make_judge)
 
 
 async def test_a_failure_is_not_kept(stub, make_judge):
-    stub.behave = lambda call: (400, {}, b"{}") if call == 1 else None
+    stub.behave = lambda call: (413, {}, b"{}") if call == 1 else None
     judge = make_judge(stub.address)
 
     with pytest.raises(JudgeRejected):
@@ -141,7 +82,7 @@ async def test_a_failure_is_not_kept(stub, make_judge):
 
 
 async def test_all_waiters_hear_of_a_failure(stub, make_judge):
-    stub.delay, stub.behave = 0.05, lambda call: (400, {}, b"{}")
+    stub.delay, stub.behave = 0.05, lambda call: (413, {}, b"{}")
     judge = make_judge(stub.address)
 
     outcomes = await asyncio.gather(*(judge.judge(SAME) for _ in range(5)), return_exceptions=True)
@@ -150,126 +91,14 @@ async def test_all_waiters_hear_of_a_failure(stub, make_judge):
     assert len(stub.calls) == 1
 
 
-async def test_calls_in_flight_are_limited(stub, make_judge):
-    open_calls, most = 0, 0
-    judge = make_judge(stub.address, concurrency=3)
-    complete = judge._complete
-
-    async def counted(text: str) -> str:
-        nonlocal open_calls, most
-        open_calls += 1
-        most = max(most, open_calls)
-        try:
-            return await complete(text)
-        finally:
-            open_calls -= 1
-
-    judge._complete = counted
-    await asyncio.gather(*(judge.judge(Question("", "a", f"b{i}")) for i in range(12)))
-
-    assert most == 3
-
-
-CUT = b'{"id": "1", "object": "chat.comp'
-PASSING_TROUBLE = {
-    "500": (500, {}, b"oops"),
-    "503": (503, {}, b"loading"),
-    "429": (429, {"Retry-After": "1"}, b"{}"),
-    "404 while the model loads": (404, {}, b"{}"),
-    "cut body": (200, {}, CUT),
-    "body shorter than announced": (200, {"Content-Length": "400", "Connection": "close"}, CUT),
-    "no JSON": (200, {}, b"<html>hello</html>"),
-    "JSON that is no object": (200, {}, b"[1, 2]"),
-    "JSON null": (200, {}, b"null"),
-    "no choices": (200, {}, b'{"choices": []}'),
-    "choices null": (200, {}, b'{"choices": null}'),
-    "no message": (200, {}, b'{"choices": [{"index": 0}]}'),
-    "plain text": (200, {"Content-Type": "text/plain"}, b"YES"),
-}
-
-
-@pytest.mark.parametrize("trouble", PASSING_TROUBLE.values(), ids=PASSING_TROUBLE)
-async def test_passing_trouble_is_waited_out(stub, make_judge, trouble):
-    def behave(call: int):
-        return trouble if call <= 2 else None
-
-    stub.behave = behave
-    judge = make_judge(stub.address)
-
-    assert (await judge.judge(SAME)).matches
-    assert len(stub.calls) == judge.calls == 3
-    assert judge.failures == 0
-
-
-async def test_a_server_that_comes_back_is_found_again(make_judge):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    judge = make_judge(f"http://127.0.0.1:{port}/v1")
-    asking = asyncio.create_task(judge.judge(SAME))
-    while judge.calls < 3:  # connection refused
-        await asyncio.sleep(0.005)
-
-    with JudgeStub(port=port) as stub:
-        assert (await asking).matches
-        assert len(stub.calls) == 1
-
-
-async def test_a_server_that_stays_away_is_an_outage(make_judge):
-    judge = make_judge("http://127.0.0.1:9/v1", patience=0.05)
-
-    with pytest.raises(JudgeUnavailable, match=r"judge at http://127.0.0.1:9/v1"):
-        await judge.judge(SAME)
-    assert judge.failures == 1
-
-
-async def test_a_call_without_an_answer_times_out(stub, make_judge):
-    """Upstream defect 3: there a call may hang for ever."""
-    stub.delay = 0.3
-    judge = make_judge(stub.address, timeout=0.05, patience=0.0)
-
-    with pytest.raises(JudgeUnavailable, match="timed out"):
-        await judge.judge(SAME)
-
-
-async def test_patience_is_said_aloud_once(stub, make_judge, caplog, monkeypatch):
-    monkeypatch.setattr(judge_module, "_WAITING_NOTE_AFTER", -1.0)
-    stub.behave = lambda call: (500, {}, b"{}") if call < 5 else None
-
-    await make_judge(stub.address, patience=60).judge(SAME)
-
-    notes = [record.getMessage() for record in caplog.records if record.name == judge_module.__name__]
-    assert len(notes) == 1
-    assert "of at most 60 s" in notes[0]
-
-
-async def test_a_retry_that_helps_at_once_is_no_news(stub, make_judge, caplog):
-    stub.behave = lambda call: (500, {}, b"{}") if call == 1 else None
-
-    await make_judge(stub.address, patience=60).judge(SAME)
-
-    assert [record for record in caplog.records if record.name == judge_module.__name__] == []
-
-
-@pytest.mark.parametrize("status", [400, 401, 403, 413, 422])
-async def test_a_refused_request_is_not_repeated(stub, make_judge, status):
-    stub.behave = lambda call: (status, {}, json.dumps({"error": {"message": "too long"}}).encode())
-    judge = make_judge(stub.address)
-
-    with pytest.raises(JudgeRejected, match="too long"):
-        await judge.judge(SAME)
-    assert len(stub.calls) == 1
-    assert judge.failures == 1
-
-
 async def test_unreadable_replies_are_given_up(stub, make_judge):
-    stub.answer = lambda prompt: "Eyes"
+    stub.answer = lambda prompt: "YES/NO"
     judge = make_judge(stub.address, parse_attempts=2)
 
-    with pytest.raises(JudgeRejected, match=r"'Eyes', which starts with neither YES nor NO"):
+    with pytest.raises(JudgeRejected, match=r"'YES/NO', which starts with neither YES nor NO"):
         await judge.judge(SAME)
     assert len(stub.calls) == 2
-    assert judge.failures == 1
+    assert judge.statistics()["rejected"] == 1
 
 
 async def test_an_empty_reply_is_no_verdict(stub, make_judge):
@@ -290,6 +119,7 @@ async def test_what_a_request_holds(stub, make_judge):
     await make_judge(stub.address, model="judge-name", max_tokens=7).judge(SAME)
 
     (call,) = stub.calls
+    assert call["path"] == "/v1/chat/completions"
     assert call["model"] == "judge-name"
     assert call["temperature"] == 0.0
     assert call["max_tokens"] == 7
@@ -300,7 +130,57 @@ async def test_what_a_request_holds(stub, make_judge):
 async def test_nothing_is_constrained_unasked(stub, make_judge):
     await make_judge(stub.address, constrained=False, thinking="default").judge(SAME)
 
-    assert not {"structured_outputs", "chat_template_kwargs"} & stub.calls[0].keys()
+    assert not {"structured_outputs", "chat_template_kwargs", "logprobs"} & stub.calls[0].keys()
+
+
+REFUSED = (400, {}, b'{"error": {"message": "unknown field"}}')
+
+
+@pytest.mark.parametrize(
+    ("refused", "left", "calls"),
+    [
+        ({"structured_outputs"}, {"chat_template_kwargs"}, 2),
+        ({"structured_outputs", "chat_template_kwargs"}, set(), 3),
+    ],
+)
+async def test_a_server_without_structured_outputs_is_noticed_once(stub, make_judge, caplog, refused, left, calls):
+    stub.behave = lambda call: REFUSED if refused & stub.calls[call - 1].keys() else None
+    judge = make_judge(stub.address)
+
+    assert (await judge.judge(SAME)).matches
+    assert len(stub.calls) == calls
+    assert not (await judge.judge(OTHER)).matches
+    assert not (await judge.judge(Question("", "a", "b"))).matches
+
+    assert len(stub.calls) == calls + 2
+    assert {"structured_outputs", "chat_template_kwargs"} & stub.calls[-1].keys() == left
+    said = [record.getMessage() for record in caplog.records if "refuses" in record.getMessage()]
+    assert said == [f"the judge refuses {' and '.join(sorted(refused))}; it is asked without from now on"]
+
+
+async def test_without_structured_outputs_only_the_first_word_counts(stub, make_judge):
+    stub.behave = lambda call: REFUSED if "structured_outputs" in stub.calls[call - 1] else None
+    stub.answer = lambda prompt: "The answer is YES"
+
+    with pytest.raises(JudgeRejected, match="which starts with neither"):
+        await make_judge(stub.address).judge(SAME)
+
+
+async def test_a_refused_question_does_not_cost_the_constraint(stub, make_judge, caplog):
+    """A prompt that is too long is refused in every form; a later one is asked with the constraint again."""
+    stub.behave = lambda call: REFUSED if "right" in stub.calls[call - 1]["messages"][0]["content"] else None
+    judge = make_judge(stub.address)
+
+    with pytest.raises(JudgeRejected, match="unknown field"):
+        await judge.judge(OTHER)
+    assert (await judge.judge(SAME)).matches
+    assert "structured_outputs" in stub.calls[-1]
+    before = len(stub.calls)
+    with pytest.raises(JudgeRejected):
+        await judge.judge(OTHER)
+
+    assert len(stub.calls) == before + 1  # it is known by now that the server takes all of it
+    assert "refuses" not in caplog.text
 
 
 async def test_thinking_is_cut_off(stub, make_judge):
@@ -312,26 +192,191 @@ async def test_thinking_is_cut_off(stub, make_judge):
     assert "chat_template_kwargs" not in stub.calls[0]
 
 
-def test_a_constrained_judge_cannot_think():
-    with pytest.raises(ConfigError, match=r"judge\.client\.constrained: .* set it to false"):
-        ChatJudge(base_url="http://127.0.0.1:1/v1", model="m", thinking="cut")
+@pytest.mark.parametrize(
+    ("settings", "problems"),
+    [
+        ({"thinking": "cut"}, ["judge.client.constrained: a constrained judge cannot think; set it to false"]),
+        (
+            {"mode": "graded", "thinking": "off"},
+            [
+                "judge.client.mode: 'graded' is neither binary nor probability",
+                "judge.client.thinking: 'off' is none of disabled, cut, default",
+            ],
+        ),
+        (
+            {"mode": "probability", "thinking": "cut", "constrained": False},
+            ["judge.client.mode: probability reads the first token, so the judge cannot think first"],
+        ),
+        (
+            {"mode": "graded", "concurrency": 0, "timeout": 0, "patience": -1, "requests_per_minute": 0},
+            [
+                "judge.client.mode: 'graded' is neither binary nor probability",
+                "judge.client.concurrency: 0 is less than 1",
+                "judge.client.patience: -1 is less than 0",
+                "judge.client.timeout: 0 is not above 0",
+                "judge.client.requests_per_minute: 0 is not above 0",
+            ],
+        ),
+        ({"cost_cap": 1}, ["judge.client.cost_cap: needs judge.client.price_prompt and judge.client.price_completion"]),
+        (
+            {"base_urls": ["http://me:pass@127.0.0.1/v1"]},
+            ["judge.client.base_url: holds a name or password; give judge.client.api_key_env instead"],
+        ),
+    ],
+)
+def test_wrong_settings(settings, problems):
+    with pytest.raises(ConfigError) as caught:
+        ChatJudge(base_url="http://127.0.0.1:1/v1", model="m", **settings)
+    assert list(caught.value.problems) == problems
+
+
+def test_an_unknown_prompt():
+    with pytest.raises(ConfigError, match="prompt 'nope' does not exist"):
+        ChatJudge(base_url="http://127.0.0.1:1/v1", model="m", prompt="nope")
+
+
+async def test_a_probability(stub, make_judge):
+    stub.tokens = {"YES": math.log(0.3), " yes": math.log(0.3), "NO": math.log(0.2), "Hm": math.log(0.2)}
+    judge = make_judge(stub.address, mode="probability")
+
+    verdict = await judge.judge(SAME)
+
+    assert verdict.probability == pytest.approx(0.75)
+    assert verdict.matches
+    assert verdict == await judge.judge(SAME)
+    (call,) = stub.calls
+    assert (call["logprobs"], call["top_logprobs"], call["max_tokens"]) == (True, 20, 1)
+
+
+async def test_a_first_token_that_is_neither_word_is_no_probability(stub, make_judge):
+    stub.tokens = {"The": -0.1, "It": -2.0}
+
+    with pytest.raises(JudgeRejected, match="has neither among its first tokens"):
+        await make_judge(stub.address, mode="probability").judge(SAME)
+
+
+async def test_a_server_without_log_probabilities_is_no_samples_fault(stub, make_judge, monkeypatch):
+    stub.behave = lambda call: (200, {}, b'{"choices": [{"message": {"content": "YES"}, "logprobs": null}]}')
+
+    with pytest.raises(JudgeUnavailable, match=r"gives no log-probabilities; set judge\.client\.mode=binary"):
+        await make_judge(stub.address, mode="probability").judge(SAME)
+    assert len(stub.calls) == 1
+
+
+async def test_images_go_before_the_text(stub, make_judge):
+    images = (b"\x89PNG 1", b"\xff\xd8\xff 2")
+    await make_judge(stub.address).judge(Question("What?", "left lung", "left lung", images=images))
+
+    *pictures, text = stub.calls[0]["messages"][0]["content"]
+    assert [part["image_url"]["url"] for part in pictures] == [
+        f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
+        for kind, image in zip(("png", "jpeg"), images, strict=True)
+    ]
+    assert text["text"].startswith("Question: What?")
+
+
+async def test_what_is_no_image_is_never_sent(stub, make_judge):
+    with pytest.raises(JudgeRejected, match="none of PNG"):
+        await make_judge(stub.address).judge(Question("", "a", "b", images=(b"/etc/passwd",)))
+    assert stub.calls == []
+
+
+async def test_tokens_and_cost(stub, make_judge):
+    judge = make_judge(stub.address, price_prompt=1000.0, price_completion=5000.0)
+    await judge.judge(SAME)
+
+    counted = judge.statistics()
+    words = len(stub.calls[0]["messages"][0]["content"].split())
+    assert (counted["prompt_tokens"], counted["completion_tokens"]) == (words, 1)
+    assert counted["cost"] == pytest.approx((words * 1000 + 5000) / 1e6)
+    assert 0 < counted["latency_p50"] <= counted["latency_p95"] <= counted["latency_max"] < 5
+
+
+async def test_the_cost_cap_ends_the_run(stub, make_judge):
+    judge = make_judge(stub.address, price_prompt=0.0, price_completion=1e6, cost_cap=2.0)
+    await judge.judge(SAME)
+    await judge.judge(OTHER)
+
+    with pytest.raises(BudgetSpent, match=r"2\.00 spent, which reaches the cost cap of 2; raise cost_cap"):
+        await judge.judge(Question("", "a", "b"))
+    assert (await judge.judge(SAME)).matches  # what is known costs nothing
+    assert len(stub.calls) == 2
+
+
+async def test_a_cost_cap_that_cannot_be_kept(stub, make_judge):
+    stub.behave = lambda call: (200, {}, b'{"choices": [{"message": {"content": "YES"}}]}')
+
+    with pytest.raises(BudgetSpent, match="does not say how many tokens"):
+        await make_judge(stub.address, price_prompt=1.0, price_completion=1.0, cost_cap=2.0).judge(SAME)
+
+
+async def test_answers_on_disk_are_found_by_another_process(stub, make_judge, tmp_path):
+    first = make_judge(stub.address, cache_path=str(tmp_path / "answers"))
+    await asyncio.gather(first.judge(SAME), first.judge(OTHER))
+    await first.aclose()
+    code = (
+        "import asyncio, sys\n"
+        "from medix_r1.models.judge import ChatJudge, Question\n"
+        "async def main():\n"
+        "    settings = dict(base_url='http://127.0.0.1:9/v1', model='m', prompt='match_short', patience=0)\n"
+        "    judge = ChatJudge(cache_path=sys.argv[1], **settings)\n"
+        "    for prediction in ('Left lung.', 'right lung'):\n"
+        "        print((await judge.judge(Question('Which side?', 'left lung', prediction))).matches)\n"
+        "    print(judge.statistics()['disk_hits'])\n"
+        "    await judge.aclose()\n"
+        "asyncio.run(main())\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, str(tmp_path / "answers"), stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+
+    assert output.decode().split() == ["True", "False", "2.0"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"model": "n"}, {"revision": "abc"}, {"prompt": "match"}, {"mode": "probability"}, {"max_tokens": 9}],
+    ids=lambda settings: next(iter(settings)),
+)
+async def test_other_settings_have_answers_of_their_own(stub, make_judge, tmp_path, settings):
+    stub.answer = lambda prompt: "YES"
+    for changed in ({}, settings):
+        await make_judge(stub.address, cache_path=str(tmp_path), **changed).judge(SAME)
+
+    assert len(stub.calls) == 2
+
+
+async def test_a_probability_survives_the_disk(stub, make_judge, tmp_path):
+    stub.tokens = {"YES": math.log(0.3), "NO": math.log(0.6)}
+    verdicts = [
+        await make_judge(stub.address, mode="probability", cache_path=str(tmp_path)).judge(SAME) for _ in range(2)
+    ]
+
+    assert verdicts[0] == verdicts[1] == Verdict(False, "YES", pytest.approx(1 / 3))
+    assert len(stub.calls) == 1
 
 
 KEY = "sk-secret-0123456789"
 
 
-async def test_the_key_goes_to_the_server_and_nowhere_else(stub, make_judge, monkeypatch, caplog):
-    caplog.set_level(logging.DEBUG)
+async def test_the_key_goes_to_the_servers_and_nowhere_else(make_judge, monkeypatch, caplog):
+    caplog.set_level("DEBUG")
     monkeypatch.setenv("SOME_KEY", KEY)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-another")
-    judge = make_judge(stub.address, api_key_env="SOME_KEY")
-    await judge.judge(SAME)
-    stub.behave = lambda call: (401, {}, b'{"error": {"message": "bad key"}}')
-    with pytest.raises(JudgeRejected) as caught:
-        await judge.judge(OTHER)
+    with JudgeStub() as first, JudgeStub() as second:
+        judge = make_judge(first.address, base_urls=[second.address], api_key_env="SOME_KEY", concurrency=2)
+        first.delay = second.delay = 0.05
+        await asyncio.gather(judge.judge(SAME), judge.judge(OTHER))
+        first.behave = second.behave = lambda call: (401, {}, b'{"error": {"message": "bad key"}}')
+        with pytest.raises(JudgeUnavailable, match="bad key") as caught:
+            await judge.judge(Question("", "a", "b"))
 
-    assert [call["authorization"] for call in stub.calls] == [f"Bearer {KEY}"] * 2
-    chain = [caught.value, caught.value.__cause__]
+        calls = first.calls + second.calls
+        assert [call["authorization"] for call in calls] == [f"Bearer {KEY}"] * 3
+        assert first.calls
+        assert second.calls
+    chain = [caught.value, caught.value.__cause__, caught.value.__context__]
     said = [repr(judge), str(vars(judge)), caplog.text, *map(str, chain), *map(repr, chain)]
     assert not [text for text in said if KEY in text]
 
@@ -339,7 +384,7 @@ async def test_the_key_goes_to_the_server_and_nowhere_else(stub, make_judge, mon
 async def test_a_server_that_echoes_the_key_does_not_get_it_into_our_messages(stub, make_judge, monkeypatch, caplog):
     monkeypatch.setenv("SOME_KEY", KEY)
     body = json.dumps({"error": {"message": f"Incorrect API key provided: {KEY}"}}).encode()
-    for status, error in ((401, JudgeRejected), (500, JudgeUnavailable)):
+    for status, error in ((401, JudgeUnavailable), (403, JudgeRejected), (500, JudgeUnavailable)):
         stub.behave = lambda call, status=status: (status, {}, body)
         with pytest.raises(error) as caught:
             await make_judge(stub.address, api_key_env="SOME_KEY", patience=0.02).judge(SAME)
@@ -353,7 +398,7 @@ async def test_without_a_key_none_of_the_environment_is_sent(stub, make_judge, m
 
     await make_judge(stub.address).judge(SAME)
 
-    assert KEY not in stub.calls[0]["authorization"]
+    assert stub.calls[0]["authorization"] is None
 
 
 @pytest.mark.parametrize("value", [None, ""])
@@ -376,8 +421,3 @@ async def test_a_proxy_of_the_environment_is_not_used(stub, make_judge, monkeypa
         assert (await make_judge(stub.address).judge(SAME)).matches
 
     assert (len(stub.calls), len(proxy.calls)) == (1, 0)
-
-
-def test_an_unknown_prompt():
-    with pytest.raises(ConfigError, match="prompt 'nope' does not exist"):
-        ChatJudge(base_url="http://127.0.0.1:1/v1", model="m", prompt="nope")

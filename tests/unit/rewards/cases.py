@@ -22,7 +22,7 @@ WEIGHTS = yaml.safe_load((Path(__file__).parents[3] / "configs/reward/composite.
 class ScriptedJudge:
     """Stands at the process boundary: says what it is told, or fails, and remembers what it was asked."""
 
-    def __init__(self, says: bool | Exception = False) -> None:
+    def __init__(self, says: bool | float | Exception = False) -> None:
         self.says = says
         self.asked: list[Question] = []
 
@@ -30,7 +30,9 @@ class ScriptedJudge:
         self.asked.append(question)
         if isinstance(self.says, Exception):
             raise self.says
-        return Verdict(self.says, "YES" if self.says else "NO")
+        if isinstance(self.says, bool):
+            return Verdict(self.says, "YES" if self.says else "NO")
+        return Verdict(self.says >= 0.5, "YES" if self.says >= 0.5 else "NO", self.says)
 
 
 class ScriptedEmbedder:

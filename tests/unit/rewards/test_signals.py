@@ -2,6 +2,7 @@ import pytest
 
 from medix_r1.errors import ConfigError, EmbedderError, JudgeUnavailable
 from medix_r1.models.judge import Question
+from medix_r1.rewards.base import Score
 from medix_r1.rewards.embed import EmbeddingReward
 from medix_r1.rewards.exact import ExactMatch
 from medix_r1.rewards.format import FormatReward
@@ -55,6 +56,31 @@ async def test_an_exact_match_is_1_without_a_call(answer, reference, tag):
     assert not embedder.asked
 
 
+async def test_llm_can_be_a_probability():
+    score = await JudgeReward(judge=ScriptedJudge(0.75)).score(sample(reply("the left one"), "<X_RAY>left lung"))
+
+    assert score == Score(0.75, "judge: YES, P(YES) 0.750")
+
+
+@pytest.mark.parametrize(
+    ("settings", "choices", "images"),
+    [
+        ({}, ("left lung", "right lung"), ()),
+        ({"give_images": True}, ("left lung", "right lung"), (b"\x89PNG",)),
+        ({"give_choices": False}, (), ()),
+    ],
+)
+async def test_what_the_judge_is_shown(settings, choices, images):
+    judge = ScriptedJudge(True)
+    signal = JudgeReward(judge=judge, **settings)
+    case = sample(reply("the left one"), "<X_RAY>left lung", choices=("left lung", "right lung"), images=(b"\x89PNG",))
+
+    await signal.score(case)
+
+    assert judge.asked == [Question("", "left lung", "the left one", choices=choices, images=images)]
+    assert signal.wants_images is bool(images)
+
+
 @pytest.mark.parametrize("says", [True, False])
 async def test_llm_is_the_verdict(says):
     judge = ScriptedJudge(says)
@@ -67,8 +93,11 @@ async def test_llm_is_the_verdict(says):
     assert judge.asked == [Question("Which lung?", "left lung", "the left one")]  # upstream defects 5 and 13
 
 
+KNOB = {"threshold": "threshold", "graded": "floor"}
+
+
 @pytest.mark.parametrize(
-    ("mode", "threshold", "cosine", "value"),
+    ("mode", "knob", "cosine", "value"),
     [
         ("threshold", 0.8, 0.8, 1.0),
         ("threshold", 0.8, 0.7999, 0.0),
@@ -79,11 +108,13 @@ async def test_llm_is_the_verdict(says):
         ("graded", 0.8, 0.2, 0.0),
         ("graded", 0.8, 1.0, 1.0),
         ("graded", 0.8, 1.0000001, 1.0),
+        ("graded", 0.0, 0.25, 0.25),
+        ("graded", 0.0, -0.5, 0.0),
     ],
 )
-async def test_embed(mode, threshold, cosine, value):
+async def test_embed(mode, knob, cosine, value):
     embedder = ScriptedEmbedder(cosine)
-    signal = EmbeddingReward(embedder=embedder, mode=mode, threshold=threshold)
+    signal = EmbeddingReward(embedder=embedder, mode=mode, **{KNOB[mode]: knob})
 
     score = await signal.score(sample(reply("The Left one."), "<X_RAY>Left Lung"))
 
@@ -96,6 +127,12 @@ async def test_embed(mode, threshold, cosine, value):
 def test_embed_threshold_outside_its_range(threshold):
     with pytest.raises(ConfigError, match=r"reward\.signals\.embed\.threshold: .* is not between 0 and 1"):
         EmbeddingReward(embedder=ScriptedEmbedder(), threshold=threshold)
+
+
+@pytest.mark.parametrize("floor", [-0.1, 1.0, float("nan")])
+def test_embed_floor_outside_its_range(floor):
+    with pytest.raises(ConfigError, match=r"reward\.signals\.embed\.floor: .* is not at least 0 and below 1"):
+        EmbeddingReward(embedder=ScriptedEmbedder(), floor=floor)
 
 
 def test_embed_mode_unknown():

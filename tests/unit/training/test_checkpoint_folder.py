@@ -158,3 +158,40 @@ def test_a_manifest_that_is_not_ours_makes_nothing_whole(tmp_path, manifest):
     folder.mkdir()
     (folder / checkpoint_folder.MANIFEST).write_text(manifest)
     assert not checkpoint_folder.is_whole(folder)
+
+
+def whole(root, step):
+    folder = root / f"global_step_{step}"
+    folder.mkdir(parents=True)
+    (folder / "weights").write_text("w")
+    checkpoint_folder.seal(folder)
+    return folder
+
+
+def test_the_best_is_kept_besides_the_newest(tmp_path):
+    first, *others = [whole(tmp_path, step) for step in (5, 10, 15, 20)]
+    assert checkpoint_folder.offer_as_best(first, "heldout", 0.5)
+    assert not checkpoint_folder.offer_as_best(others[0], "heldout", 0.4)
+    checkpoint_folder.prune(tmp_path, keep=1)
+    assert checkpoint_folder.all_folders(tmp_path) == [first, others[-1]]
+    assert checkpoint_folder.best(tmp_path) == first
+
+
+def test_a_better_one_takes_its_place_and_a_torn_one_does_not(tmp_path):
+    first, second = whole(tmp_path, 5), whole(tmp_path, 10)
+    torn = tmp_path / "global_step_15"
+    torn.mkdir()
+    assert checkpoint_folder.offer_as_best(first, "heldout", 0.5)
+    assert not checkpoint_folder.offer_as_best(torn, "heldout", 0.9)
+    assert checkpoint_folder.offer_as_best(second, "heldout", 0.6)
+    assert checkpoint_folder.best(tmp_path) == second
+
+
+def test_a_best_that_has_gone_is_forgotten(tmp_path):
+    first, second = whole(tmp_path, 5), whole(tmp_path, 10)
+    checkpoint_folder.offer_as_best(first, "heldout", 0.9)
+    (first / "weights").unlink()
+    assert checkpoint_folder.best(tmp_path) is None
+    assert checkpoint_folder.offer_as_best(second, "heldout", 0.1)
+    (tmp_path / checkpoint_folder.BEST).write_text("{")
+    assert checkpoint_folder.best(tmp_path) is None

@@ -69,7 +69,7 @@ BAD = [
     ("reward.weights.lm", 0.0, "reward.weights.lm: no signal of this name; known: embed, exact, "),
     ("reward.think_element", "thinks", "reward.think_element: 'thinks' is neither think nor thinking"),
     ("reward.overlong", "drop", "reward.overlong: 'drop' is none of reward, zero, mask"),
-    ("reward.num_workers", 4, "reward.num_workers: 4 workers would each hold an embedder "),
+    ("reward.num_workers", 0, "reward.num_workers: 0 is no number of workers; use at least 1"),
     (
         "trainer.v1.sampler.sampler_kwargs.filter.signal",
         "lm",
@@ -245,3 +245,75 @@ def test_a_folder_that_cannot_be_written_to(good, monkeypatch, tmp_path):
 
     (problem,) = checks.problems(good)
     assert problem == f"run.dir: {tmp_path} cannot be written to"
+
+
+def test_every_address_of_a_judge_is_looked_at(good):
+    with JudgeStub() as stub:
+        config = changed(
+            remote(good, stub.address), **{"judge.client.base_urls": [stub.address, "http://127.0.0.1:9/v1"]}
+        )
+        (problem,) = checks.problems(config)
+
+    assert problem.startswith("judge.client.base_urls[1]: no judge answers at http://127.0.0.1:9/v1")
+
+
+def test_settings_that_the_judge_itself_refuses(good):
+    config = changed(good, **{"judge.client.mode": "graded", "judge.client.cost_cap": 3})
+
+    assert [problem.split(":")[0] for problem in checks.problems(config)] == [
+        "judge.client.mode",
+        "judge.client.cost_cap",
+    ]
+
+
+def test_a_vote_is_looked_at_member_by_member(good):
+    target = "medix_r1.models.judge.ChatJudge"
+    with JudgeStub() as stub:
+        members = [
+            {"_target_": target, "base_url": stub.address, "model": MODEL},
+            {"_target_": target, "base_url": stub.address, "model": "another"},
+        ]
+        client = {"_target_": "medix_r1.models.voting.VotingJudge", "quorum": 1, "judges": members}
+        config = changed(good, **{"judge.server": None, "judge.client": client})
+        assert checks.problems(config) == [f"judge.client.judges[1].model: {stub.address} serves {MODEL}, not another"]
+
+        config = changed(config, **{"judge.client": {**client, "patience": 5}})
+        assert "patience" in checks.problems(config)[0]
+
+
+def test_an_embedder_elsewhere(good):
+    with JudgeStub() as stub:
+        node = {"_target_": "medix_r1.models.remote_embedder.RemoteEmbedder", "base_url": stub.address, "model": MODEL}
+        assert checks.problems(changed(good, embedder=node)) == []
+        (problem,) = checks.problems(changed(good, embedder={**node, "model": "x", "api_key_env": "SOME_KEY"}))[:1]
+    assert problem == "embedder.api_key_env: the environment variable SOME_KEY is not set"
+
+
+def test_verls_own_judge_needs_gpus_of_its_own(good):
+    config = changed(
+        good,
+        **{
+            "judge.server": None,
+            "judge.client.base_url": judge_checks.VERL_ROUTER,
+            "reward.reward_model.enable": True,
+            "reward.reward_model.rollout.name": "vllm",
+            "reward.reward_model.enable_resource_pool": True,
+            "reward.custom_reward_function.path": "pkg://medix_r1.training.job_wide",
+        },
+    )
+    assert checks.problems(config) == []
+
+    (problem,) = checks.problems(changed(config, **{"reward.reward_model.enable_resource_pool": False}))
+    assert problem.startswith(
+        "reward.reward_model.enable_resource_pool: false shares the policy's GPUs, and verl then "
+    )
+    assert "without a reference answer" in problem
+    (problem,) = checks.problems(changed(config, **{"reward.custom_reward_function.path": None}))
+    assert problem.startswith("reward.custom_reward_function.path: null makes verl ask a classifier")
+
+
+def test_a_reward_without_judge_asks_for_none(good):
+    signals = {"embed": good.reward.signals.embed, "format": good.reward.signals.format}
+    config = changed(good, **{"reward.signals": signals, "reward.weights": {"embed": 0.9, "format": 0.1}})
+
+    assert checks.problems(remote(config, "http://127.0.0.1:9/v1")) == []

@@ -15,7 +15,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[3] / "medix_r1"
 TRAINER = "verl.trainer.ppo.v1.trainer_sync:PPOTrainerSync"
+ASYNC_TRAINER = "verl.trainer.ppo.v1.trainer_colocate_async:PPOTrainerColocateAsync"
 BUFFER = "verl.trainer.ppo.v1.replay_buffer:ReplayBuffer"
+ASYNC_BUFFER = "verl.trainer.ppo.v1.replay_buffer:ReplayBufferAsync"
+ENGINE = "verl.workers.engine.fsdp.transformer_impl:FSDPEngineWithLMHead"
 
 # symbol -> the parameters that we pass or override (None: not a function, or its parameters do not matter to us)
 SYMBOLS = {
@@ -28,6 +31,11 @@ SYMBOLS = {
     f"{TRAINER}.on_step_end": ["self"],
     f"{TRAINER}._save_checkpoint": ["self"],
     f"{TRAINER}._validate": ["self"],
+    f"{TRAINER}._compute_advantage": ["self", "batch", "metrics"],
+    f"{TRAINER}.on_sample_end": ["self"],
+    f"{ASYNC_TRAINER}.on_sample_end": ["self"],
+    f"{ASYNC_TRAINER}.on_train_begin": ["self"],
+    "verl.trainer.ppo.v1.trainer_base:PPOTrainer": None,
     "verl.trainer.ppo.v1.trainer_base:register_trainer": ["name"],
     "verl.utils.tensordict_utils:assign_non_tensor_stack": ["tensor_dict", "key", "val"],
     # sampler.py
@@ -39,9 +47,19 @@ SYMBOLS = {
     f"{BUFFER}.sample": ["self", "global_steps", "partition_id", "batch_size"],
     f"{BUFFER}._dapo_filtered_keys": ["self", "partition_id"],
     f"{BUFFER}._wait_for_next_poll": ["self", "partition_id", "last_debug_time"],
+    f"{ASYNC_BUFFER}.sample": ["self", "global_steps", "partition_id", "batch_size"],
     "transfer_queue:kv_batch_get": ["keys", "partition_id", "select_fields"],
     "transfer_queue:kv_clear": ["keys", "partition_id"],
     "transfer_queue:KVBatchMeta.reorder": ["self", "indexes"],
+    # gdpo.py
+    "verl.trainer.ppo.core_algos:register_adv_est": ["name_or_enum"],
+    # engine.py
+    f"{ENGINE}._build_module": ["self"],
+    f"{ENGINE}._build_lora_module": ["self", "module"],
+    f"{ENGINE}.forward_backward_batch": ["self", "data", "loss_function", "forward_only"],
+    f"{ENGINE}.get_data_parallel_group": ["self"],
+    "verl.utils.tensordict_utils:assign_non_tensor": ["tensor_dict", "kwargs"],
+    "verl.utils.device:get_device_id": [],
     # agent_loop.py
     "verl.experimental.agent_loop.single_turn_agent_loop:SingleTurnAgentLoop.run": [
         *("self", "sampling_params", "priority", "kwargs"),
@@ -104,18 +122,31 @@ READ_BY_NAME = {
     f"{TRAINER}._next_train_batch": "self._fetch_one_gen_batch()",
     f"{BUFFER}._terminal_eviction_reasons": "self._dapo_filtered_keys(partition_id)",
     f"{BUFFER}.sample": "_wait_for_next_poll(",
+    f"{ASYNC_BUFFER}.wait_for_sampleable": "_wait_for_next_poll(",
+    f"{ENGINE}.forward_backward_batch": 'data["loss_mask"].sum()',
+    "verl.workers.utils.losses:ppo_loss": 'config.global_batch_info["global_batch_size"] = data["global_batch_size"]',
+    "verl.workers.engine:EngineRegistry.get_engine_cls": "vendor_key = (device, vendor)",
+    f"{TRAINER}._compute_advantage": "config=self.config.algorithm",
 }
 
 ATTRIBUTES = {
     TRAINER: [
         *("self.config", "self.trainer_mode", "self.global_steps", "self.train_dataloader", "self.replay_buffer"),
-        *("self.checkpoint_manager.sleep_replicas()", "self.train_dataloader.state_dict()", '"data.pt"'),
+        *("self.on_sample_end()", "self.train_dataloader.state_dict()", '"data.pt"'),
     ],
     BUFFER: [
         *("self.partitions", "self.running_keys", "self.finished_keys", "self._dapo_classification_cache"),
         "self.refill_fn",
     ],
     "verl.experimental.reward_loop.reward_manager.base:RewardManagerBase": ["self.tokenizer = tokenizer"],
+    # judge=verl: what decides whether our manager is asked, and that it gets the router's address
+    "verl.experimental.reward_loop.reward_loop:RewardLoopWorker": [
+        "if self.config.reward.custom_reward_function.path is not None:",
+        "reward_router_address=self.reward_router_address",
+    ],
+    "verl.experimental.reward_loop.reward_loop:RewardLoopManager": [
+        "not self.config.reward.reward_model.enable or self.config.reward.reward_model.enable_resource_pool",
+    ],
 }
 
 
@@ -175,21 +206,26 @@ def test_our_classes_are_still_complete():
     """A new abstract method of a base class would show only when verl builds ours."""
     from medix_r1.training.cpu.platform import CpuPlatform
     from medix_r1.training.reward_manager import CompositeRewardManager
-    from medix_r1.training.trainer import MODE, MedixTrainer
+    from medix_r1.training.trainer import COLOCATE_ASYNC_MODE, MODE, MedixColocateAsyncTrainer, MedixTrainer
 
-    for cls in (CpuPlatform, CompositeRewardManager, MedixTrainer):
+    for cls in (CpuPlatform, CompositeRewardManager, MedixTrainer, MedixColocateAsyncTrainer):
         assert not inspect.isabstract(cls), cls.__abstractmethods__
-    assert resolve("verl.trainer.ppo.v1.trainer_base:get_trainer_cls")(MODE) is MedixTrainer
+    trainer_of = resolve("verl.trainer.ppo.v1.trainer_base:get_trainer_cls")
+    assert (trainer_of(MODE), trainer_of(COLOCATE_ASYNC_MODE)) == (MedixTrainer, MedixColocateAsyncTrainer)
 
 
 def test_our_overrides_override_something():
-    from medix_r1.training.sampler import MedixSampler
-    from medix_r1.training.trainer import MedixTrainer
+    from medix_r1.training.engine import MedixEngine
+    from medix_r1.training.sampler import MedixAsyncSampler, MedixSampler, MedixSampling
+    from medix_r1.training.trainer import MedixColocateAsyncTrainer, MedixSteps, MedixTrainer
 
-    own = {"_save_last_finished_step", "_refill", "_signal_by_group", "_write_down"}
-    for cls in (MedixTrainer, MedixSampler):
-        (base,) = cls.__bases__
-        methods = {name for name, value in vars(cls).items() if inspect.isfunction(value)}
+    own = {"_save_last_finished_step", "_refill", "_signal_by_group", "_write_down", "_waited"}
+    own |= {"_vision_is_frozen", "_sequences_with_loss"}
+    pairs = [(MedixSteps, MedixTrainer), (MedixSteps, MedixColocateAsyncTrainer)]
+    pairs += [(MedixSampling, MedixSampler), (MedixSampling, MedixAsyncSampler), (MedixEngine, MedixEngine)]
+    for ours, cls in pairs:
+        base = cls.__bases__[-1]
+        methods = {name for name, value in vars(ours).items() if inspect.isfunction(value)}
         assert {name for name in methods - own if not hasattr(base, name)} == set()
 
 

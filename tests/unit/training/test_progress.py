@@ -10,9 +10,10 @@ from rich.console import Console
 
 from medix_r1.errors import TrainingError
 from medix_r1.training import progress
-from medix_r1.training.progress import ProgressView, heldout_lines, step_line, tail
+from medix_r1.training.progress import ProgressView, heldout_lines, tail
 from medix_r1.training.resume import Difference
 from medix_r1.training.run_folder import RunFolder
+from medix_r1.training.trend import step_line
 
 METRICS = {
     "reward/overall/mean": 0.51234,
@@ -23,15 +24,6 @@ METRICS = {
     "reward/masked_share": 0.0,
     "timing_s/step": 12.34,
 }
-
-
-def test_step_line():
-    assert step_line(METRICS) == "reward 0.512  llm 0.250  embed 0.500  format 1.000  exact 0.100  12.3 s"
-
-
-def test_step_line_shows_what_was_masked():
-    assert "  masked 25%  " in step_line(METRICS | {"reward/masked_share": 0.25})
-    assert step_line({"reward/overall/mean": 1.0}) == "reward 1.000    0.0 s"
 
 
 def test_heldout_lines():
@@ -106,7 +98,7 @@ def test_a_run_as_plain_lines(folder):
     assert "judge ready after 42 s" in view.lines
     assert "starting Ray, the actor and vLLM" in view.lines
     steps = [line for line in view.lines if line.startswith("step ") and "/10" in line]
-    assert steps[0] == f"step     1/10  {step_line(METRICS | {'timing_s/step': 10.0})}  1 min 30 s left"
+    assert steps[0] == f"step     1/10  {step_line([METRICS | {'timing_s/step': 10.0}])}  1 min 30 s left"
     assert steps[1].endswith("30.0 s  2 min 40 s left")  # the median of 10 and 30 s, 8 steps
     assert "step     2  held-out a: reward 0.500" in view.lines
     assert view.lines[-1] == "finished after step 2"

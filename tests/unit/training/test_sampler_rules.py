@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from medix_r1.training.sampler import GroupFilter, _sort_key, comparable, plain
+from medix_r1.training.sampler import GroupFilter, _sort_key, comparable, plain, refill_metrics
 from tests.unit.training.test_samples import BLANK
 
 ALL_WRONG = [0.145] * 5  # upstream defect 14: groups like these two are kept there and train on nothing
@@ -67,3 +67,23 @@ def test_columns_are_unwrapped():
     wrapped = type("NonTensor", (), {"data": {"a": 1}})()
 
     assert plain([wrapped, {"b": 2}, "c"]) == [{"a": 1}, {"b": 2}, "c"]
+
+
+def test_what_filtering_cost():
+    evictions = {
+        "training/filter_groups/evicted_samples": 6,
+        "training/filter_groups/discarded_surplus_samples": 2,
+    }
+
+    assert refill_metrics(evictions, 8, 5.0, refilled=12, seconds=3.5) == {
+        "sampler/filtered_groups": 6.0,
+        "sampler/filtered_share": 6 / 16,
+        "sampler/surplus_groups": 2.0,
+        "sampler/refilled_prompts": 12.0,
+        "sampler/refilled_rollouts": 60.0,
+        "sampler/refill_seconds": 3.5,
+    }
+
+
+def test_nothing_filtered_costs_nothing():
+    assert set(refill_metrics({}, 8, 5.0, refilled=0, seconds=0.0).values()) == {0.0}

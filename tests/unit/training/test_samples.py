@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medix_r1.training.samples import ScoredRollout, read_rollout, reward_metrics, write_samples
+from medix_r1.training.samples import ScoredRollout, metric_name, read_rollout, reward_metrics, served, write_samples
 
 BLANK = ScoredRollout(
     key="u_0_0",
@@ -53,7 +53,11 @@ def test_metrics_of_a_small_batch():
             "reward/llm/zero_variance_groups": 1.0,
             "reward/llm/masked_share": 0.25,
             "reward/masked_share": 0.25,
+            "reward/failed_share": 0.0,
             "reward/cut_share": 0.25,
+            "reward/gate_shut_share": 0.0,
+            "reward/by_modality/X_RAY/overall": 0.5,
+            "reward/by_modality/X_RAY/llm": 2 / 3,
         }
     )
 
@@ -76,8 +80,89 @@ def test_all_masked_is_never_0():
         "x/overall/masked_share": 1.0,
         "x/llm/masked_share": 1.0,
         "x/masked_share": 1.0,
+        "x/failed_share": 0.0,
         "x/cut_share": 0.0,
+        "x/gate_shut_share": 0.0,
     }
+
+
+def test_each_signal_by_modality_and_by_source():
+    rollouts = [
+        replace(BLANK, source="vqa rad/1", parts={"llm": 1.0}, overall=1.0),
+        replace(BLANK, source="vqa rad/1", parts={"llm": 0.0}, overall=0.5, reference="<CT_SCAN>left"),
+        replace(BLANK, source="", parts={"llm": None}, overall=None, reference="left"),
+        # the tag is the row's: a policy cannot invent metrics
+        replace(BLANK, source="vqa rad/1", parts={"llm": 0.5}, overall=0.0, modality="MADE_UP"),
+    ]
+
+    metrics = reward_metrics(rollouts, "r")
+
+    assert {name: value for name, value in metrics.items() if "/by_" in name} == pytest.approx(
+        {
+            "r/by_modality/X_RAY/overall": 0.5,
+            "r/by_modality/X_RAY/llm": 0.75,
+            "r/by_modality/CT_SCAN/overall": 0.5,
+            "r/by_modality/CT_SCAN/llm": 0.0,
+            "r/by_source/vqa_rad_1/overall": 0.5,
+            "r/by_source/vqa_rad_1/llm": 0.5,
+        }
+    )
+    assert not any("/by_source/" in name for name in reward_metrics(rollouts[:2], "r"))  # one source is the total
+
+
+def test_the_number_of_names_is_bounded():
+    many = [replace(BLANK, source=f"source {i}" * 30) for i in range(100)]
+
+    metrics = reward_metrics(many, "r")
+
+    assert len({name.split("/")[2] for name in metrics if name.startswith("r/by_source/")}) == 32
+    assert max(len(name) for name in metrics) < 90
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [("vqa-rad", "vqa-rad"), ("a b/c", "a_b_c"), ("", "none"), ("лёгкое", "_"), ("x" * 99, "x" * 48)],
+)
+def test_metric_names(source, name):
+    assert metric_name(source) == name
+
+
+def test_the_gap_between_embedder_and_judge_is_over_the_rollouts_that_have_both():
+    parts = [{"llm": 0.0, "embed": 1.0}, {"llm": 1.0, "embed": 1.0}, {"llm": None, "embed": 1.0}]
+    rollouts = [replace(BLANK, parts=part) for part in parts]
+
+    assert reward_metrics(rollouts, "r")["r/embed_minus_llm"] == pytest.approx(0.5)
+    assert "r/embed_minus_llm" not in reward_metrics(rollouts[2:], "r")
+    assert "r/embed_minus_llm" not in reward_metrics([BLANK], "r")
+
+
+def test_what_the_judge_was_asked_in_this_step():
+    carried = [
+        {},
+        {"llm/calls": 3.0, "llm/cache_hits": 0.0, "llm/failures": 1.0},
+        {"llm/calls": 9.0, "llm/cache_hits": 4.0, "llm/failures": 1.0, "llm/latency_p50": 0.2, "llm/latency_p95": 0.4},
+        {"llm/calls": 5.0, "llm/cache_hits": 2.0, "llm/failures": 1.0, "llm/latency_p50": 0.1, "llm/latency_p95": 0.9},
+    ]
+
+    metrics = reward_metrics([replace(BLANK, statistics=one) for one in carried], "reward")
+
+    assert {name: metrics[f"reward/llm/{name}"] for name in ("calls", "cache_hits", "failures")} == {
+        "calls": 9.0,
+        "cache_hits": 4.0,
+        "failures": 1.0,
+    }
+    assert (metrics["reward/llm/latency_p50"], metrics["reward/llm/latency_p95"]) == (0.2, 0.4)
+    assert served([BLANK, BLANK]) == {}
+
+
+def test_failures_and_shut_gates_are_counted():
+    rollouts = [BLANK, replace(BLANK, failure="llm: x", overall=None, masked=True), replace(BLANK, gate_shut=True)] * 2
+
+    metrics = reward_metrics(rollouts, "r")
+
+    assert metrics["r/failed_share"] == pytest.approx(1 / 3)
+    assert metrics["r/gate_shut_share"] == pytest.approx(1 / 3)
+    assert metrics["r/masked_share"] == pytest.approx(1 / 3)
 
 
 VALUE = st.none() | st.sampled_from([0.0, 0.145, 0.955, 1.0]) | st.floats(0, 1)
@@ -125,6 +210,9 @@ FIELDS = {
                     "failure": None,
                     "outage": False,
                     "text": "the whole reply",
+                    "weights": {"llm": 1.0, "modality": 0.0},
+                    "gate_shut": False,
+                    "statistics": {"llm/calls": 2.0},
                 }
             ),
         }
@@ -142,6 +230,8 @@ def test_a_rollout_out_of_transfer_queue():
     assert (read.source, read.question, read.reference) == ("demo", "Which lung?", "<X_RAY>left")
     assert (read.reply, read.answer, read.modality) == ("the whole reply", "left", "X_RAY")
     assert read.parts == {"llm": 1.0, "modality": None}
+    assert (read.weights, read.gate_shut) == ({"llm": 1.0, "modality": 0.0}, False)
+    assert read.statistics == {"llm/calls": 2.0}
     assert (read.overall, read.masked, read.cut, read.tokens) == (0.955, False, True, 9)
 
 
@@ -158,9 +248,10 @@ def test_samples_are_lines_of_json(tmp_path):
     write_samples([BLANK, replace(BLANK, answer="левое лёгкое", overall=None)], path)
 
     lines = path.read_text(encoding="utf-8").splitlines()
+    written = {name: value for name, value in asdict(BLANK).items() if name != "statistics"}  # those are the step's
     assert [json.loads(line) for line in lines] == [
-        asdict(BLANK),
-        asdict(BLANK) | {"answer": "левое лёгкое", "overall": None},
+        written,
+        written | {"answer": "левое лёгкое", "overall": None},
     ]
     assert "левое" in lines[1]
     assert [entry.name for entry in path.parent.iterdir()] == ["000012.jsonl"]

@@ -1,0 +1,151 @@
+"""What the model must consist of, by transformers itself: the architecture on the meta device, without weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers.core_model_loading import revert_weight_conversion
+
+from medix_r1.checkpoints.shards import listed
+from medix_r1.errors import CheckpointError
+
+Shape = tuple[int, ...]
+_HEADS = ("v_head.", "score.", "classifier.")
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """A model's parameters as they are named in training, and as they are named in its folder."""
+
+    model: Any
+    shapes: Mapping[str, Shape]
+    tied: Mapping[str, str]  # parameter -> the one whose weight it shares
+
+    def stored(self, name: str) -> dict[str, Shape]:
+        """Name and shape of what is written for a parameter. One may become several: fused experts, for example."""
+        return {
+            key: tuple(value.shape)
+            for key, value in self.convert(name, torch.empty(self.shapes[name], device="meta")).items()
+        }
+
+    def convert(self, name: str, tensor: torch.Tensor) -> dict[str, torch.Tensor]:
+        """A parameter as transformers writes it; the reverse of what its loader does with a folder."""
+        return dict(revert_weight_conversion(self.model, {name: tensor}))
+
+    def is_converted(self, name: str) -> bool:
+        """Whether what is written differs from the parameter in name or layout."""
+        stand_in = torch.empty(self.shapes[name], device="meta")
+        return self.convert(name, stand_in).get(name) is not stand_in
+
+    def problems(self, found: Mapping[str, Shape]) -> list[str]:
+        """What keeps these parameters from being exactly this model."""
+        heads = [name for name in found if name.startswith(_HEADS) or ".v_head." in name]
+        if heads and not all(name in self.shapes for name in heads):
+            return [
+                f"it has a value head ({listed(heads)}): a critic predicts returns and cannot answer; merge the actor"
+            ]
+        shared = {name for pair in self.tied.items() for name in pair}
+        missing = [name for name in self.shapes if name not in found and not self._partner_is_in(name, found, shared)]
+        extra = [name for name in found if name not in self.shapes]
+        wrong = [
+            f"{name} {found[name]} instead of {shape}"
+            for name, shape in self.shapes.items()
+            if name in found and found[name] != shape
+        ]
+        cases = {"missing": missing, "not part of the model": extra, "wrong shape": wrong}
+        return [f"{case}: {listed(names)}" for case, names in cases.items() if names]
+
+    def _partner_is_in(self, name: str, found: Mapping[str, Shape], shared: set[str]) -> bool:
+        return name in shared and any(
+            (source if name == target else target) in found
+            for target, source in self.tied.items()
+            if name in (target, source)
+        )
+
+
+def draw(huggingface: Path) -> Blueprint:
+    """Build the model of a `huggingface` folder on the meta device.
+
+    Raises:
+        CheckpointError: the folder wants code of its own to run, is a value model, or is no model that can answer.
+    """
+    refuse_code(huggingface)
+    try:
+        config = AutoConfig.from_pretrained(huggingface, trust_remote_code=False, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{huggingface}: no usable config.json: {str(error).splitlines()[0]}") from None
+    with torch.device("meta"):
+        model = auto_class(config, huggingface).from_config(config, trust_remote_code=False)
+    model._weight_conversions = _conversions(model)
+    ignored = set(model._keys_to_ignore_on_save or ())
+    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items() if name not in ignored}
+    blueprint = Blueprint(model, shapes, dict(model.all_tied_weights_keys))
+    _check_streamable(blueprint)
+    return blueprint
+
+
+def auto_class(config: Any, huggingface: Path) -> Any:
+    """The class of transformers that builds and loads an architecture.
+
+    Raises:
+        CheckpointError: it is a value model, or nothing that generates text.
+    """
+    architecture = (config.architectures or ["none"])[0]
+    if architecture.endswith(("ForTokenClassification", "ForSequenceClassification", "ForRewardModel")):
+        reason = "a value or reward model: it has a number for a head and cannot answer; merge the actor"
+        raise CheckpointError(f"{huggingface}: {architecture} is {reason}")
+    if architecture.endswith("ForConditionalGeneration"):
+        return AutoModelForImageTextToText
+    if architecture.endswith("ForCausalLM"):
+        return AutoModelForCausalLM
+    raise CheckpointError(
+        f"{huggingface}: architecture {architecture} is neither ForConditionalGeneration nor ForCausalLM"
+    )
+
+
+def refuse_code(folder: Path) -> None:
+    """Refuse a model folder that brings Python code or asks for it.
+
+    Raises:
+        CheckpointError: it does.
+    """
+    if code := sorted(path.name for path in folder.glob("**/*.py")):
+        raise CheckpointError(f"{folder} is refused: it brings code ({listed(code)}); remote code is off")
+    for path in sorted(folder.glob("*.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(content, dict) and content.get("auto_map"):
+            raise CheckpointError(f"{path} is refused: its auto_map asks for code to run; remote code is off")
+
+
+def _conversions(model: Any) -> list[Any] | None:
+    """The conversions of a model that was not loaded from a folder, as `revert_weight_conversion` picks them itself.
+
+    It would look for them again with every parameter.
+    """
+    from transformers.conversion_mapping import get_model_conversion_mapping
+    from transformers.core_model_loading import PrefixChange
+
+    found = get_model_conversion_mapping(model, add_legacy=False)
+    return [conversion for conversion in found if not isinstance(conversion, PrefixChange)] or None
+
+
+def _check_streamable(blueprint: Blueprint) -> None:
+    """Converting one parameter at a time must give what converting all of them gives."""
+    if blueprint.model._weight_conversions is None:
+        return
+    everything = {name: torch.empty(shape, device="meta") for name, shape in blueprint.shapes.items()}
+    whole = {key: tuple(value.shape) for key, value in revert_weight_conversion(blueprint.model, everything).items()}
+    single: dict[str, Shape] = {}
+    for name in blueprint.shapes:
+        single |= blueprint.stored(name)
+    if single != whole:
+        odd = sorted(single.keys() ^ whole.keys())
+        raise CheckpointError(
+            f"{type(blueprint.model).__name__} stores parameters jointly: {listed(odd)}; not supported"
+        )

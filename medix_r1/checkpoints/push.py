@@ -1,0 +1,49 @@
+"""Uploads a merged model to a hub repository. The token is huggingface_hub's own business (HF_TOKEN)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+from medix_r1.errors import CheckpointError
+
+
+def prepare(repo: str, *, public: bool) -> None:
+    """Make sure the repository is there and as private as it should be; called before any work.
+
+    Args:
+        repo: `owner/name`.
+        public: whether everybody may see it.
+
+    Raises:
+        CheckpointError: the name is impossible, the hub refuses, or the repository is public and `public` is not set.
+    """
+    try:
+        HfApi().create_repo(repo, private=not public, exist_ok=True)
+        is_private = HfApi().model_info(repo).private
+    except (HFValidationError, HfHubHTTPError, httpx.HTTPError, OSError) as error:
+        raise CheckpointError(f"--push {repo}: {_first_line(error)}") from None
+    if not public and not is_private:
+        raise CheckpointError(f"--push {repo}: this repository is public; add --public if the model may be seen by all")
+
+
+def upload(folder: Path, repo: str) -> str:
+    """Upload a model folder in one commit; returns the commit's address.
+
+    Raises:
+        CheckpointError: it did not arrive. The folder is still there.
+    """
+    try:
+        return str(
+            HfApi().upload_folder(repo_id=repo, folder_path=folder, commit_message="Merged by medix-r1").commit_url
+        )
+    except (HfHubHTTPError, httpx.HTTPError, OSError, ValueError) as error:  # ValueError: the hub refuses the card
+        again = f"the model is in {folder}; send it again with `hf upload {repo} {folder}`"
+        raise CheckpointError(f"--push {repo}: {_first_line(error)}; {again}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,192 @@
+"""What verl saved, one rank a file, as whole parameters: which piece of each lies where.
+
+A shard is a pickle. It is read with torch's restricted unpickler (`weights_only`), which builds tensors, DTensors and
+device meshes and nothing else, and it is mapped into memory, not loaded: bytes are read when a parameter is.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import math
+import mmap
+import pickle
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.distributed.tensor import DTensor, Replicate, Shard
+
+from medix_r1.errors import CheckpointError
+
+Region = tuple[slice, ...]
+_LISTED = 10  # names shown in one message
+_MADV_DONTNEED = 4  # Linux
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A block of a parameter and where in the parameter it belongs."""
+
+    region: Region
+    tensor: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter or buffer of the trained model; its bytes stay on disk until they are asked for."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    pieces: tuple[Piece, ...]
+
+    def read(self) -> torch.Tensor:
+        """The whole tensor, in memory of its own."""
+        whole = torch.empty(self.shape, dtype=self.dtype)
+        for piece in self.pieces:
+            whole[piece.region].copy_(piece.tensor)
+        self.forget()
+        return whole
+
+    def blocks(self) -> Iterator[torch.Tensor]:
+        """The tensor's bytes in order, block by block: without a copy where the ranks hold runs of rows."""
+        if not self._is_rows():
+            yield self.read()
+            return
+        for piece in self.pieces:
+            yield piece.tensor
+            _forget(piece.tensor)
+
+    def forget(self) -> None:
+        """Give the mapped pages back, so that resident memory does not grow with what was read."""
+        for piece in self.pieces:
+            _forget(piece.tensor)
+
+    def _is_rows(self) -> bool:
+        rows = 0
+        for piece in self.pieces:
+            full = all(part == slice(0, size) for part, size in zip(piece.region[1:], self.shape[1:], strict=True))
+            if not piece.tensor.is_contiguous() or not full or (piece.region and piece.region[0].start != rows):
+                return False
+            rows = piece.region[0].stop if piece.region else 0
+        return True
+
+
+def open_shards(actor: Path, ranks: int) -> dict[str, Parameter]:
+    """Map the shards of a checkpoint and put every parameter's pieces in their places.
+
+    Args:
+        actor: `global_step_N/actor`.
+        ranks: how many processes saved it.
+
+    Raises:
+        CheckpointError: a shard is no plain state dict (hostile or damaged), or the shards contradict each other.
+    """
+    files = [_load(actor / f"model_world_size_{ranks}_rank_{rank}.pt") for rank in range(ranks)]
+    for rank, file in enumerate(files):
+        if odd := sorted(file.keys() ^ files[0].keys()):
+            raise CheckpointError(f"{actor}: rank {rank} and rank 0 hold different parameters: {listed(odd)}")
+    parameters, problems = {}, []
+    for name in files[0]:
+        try:
+            parameters[name] = _parameter(name, [file[name] for file in files])
+        except CheckpointError as error:
+            problems.append(str(error))
+    if problems:
+        raise CheckpointError(f"{actor}: {'; '.join(problems[:_LISTED])}")
+    return parameters
+
+
+def listed(names: Sequence[str]) -> str:
+    """Some names for a message, and how many more there are."""
+    rest = len(names) - _LISTED
+    return ", ".join(names[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _load(path: Path) -> Mapping[str, torch.Tensor]:
+    # Each shard's mesh would warn that its process groups are gone; nothing is communicated here.
+    logging.getLogger("torch.distributed.device_mesh").setLevel(logging.ERROR)
+    try:
+        content = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).split("Unsupported", 1)[-1].split("\n", 1)[0][:200]
+        raise CheckpointError(f"{path} is refused: it holds more than tensors (unsupported{reason})") from None
+    except (RuntimeError, EOFError, OSError, ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} cannot be read: {str(error).splitlines()[0][:200]}") from None
+    if not isinstance(content, Mapping) or not content:
+        raise CheckpointError(f"{path} is refused: not a state dict")
+    for name, value in content.items():
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+            raise CheckpointError(f"{path} is refused: {name!r} is a {type(value).__name__}, not a tensor")
+    return content
+
+
+def _parameter(name: str, values: Sequence[torch.Tensor]) -> Parameter:
+    first = values[0]
+    shape, dtype = tuple(first.shape), first.dtype
+    if any(tuple(value.shape) != shape or value.dtype != dtype for value in values):
+        raise CheckpointError(f"{name}: shape or dtype differs between ranks")
+    if not isinstance(first, DTensor):
+        return _plain(name, values)
+    mesh, placements = first.device_mesh.mesh, tuple(first.placements)
+    if mesh.numel() != len(values) or sorted(mesh.flatten().tolist()) != list(range(len(values))):
+        raise CheckpointError(f"{name}: its device mesh {mesh.tolist()} is not that of {len(values)} ranks")
+    pieces = []
+    for rank, value in enumerate(values):
+        if not isinstance(value, DTensor) or tuple(value.placements) != placements:
+            raise CheckpointError(f"{name}: placements differ between ranks")
+        coordinate = (mesh == rank).nonzero()[0].tolist()
+        region = _region(name, shape, mesh.shape, coordinate, placements)
+        local = value._local_tensor
+        if region is None:  # a replica of a piece that another rank gives
+            continue
+        if tuple(local.shape) != tuple(part.stop - part.start for part in region):
+            raise CheckpointError(f"{name}: rank {rank} holds {tuple(local.shape)}, which is not its part of {shape}")
+        pieces.append(Piece(region, local))
+    pieces.sort(key=lambda piece: [part.start for part in piece.region])
+    return Parameter(name, shape, dtype, tuple(pieces))
+
+
+def _plain(name: str, values: Sequence[torch.Tensor]) -> Parameter:
+    """A tensor that every rank holds whole; FSDP1 on one rank, buffers, unwrapped parameters."""
+    for rank, value in enumerate(values[1:], start=1):
+        if isinstance(value, DTensor) or not torch.equal(value, values[0]):
+            raise CheckpointError(f"{name}: not sharded, and yet rank {rank} differs from rank 0")
+        _forget(value)
+    whole = tuple(slice(0, size) for size in values[0].shape)
+    return Parameter(name, tuple(values[0].shape), values[0].dtype, (Piece(whole, values[0]),))
+
+
+def _region(
+    name: str, shape: Sequence[int], mesh: Sequence[int], coordinate: Sequence[int], placements: Sequence[Any]
+) -> Region | None:
+    """Where a rank's piece lies. Each mesh dimension cuts what the ones before it left, as `torch.chunk` cuts.
+
+    None: an earlier rank holds the same piece.
+    """
+    region, is_first = [slice(0, size) for size in shape], True
+    for size, position, placement in zip(mesh, coordinate, placements, strict=True):
+        if type(placement) is Replicate:
+            is_first &= position == 0
+        elif type(placement) is Shard:
+            part = region[placement.dim]
+            step = math.ceil((part.stop - part.start) / size)
+            start = min(part.start + position * step, part.stop)
+            region[placement.dim] = slice(start, min(start + step, part.stop))
+        else:
+            raise CheckpointError(f"{name}: placement {placement} is not one that FSDP makes; it cannot be merged")
+    return tuple(region) if is_first else None
+
+
+def _forget(tensor: torch.Tensor) -> None:
+    """Unmap the whole pages under a mapped tensor; they stay in the page cache and come back when read again."""
+    start = -(-tensor.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
+    end = (tensor.data_ptr() + tensor.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
+    if _madvise is not None and tensor.is_contiguous() and end > start:
+        _madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
+
+
+_madvise = getattr(ctypes.CDLL(None), "madvise", None) if hasattr(mmap, "MADV_DONTNEED") else None

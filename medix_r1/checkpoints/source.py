@@ -1,0 +1,47 @@
+"""Which checkpoint is meant, and whether it is whole. Standard library only."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from medix_r1.errors import CheckpointError
+from medix_r1.training import checkpoint_folder
+
+
+def find(path: Path) -> Path:
+    """The checkpoint that is meant by a checkpoint folder or a run folder.
+
+    Raises:
+        CheckpointError: there is none, it is not whole, or it was not written by FSDP.
+    """
+    path = path.absolute()
+    if not path.is_dir():
+        raise CheckpointError(f"{path}: there is no such folder; give RUN/checkpoints/global_step_N or RUN")
+    if path.name.startswith("global_step_"):
+        checkpoint_folder.step_of(path)
+        newest: Path | None = path
+    else:
+        newest = checkpoint_folder.latest(path / "checkpoints") or checkpoint_folder.latest(path)
+    if newest is None:
+        raise CheckpointError(f"{path}: no whole checkpoint in there")
+    if not checkpoint_folder.is_whole(newest):
+        raise CheckpointError(f"{newest}: not a whole checkpoint (its save was cut, or files are missing)")
+    ranks_of(newest / "actor")
+    return newest
+
+
+def ranks_of(actor: Path) -> int:
+    """How many processes saved a checkpoint; every one of their shards is there.
+
+    Raises:
+        CheckpointError: it was not written by FSDP, or shards are missing.
+    """
+    try:
+        ranks = int(json.loads((actor / "fsdp_config.json").read_text(encoding="utf-8"))["world_size"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise CheckpointError(f"{actor}: no fsdp_config.json with a world size; only FSDP checkpoints merge") from None
+    shards = [actor / f"model_world_size_{ranks}_rank_{rank}.pt" for rank in range(ranks)]
+    if missing := [shard.name for shard in shards if not shard.is_file()] or ([] if shards else ["every shard"]):
+        raise CheckpointError(f"{actor}: {', '.join(missing)} missing")
+    return ranks

@@ -1,0 +1,110 @@
+"""Does the merged folder answer as the checkpoint does? Logits of both on one question with a picture.
+
+The checkpoint's side shares no code with the merge but the reading of shards: parameters joined by `torch.cat` under
+their names in training, a LoRA adapter applied by PEFT and left unmerged. The model is in memory once at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoProcessor, AutoTokenizer
+from transformers.initialization import no_init_weights
+from transformers.utils.logging import disable_progress_bar
+
+from medix_r1.checkpoints.blueprint import auto_class
+from medix_r1.checkpoints.lora import Adapter
+from medix_r1.checkpoints.shards import Parameter
+from medix_r1.errors import CheckpointError
+
+EXACT = 1e-4  # of the largest logit: the same weights, in the order of operations of two runs
+ROUNDED = {torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 1e-2}  # weights cast, or an adapter merged in
+_QUESTION = "What does the picture show?"
+_SIDE = 64  # pixels of the picture
+
+
+def compare(huggingface: Path, base: Mapping[str, Parameter], adapter: Adapter | None, folder: Path) -> float:
+    """Compare the logits; returns their largest difference as a fraction of the largest logit.
+
+    Args:
+        huggingface: the checkpoint's own config.
+        base: the checkpoint's parameters.
+        adapter: and its LoRA adapter.
+        folder: the merged model.
+
+    Raises:
+        CheckpointError: the folder does not load without a word about its weights, or the logits differ.
+    """
+    disable_progress_bar()  # its bars would tear ours
+    inputs = _inputs(folder)
+    expected = _answer(_from_shards(huggingface, base, adapter), inputs)
+    model, dtype = _from_folder(huggingface, folder)
+    difference = float((_answer(model, inputs) - expected).abs().max() / expected.abs().max())
+    is_exact = adapter is None and all(parameter.dtype == dtype for parameter in base.values())
+    allowed = EXACT if is_exact else ROUNDED[dtype]
+    if not difference <= allowed:  # a NaN is a difference
+        raise CheckpointError(
+            f"the merged model answers differently: logits differ by {difference:.2g} of the largest one, "
+            f"more than {allowed:g}"
+        )
+    return difference
+
+
+def _from_shards(huggingface: Path, base: Mapping[str, Parameter], adapter: Adapter | None) -> Any:
+    config = AutoConfig.from_pretrained(huggingface, trust_remote_code=False, local_files_only=True)
+    with no_init_weights():
+        model = auto_class(config, huggingface).from_config(config, dtype=torch.float32, trust_remote_code=False)
+    model.load_state_dict({name: _join(parameter) for name, parameter in base.items()}, strict=False)
+    if adapter is None:
+        return model
+    from peft import LoraConfig, get_peft_model
+
+    modules = [name.removesuffix(".weight") for name in adapter.modules]
+    model = get_peft_model(model, LoraConfig(r=adapter.rank, lora_alpha=adapter.alpha, target_modules=modules))
+    loaded = model.load_state_dict({name: _join(value) for name, value in adapter.tensors.items()}, strict=False)
+    if loaded.unexpected_keys:
+        raise CheckpointError(f"PEFT does not know {', '.join(loaded.unexpected_keys)}")
+    return model
+
+
+def _join(parameter: Parameter) -> torch.Tensor:
+    """FSDP cuts along one dimension, so joining the pieces along it is all there is to do."""
+    tensors = [piece.tensor for piece in parameter.pieces]
+    if len(tensors) == 1:
+        return tensors[0]
+    starts = [[part.start for part in piece.region] for piece in parameter.pieces]
+    cut = next((dim for dim in range(len(parameter.shape)) if len({start[dim] for start in starts}) > 1), 0)
+    return torch.cat(tensors, dim=cut)
+
+
+def _from_folder(huggingface: Path, folder: Path) -> tuple[Any, torch.dtype]:
+    config = AutoConfig.from_pretrained(huggingface, trust_remote_code=False, local_files_only=True)
+    model, loading = auto_class(config, huggingface).from_pretrained(
+        folder, trust_remote_code=False, local_files_only=True, output_loading_info=True
+    )
+    if odd := [f"{key}: {sorted(names)}" for key, names in loading.items() if names]:
+        raise CheckpointError(f"transformers does not load the merged model as it is: {'; '.join(odd)}")
+    dtype = next(model.parameters()).dtype
+    return model.float(), dtype
+
+
+def _answer(model: Any, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    with torch.no_grad():
+        logits: torch.Tensor = model.eval()(**inputs, use_cache=False).logits
+    return logits.float()
+
+
+def _inputs(folder: Path) -> Mapping[str, torch.Tensor]:
+    if not any((folder / name).is_file() for name in ("processor_config.json", "preprocessor_config.json")):
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        return dict(tokenizer([_QUESTION], return_tensors="pt"))
+    from PIL import Image
+
+    processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    chat = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": _QUESTION}]}]
+    text = processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+    picture = Image.radial_gradient("L").resize((_SIDE, _SIDE)).convert("RGB")
+    return dict(processor(text=[text], images=[picture], return_tensors="pt"))

@@ -1,0 +1,235 @@
+"""`medix-r1 data leaks`: which training rows are also test questions, by text, by image bytes, by near-equal images.
+
+A question alone is a match only where it can be one: both rows have no image, or it has many words. "What is shown?"
+stands in every visual data set.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from medix_r1.config import config_dir
+from medix_r1.data.check import image_bytes, texts_of
+from medix_r1.data.files import sha256_of, whole, write_json
+from medix_r1.data.images import ImageRules, prepare_image
+from medix_r1.data.near import NearIndex
+from medix_r1.data.normalise import normalise_question, question_key
+from medix_r1.data.prepare import Summary
+from medix_r1.data.prepared import MANIFEST, REJECTS, is_prepared, read_index, read_manifest, shard_batches
+from medix_r1.data.row import VERL_SCHEMA, RawRow, RowRejected
+from medix_r1.data.shards import SHARD_INDEX_SCHEMA
+from medix_r1.data.sources.base import Source
+from medix_r1.data.sources.lines import CsvSource, JsonlSource
+from medix_r1.data.sources.parquet import ParquetSource
+from medix_r1.errors import ConfigError, DataError
+
+MIN_WORDS = 8  # of a question that counts as the same with images on both sides
+_INDEX_COLUMNS = ("row_id", "question", "text_key", "images.list.element.sha256", "images.list.element.phash")
+_SOURCES = {".jsonl": JsonlSource, ".csv": CsvSource, ".parquet": ParquetSource}
+_UNIT_ROWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A training row and the test row it gives away."""
+
+    kind: str  # question, image (equal bytes) or near_image
+    train_row: str
+    test_row: str
+    distance: int | None  # bits between perceptual hashes; None for the other kinds
+    train_question: str
+    test_question: str
+
+
+@dataclass(slots=True)
+class Entries:
+    """What is compared of a set: one entry a row; images carry the number of their row."""
+
+    rows: list[str] = field(default_factory=list)
+    questions: list[str] = field(default_factory=list)
+    text_keys: list[bytes] = field(default_factory=list)
+    has_image: list[bool] = field(default_factory=list)
+    image_rows: list[int] = field(default_factory=list)
+    sha256: list[str] = field(default_factory=list)
+    phash: list[int] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+
+    def add(self, row: str, question: str, text_key: bytes, images: Iterable[tuple[str, int]], has_image: bool) -> None:
+        """Take one row with the (sha256, perceptual hash) of each image."""
+        number = len(self.rows)
+        self.rows.append(row)
+        self.questions.append(question)
+        self.text_keys.append(text_key)
+        self.has_image.append(has_image)
+        for digest, perceptual in images:
+            self.image_rows.append(number)
+            self.sha256.append(digest)
+            self.phash.append(perceptual)
+
+
+def read_entries(path: Path) -> Entries:
+    """Entries of a prepared folder (from its index), or of JSONL, CSV or parquet files with questions and images.
+
+    Raises:
+        ConfigError: there is nothing that can be read.
+    """
+    entries = Entries()
+    if is_prepared(path):
+        for batch in read_index(path, _INDEX_COLUMNS).to_batches(max_chunksize=1000):
+            for row in batch.to_pylist():
+                images = [(image["sha256"], image["phash"]) for image in row["images"] or ()]
+                entries.add(row["row_id"], row["question"], row["text_key"], images, bool(images))
+        return entries
+    for source, prefix in _sources(path):
+        for unit in source.units(_UNIT_ROWS):
+            for raw in source.rows(unit):
+                _add_raw(entries, raw, prefix)
+    return entries
+
+
+def _sources(path: Path) -> Iterator[tuple[Source, str]]:
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix in _SOURCES)
+    if not files:
+        raise ConfigError([f"{path}: holds no .jsonl, .csv or .parquet file, and is no prepared folder"])
+    columns = yaml.safe_load((config_dir() / "prepare/data/jsonl.yaml").read_text(encoding="utf-8"))["columns"]
+    for file in files:
+        if file.suffix not in _SOURCES:
+            raise ConfigError([f"{file}: is none of {', '.join(_SOURCES)}"])
+        prefix = "" if file.parent == path or file == path else f"{file.parent.relative_to(path)}/"
+        yield _SOURCES[file.suffix](path=str(file), columns=columns, required=("question",)), prefix
+
+
+def _add_raw(entries: Entries, raw: RawRow, prefix: str) -> None:
+    where = prefix + raw.where
+    rules = ImageRules(frames="first")
+    try:
+        if raw.problem is not None:
+            raise DataError(raw.problem)
+        question, choices = texts_of(raw)
+        prepared = [prepare_image(content, rules) for content in image_bytes(raw, rules)]
+    except (RowRejected, DataError) as problem:
+        entries.unreadable.append(f"{where}: {problem}")
+        return
+    images = [(image.sha256, image.phash) for image in prepared]
+    entries.add(where, question, question_key(question, choices), images, bool(images))
+
+
+def find_leaks(train: Entries, test: Entries, near_distance: int) -> list[Match]:
+    """All matches, each (training row, test row, kind) once; equal images are not listed again as near ones."""
+    found: dict[tuple[str, int, int], int | None] = {}
+    for a, b in _equal(train.text_keys, test.text_keys):
+        if _is_telling(train, a, test, b):
+            found["question", a, b] = None
+    for a, b in _equal(train.sha256, test.sha256):
+        found["image", train.image_rows[a], test.image_rows[b]] = None
+    for a, b, distance in _near(train, test, near_distance):
+        rows = train.image_rows[a], test.image_rows[b]
+        if ("image", *rows) not in found:
+            key = ("near_image", *rows)
+            found[key] = min(distance, found.get(key) or distance)
+    return [
+        Match(kind, train.rows[a], test.rows[b], distance, train.questions[a], test.questions[b])
+        for (kind, a, b), distance in sorted(found.items(), key=lambda item: (item[0][1], item[0][2], item[0][0]))
+    ]
+
+
+def _equal(left: Sequence[Any], right: Sequence[Any]) -> Iterator[tuple[int, int]]:
+    positions: defaultdict[Any, list[int]] = defaultdict(list)
+    for number, value in enumerate(right):
+        positions[value].append(number)
+    for number, value in enumerate(left):
+        for other in positions.get(value, ()):
+            yield number, other
+
+
+def _is_telling(train: Entries, a: int, test: Entries, b: int) -> bool:
+    if not train.has_image[a] and not test.has_image[b]:
+        return True
+    return len(normalise_question(test.questions[b]).split()) >= MIN_WORDS
+
+
+def _near(train: Entries, test: Entries, distance: int) -> Iterator[tuple[int, int, int]]:
+    if not train.phash or not test.phash:
+        return
+    index = NearIndex(np.array(test.phash, np.uint64), distance)
+    pairs = index.search(np.array(train.phash, np.uint64))
+    yield from zip(pairs.queries.tolist(), pairs.found.tolist(), pairs.distances.tolist(), strict=True)
+
+
+def write_matches(matches: Sequence[Match], path: Path) -> None:
+    """Write one JSON line a match."""
+    with whole(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for match in matches:
+            file.write(json.dumps(asdict(match), ensure_ascii=True) + "\n")
+
+
+def count_by_test_file(matches: Sequence[Match]) -> dict[str, Counter[str]]:
+    """Matches of each kind, by the file that the test row is in."""
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for match in matches:
+        counts[match.test_row.rpartition(":")[0] or match.test_row][match.kind] += 1
+    return dict(sorted(counts.items()))
+
+
+def remove(folder: Path, leaked: set[str], out: Path) -> Summary:
+    """Write a prepared folder again without some of its rows.
+
+    Raises:
+        ConfigError: `folder` is not prepared, or `out` is there already.
+    """
+    manifest = read_manifest(folder)
+    if (out / MANIFEST).exists() or out.resolve() == folder.resolve():
+        raise ConfigError([f"--remove: {out} is there already; choose a new folder"])
+    out.mkdir(parents=True, exist_ok=True)
+    for file in sorted(folder.glob("index-*.parquet")):
+        _copy_index(file, leaked, out)
+    entries = [entry for shard in manifest["shards"] if (entry := _copy_shard(folder, shard, leaked, out))]
+    rows = {name: sum(e["rows"] for e in entries if e["split"] == name) for name in ("train", "validation")}
+    old = Summary(**manifest["counts"])
+    removed = old.train + old.validation - rows["train"] - rows["validation"]
+    summary = replace(old, train=rows["train"], validation=rows["validation"], leaked=old.leaked + removed)
+    with whole(out / REJECTS) as temporary:
+        temporary.write_bytes((folder / REJECTS).read_bytes())
+    write_json(
+        out / MANIFEST, {**manifest, "counts": asdict(summary), "shards": entries, "leaks_removed_from": str(folder)}
+    )
+    return summary
+
+
+def _copy_shard(folder: Path, shard: dict[str, Any], leaked: set[str], out: Path) -> dict[str, Any] | None:
+    target, rows = out / shard["file"], 0
+    with whole(target) as temporary, pq.ParquetWriter(temporary, VERL_SCHEMA, compression="zstd") as writer:
+        for batch in shard_batches(folder / shard["file"]):
+            ids = batch.column("extra_info").field("row_id").to_pylist()
+            kept = batch.filter(pa.array([name not in leaked for name in ids]))
+            if len(kept):
+                writer.write_batch(kept)
+            rows += len(kept)
+    if rows == 0:
+        target.unlink()
+        return None
+    return {**shard, "rows": rows, "bytes": target.stat().st_size, "sha256": sha256_of(target)}
+
+
+def _copy_index(file: Path, leaked: set[str], out: Path) -> None:
+    table = pq.ParquetFile(file).read()
+    kept = table.filter(pa.array([name not in leaked for name in table["row_id"].to_pylist()]))
+    seen: Counter[str] = Counter()
+    positions = []
+    for shard in kept["shard"].to_pylist():  # rows move up in their shard
+        positions.append(seen[shard])
+        seen[shard] += 1
+    column = SHARD_INDEX_SCHEMA.get_field_index("position")
+    kept = kept.set_column(column, SHARD_INDEX_SCHEMA.field(column), pa.array(positions, pa.int64()))
+    with whole(out / file.name) as temporary:
+        pq.write_table(kept, temporary, compression="zstd")

@@ -1,0 +1,49 @@
+"""Reads a prepared folder again: its manifest, its index, its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from medix_r1.data.files import read_json
+from medix_r1.errors import ConfigError
+
+MANIFEST, REJECTS, STAGING = "manifest.json", "rejects.jsonl", ".staging"
+_BATCH = 8
+
+
+def is_prepared(folder: Path) -> bool:
+    """Whether `medix-r1 data prepare` has finished here."""
+    return (folder / MANIFEST).is_file()
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a prepared folder.
+
+    Raises:
+        ConfigError: there is none; preparing was not started or not finished.
+    """
+    if not is_prepared(folder):
+        hint = (
+            "is not finished; run the same `data prepare` again" if (folder / STAGING).is_dir() else "is no such folder"
+        )
+        raise ConfigError([f"{folder}: a folder that `medix-r1 data prepare` wrote is needed; this {hint}"])
+    manifest = read_json(folder / MANIFEST)
+    assert isinstance(manifest, dict)
+    return manifest
+
+
+def read_index(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """The index of all rows, in shard order; nested columns are named as in `images.list.element.sha256`."""
+    files = sorted(folder.glob("index-*.parquet"))
+    return pa.concat_tables([pq.ParquetFile(file).read(columns=list(columns) if columns else None) for file in files])
+
+
+def shard_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """The rows of a shard, a few at a time."""
+    with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
+        yield from file.iter_batches(batch_size=_BATCH, use_threads=False)

@@ -1,0 +1,221 @@
+"""One row of training data: as a source gives it, as it is once checked, and as verl reads it.
+
+Next door: `sources/` yields `RawRow`, `check.py` turns it into `CheckedRow` or raises `RowRejected`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import pyarrow as pa
+
+from medix_r1.data.normalise import question_key
+from medix_r1.errors import DataError
+
+IMAGE_MARK = "<image>"
+
+
+class Reason(StrEnum):
+    """Why a row is not taken."""
+
+    WRONG_TYPE = "wrong_type"
+    EMPTY_QUESTION = "empty_question"
+    EMPTY_ANSWER = "empty_answer"
+    MISSING_TAG = "missing_tag"
+    UNKNOWN_TAG = "unknown_tag"
+    WRONG_CHOICE = "wrong_choice"
+    IMAGE_MARKS = "image_marks"
+    CONTROL_TOKEN = "control_token"
+    MISSING_IMAGE = "missing_image"
+    PATH_OUTSIDE = "path_outside"
+    CORRUPT_IMAGE = "corrupt_image"
+    IMAGE_BOMB = "image_bomb"
+    SEVERAL_FRAMES = "several_frames"
+    ASPECT_RATIO = "aspect_ratio"
+    TOO_LONG = "too_long"
+
+
+class RowRejected(DataError):
+    """This row cannot be used; the detail says what to mend."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        self.reason, self.detail = reason, detail
+        super().__init__(f"{reason.value}: {detail}")
+
+    def __reduce__(self) -> tuple[type[RowRejected], tuple[Reason, str]]:
+        return type(self), (self.reason, self.detail)
+
+
+@dataclass(frozen=True, slots=True)
+class RawRow:
+    """A row as found. `fields` has our field names (sources/columns.py) and whatever values the file held."""
+
+    where: str  # file and row number; unique within a source, and the row's id from here on
+    fields: Mapping[str, Any]
+    root: str | None = None  # folder that image paths are relative to, and may not leave
+    problem: str | None = None  # the line could not even be parsed
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedImage:
+    """An image that every later reader can open: 8 bits a channel, no transparency, upright, one frame."""
+
+    content: bytes
+    width: int
+    height: int
+    format: str  # PNG, JPEG or WEBP
+    sha256: str  # of the bytes as they were found, so that they can be found again in a test set
+    phash: int  # 64-bit perceptual hash
+    converted: str  # what had to be changed; empty: `content` is what was found
+    shrunk: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRow:
+    """A row that can be trained on."""
+
+    row_id: str
+    given_id: str
+    source: str
+    question: str
+    answers: tuple[str, ...]  # the reference, then accepted alternatives
+    tag: str | None
+    choices: tuple[str, ...]
+    images: tuple[PreparedImage, ...]
+
+    def key(self) -> bytes:
+        """Equal for rows that say exactly the same about the same image bytes: 16 bytes."""
+        parts = (self.question, self.tag or "", *self.answers, "", *self.choices, "", *(i.sha256 for i in self.images))
+        return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).digest()
+
+    def text_key(self) -> bytes:
+        """Equal for questions that read the same once case, spacing and punctuation are gone: 16 bytes."""
+        return question_key(self.question, self.choices)
+
+
+@dataclass(frozen=True, slots=True)
+class PromptLength:
+    """Tokens of a prompt: `total` is what verl compares with data.max_prompt_length."""
+
+    text: int
+    image: int
+
+    @property
+    def total(self) -> int:
+        return self.text + self.image
+
+
+_IMAGE = pa.struct(
+    [("bytes", pa.binary()), ("path", pa.string()), ("min_pixels", pa.int64()), ("max_pixels", pa.int64())]
+)
+VERL_SCHEMA = pa.schema(
+    [
+        ("data_source", pa.string()),
+        ("prompt", pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))),
+        ("images", pa.list_(_IMAGE)),
+        ("ability", pa.string()),
+        ("reward_model", pa.struct([("style", pa.string()), ("ground_truth", pa.string())])),
+        (
+            "extra_info",
+            pa.struct(
+                [
+                    ("index", pa.int64()),
+                    ("row_id", pa.string()),
+                    ("id", pa.string()),
+                    ("question", pa.string()),
+                    ("answers", pa.list_(pa.string())),
+                    ("choices", pa.list_(pa.string())),
+                    ("source", pa.string()),
+                    ("modality", pa.string()),
+                ]
+            ),
+        ),
+    ]
+)
+_INDEX_IMAGE = pa.struct(
+    [
+        ("sha256", pa.string()),
+        ("phash", pa.uint64()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("bytes", pa.int64()),
+        ("format", pa.string()),
+        ("converted", pa.string()),
+        ("shrunk", pa.bool_()),
+    ]
+)
+INDEX_SCHEMA = pa.schema(
+    [
+        ("row_id", pa.string()),
+        ("source", pa.string()),
+        ("tag", pa.string()),
+        ("question", pa.string()),
+        ("answer", pa.string()),
+        ("num_answers", pa.int32()),
+        ("num_choices", pa.int32()),
+        ("text_tokens", pa.int32()),
+        ("image_tokens", pa.int32()),
+        ("row_key", pa.binary(16)),
+        ("text_key", pa.binary(16)),
+        ("images", pa.list_(_INDEX_IMAGE)),
+    ]
+)
+
+
+def to_verl(row: CheckedRow, prompt: str, min_pixels: int | None, max_pixels: int | None) -> dict[str, Any]:
+    """The row in verl's columns; `index` is filled in when shards are written.
+
+    Args:
+        row: a checked row.
+        prompt: the user message, one `<image>` for each image.
+        min_pixels: verl's image loader scales each image up to this many pixels; None is the loader's own limit.
+        max_pixels: the same, downwards.
+    """
+    limits = {"path": None, "min_pixels": min_pixels, "max_pixels": max_pixels}
+    return {
+        "data_source": row.source,
+        "prompt": [{"role": "user", "content": prompt}],
+        "images": [{"bytes": image.content, **limits} for image in row.images],
+        "ability": "vqa" if row.images else "qa",
+        "reward_model": {"style": "medix", "ground_truth": _ground_truth(row)},
+        "extra_info": {
+            "index": 0,
+            "row_id": row.row_id,
+            "id": row.given_id,
+            "question": row.question.replace(IMAGE_MARK, " ").strip(),
+            "answers": list(row.answers),
+            "choices": list(row.choices),
+            "source": row.source,
+            "modality": row.tag,
+        },
+    }
+
+
+def _ground_truth(row: CheckedRow) -> str:
+    return f"<{row.tag}>\n{row.answers[0]}" if row.tag else row.answers[0]
+
+
+def to_index(row: CheckedRow, length: PromptLength) -> dict[str, Any]:
+    """What is kept of a row beside its shard, so that statistics and leak checks read no image."""
+    return {
+        "row_id": row.row_id,
+        "source": row.source,
+        "tag": row.tag,
+        "question": row.question,
+        "answer": row.answers[0],
+        "num_answers": len(row.answers),
+        "num_choices": len(row.choices),
+        "text_tokens": length.text,
+        "image_tokens": length.image,
+        "row_key": row.key(),
+        "text_key": row.text_key(),
+        "images": [
+            {name: getattr(image, name) for name in ("sha256", "phash", "width", "height", "format", "converted")}
+            | {"bytes": len(image.content), "shrunk": image.shrunk}
+            for image in row.images
+        ],
+    }

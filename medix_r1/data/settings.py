@@ -1,0 +1,195 @@
+"""Composes configs/prepare and checks every line of it before anything is read."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from medix_r1.config import config_dir
+from medix_r1.data.check import RowRules
+from medix_r1.data.images import ImageRules
+from medix_r1.data.sources.base import Source
+from medix_r1.errors import ConfigError
+from medix_r1.grammar import ModalityTag
+
+MAX_NEAR_DISTANCE = 7
+_MOST_MEBIBYTES = 100_000
+_MOST_MEGAPIXELS = 178  # Pillow refuses more
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A checked configs/prepare/prepare.yaml."""
+
+    out: Path
+    backbone: str
+    min_pixels: int | None
+    max_pixels: int | None
+    rules: RowRules
+    source: Source
+    validation: float
+    seed: int
+    near_distance: int
+    workers: int
+    unit_rows: int
+    shard_bytes: int
+    tree: Mapping[str, Any]  # as composed, for the manifest
+
+
+def compose_prepare(overrides: Sequence[str]) -> dict[str, Any]:
+    """Compose prepare.yaml with command-line overrides, resolved.
+
+    Raises:
+        ConfigError: an unknown key or choice, with the nearest known one.
+    """
+    GlobalHydra.instance().clear()
+    folder = config_dir() / "prepare"
+    with initialize_config_dir(config_dir=str(folder), version_base="1.3"):
+        try:
+            config = compose("prepare", overrides=list(overrides), return_hydra_config=True)
+            choice = config.hydra.runtime.choices["data"]
+            OmegaConf.set_struct(config, False)
+            del config["hydra"]
+            tree = OmegaConf.to_container(config, resolve=True)
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
+            raise ConfigError([_explain(error, folder)]) from error
+    assert isinstance(tree, dict)
+    return {**{str(key): value for key, value in tree.items()}, "out": tree["out"] or f"data/{choice}"}
+
+
+def _explain(error: Exception, folder: Path) -> str:
+    if isinstance(error, MissingConfigException):
+        known = sorted(path.stem for path in (folder / "data").glob("*.yaml"))
+        wanted = str(error.missing_cfg_file).rpartition("/")[2]
+        near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.4)
+        return f"data={wanted}: no such kind{f'; did you mean {near[0]}?' if near else ''} (known: {', '.join(known)})"
+    text = str(error)
+    if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
+        text = f"{text.splitlines()[0]} {error.__cause__}"
+    return f"config: {' '.join(text.split())}"
+
+
+def read_settings(overrides: Sequence[str]) -> Settings:
+    """Compose and check, then open the source.
+
+    Raises:
+        ConfigError: all problems together.
+    """
+    tree = compose_prepare(overrides)
+    if problems := list(_problems(tree)):
+        raise ConfigError(problems)
+    image, split = tree["image"], tree["split"]
+    source = open_source(tree["data"])
+    return Settings(
+        out=Path(tree["out"]).expanduser(),
+        backbone=tree["backbone"],
+        min_pixels=image["min_pixels"],
+        max_pixels=image["max_pixels"],
+        rules=_row_rules(tree, source.name),
+        source=source,
+        validation=split["validation"],
+        seed=split["seed"],
+        near_distance=split["near_distance"],
+        workers=tree["workers"] or len(os.sched_getaffinity(0)),
+        unit_rows=tree["unit_rows"],
+        shard_bytes=int(tree["shard_mebibytes"] * 2**20),
+        tree=tree,
+    )
+
+
+def open_source(node: Mapping[str, Any]) -> Source:
+    """Build the source of a composed `data` node.
+
+    Raises:
+        ConfigError: its files are not there.
+    """
+    try:
+        return instantiate(dict(node), _convert_="all")  # type: ignore[no-any-return]
+    except HydraException as error:
+        cause = error.__cause__
+        raise cause if isinstance(cause, ConfigError) else ConfigError([f"data: {error}"]) from error
+
+
+def _row_rules(tree: Mapping[str, Any], name: str) -> RowRules:
+    image = tree["image"]
+    low, high = image["percentiles"]
+    return RowRules(
+        image=ImageRules(
+            max_megapixels=image["max_megapixels"],
+            max_mebibytes=image["max_mebibytes"],
+            frames=image["frames"],
+            percentiles=(low, high),
+            dicom_window=tuple(image["dicom_window"]) if image["dicom_window"] else None,
+        ),
+        default_source=name,
+        default_tag=tree["default_tag"],
+        think_element=tree["think_element"],
+        instructions=tree["instructions"],
+        max_prompt_tokens=tree["max_prompt_tokens"],
+        overlong=tree["overlong"],
+    )
+
+
+def _problems(tree: Mapping[str, Any]) -> Iterator[str]:
+    image, split = tree["image"], tree["split"]
+    for key, value, choices in (
+        ("think_element", tree["think_element"], ("think", "thinking")),
+        ("overlong", tree["overlong"], ("shrink", "set_aside")),
+        ("image.frames", image["frames"], ("reject", "first", "middle")),
+        ("default_tag", tree["default_tag"], (None, *ModalityTag)),
+        ("instructions", tree["instructions"], (True, False)),
+    ):
+        if value not in choices:
+            yield f"{key}: {value!r} is none of {', '.join(str(choice) for choice in choices)}"
+    for key, value, low, high in (
+        ("max_prompt_tokens", tree["max_prompt_tokens"], 1, 2**31),
+        ("unit_rows", tree["unit_rows"], 1, 10**6),
+        ("split.seed", split["seed"], 0, 2**63),
+        ("split.near_distance", split["near_distance"], 0, MAX_NEAR_DISTANCE),
+        ("workers", tree["workers"] or 1, 1, 1024),
+    ):
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            yield f"{key}: {value!r} is not a whole number from {low} to {high}"
+    for key, value, most in (
+        ("image.max_megapixels", image["max_megapixels"], _MOST_MEGAPIXELS),
+        ("image.max_mebibytes", image["max_mebibytes"], _MOST_MEBIBYTES),
+        ("shard_mebibytes", tree["shard_mebibytes"], _MOST_MEBIBYTES),
+    ):
+        if not _is_number(value) or not 0 < value <= most:
+            yield f"{key}: {value!r} is not a number above 0 and up to {most}"
+    if not _is_number(split["validation"]) or not 0 <= split["validation"] < 1:
+        yield f"split.validation: {split['validation']!r} is not a share from 0 to below 1"
+    yield from _image_problems(image)
+
+
+def _image_problems(image: Mapping[str, Any]) -> Iterator[str]:
+    low, high = image["min_pixels"], image["max_pixels"]
+    for key, value in (("min_pixels", low), ("max_pixels", high)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            yield f"image.{key}: {value!r} is neither a number of pixels nor null"
+            return
+    if low and high and low > high:
+        yield f"image.min_pixels: {low} is above image.max_pixels={high}"
+    for key, size in (("percentiles", 2), ("dicom_window", 2)):
+        value = image[key]
+        if value is None and key == "dicom_window":
+            continue
+        if not isinstance(value, list) or len(value) != size or not all(_is_number(item) for item in value):
+            yield f"image.{key}: {value!r} is not a list of two numbers"
+    if isinstance(image["percentiles"], list) and image["percentiles"] != sorted(image["percentiles"]):
+        yield f"image.percentiles: {image['percentiles']} are not in order"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

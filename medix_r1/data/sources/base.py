@@ -1,0 +1,123 @@
+"""What every source can do: name its revision, cut itself into units of work, and yield the rows of one unit.
+
+A unit is small, is the same on every start, and can be read by itself: that is what makes preparing restartable and
+lets several processes share it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from medix_r1.data.row import RawRow
+from medix_r1.errors import ConfigError
+
+FIELDS = ("question", "answer", "accepted", "images", "tag", "choices", "source", "id")
+REQUIRED = ("question", "answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A stretch of one file."""
+
+    number: int
+    file: str  # relative to the source's root, or a hub address
+    start: int  # first row (or row group) of the file
+    stop: int
+    offset: int = 0  # bytes to skip, where rows are lines
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What was read: enough to tell whether it has changed since."""
+
+    kind: str
+    name: str
+    revision: str  # a commit for the hub; a hash over names, sizes and times for files
+    files: tuple[str, ...]
+
+
+class Source(Protocol):
+    """A set of rows in files."""
+
+    name: str
+
+    def revision(self) -> Revision: ...
+
+    def units(self, max_rows: int) -> list[Unit]: ...
+
+    def rows(self, unit: Unit) -> Iterator[RawRow]: ...
+
+
+Columns = Mapping[str, str | Sequence[str]]
+
+
+def column_names(columns: Columns, field: str) -> tuple[str, ...]:
+    """The names under which a field may stand in the file, in order of preference."""
+    names = columns.get(field) or ()
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def pick(record: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
+    """Our fields out of a record, each from the first of its columns that is there."""
+    fields: dict[str, Any] = {}
+    for field in FIELDS:
+        present = [name for name in column_names(columns, field) if record.get(name) is not None]
+        fields[field] = record[present[0]] if present else None
+    return fields
+
+
+def check_columns(found: Iterable[str], columns: Columns, where: str, required: Sequence[str] = REQUIRED) -> None:
+    """Refuse a file that lacks a field which has to be there.
+
+    Raises:
+        ConfigError: with the columns that are there, and the nearest.
+    """
+    found = sorted(set(found))
+    problems = [
+        f"data.columns.{field}: no such field; known: {', '.join(FIELDS)}" for field in columns if field not in FIELDS
+    ]
+    for field in required:
+        wanted = column_names(columns, field)
+        if not set(wanted) & set(found):
+            near = difflib.get_close_matches((*wanted, field)[0], found, n=1, cutoff=0.4)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            problems.append(
+                f"data.columns.{field}: {where} has no column {' or '.join(wanted) or field}{hint} "
+                f"(it has: {', '.join(found) or 'none'})"
+            )
+    if problems:
+        raise ConfigError(problems)
+
+
+def local_files(path: str | None, pattern: str) -> tuple[Path, list[Path]]:
+    """Root folder and sorted files of a path that is a file, or a folder with files of a pattern.
+
+    Raises:
+        ConfigError: nothing is there.
+    """
+    if not path:
+        raise ConfigError(["data.path: has no value; give a file or folder, as in data.path=my/rows.jsonl"])
+    root = Path(path).expanduser()
+    if root.is_file():
+        return root.parent, [root]
+    files = sorted(file for file in root.rglob(pattern) if file.is_file())
+    if not files:
+        what = f"holds no file like {pattern}" if root.is_dir() else "does not exist"
+        raise ConfigError([f"data.path: {root} {what}"])
+    return root, files
+
+
+def file_revision(kind: str, root: Path, files: Sequence[Path]) -> Revision:
+    """A revision out of names, sizes and modification times; contents are not read twice for it."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    names = [str(file.relative_to(root)) for file in files]
+    for name, file in zip(names, files, strict=True):
+        status = file.stat()
+        digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return Revision(kind, str(root), digest.hexdigest()[:16], tuple(names[:1000]))

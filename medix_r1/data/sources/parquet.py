@@ -1,0 +1,168 @@
+"""Rows in parquet files, local or on the hub; read page by page, so that a large row group costs no memory."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from medix_r1.data.row import RawRow
+from medix_r1.data.sources.base import (
+    FIELDS,
+    REQUIRED,
+    Columns,
+    Revision,
+    Unit,
+    check_columns,
+    column_names,
+    file_revision,
+    local_files,
+    pick,
+)
+from medix_r1.errors import ConfigError, DataError
+
+_BATCH = 4  # rows that are in memory at once, images included
+_HUB = "hf://"
+
+
+class ParquetSource:
+    """A parquet file, or a folder of them. Images: bytes, {bytes, path} as the hub stores them, or paths."""
+
+    def __init__(
+        self,
+        *,
+        path: str | None,
+        columns: Columns,
+        pattern: str = "*.parquet",
+        image_root: str | None = None,
+        name: str | None = None,
+        required: Sequence[str] = REQUIRED,
+    ) -> None:
+        self._columns, self._required = columns, tuple(required)
+        self._root, self._files = local_files(path, pattern)
+        self._image_root = str(Path(image_root).expanduser() if image_root else self._root)
+        self.name = name or (self._files[0].stem if len(self._files) == 1 else self._root.name)
+
+    def revision(self) -> Revision:
+        return file_revision("parquet", self._root, self._files)
+
+    def units(self, max_rows: int) -> list[Unit]:
+        """Whole row groups, joined up to `max_rows` rows."""
+        names = [str(file.relative_to(self._root)) for file in self._files]
+        return _plan(names, self._open, self._columns, max_rows, self._required)
+
+    def rows(self, unit: Unit) -> Iterator[RawRow]:
+        with self._open(unit.file) as file:
+            yield from _read(file, unit, self._columns, unit.file, self._image_root)
+
+    @contextmanager
+    def _open(self, name: str) -> Iterator[pq.ParquetFile]:
+        path = self._root / name
+        try:
+            # buffer_size and pre_buffer: read pages as they are needed instead of whole column chunks
+            with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
+                yield file
+        except (OSError, ValueError) as error:
+            if isinstance(error, ConfigError):
+                raise
+            raise DataError(f"{path} is not a whole parquet file: {error}") from error
+
+
+class HubSource:
+    """Parquet files of a data set on the hub, read over the network without a copy on disk."""
+
+    def __init__(
+        self,
+        *,
+        repo: str,
+        columns: Columns,
+        revision: str = "main",
+        pattern: str = "*.parquet",
+        name: str | None = None,
+    ) -> None:
+        from httpx import HTTPError
+        from huggingface_hub import HfApi
+        from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+        self._columns, self._repo = columns, repo
+        self.name = name or repo.rpartition("/")[2]
+        try:
+            info = HfApi().dataset_info(repo, revision=revision)
+        except (HTTPError, HfHubHTTPError, OfflineModeIsEnabled, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise ConfigError(
+                [
+                    f"data.repo: the hub does not give {repo} at {revision} ({reason}); "
+                    "read a local copy with data.path=FOLDER"
+                ]
+            ) from error
+        self._commit = str(info.sha)
+        found = sorted(file.rfilename for file in info.siblings or ())
+        self._names = [file for file in found if fnmatch.fnmatch(file, pattern) and file.endswith(".parquet")]
+        if not self._names:
+            raise ConfigError([f"data.pattern: {repo} has no file like {pattern}; it has {', '.join(found[:10])}"])
+
+    def revision(self) -> Revision:
+        return Revision("hub", self._repo, self._commit, tuple(self._names))
+
+    def units(self, max_rows: int) -> list[Unit]:
+        """Whole row groups, joined up to `max_rows` rows."""
+        return _plan(self._names, self._open, self._columns, max_rows)
+
+    def rows(self, unit: Unit) -> Iterator[RawRow]:
+        with self._open(unit.file) as file:
+            yield from _read(file, unit, self._columns, unit.file, None)
+
+    @contextmanager
+    def _open(self, name: str) -> Iterator[pq.ParquetFile]:
+        from httpx import HTTPError
+        from huggingface_hub import HfFileSystem
+
+        address = f"datasets/{self._repo}@{self._commit}/{name}"
+        try:
+            with HfFileSystem().open(address, "rb") as raw, pq.ParquetFile(raw, pre_buffer=False) as file:
+                yield file
+        except (OSError, HTTPError) as error:
+            raise DataError(f"{_HUB}{address} could not be read ({error}); the same command again goes on") from error
+
+
+def medix_rl(*, path: str | None, repo: str, revision: str, pattern: str, columns: Columns) -> Any:
+    """MBZUAI/medix-rl-data: from a local copy of its parquet files when `path` is given, else from the hub."""
+    if path:
+        return ParquetSource(path=path, columns=columns, pattern=pattern.rpartition("/")[2], name="medix-rl-data")
+    return HubSource(repo=repo, columns=columns, revision=revision, pattern=pattern)
+
+
+def _plan(
+    names: Sequence[str], opened: Any, columns: Columns, max_rows: int, required: Sequence[str] = REQUIRED
+) -> list[Unit]:
+    units: list[Unit] = []
+    for name in names:
+        with opened(name) as file:
+            if not units:
+                check_columns(file.schema_arrow.names, columns, name, required)
+            start = rows = 0
+            for group in range(file.num_row_groups):
+                here = file.metadata.row_group(group).num_rows
+                if rows and rows + here > max_rows:
+                    units.append(Unit(len(units), name, start, group))
+                    start, rows = group, 0
+                rows += here
+            if rows:
+                units.append(Unit(len(units), name, start, file.num_row_groups))
+    return units
+
+
+def _read(file: pq.ParquetFile, unit: Unit, columns: Columns, name: str, image_root: str | None) -> Iterator[RawRow]:
+    wanted = {column for field in FIELDS for column in column_names(columns, field)}
+    present = [column for column in file.schema_arrow.names if column in wanted]
+    groups = list(range(unit.start, unit.stop))
+    number = sum(file.metadata.row_group(group).num_rows for group in range(unit.start))
+    for batch in file.iter_batches(batch_size=_BATCH, row_groups=groups, columns=present, use_threads=False):
+        for record in batch.to_pylist():
+            yield RawRow(where=f"{name}:{number}", fields=pick(record, columns), root=image_root)
+            number += 1

@@ -1,0 +1,261 @@
+"""The exact prompt length of a row, in tokens, without decoding a picture and without importing torch.
+
+verl compares `data.max_prompt_length` with what the chat template, the tokenizer and two resizing steps make of a row:
+qwen-vl-utils scales each picture to whole merge blocks, then the backbone's image processor does so again within its
+own limits. Both steps are arithmetic on (width, height); tests compare them with the real ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from jinja2 import TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from tokenizers import Tokenizer
+
+from medix_r1.data.row import IMAGE_MARK, PromptLength, Reason, RowRejected
+from medix_r1.errors import ConfigError
+
+MAX_RATIO = 200  # both steps refuse a picture more elongated than this
+_LOADER_MIN_BLOCKS, _LOADER_MAX_BLOCKS = 4, 16384  # qwen_vl_utils: IMAGE_MIN_TOKEN_NUM, IMAGE_MAX_TOKEN_NUM
+_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.*", "*processor_config.json", "config.json")
+_VISION_CLASSES = ("Qwen2VLImageProcessor", "Qwen2VLImageProcessorFast", "Qwen3VLImageProcessor")
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeRule:
+    """How Qwen2.5-VL (patch 14) and Qwen3-VL (patch 16) cut a picture into tokens; pixels are width x height."""
+
+    patch_size: int
+    merge_size: int
+    processor_min_pixels: int
+    processor_max_pixels: int
+    loader_min_pixels: int | None = None
+    loader_max_pixels: int | None = None
+
+    def tokens(self, width: int, height: int) -> int:
+        """Number of image tokens of one picture.
+
+        Raises:
+            RowRejected: more elongated than 200 to 1, before or between the two steps.
+        """
+        block = self.patch_size * self.merge_size
+        width, height = self._load(width, height, block)
+        width, height = self._process(width, height, block)
+        return (width // block) * (height // block)
+
+    def _load(self, width: int, height: int, block: int) -> tuple[int, int]:
+        low = self.loader_min_pixels or _LOADER_MIN_BLOCKS * block**2
+        high = self.loader_max_pixels or _LOADER_MAX_BLOCKS * block**2
+        _check_ratio(width, height)
+        rounded = max(block, round(width / block) * block), max(block, round(height / block) * block)
+        return _within(width, height, rounded, block, low, high, smallest=0)
+
+    def _process(self, width: int, height: int, block: int) -> tuple[int, int]:
+        _check_ratio(width, height)
+        rounded = round(width / block) * block, round(height / block) * block
+        low, high = self.processor_min_pixels, self.processor_max_pixels
+        return _within(width, height, rounded, block, low, high, smallest=block)
+
+
+def _check_ratio(width: int, height: int) -> None:
+    if max(width, height) / min(width, height) > MAX_RATIO:
+        raise RowRejected(Reason.ASPECT_RATIO, f"{width}x{height} is more elongated than {MAX_RATIO} to 1")
+
+
+def _within(
+    width: int, height: int, rounded: tuple[int, int], block: int, low: int, high: int, smallest: int
+) -> tuple[int, int]:
+    """Scale to whole blocks with `low` to `high` pixels, keeping the shape."""
+    pixels = rounded[0] * rounded[1]
+    if pixels > high:
+        shrink = math.sqrt((height * width) / high)
+        sides = (max(smallest, math.floor(side / shrink / block) * block) for side in (width, height))
+    elif pixels < low:
+        grow = math.sqrt(low / (height * width))
+        sides = (math.ceil(side * grow / block) * block for side in (width, height))
+    else:
+        return rounded
+    new_width, new_height = sides
+    if min(new_width, new_height) == 0:  # the loader has no lower limit here, and its picture would have no pixels
+        raise RowRejected(Reason.ASPECT_RATIO, f"{width}x{height} cannot be scaled to {high} pixels")
+    return new_width, new_height
+
+
+class PromptCounter:
+    """Counts prompts for one backbone: its tokenizer, chat template and resize rule."""
+
+    def __init__(self, folder: Path, min_pixels: int | None = None, max_pixels: int | None = None) -> None:
+        """Read a model folder; no weights are looked at.
+
+        Args:
+            folder: with tokenizer.json, a chat template and the image processor's config.
+            min_pixels: lower limit that verl's image loader is given with each image; None is its own.
+            max_pixels: upper limit of the same.
+
+        Raises:
+            ConfigError: a file is missing, or the image processor is not one whose rule is known here.
+        """
+        self._tokenizer = Tokenizer.from_file(str(_need(folder / "tokenizer.json")))
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        settings = _json(folder / "tokenizer_config.json")
+        self._specials = {name: _token_text(settings.get(name)) for name in ("bos_token", "eos_token", "pad_token")}
+        self._template = _compile(_template_text(folder, settings))
+        self._image_token = _image_token(folder, self._tokenizer)
+        self.rule = _resize_rule(folder, min_pixels, max_pixels)
+        tokens = self._tokenizer.get_added_tokens_decoder().values()
+        self.control_tokens = tuple(token.content for token in tokens if token.special or "|" in token.content)
+
+    def text_tokens(self, prompt: str, num_images: int) -> int:
+        """Tokens of everything but the pictures; each picture's one placeholder is not counted.
+
+        Raises:
+            ConfigError: the chat template fails, or does not show each picture once.
+        """
+        try:
+            text = self._template.render(
+                messages=[{"role": "user", "content": _content(prompt, num_images)}],
+                add_generation_prompt=True,
+                **self._specials,
+            )
+        except TemplateError as error:
+            raise ConfigError([f"backbone: its chat template fails on a plain question: {error}"]) from error
+        ids = self._tokenizer.encode(text, add_special_tokens=False).ids
+        if (seen := ids.count(self._image_token)) != num_images:
+            raise ConfigError([f"backbone: its chat template shows {num_images} image(s) as {seen} placeholder(s)"])
+        return len(ids) - num_images
+
+    def length(self, prompt: str, sizes: Sequence[tuple[int, int]]) -> PromptLength:
+        """Count one prompt.
+
+        Args:
+            prompt: the user message with one `<image>` for each picture.
+            sizes: (width, height) of each picture, as its header says.
+        """
+        return PromptLength(
+            text=self.text_tokens(prompt, len(sizes)), image=sum(self.rule.tokens(*size) for size in sizes)
+        )
+
+
+def backbone_folder(name: str) -> Path:
+    """A local model folder, or the small files of a hub model (`owner/name`), downloaded into the hub's own cache.
+
+    Raises:
+        ConfigError: neither is there.
+    """
+    if (folder := Path(name).expanduser()).is_dir():
+        return folder
+    if name.count("/") != 1 or name.startswith((".", "~", "/")):
+        raise ConfigError([f"backbone: {name} does not exist"])
+    from httpx import HTTPError
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(_FILES)))
+    except (HTTPError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError([f"backbone: {name} is no folder here and the hub does not give it ({reason})"]) from error
+
+
+def fingerprint(folder: Path) -> str:
+    """Short hash over every file that a count depends on."""
+    digest = hashlib.sha256()
+    for path in sorted({path for pattern in _FILES for path in folder.glob(pattern)}):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _content(prompt: str, num_images: int) -> str | list[dict[str, str]]:
+    """As verl's RLHFDataset splits a message: text and images in turn; a plain string without images."""
+    if not num_images:
+        return prompt
+    parts: list[dict[str, str]] = []
+    for position, text in enumerate(prompt.split(IMAGE_MARK)):
+        if position:
+            parts.append({"type": "image"})
+        if text:
+            parts.append({"type": "text", "text": text})
+    return parts
+
+
+def _compile(text: str) -> Any:
+    """Compile a chat template as transformers does: sandboxed, the same white-space rules and functions."""
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+    )
+    environment.filters["tojson"] = lambda value, **kwargs: json.dumps(value, ensure_ascii=False, **kwargs)
+    environment.globals["raise_exception"] = _raise
+    environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+    return environment.from_string(text)
+
+
+def _raise(message: str) -> NoReturn:
+    raise TemplateError(message)
+
+
+def _template_text(folder: Path, settings: dict[str, Any]) -> str:
+    if (path := folder / "chat_template.jinja").is_file():
+        return path.read_text(encoding="utf-8")
+    for candidate in (_json(folder / "chat_template.json"), settings):
+        if isinstance(text := candidate.get("chat_template"), str):
+            return text
+    raise ConfigError([f"backbone: {folder} has no chat template"])
+
+
+def _image_token(folder: Path, tokenizer: Tokenizer) -> int:
+    number = _json(folder / "config.json").get("image_token_id")
+    number = number if isinstance(number, int) else tokenizer.token_to_id("<|image_pad|>")
+    if number is None:
+        raise ConfigError([f"backbone: {folder} has no image token; a vision-language model is needed"])
+    return int(number)
+
+
+def _resize_rule(folder: Path, min_pixels: int | None, max_pixels: int | None) -> ResizeRule:
+    processor = _json(folder / "processor_config.json").get("image_processor") or _json(
+        folder / "preprocessor_config.json"
+    )
+    kind = processor.get("image_processor_type", "")
+    if kind not in _VISION_CLASSES:
+        raise ConfigError(
+            [
+                f"backbone: the resize rule of {kind or 'an image processor without a name'} is not known; "
+                f"known: {', '.join(_VISION_CLASSES)}"
+            ]
+        )
+    size = processor.get("size") or {}
+    low = processor.get("min_pixels") or size.get("shortest_edge") or size.get("min_pixels")
+    high = processor.get("max_pixels") or size.get("longest_edge") or size.get("max_pixels")
+    return ResizeRule(
+        patch_size=processor.get("patch_size", 14),
+        merge_size=processor.get("merge_size", 2),
+        processor_min_pixels=low or 56 * 56,
+        processor_max_pixels=high or 28 * 28 * 1280,
+        loader_min_pixels=min_pixels,
+        loader_max_pixels=max_pixels,
+    )
+
+
+def _need(path: Path) -> Path:
+    if not path.is_file():
+        raise ConfigError([f"backbone: {path} is missing"])
+    return path
+
+
+def _json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return content if isinstance(content, dict) else {}
+
+
+def _token_text(token: Any) -> str:
+    return str(token.get("content", "")) if isinstance(token, dict) else str(token or "")

@@ -1,0 +1,113 @@
+"""`medix-r1 data view`: rows with their images as one HTML file that needs no server, no network and runs no script.
+
+Text of a row is escaped by Jinja, and a content security policy forbids the browser everything but inline pictures and
+the page's own style, so hostile text can do nothing even if escaping had a hole.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import random
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jinja2 import Environment, StrictUndefined
+from PIL import Image
+
+from medix_r1.data.files import whole
+from medix_r1.data.prepared import read_index, read_manifest, shard_batches
+from medix_r1.errors import ConfigError
+
+_SIDE = 480  # pixels of the longer side of a picture on the page
+_INDEX = ("row_id", "split", "shard", "position", "source", "tag", "text_tokens", "image_tokens")
+
+
+def write_view(
+    folder: Path, path: Path, *, rows: int = 50, seed: int = 0, source: str | None = None, tag: str | None = None
+) -> int:
+    """Write a page with a random sample of a prepared set; return the number of rows on it.
+
+    Args:
+        folder: a prepared set.
+        path: HTML file to write.
+        rows: at most this many.
+        seed: another seed shows others.
+        source: only rows of this source.
+        tag: only rows of this modality.
+
+    Raises:
+        ConfigError: the folder is not prepared, or no row is left by the filters.
+    """
+    manifest = read_manifest(folder)
+    index = _chosen(read_index(folder, _INDEX), rows, seed, source, tag)
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string((files("medix_r1.data") / "view.html.jinja").read_text(encoding="utf-8"))
+    with whole(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        page = template.generate(
+            name=Path(manifest["plan"]["source"]["name"]).name,
+            revision=manifest["plan"]["source"]["revision"],
+            counts=manifest["counts"],
+            shown=len(index),
+            rows=_rows(folder, index),
+        )
+        file.writelines(page)
+    return len(index)
+
+
+def _chosen(index: pa.Table, rows: int, seed: int, source: str | None, tag: str | None) -> pa.Table:
+    for column, value in (("source", source), ("tag", tag)):
+        if value is not None:
+            known = sorted({str(name) for name in index[column].to_pylist()})
+            index = index.filter(pc.equal(index[column], value))
+            if not len(index):
+                raise ConfigError([f"--{column}: no row has {value}; there are {', '.join(known[:20])}"])
+    numbers = sorted(random.Random(seed).sample(range(len(index)), min(rows, len(index))))
+    return index.take(pa.array(numbers, pa.int64()))
+
+
+def _rows(folder: Path, index: pa.Table) -> Iterator[dict[str, Any]]:
+    """The chosen rows in the index's order, one in memory at a time."""
+    entries = index.to_pylist()
+    for shard in dict.fromkeys(entry["shard"] for entry in entries):
+        wanted = {entry["position"]: entry for entry in entries if entry["shard"] == shard}
+        start = 0
+        for batch in shard_batches(folder / shard):
+            here = np.arange(start, start + len(batch))
+            for offset in np.flatnonzero(np.isin(here, list(wanted))):
+                yield _shown(batch.slice(int(offset), 1).to_pylist()[0], wanted[int(here[offset])])
+            start += len(batch)
+
+
+def _shown(row: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
+    info = row["extra_info"]
+    return {
+        "id": entry["row_id"],
+        "split": entry["split"],
+        "source": entry["source"],
+        "tag": entry["tag"] or "",
+        "tokens": entry["text_tokens"] + entry["image_tokens"],
+        "image_tokens": entry["image_tokens"],
+        "question": info["question"],
+        "choices": info["choices"] or [],
+        "reference": row["reward_model"]["ground_truth"],
+        "accepted": (info["answers"] or [])[1:],
+        "prompt": row["prompt"][0]["content"],
+        "images": [_picture(image["bytes"]) for image in row["images"] or ()],
+    }
+
+
+def _picture(content: bytes) -> dict[str, Any]:
+    """Decoded and encoded again, so that only pixels reach the page."""
+    with Image.open(io.BytesIO(content)) as image:
+        size = image.size
+        small = image.convert("RGB")
+    small.thumbnail((_SIDE, _SIDE))
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=85)
+    return {"data": base64.b64encode(buffer.getvalue()).decode(), "width": size[0], "height": size[1]}

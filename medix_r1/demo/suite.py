@@ -1,0 +1,146 @@
+"""The offline proof of the evaluation suite: a nano model on its held-out set and on 59 real MMLU questions.
+
+The held-out rows are written in the schema of `rad_vqa`; the questions come out of the few-shot files of lm-eval, a
+package of the index. Everything else is the real path: vLLM servers for model and judge, `medix-r1 eval`'s own phases.
+What such a model can show is that the path works and that its own held-out score moves; it has read no medicine, so
+on MMLU it knows nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from medix_r1.errors import DataError
+from medix_r1.evaluation import comparison_text, show
+from medix_r1.evaluation.compare import read_comparison
+from medix_r1.evaluation.records import write_whole
+from medix_r1.evaluation.run import plan, run
+from medix_r1.evaluation.settings import compose_eval
+
+_SIX = (
+    "anatomy",
+    "clinical_knowledge",
+    "college_biology",
+    "college_medicine",
+    "medical_genetics",
+    "professional_medicine",
+)
+_FURTHER = (
+    "high_school_biology",
+    "human_aging",
+    "human_sexuality",
+    "nutrition",
+    "professional_psychology",
+    "virology",
+)
+_QUESTION = re.compile(r"(.+?)\s*\n\s*\(A\) (.+?) \(B\) (.+?) \(C\) (.+?) \(D\) (.+)", re.DOTALL)
+_ANSWER = re.compile(r"The answer is \(([A-D])\)")
+
+
+def write_rows(demo: Path, out: Path) -> dict[str, Path]:
+    """Write the demo's rows as files of the user's own, one a task.
+
+    Args:
+        demo: where `medix-r1 demo build` put its data.
+        out: folder to write to; further tasks of the demo's own get their YAML below it.
+
+    Returns:
+        Files by task.
+
+    Raises:
+        DataError: the demo is not built, or lm-eval is not installed.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    files = {"rad_vqa": out / "rad_vqa.parquet"}
+    _write_heldout(demo / "data" / "heldout_views.parquet", files["rad_vqa"])
+    for name, subjects in {**{f"mmlu_{s}": (s,) for s in _SIX}, "mmlu_further": _FURTHER}.items():
+        files[name] = out / f"{name}.jsonl"
+        rows = [row for subject in subjects for row in _mmlu(subject)]
+        write_whole(files[name], "".join(json.dumps(row) + "\n" for row in rows))
+    _write_further_task(out / "task" / "mmlu_further.yaml")
+    return files
+
+
+def evaluate(models: Sequence[Path], demo: Path, out: Path, overrides: Sequence[str], console: Console) -> int:
+    """Evaluate one nano model, or two and compare them; returns the exit code."""
+    files = write_rows(demo, out / "rows")
+    words = [f"task=[{','.join(files)}]", *(f"tasks.{name}.file={path}" for name, path in files.items())]
+    words += ["server=cpu", "judge=nano", f"judge.server.model={demo / 'models' / 'judge'}", "prompt=plain"]
+    words += ["decoding.max_tokens=64", "connections=16", f"out_dir={out}", *overrides]
+    results, code = [], 0
+    for model in models:
+        outcome = run(plan(compose_eval([f"model={model}", *words], [out / "rows"])), console)
+        code = max(code, show.outcome(outcome, console))
+        results.append(outcome.folder)
+    if len(results) == 2:
+        found = read_comparison(*results)
+        comparison_text.show(found, console, examples=2, judges=False)
+        comparison_text.write(found, out, examples=2, judges=False)
+    return code
+
+
+def _write_heldout(source: Path, target: Path) -> None:
+    import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
+    import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
+
+    if not source.is_file():
+        raise DataError(f"{source} does not exist; build the demo first: medix-r1 demo build")
+    rows = pq.read_table(source).to_pylist()
+    image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    columns = {
+        "image": pa.array([row["images"][0] for row in rows], type=image),
+        "question": pa.array([row["extra_info"]["question"] for row in rows]),
+        "answer": pa.array([row["extra_info"]["answers"][0] for row in rows]),
+    }
+    half = target.with_suffix(".half")
+    pq.write_table(pa.table(columns), half)
+    half.replace(target)
+
+
+def _mmlu(subject: str) -> list[dict[str, Any]]:
+    """Questions of one subject in MMLU's own schema."""
+    spec = find_spec("lm_eval")
+    if spec is None or not spec.submodule_search_locations:
+        raise DataError("lm-eval is not installed: pip install --no-deps -r requirements/demo-images.txt")
+    folder = Path(next(iter(spec.submodule_search_locations))) / "tasks" / "mmlu" / "flan_cot_fewshot"
+    tree = yaml.safe_load((folder / f"mmlu_{subject}.yaml").read_text(encoding="utf-8"))
+    rows = []
+    for sample in tree["fewshot_config"]["samples"]:
+        question, answer = _QUESTION.fullmatch(sample["question"].strip()), _ANSWER.search(sample["target"])
+        if question is None or answer is None:
+            raise DataError(f"lm-eval's mmlu_{subject}.yaml is not as it was: {sample['question'][:60]!r}")
+        choices = [text.strip() for text in question.groups()[1:]]
+        rows.append(
+            {
+                "question": question[1].strip(),
+                "subject": subject,
+                "choices": choices,
+                "answer": "ABCD".index(answer[1]),
+            }
+        )
+    return rows
+
+
+def _write_further_task(path: Path) -> None:
+    """A task of the demo's own, written the way a user adds one."""
+    task = {
+        "name": "mmlu_further",
+        "kind": "llm",
+        "headline": False,
+        "path": None,
+        "split": "test",
+        "format": "choice_index",
+        "columns": {"question": "question", "choices": "choices", "answer": "answer"},
+        "scorer": "short",
+        "licence": "MIT",
+        "access": "file",
+    }
+    write_whole(path, yaml.safe_dump(task, sort_keys=False))

@@ -1,0 +1,157 @@
+"""The verbs of `medix-r1 eval` that only read results: table, compare, audit, submit, blind."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+app = typer.Typer()
+Run = Annotated[Path, typer.Argument(help="Folder of a result, as `medix-r1 eval` leaves it.")]
+Examples = Annotated[int, typer.Option(min=0, help="Changed samples to show in each direction.")]
+
+
+@app.command()
+def table(
+    run: Run, out: Annotated[Path | None, typer.Option(help="Folder for the files; by default RUN.")] = None
+) -> None:
+    """Numbers of a result, to the terminal and table.json, .csv, .md, scores.png: `medix-r1 eval table RUN`."""
+    from medix_r1.evaluation import report
+
+    console = _console()
+    with console.status("drawing clusters"):
+        found = report.read_numbers(run)
+    report.sheet(found).show(console)
+    _wrote(console, report.write(found, out or run))
+
+
+@app.command()
+def compare(
+    first: Run,
+    second: Run,
+    out: Annotated[Path | None, typer.Option(help="Folder for compare.json, .csv, .md, .png.")] = None,
+    examples: Examples = 3,
+    judges: Annotated[bool, typer.Option("--judges", help="Same replies, two judges: a table of shifts.")] = False,
+) -> None:
+    """Two results on the same samples, second minus first: `medix-r1 eval compare BEFORE AFTER --out DIR`."""
+    from medix_r1.evaluation import comparison_text
+    from medix_r1.evaluation.compare import read_comparison
+
+    console = _console()
+    with console.status("drawing clusters"):
+        found = read_comparison(first, second)
+    comparison_text.show(found, console, examples=examples, judges=judges)
+    if out:
+        _wrote(console, comparison_text.write(found, out, examples=examples, judges=judges))
+
+
+@app.command()
+def audit(
+    run: Run,
+    labels: Annotated[Path | None, typer.Option(help="CSV or JSON lines: id, label, and answer if known.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for audit.json, .csv, .md.")] = None,
+) -> None:
+    """Agreement of the judges with each other and with labels: `medix-r1 eval audit RUN --labels labels.csv`."""
+    from medix_r1.evaluation import audit as judges
+    from medix_r1.evaluation.records import read_run
+
+    _, records = read_run(run)
+    found = judges.audit(records, judges.read_labels(labels, records) if labels else None)
+    _present(judges.sheet(found), judges.flat_rows(found), out, "audit")
+
+
+@app.command()
+def submit(
+    run: Run,
+    out: Annotated[Path, typer.Option(help="Folder for the zip and its manifest.")] = Path("outputs/submission"),
+    mmmu: Annotated[Path | None, typer.Option(help="MedEvalKit's MMMU-Medical-val folder, to add.")] = None,
+) -> None:
+    """Write the leaderboard's zip and a manifest: `medix-r1 eval submit RUN --out outputs/submission`."""
+    from medix_r1.evaluation import submission
+
+    console, bundle = _console(), submission.submit(run, out, mmmu=mmmu)
+    if bundle.missing:
+        console.print(f"not evaluated, so not in it: {', '.join(bundle.missing)}", highlight=False)
+    if bundle.restricted:
+        console.print(f"texts of {bundle.restricted} samples left out: data-use agreement", highlight=False)
+    if bundle.unscored:
+        console.print(f"{bundle.unscored} samples have no score: not in the _eval file, nor in a mean", highlight=False)
+    console.print(f"{bundle.samples} replies in {bundle.archive}; hashes in {bundle.manifest}", highlight=False)
+
+
+@app.command()
+def blind(
+    runs: Annotated[list[Path] | None, typer.Argument(help="Folders of two results.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the sheet (key beside it), or of what --read found.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="Pairs at most.")] = 100,
+    seed: Annotated[int | None, typer.Option(help="Of the draw; by default one nobody knows.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder with TASK_ROW.png (jpg, webp) to show.")] = None,
+    read: Annotated[list[Path] | None, typer.Option(help="A filled sheet.csv to read back; repeatable.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Its key; by default the one beside the sheet's folder.")] = None,
+) -> None:
+    """A blinded sheet for experts, and back: `medix-r1 eval blind A B`, then `--read outputs/blind/sheet.csv`."""
+    if bool(runs) == bool(read) or (runs and len(runs) != 2):
+        raise typer.BadParameter("give two results to compare, or --read with a filled sheet")
+    if read:
+        _read_blind(read, key, out)
+        return
+    from medix_r1.evaluation.blind import export
+
+    first, second = runs or []
+    made = export(first, second, out or Path("outputs/blind"), count=count, seed=seed, images=images)
+    console = _console()
+    left = ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in _nonzero(made.left_out))
+    console.print(f"not in the sheet: {left or 'nothing'}", highlight=False)
+    console.print(
+        f"{made.pairs} pairs in {made.sheet} and {made.page.name}; keep {made.key} to yourself", highlight=False
+    )
+
+
+def _read_blind(sheets: Sequence[Path], key: Path | None, out: Path | None) -> None:
+    from medix_r1.evaluation import blind_result
+
+    folder = sheets[0].resolve().parent
+    found = blind_result.read(sheets, key or folder.with_name(f"{folder.name}-key.json"))
+    _present(blind_result.sheet(found), blind_result.flat_rows(found), out, "preference")
+
+
+def _present(sheet: Any, rows: Sequence[Mapping[str, Any]], out: Path | None, name: str) -> None:
+    """Show a sheet; with `out` also write it for people and for programs."""
+    from medix_r1.evaluation.records import write_whole
+    from medix_r1.evaluation.sheet import csv_text
+
+    console = _console()
+    sheet.show(console)
+    if out:
+        texts: dict[str, Callable[[], str]] = {
+            "json": lambda: json.dumps(list(rows), indent=1, ensure_ascii=False) + "\n",
+            "csv": lambda: csv_text(rows),
+            "md": sheet.markdown,
+        }
+        for end, text in texts.items():
+            write_whole(out / f"{name}.{end}", text())
+        _wrote(console, [out / f"{name}.{end}" for end in texts])
+
+
+def _nonzero(left_out: Any) -> list[tuple[str, int]]:
+    from dataclasses import asdict
+
+    return [(name, count) for name, count in asdict(left_out).items() if count]
+
+
+def _wrote(console: Console, paths: Sequence[Path]) -> None:
+    console.print(
+        f"written: {paths[0].parent}: {', '.join(path.name for path in paths)}", highlight=False, markup=False
+    )
+
+
+def _console() -> Console:
+    """Tables need width: the terminal's own, or room enough in a file or pipe."""
+    return Console(width=None if sys.stdout.isatty() else 160)

@@ -1,0 +1,99 @@
+"""Images that a server gives to credentialed users only (MIMIC-CXR at PhysioNet).
+
+User and password come from the environment and go to one host, over https, in a header. They are in no command line,
+no log and no error message.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from medix_r1.errors import ConfigError, DataError
+
+USER, PASSWORD = "PHYSIONET_USERNAME", "PHYSIONET_PASSWORD"
+_ATTEMPTS = 4
+_MAX_BYTES = 64 * 2**20
+
+
+class _Transient(Exception):
+    """The server may answer later."""
+
+
+class ImageServer:
+    """Fetches an image once and keeps it.
+
+    Args:
+        host: scheme and name of the only server that addresses may name.
+        cache_dir: where images are kept; made readable by this user alone, because of the data-use agreement.
+
+    Raises:
+        ConfigError: the credentials are not in the environment.
+    """
+
+    def __init__(self, host: str, cache_dir: Path) -> None:
+        if wrong := self.problems(host):
+            raise ConfigError(wrong)
+        self._host = urlsplit(host)
+        self._cache = cache_dir
+        self._client = httpx.Client(auth=(os.environ[USER], os.environ[PASSWORD]), timeout=60.0)
+
+    @staticmethod
+    def problems(where: str) -> list[str]:
+        """One sentence for each credential that is missing."""
+        return [f"{where}: the environment variable {v} is not set" for v in (USER, PASSWORD) if not os.environ.get(v)]
+
+    def read(self, address: str) -> bytes:
+        """Bytes of one image, from the cache or the server.
+
+        Raises:
+            DataError: the address names another server, or the server refuses or stays down.
+        """
+        address = str(address)
+        parts = urlsplit(address)
+        if (parts.scheme, parts.netloc) != (self._host.scheme, self._host.netloc):
+            raise DataError(f"image address {address!r} is not at {self._host.geturl()}; credentials go nowhere else")
+        kept = self._cache / hashlib.sha256(address.encode()).hexdigest()
+        if kept.is_file():
+            return kept.read_bytes()
+        retrying = Retrying(
+            retry=retry_if_exception_type(_Transient),
+            stop=stop_after_attempt(_ATTEMPTS),
+            wait=wait_random_exponential(multiplier=0.5, max=20),
+            reraise=True,
+        )
+        try:
+            data = retrying(self._fetch, address)
+        except _Transient as error:
+            raise DataError(f"{address} cannot be fetched: {error}") from error
+        self._keep(kept, data)
+        return data
+
+    def _fetch(self, address: str) -> bytes:
+        try:
+            with self._client.stream("GET", address, follow_redirects=False) as reply:
+                if reply.status_code in (408, 429) or reply.status_code >= 500:
+                    raise _Transient(f"status {reply.status_code}")
+                if reply.status_code != 200:
+                    raise DataError(f"{address} cannot be fetched: status {reply.status_code}")
+                data = bytearray()
+                for chunk in reply.iter_bytes():
+                    data += chunk
+                    if len(data) > _MAX_BYTES:
+                        raise DataError(f"{address} is larger than {_MAX_BYTES} bytes")
+                return bytes(data)
+        except httpx.TransportError as error:
+            raise _Transient(type(error).__name__) from error
+
+    def _keep(self, path: Path, data: bytes) -> None:
+        self._cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+        half = path.with_suffix(f".{os.getpid()}")
+        handle = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        half.replace(path)

@@ -1,0 +1,125 @@
+"""inspect's client of OpenAI-compatible servers, with three things changed for a reply that is taken apart later.
+
+The reply's text is kept as it came (inspect takes `<think>` out), a refused request is an error and never a reply, and
+a body that is no completion is tried again.
+"""
+
+from __future__ import annotations
+
+import os
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+import openai
+from inspect_ai.model import (
+    ChatCompletionChoice,
+    ChatMessageAssistant,
+    Content,
+    ContentReasoning,
+    ContentText,
+    GenerateConfig,
+    Model,
+    ModelOutput,
+    get_model,
+    modelapi,
+)
+from inspect_ai.model._model import RetryDecision
+from inspect_ai.model._model_output import as_stop_reason
+from inspect_ai.model._providers.openai_compatible import OpenAICompatibleAPI
+from inspect_ai.tool import ToolInfo
+from tenacity import wait_random_exponential
+from tenacity.wait import WaitBaseT
+
+_NO_KEY = "none"  # the client insists on a value; a server without authentication ignores it
+
+
+class BadCompletion(openai.OpenAIError):
+    """A reply with status 200 that is no chat completion."""
+
+
+class VerbatimChatAPI(OpenAICompatibleAPI):
+    """One OpenAI-compatible address whose replies are kept word for word."""
+
+    def __init__(
+        self,
+        model_name: str,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        config: GenerateConfig = GenerateConfig(),  # noqa: B008 - the signature of inspect's providers
+        **model_args: Any,
+    ) -> None:
+        trust_env = base_url is None or not is_loopback(base_url)  # loopback never goes through a proxy
+        super().__init__(
+            model_name=model_name,
+            base_url=base_url,
+            api_key=api_key or os.environ.get("MEDIX_API_KEY") or _NO_KEY,
+            config=config,
+            service="medix",
+            http_client=openai.DefaultAsyncHttpxClient(trust_env=trust_env),
+            max_retries=0,  # inspect's own retries are bounded and counted
+            **model_args,
+        )
+
+    def retry_wait(self) -> WaitBaseT | None:
+        return wait_random_exponential(multiplier=0.5, max=20)
+
+    def should_retry(self, ex: BaseException) -> bool | RetryDecision:
+        if isinstance(ex, BadCompletion | openai.APIResponseValidationError | ValueError):
+            return RetryDecision.transient()
+        return super().should_retry(ex)
+
+    def handle_bad_request(self, ex: openai.APIStatusError) -> ModelOutput | Exception:
+        return ex
+
+    def chat_choices_from_completion(
+        self, completion: openai.types.chat.ChatCompletion, tools: list[ToolInfo]
+    ) -> list[ChatCompletionChoice]:
+        try:
+            return [_choice(completion.model, choice) for choice in completion.choices[:1]] or _nothing()
+        except (TypeError, AttributeError, IndexError) as error:
+            raise BadCompletion(f"the server sent no chat completion: {error}") from error
+
+
+def _nothing() -> list[ChatCompletionChoice]:
+    raise BadCompletion("the server sent a completion without choices")
+
+
+def _choice(model: str, choice: Any) -> ChatCompletionChoice:
+    text = choice.message.content or ""
+    if not isinstance(text, str):
+        raise BadCompletion(f"the reply is {type(text).__name__}, not text")
+    apart = getattr(choice.message, "reasoning_content", None) or getattr(choice.message, "reasoning", None)
+    content: str | list[Content] = text
+    if isinstance(apart, str) and apart:
+        content = [ContentReasoning(reasoning=apart), ContentText(text=text)]
+    message = ChatMessageAssistant(content=content, model=model, source="generate")
+    return ChatCompletionChoice(message=message, stop_reason=as_stop_reason(choice.finish_reason))
+
+
+@modelapi(name="medix")
+def medix() -> type[VerbatimChatAPI]:
+    """Provider `medix/NAME`: `inspect eval ... --model medix/NAME --model-base-url http://HOST:PORT/v1`."""
+    return VerbatimChatAPI
+
+
+def open_model(name: str, base_url: str, api_key_env: str | None, config: GenerateConfig) -> Model:
+    """A model behind an address.
+
+    Args:
+        name: as the server knows it.
+        base_url: ending in `/v1`.
+        api_key_env: name of the variable that holds the key; None for a server without one.
+        config: decoding, retries, time limit, calls in flight.
+    """
+    key = os.environ[api_key_env] if api_key_env else _NO_KEY
+    return get_model(f"medix/{name}", base_url=base_url, api_key=key, config=config, memoize=False)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address is this machine."""
+    host = urlsplit(address).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

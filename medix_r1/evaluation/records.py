@@ -1,0 +1,202 @@
+"""What an evaluation leaves behind: one line a sample, one folder a result. Everything downstream reads only this.
+
+    outputs/eval/<model>-<key>/
+      run.json                 what the result is keyed by, and the versions
+      <task>/records.jsonl     one `Record` a line, written whole after the score phase
+      <task>/logs/             inspect's own logs, for `inspect view`
+      <task>@<key>/            the same of other data (another revision), put aside
+
+A score is None when a sample was not generated, not judged or not readable; `unscored` then says why. It is never 0
+for such a reason.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from medix_r1.errors import DataError
+
+RUN_FILE = "run.json"
+RECORDS_FILE = "records.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What one judge said once.
+
+    Attributes:
+        judge: name of the judge's model.
+        seed: sampling seed of this call; None when the judge takes none.
+        value: 0 or 1 for short answers, a share of 5 in [0, 1] for reports; None when the vote failed.
+        reason: why, in the judge's words, or what failed.
+        reply: the judge's raw text.
+    """
+
+    judge: str
+    seed: int | None
+    value: float | None
+    reason: str
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One sample of one task, with its reply and its score.
+
+    Attributes:
+        id: hash of the task's data fields; the same sample has the same id in every run.
+        task: name of the task.
+        row: index in the source, before any filter.
+        group: hash of the image or passage that samples share; samples of one group are not independent.
+        modality: what kind of image, where the source says so.
+        question, choices, reference, reference_letter: what was asked and what is right.
+        reply, think, answer, problems: what the model wrote and how the training grammar takes it apart. `reply` is
+            None when no generation succeeded.
+        finish_reason: "stop", "length", ... as the server said.
+        score: in [0, 1], or None.
+        votes: every judge's vote, failed ones included; empty when `judge_free`.
+        rubric: grade of the think block in [0, 1], apart from the score; None when not asked for.
+        judge_free: the score is an unambiguous option letter, no judge was asked.
+        unscored: why there is no score; None when there is one.
+        tokens_in, tokens_out, seconds: of the generation; 0 when the server did not say.
+        restricted: the texts stand under a data-use agreement and must not be passed on.
+    """
+
+    id: str
+    task: str
+    row: int
+    group: str
+    modality: str | None
+    question: str
+    choices: tuple[str, ...]
+    reference: str
+    reference_letter: str | None
+    reply: str | None
+    think: str | None
+    answer: str | None
+    finish_reason: str | None
+    problems: tuple[str, ...]
+    score: float | None
+    votes: tuple[Vote, ...]
+    rubric: float | None
+    judge_free: bool
+    unscored: str | None
+    tokens_in: int
+    tokens_out: int
+    seconds: float
+    restricted: bool
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the reply was cut at the length limit."""
+        return self.finish_reason == "length"
+
+    def to_line(self) -> str:
+        """One line of JSON, newline included."""
+        return json.dumps(asdict(self), ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Record:
+        """Read what `to_line` wrote.
+
+        Raises:
+            DataError: fields are missing or unknown.
+        """
+        if wrong := {f.name for f in fields(cls)} ^ set(data):
+            raise DataError(f"a record has missing or unknown fields: {', '.join(sorted(wrong))}")
+        values = dict(data)
+        values["votes"] = tuple(Vote(**vote) for vote in values["votes"])
+        for name in ("choices", "problems"):
+            values[name] = tuple(values[name])
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What a result is keyed by. Anything different is another result, in another folder.
+
+    Attributes:
+        model, revision: name or folder as given; hub revision or hash of a folder's files, None when not to be had.
+        prompt, prompt_sha: name and hash of the policy prompt.
+        decoding: temperature, top_p, max_tokens, seed, ...
+        data: task name to revision (hub commit or hash of the file), None when the source has none.
+        judge: model, revision, prompt hashes, votes; empty when no judge was needed.
+        versions: of this package and what it stands on.
+        key: hash over all above but `versions`.
+    """
+
+    model: str
+    revision: str | None
+    prompt: str
+    prompt_sha: str
+    decoding: dict[str, Any]
+    data: dict[str, str | None]
+    judge: dict[str, Any]
+    versions: dict[str, str]
+    key: str
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def write_records(path: Path, records: Iterable[Record]) -> None:
+    """Write a task's records as a whole: a reader sees the old file or the new one, never half of one."""
+    write_whole(path, "".join(record.to_line() for record in records))
+
+
+def write_run(folder: Path, info: RunInfo) -> None:
+    """Write `run.json`."""
+    write_whole(folder / RUN_FILE, json.dumps(asdict(info), indent=2, ensure_ascii=False) + "\n")
+
+
+def read_run(folder: Path) -> tuple[RunInfo, dict[str, list[Record]]]:
+    """Read one result: what it is keyed by, and its records a task, in the source's order.
+
+    Raises:
+        DataError: this is no result folder, or a file of it cannot be read; the message names it.
+    """
+    path = folder / RUN_FILE
+    try:
+        info = RunInfo(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise DataError(f"{folder} has no {RUN_FILE}: not a result of `medix-r1 eval`") from error
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    files = sorted(file for file in folder.glob(f"*/{RECORDS_FILE}") if "@" not in file.parent.name)  # @: other data
+    return info, {file.parent.name: read_records(file) for file in files}
+
+
+def read_records(path: Path) -> list[Record]:
+    """Read a task's records.
+
+    Raises:
+        DataError: a line is not a record; the message names file and line.
+    """
+    records = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+        if not line:
+            continue
+        try:
+            records.append(Record.from_json(json.loads(line)))
+        except (ValueError, TypeError, KeyError) as error:
+            raise DataError(f"{path}:{number}: {error}; run the score phase again") from error
+    return records
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file under a temporary name, then rename it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

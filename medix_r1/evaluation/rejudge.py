@@ -1,0 +1,95 @@
+"""Saved replies before another judge: nothing is generated again, and both results stay.
+
+The replies come from a result's records, so neither the model nor the data is needed.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from medix_r1.errors import ConfigError
+from medix_r1.evaluation import servers
+from medix_r1.evaluation.fingerprint import describe_judge, folder_name, keyed
+from medix_r1.evaluation.items import Item
+from medix_r1.evaluation.phases import GENERATIONS, Answered, read_judgements
+from medix_r1.evaluation.records import RECORDS_FILE, Record, read_run, write_records, write_run
+from medix_r1.evaluation.replies import Reply
+from medix_r1.evaluation.run import DATA_FILE, Outcome, ToJudge, judge_all, locked
+from medix_r1.evaluation.scoring import judged
+from medix_r1.evaluation.settings import compose_eval
+
+
+@dataclass(frozen=True)
+class Rejudged:
+    """A result, and the same replies before another judge."""
+
+    first: Path
+    second: Outcome
+
+
+def rejudge(result: Path, overrides: Sequence[str], config_dirs: Sequence[Path], console: Console) -> Rejudged:
+    """Judge a result's replies by the judge that the overrides name, into a folder of their own beside it.
+
+    Raises:
+        DataError: `result` is no result.
+        ConfigError: the judge's settings are wrong, or it is the judge of the result itself.
+    """
+    info, records = read_run(result)
+    settings = compose_eval([f"model='{info.model}'", *overrides], config_dirs, needs_task=False)
+    if problems := servers.judge_problems(settings):
+        raise ConfigError(problems)
+    new = keyed(replace(info, judge=describe_judge(settings.judge)))
+    if new.key == info.key:
+        raise ConfigError([f"judge: {result} was judged by this very judge; choose another"])
+    folder = result.parent / folder_name(new)
+    outcome = Outcome(folder)
+    with locked(folder):
+        write_run(folder, new)
+        work = []
+        for task, rows in records.items():
+            _copy(result / task, folder / task)
+            replies = {row.id: _answered(row) for row in rows if row.reply is not None}
+            work.append(ToJudge(task, info.extra["scorers"][task], folder / task, replies))
+        failures = judge_all(work, settings, folder, console)
+        for task, rows in records.items():
+            judgements = read_judgements(folder / task)
+            judged_rows = [judged(_bare(row), judgements.get(row.id), failures.get(row.id)) for row in rows]
+            write_records(folder / task / RECORDS_FILE, judged_rows)
+            outcome.records[task] = judged_rows
+    return Rejudged(result, outcome)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Take the replies along, so that `medix-r1 eval` with this judge goes on from here."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in (GENERATIONS, DATA_FILE):
+        if (source / name).is_file() and not (target / name).exists():
+            half = target / f".{name}"
+            shutil.copyfile(source / name, half)
+            half.replace(target / name)
+
+
+def _answered(row: Record) -> Answered:
+    item = Item(
+        id=row.id,
+        task=row.task,
+        row=row.row,
+        group=row.group,
+        modality=row.modality,
+        question=row.question,
+        context="",
+        choices=row.choices,
+        reference=row.reference,
+        letter=row.reference_letter,
+        images=(),
+    )
+    return Answered(item, row.reply or "", Reply(row.think, row.answer, row.problems))
+
+
+def _bare(row: Record) -> Record:
+    return replace(row, score=None, votes=(), rubric=None, judge_free=False, unscored=None)

@@ -1,0 +1,298 @@
+"""One evaluation from settings to records: load, generate, judge, score. The same settings again do what is missing."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from inspect_ai.model import Model
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from medix_r1.errors import ConfigError, DataError, EvaluationError
+from medix_r1.evaluation import servers, sources
+from medix_r1.evaluation.fingerprint import describe, folder_name
+from medix_r1.evaluation.items import TaskData, load_items
+from medix_r1.evaluation.judging import VotingSettings, without_judge
+from medix_r1.evaluation.phases import (
+    Answered,
+    Asking,
+    Outage,
+    answered,
+    generate_missing,
+    judge_missing,
+    read_judgements,
+)
+from medix_r1.evaluation.records import RUN_FILE, Record, RunInfo, read_run, write_run, write_whole
+from medix_r1.evaluation.scoring import score_task
+from medix_r1.evaluation.settings import EvalSettings
+
+DATA_FILE, _LOCK_FILE = "data.key", ".lock"
+_PUT_ASIDE = "@"  # TASK@KEY: a task's results with other data; read_run passes them over
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A checked evaluation: its settings, its data, and the folder it works in."""
+
+    settings: EvalSettings
+    info: RunInfo
+    folder: Path
+    tasks: tuple[TaskData, ...]
+    asking: Asking
+
+    def folder_of(self, data: TaskData) -> Path:
+        return self.folder / data.task.name
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """How many samples of a task lack a reply, a judgement, and a judgement that needs a judge."""
+
+    replies: int
+    judgements: int
+    judge_calls: int
+
+
+@dataclass
+class Outcome:
+    """What a command did: every task's records, and why samples failed in this run."""
+
+    folder: Path
+    records: dict[str, list[Record]] = field(default_factory=dict)
+
+    @property
+    def unscored(self) -> list[Record]:
+        return [record for records in self.records.values() for record in records if record.unscored]
+
+
+def plan(settings: EvalSettings) -> Evaluation:
+    """Read the data and find the folder; nothing is started or written.
+
+    Raises:
+        ConfigError: with every problem of settings, keys and sources together.
+        DataError: rows are not as their format says.
+    """
+    data_dir = sources.check_data_dir(settings.data_dir)
+    problems = servers.problems(settings)
+    for task in settings.tasks.values():
+        problems += sources.problems(task, data_dir)
+    if problems:
+        raise ConfigError(problems)
+    cache = Path(settings.out_dir) / ".images"
+    tasks, broken = [], []
+    for task in settings.tasks.values():
+        try:
+            tasks.append(load_items(task, data_dir=data_dir, cache_dir=cache, limit=settings.limit))
+        except DataError as error:
+            broken.append(str(error))
+    if broken:
+        raise DataError("\n".join(broken))
+    info = describe(settings, {data.task.name: data.revision for data in tasks})
+    asking = Asking(settings.prompt, settings.think_element, settings.connections)
+    return Evaluation(settings, info, Path(settings.out_dir) / folder_name(info), tuple(tasks), asking)
+
+
+def owed(evaluation: Evaluation, data: TaskData) -> Owed:
+    """What is still to be done for a task."""
+    folder = evaluation.folder_of(data)
+    if _data_key(folder) not in (None, data.key):
+        return Owed(len(data.items), len(data.items), len(data.items))
+    replies, judgements = answered(data, folder, evaluation.asking), read_judgements(folder)
+    unjudged = [i for i in data.items if not (i.id in judgements and judgements[i.id].is_final)]
+    return Owed(
+        replies=sum(item.id not in replies for item in data.items),
+        judgements=len(unjudged),
+        judge_calls=sum(_needs_judge(replies.get(item.id), evaluation.settings) for item in unjudged),
+    )
+
+
+def _needs_judge(reply: Answered | None, settings: EvalSettings) -> bool:
+    return reply is None or settings.judge.rubric or without_judge(reply.item, reply.reply) is None
+
+
+def run(evaluation: Evaluation, console: Console) -> Outcome:
+    """Do what is missing, phase after phase, and write the records.
+
+    Raises:
+        EvaluationError: another command works in the folder, or a phase cannot go on.
+        ServerError: a server did not come up.
+        DataError: something cannot be written.
+        KeyboardInterrupt: the user stopped; what is through is kept.
+    """
+    outcome = Outcome(evaluation.folder)
+    phase = evaluation.settings.phase
+    with locked(evaluation.folder):
+        _write_run_file(evaluation)
+        for data in evaluation.tasks:
+            _open_task_folder(evaluation, data)
+        failures: dict[str, str] = {}
+        if phase in ("all", "generate"):
+            failures |= _generate(evaluation, console)
+        if phase in ("all", "judge"):
+            failures |= _judge(evaluation, console)
+        for data in evaluation.tasks:  # in every phase, so that a result can always be read
+            records = score_task(data, evaluation.folder_of(data), evaluation.asking, failures)
+            outcome.records[data.task.name] = records
+    return outcome
+
+
+def _generate(evaluation: Evaluation, console: Console) -> dict[str, str]:
+    settings = evaluation.settings
+    counts = {data.task.name: owed(evaluation, data).replies for data in evaluation.tasks}
+    if not sum(counts.values()):
+        return {}
+    if wrong := servers.unreachable("", settings.model, settings.base_url, settings.api_key_env):
+        raise ConfigError(wrong)
+    outage = Outage(settings.give_up_after)
+    log = evaluation.folder / "model_server.log"
+    with _progress(console, "generate", counts) as bars, servers.model_under_test(settings, log) as open_model:
+        for data in evaluation.tasks:
+            if counts[data.task.name]:
+                folder, bar = evaluation.folder_of(data), bars[data.task.name]
+                generate_missing(data, folder, open_model(), evaluation.asking, outage, bar)
+    return outage.failures
+
+
+@dataclass(frozen=True, slots=True)
+class ToJudge:
+    """The saved replies of one task that lack a judgement."""
+
+    name: str
+    scorer: str
+    folder: Path
+    replies: Mapping[str, Answered]
+
+
+def _judge(evaluation: Evaluation, console: Console) -> dict[str, str]:
+    work = [
+        ToJudge(
+            data.task.name,
+            data.task.scorer,
+            evaluation.folder_of(data),
+            answered(data, evaluation.folder_of(data), evaluation.asking),
+        )
+        for data in evaluation.tasks
+    ]
+    return judge_all(work, evaluation.settings, evaluation.folder, console)
+
+
+def judge_all(work: Sequence[ToJudge], settings: EvalSettings, folder: Path, console: Console) -> dict[str, str]:
+    """Judge what lacks a judgement; a judge is started or asked only when a reply needs one.
+
+    Returns:
+        Why samples have no judgement, by id.
+    """
+    todo = []
+    for each in work:
+        known = read_judgements(each.folder)
+        left = {key: reply for key, reply in each.replies.items() if not (key in known and known[key].is_final)}
+        if left:
+            todo.append(replace(each, replies=left))
+    if not todo:
+        return {}
+    needs_judge = any(_needs_judge(reply, settings) for each in todo for reply in each.replies.values())
+    outage, judge = Outage(settings.give_up_after), settings.judge
+    counts = {each.name: len(each.replies) for each in todo}
+    with _progress(console, "judge", counts) as bars, contextlib.ExitStack() as stack:
+        open_judges: Callable[[], list[Model]] = list
+        if needs_judge:
+            wrong: list[str] = []
+            for index, j in enumerate(judge.judges):
+                wrong += servers.unreachable(f"judge.judges[{index}].", j.model, j.base_url, j.api_key_env)
+            if wrong:
+                raise ConfigError(wrong)
+            open_judges = stack.enter_context(servers.judges(settings, folder / "judge_server.log"))
+        for t in todo:
+            voting, bar = _voting(settings), bars[t.name]
+            judge_missing(t.name, t.scorer, t.replies, t.folder, open_judges(), voting, judge.connections, outage, bar)
+    return outage.failures
+
+
+def _voting(settings: EvalSettings) -> VotingSettings:
+    judge = settings.judge
+    return VotingSettings(
+        seeds=tuple(judge.seeds),
+        match_prompt=judge.match_prompt,
+        report_prompt=judge.report_prompt,
+        rubric_prompt=judge.rubric_prompt,
+        rubric=judge.rubric,
+        schema=judge.schema,
+        parse_attempts=judge.parse_attempts,
+    )
+
+
+@contextlib.contextmanager
+def _progress(console: Console, phase: str, counts: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+    """One bar a task with work; off a terminal, one line a task when it is through."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress:
+        bars = {}
+        for name, count in counts.items():
+            if count:
+                bar = progress.add_task(f"{phase} {name}", total=count)
+                bars[name] = lambda bar=bar: progress.advance(bar)
+                if not console.is_terminal:
+                    console.print(f"{phase} {name}: {count} to do", highlight=False)
+        yield bars
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a result's folder for one command.
+
+    Raises:
+        EvaluationError: another command holds it.
+        DataError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / _LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be written: {error}") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise EvaluationError(f"another command works in {folder}; wait for it, or choose another out_dir") from error
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _write_run_file(evaluation: Evaluation) -> None:
+    """Write run.json; tasks that other commands evaluated in this folder keep their entries."""
+    info = evaluation.info
+    limited = {d.task.name: [len(d.items), d.total] for d in evaluation.tasks if len(d.items) < d.total}
+    scorers: dict[str, str] = {}
+    if (evaluation.folder / RUN_FILE).exists():
+        before = read_run(evaluation.folder)[0]
+        names = {data.task.name for data in evaluation.tasks}
+        limited = {n: v for n, v in before.extra.get("limited", {}).items() if n not in names} | limited
+        scorers = before.extra.get("scorers", {})
+        info = replace(info, data=before.data | info.data)
+    scorers = scorers | {data.task.name: data.task.scorer for data in evaluation.tasks}
+    write_run(evaluation.folder, replace(info, extra={**info.extra, "limited": limited, "scorers": scorers}))
+
+
+def _open_task_folder(evaluation: Evaluation, data: TaskData) -> None:
+    """Make sure that the task's folder holds results of this data; those of other data are put aside, not mixed."""
+    folder = evaluation.folder_of(data)
+    before = _data_key(folder)
+    if before is not None and before != data.key:
+        folder.rename(folder.with_name(f"{folder.name}{_PUT_ASIDE}{before}"))
+        aside = folder.with_name(f"{folder.name}{_PUT_ASIDE}{data.key}")
+        if aside.is_dir():
+            aside.rename(folder)
+    write_whole(folder / DATA_FILE, data.key + "\n")
+
+
+def _data_key(folder: Path) -> str | None:
+    path = folder / DATA_FILE
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else None

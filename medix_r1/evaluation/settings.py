@@ -1,0 +1,235 @@
+"""The settings of one evaluation: configs/eval/eval.yaml with what the command line says, checked as a whole."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from medix_r1.config import config_dir
+from medix_r1.errors import ConfigError
+from medix_r1.evaluation.tasks import TaskSpec, select, task_files
+
+Phase = Literal["all", "generate", "judge", "score"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeAddress:
+    """One judge: its name at its server, where that is (None: the server of `judge.server`), key variable, revision."""
+
+    model: str
+    base_url: str | None = None
+    api_key_env: str | None = None
+    revision: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedModel:
+    """A server that this command starts; `model` is None where `model=` says what is served."""
+
+    model: str | None = None
+    start_timeout: float = 1800.0
+    arguments: Sequence[str] = ()
+    environment: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeSettings:
+    """YAML: `judge`, commented in configs/eval/judge/votes.yaml."""
+
+    judges: Sequence[JudgeAddress]
+    seeds: Sequence[int]
+    temperature: float
+    top_p: float
+    max_tokens: int
+    extra_body: Mapping[str, Any]
+    match_prompt: str
+    report_prompt: str
+    rubric_prompt: str
+    rubric: bool
+    schema: bool
+    parse_attempts: int
+    connections: int
+    timeout: float
+    attempts: int
+    server: ServedModel | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalSettings:
+    """YAML: configs/eval/eval.yaml, where every field has its comment."""
+
+    model: str
+    revision: str | None
+    base_url: str | None
+    api_key_env: str | None
+    prompt: Literal["training", "plain"]
+    think_element: Literal["think", "thinking"]
+    decoding: Mapping[str, Any]
+    data_dir: str | None
+    out_dir: str
+    phase: Phase
+    limit: int | None
+    connections: int
+    timeout: float
+    attempts: int
+    give_up_after: int
+    server: ServedModel
+    judge: JudgeSettings
+    tasks: Mapping[str, TaskSpec]
+
+
+def compose_eval(
+    overrides: Sequence[str], config_dirs: Sequence[Path] = (), *, needs_task: bool = True
+) -> EvalSettings:
+    """Compose, and build what was composed.
+
+    Args:
+        overrides: as on Hydra's command line, `task=` among them.
+        config_dirs: folders of a user's own with `task/` or `judge/` in them.
+        needs_task: False where the tasks are those of a saved result.
+
+    Raises:
+        ConfigError: with every problem that can be found without reading data.
+    """
+    expressions = [text.removeprefix("task=") for text in overrides if text.startswith("task=")]
+    names = select(expressions[-1], known_tasks(config_dirs)) if expressions else []
+    chosen = [f"+task@tasks.{name}={name}" for name in names]
+    # ++: a task's file need not list every key; keys that TaskSpec does not know are refused below
+    rest = [f"++{t}" if t.startswith("tasks.") else t for t in overrides if not t.startswith("task=")]
+    config = _compose([*chosen, *rest], config_dirs)
+    if missing := sorted(OmegaConf.missing_keys(config)):
+        raise ConfigError([f"{key}: has no value; give one" for key in missing])
+    tree: Any = OmegaConf.to_container(config, resolve=True)
+    settings = _build_all(tree)
+    problems = list(_wrong(settings))
+    if needs_task and not settings.tasks:
+        problems.append("task: has no value; give task=all, llm, vlm, a task's name or a list")
+    if problems:
+        raise ConfigError(problems)
+    return settings
+
+
+def known_tasks(config_dirs: Sequence[Path] = ()) -> dict[str, TaskSpec]:
+    """Every task by name, ours and those in folders of a user's own.
+
+    Raises:
+        ConfigError: a task's file has unknown or missing keys.
+    """
+    files = task_files(config_dirs)
+    loaded = {name: yaml.safe_load(path.read_text(encoding="utf-8")) for name, path in files.items()}
+    return {name: build(TaskSpec, tree, f"tasks.{name}") for name, tree in loaded.items()}
+
+
+def _compose(overrides: Sequence[str], config_dirs: Sequence[Path]) -> DictConfig:
+    GlobalHydra.instance().clear()
+    folders = ",".join(f"file://{folder.absolute()}" for folder in config_dirs)
+    with initialize_config_dir(config_dir=str(config_dir() / "eval"), version_base="1.3"):
+        try:
+            config: DictConfig = compose("eval", overrides=[f"hydra.searchpath=[{folders}]", *overrides])
+            OmegaConf.resolve(config)
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
+            cause = f" {error.__cause__}" if error.__cause__ else ""
+            raise ConfigError([f"config: {' '.join((str(error) + cause).split())}"]) from error
+    return config
+
+
+def _build_all(tree: dict[str, Any]) -> EvalSettings:
+    judge = dict(tree["judge"])
+    problems: list[str] = []
+
+    def part(cls: type[T], values: Any, where: str) -> T | None:
+        try:
+            return build(cls, values, where)
+        except ConfigError as error:
+            problems.extend(error.problems)
+            return None
+
+    judge["judges"] = [part(JudgeAddress, j, f"judge.judges[{i}]") for i, j in enumerate(judge["judges"] or ())]
+    judge["server"] = part(ServedModel, judge["server"], "judge.server") if judge.get("server") else None
+    built = {
+        **tree,
+        "judge": part(JudgeSettings, judge, "judge"),
+        "server": part(ServedModel, tree["server"], "server"),
+        "tasks": {name: part(TaskSpec, spec, f"tasks.{name}") for name, spec in tree["tasks"].items()},
+    }
+    settings = part(EvalSettings, built, "")
+    if problems or settings is None:
+        raise ConfigError(problems)
+    return settings
+
+
+def build(cls: type[T], values: Any, where: str) -> T:
+    """Make a settings class out of a YAML node.
+
+    Raises:
+        ConfigError: keys that the class does not know, each with the nearest, and keys that it misses.
+    """
+    if not isinstance(values, Mapping):
+        raise ConfigError([f"{where}: {values!r} is not a mapping"])
+    prefix = f"{where}." if where else ""
+    known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
+    problems = []
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), list(known), n=1, cutoff=0.5)
+            problems.append(f"{prefix}{key}: no such key{f'; did you mean {near[0]}?' if near else ''}")
+    for name, f in known.items():
+        if name not in values and f.default is MISSING and f.default_factory is MISSING:
+            problems.append(f"{prefix}{name}: has no value; give one")
+    if problems:
+        raise ConfigError(problems)
+    return cls(**{str(key): value for key, value in values.items()})
+
+
+def _wrong(settings: EvalSettings) -> list[str]:
+    judge = settings.judge
+    choices = {
+        "prompt": (settings.prompt, ("training", "plain")),
+        "think_element": (settings.think_element, ("think", "thinking")),
+        "phase": (settings.phase, ("all", "generate", "judge", "score")),
+    }
+    problems = [f"{key}: {v!r} is none of {', '.join(known)}" for key, (v, known) in choices.items() if v not in known]
+    positive = {
+        "connections": settings.connections,
+        "attempts": settings.attempts,
+        "timeout": settings.timeout,
+        "give_up_after": settings.give_up_after,
+        "limit": settings.limit if settings.limit is not None else 1,
+        "judge.connections": judge.connections,
+        "judge.attempts": judge.attempts,
+        "judge.timeout": judge.timeout,
+        "judge.parse_attempts": judge.parse_attempts,
+    }
+    for key, value in positive.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+            problems.append(f"{key}: {value!r} is not a number above 0")
+    votes = len(judge.judges) * len(judge.seeds)
+    if len(set(judge.seeds)) != len(judge.seeds):
+        problems.append(f"judge.seeds: {list(judge.seeds)} holds one twice; equal seeds are one vote, not two")
+    if len({j.model for j in judge.judges}) != len(judge.judges):
+        problems.append("judge.judges: the same model twice; give it more seeds instead")
+    if not judge.judges:
+        problems.append(
+            "judge.judges: names no judge; for one that runs: 'judge.judges=[{model: NAME, base_url: URL}]'"
+        )
+    elif votes % 2 == 0:
+        problems.append(
+            f"judge: {len(judge.judges)} judges and {len(judge.seeds)} seeds make {votes} votes; need an odd number"
+        )
+    for index, address in enumerate(judge.judges):
+        if address.base_url is None and (judge.server is None or judge.server.model != address.model):
+            problems.append(
+                f"judge.judges[{index}].base_url: has no value, and judge.server does not serve {address.model}"
+            )
+    return problems

@@ -1,0 +1,65 @@
+"""What an evaluation prints: the plan, the table at the end, and the samples that have no score."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from medix_r1.evaluation import comparison_text, report
+from medix_r1.evaluation.compare import read_comparison
+from medix_r1.evaluation.rejudge import Rejudged
+from medix_r1.evaluation.run import Evaluation, Outcome, owed
+from medix_r1.evaluation.settings import known_tasks
+from medix_r1.evaluation.untrusted import one_line
+
+_LISTED = 20
+
+
+def planned(evaluation: Evaluation, console: Console) -> None:
+    """Print what would be done, a line a task."""
+    table = Table(
+        "task", "samples", "of", "data revision", "replies to ask for", "to judge", title="nothing is started"
+    )
+    for data in evaluation.tasks:
+        debt = owed(evaluation, data)
+        counts = (len(data.items), data.total, data.revision, debt.replies, debt.judgements)
+        table.add_row(data.task.name, *(escape(str(count)) for count in counts))
+    console.print(table)
+    console.print(f"result: {evaluation.folder}", highlight=False)
+
+
+def outcome(result: Outcome, console: Console) -> int:
+    """Print the table and the samples without a score; return the exit code."""
+    found = report.read_numbers(result.folder)
+    report.write(found, result.folder)
+    report.sheet(found).show(console)
+    missing = result.unscored
+    for record in missing[:_LISTED]:
+        reason = one_line(record.unscored or "", 200)
+        console.print(escape(f"unscored: {record.task} row {record.row} ({record.id}): {reason}"), highlight=False)
+    if len(missing) > _LISTED:
+        console.print(f"... and {len(missing) - _LISTED} more in records.jsonl", highlight=False)
+    logs = f"inspect view --log-dir {result.folder}"
+    console.print(f"result: {result.folder} (table.md, table.json, table.csv, scores.png); {logs}", highlight=False)
+    if missing:
+        console.print(f"{len(missing)} samples have no score; the same command tries them again", style="red")
+    return 1 if missing else 0
+
+
+def rejudged(result: Rejudged, console: Console) -> int:
+    """Print the new result, then the shift of each task's score between the two judges; return the exit code."""
+    code = outcome(result.second, console)
+    found = read_comparison(result.first, result.second.folder)
+    comparison_text.show(found, console, examples=3, judges=True)
+    comparison_text.write(found, result.second.folder, examples=3, judges=True)
+    return code
+
+
+def tasks(console: Console) -> None:
+    """Print every task with where it comes from."""
+    table = Table("task", "kind", "data set", "split", "scorer", "access", "licence")
+    for name, task in known_tasks().items():
+        kind = task.kind if task.headline else f"{task.kind}, not of the 17"
+        table.add_row(name, kind, task.path or "your own file", task.split, task.scorer, task.access, task.licence)
+    console.print(table)

@@ -1,0 +1,107 @@
+"""What a task is, and which tasks an expression such as `all`, `llm` or `[slake_vqa,vlm]` means.
+
+One YAML file a task, `configs/eval/task/NAME.yaml`; how its rows become samples is its `format` (formats.py).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from medix_r1.config import config_dir
+from medix_r1.errors import ConfigError
+
+Kind = Literal["llm", "vlm"]
+ScorerName = Literal["short", "report"]
+Access = Literal["open", "credentials", "file"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSpec:
+    """One benchmark (YAML: `tasks.NAME`).
+
+    Attributes:
+        name: of the task, as in `task=NAME`.
+        kind: `llm` for text questions, `vlm` for questions with images.
+        headline: whether it is one of the 17 whose average is the headline.
+        path: data set on the hub; None when only a file of the user's own can be read.
+        config: configurations of the data set, all of them read; empty for the only one.
+        split: of the data set.
+        revision: commit on the hub; None takes the newest, and the result records which that was.
+        file: a file of the user's own (parquet, JSON lines, JSON, CSV) with the same columns, read instead.
+        format: how a row becomes a sample, a name in formats.py.
+        columns: the format's names for the columns, and the data set's.
+        question: a fixed question, for tasks whose rows hold none.
+        where: column and value of the rows that count; all when empty.
+        archive: zip file beside the rows that holds the images.
+        image_host: the only server that image addresses may name, and that gets the credentials.
+        scorer: `short` asks the judge YES or NO, `report` asks for 0 to 5.
+        licence: of the data, as far as we know it.
+        access: `open`; `credentials` in the environment; `file`, which the user has to bring.
+        restricted: texts stand under a data-use agreement and are left out of what is handed on.
+    """
+
+    name: str
+    kind: Kind
+    headline: bool = True
+    path: str | None
+    config: Sequence[str] = ()
+    split: str
+    revision: str | None = None
+    file: str | None = None
+    format: str
+    columns: Mapping[str, Any]
+    question: str | None = None
+    where: Mapping[str, Any] = field(default_factory=dict)
+    archive: str | None = None
+    image_host: str | None = None
+    scorer: ScorerName
+    licence: str
+    access: Access = "open"
+    restricted: bool = False
+
+    def definition(self) -> dict[str, Any]:
+        """Everything that changes what a sample is; part of a result's data key."""
+        told = {"headline", "licence", "access", "revision", "file"}
+        return {name: value for name, value in asdict(self).items() if name not in told}
+
+
+def task_files(config_dirs: Sequence[Path] = ()) -> dict[str, Path]:
+    """Every task's file by name, ours first."""
+    folders = [config_dir() / "eval" / "task", *(folder / "task" for folder in config_dirs)]
+    return {path.stem: path for folder in reversed(folders) for path in sorted(folder.glob("*.yaml"))}
+
+
+def select(expression: str | Sequence[str], known: Mapping[str, TaskSpec]) -> list[str]:
+    """Names of the tasks that an expression means, each once, in the order of the files.
+
+    Args:
+        expression: `all` (the 17), `llm`, `vlm`, a task's name, or a list of these (`[a,b]` or `a,b`).
+        known: every task.
+
+    Raises:
+        ConfigError: names that nobody has, each with the nearest.
+    """
+    words = expression.strip("[] ").split(",") if isinstance(expression, str) else list(expression)
+    wanted: set[str] = set()
+    problems: list[str] = []
+    for word in (str(word).strip() for word in words):
+        if word in known:
+            wanted.add(word)
+        elif word in ("all", "llm", "vlm"):
+            wanted |= {n for n, spec in known.items() if spec.headline and word in ("all", spec.kind)}
+        else:
+            problems.append(f"task={word}: there is no such task{_nearest(word, known)}")
+    if problems:
+        raise ConfigError(problems)
+    return [name for name in known if name in wanted]
+
+
+def _nearest(word: str, known: Mapping[str, TaskSpec]) -> str:
+    names = [*known, "all", "llm", "vlm"]
+    if near := difflib.get_close_matches(word, names, n=3, cutoff=0.5):
+        return f"; did you mean {' or '.join(near)}?"
+    return f"; known: {', '.join(names)}"

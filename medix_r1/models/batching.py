@@ -1,0 +1,114 @@
+"""Vectors of texts, in batches: what arrives while batches are on their way forms the next one.
+
+2,560 rollouts then need a few dozen calls, an equal text in flight is embedded once, and vectors of references are kept
+apart from those of predictions, which would otherwise push them out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Sequence
+
+import numpy as np
+from cachetools import LRUCache
+from numpy.typing import NDArray
+
+from medix_r1.errors import EmbedderError, EmbedderRejected
+
+Vector = NDArray[np.float32]
+Encode = Callable[[list[str]], Awaitable[Sequence[Vector] | Vector]]
+_PREDICTIONS = 16_384  # vectors of predictions that are kept; most of them never come again
+
+
+class Batches:
+    """Collects texts into batches and keeps their vectors.
+
+    Args:
+        encode: turns texts into unit vectors, in their order; may raise `EmbedderError`.
+        batch_size: texts at most in one call.
+        parallel: batches on their way at once.
+        cache_size: vectors of references that are kept.
+    """
+
+    def __init__(self, encode: Encode, *, batch_size: int, parallel: int, cache_size: int) -> None:
+        self._encode, self._batch_size, self._parallel = encode, batch_size, parallel
+        self._references: LRUCache[str, Vector] = LRUCache(cache_size)
+        self._predictions: LRUCache[str, Vector] = LRUCache(_PREDICTIONS)
+        self._futures: dict[str, asyncio.Future[Vector]] = {}  # waiting or on their way
+        self._kept_in: dict[str, list[LRUCache[str, Vector]]] = {}  # where their vectors go
+        self._waiting: dict[str, None] = {}  # in the order of their arrival
+        self._workers: set[asyncio.Task[None]] = set()
+        self.batches = self.texts = self.cache_hits = self.failures = 0
+
+    async def similarity(self, prediction: str, reference: str) -> float:
+        """Cosine of two texts, in [-1, 1]."""
+        left, right = await asyncio.gather(
+            self._vector(prediction, self._predictions), self._vector(reference, self._references)
+        )
+        cosine = float(left @ right)
+        if not math.isfinite(cosine):
+            raise EmbedderError("the embedder gave a vector that holds no finite numbers")
+        return min(1.0, max(-1.0, cosine))
+
+    async def _vector(self, text: str, kept: LRUCache[str, Vector]) -> Vector:
+        if (known := kept.get(text)) is not None:
+            self.cache_hits += 1
+            return known
+        if (future := self._futures.get(text)) is None:
+            future = self._futures[text] = asyncio.get_running_loop().create_future()
+            self._waiting[text], self._kept_in[text] = None, []
+            if len(self._workers) < self._parallel:
+                worker = asyncio.create_task(self._work())
+                self._workers.add(worker)
+                worker.add_done_callback(self._workers.discard)
+        self._kept_in[text].append(kept)
+        return await asyncio.shield(future)
+
+    async def _work(self) -> None:
+        await asyncio.sleep(0)  # let everything that is ready join the first batch
+        while self._waiting:
+            texts = [text for text, _ in zip(self._waiting, range(self._batch_size), strict=False)]
+            for text in texts:
+                del self._waiting[text]
+            await self._run(texts)
+
+    async def _run(self, texts: list[str]) -> None:
+        """Encode one batch and tell those who wait; a batch that is refused is halved to find the text at fault."""
+        self.batches += 1
+        try:
+            vectors = await self._encode(texts)
+            if len(vectors) != len(texts):
+                raise EmbedderError(f"the embedder gave {len(vectors)} vectors for {len(texts)} texts")
+        except EmbedderRejected as error:
+            if len(texts) == 1:
+                self._fail(texts, error)
+            else:
+                await self._run(texts[: len(texts) // 2])
+                await self._run(texts[len(texts) // 2 :])
+        except Exception as error:  # noqa: BLE001  whatever it is: whoever waits must hear of it, or waits for ever
+            self._fail(texts, error if isinstance(error, EmbedderError) else EmbedderError(str(error)))
+        else:
+            self.texts += len(texts)
+            for text, vector in zip(texts, vectors, strict=True):
+                own = np.array(vector, dtype=np.float32)  # a copy: a row would keep its batch alive
+                for kept in self._kept_in.pop(text):
+                    kept[text] = own
+                self._futures.pop(text).set_result(own)
+
+    def _fail(self, texts: list[str], error: EmbedderError) -> None:
+        self.failures += len(texts)
+        for text in texts:
+            del self._kept_in[text]
+            future = self._futures.pop(text)
+            future.set_exception(error)
+            future.exception()  # read: nobody may be left to read it
+
+    def statistics(self) -> dict[str, float]:
+        """Counts so far, by name."""
+        return {
+            "batches": float(self.batches),
+            "texts": float(self.texts),
+            "cache_hits": float(self.cache_hits),
+            "failures": float(self.failures),
+        }

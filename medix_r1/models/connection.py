@@ -1,0 +1,273 @@
+"""One way to every OpenAI-compatible server: pooled, balanced, limited, retried, counted; and what each failure means.
+
+A call ends in what `read` makes of the reply, or in one of two errors that the caller chooses: `unavailable` (no
+server answers now; the run stops when that lasts for `patience`) or `rejected` (this request will never be answered,
+while others are). docs/judge.md has the table. aiohttp does the transport, for a tenth of the CPU time of the OpenAI
+client's calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import aiohttp
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
+
+from medix_r1.errors import BudgetSpent, EmbedderRejected, JudgeRejected, MedixError
+from medix_r1.models.addresses import Address, Addresses
+from medix_r1.models.pace import Pace
+from medix_r1.models.patience import Patience, ServerState
+from medix_r1.models.replies import Trouble, explain, trouble_of
+from medix_r1.models.usage import Usage
+
+logger = logging.getLogger(__name__)
+
+Read = TypeVar("Read")
+_WAITING_NOTE_AFTER = 5.0  # seconds: a connection that the server closed while idle is no news
+_WAITING_NOTE_EVERY = 15.0  # seconds between two notes that training waits
+_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[Read]):
+    """One request.
+
+    Attributes:
+        path: below the base address, such as `chat/completions`.
+        model: the model that is asked, by its name.
+        body: makes the request; called when its turn has come, so that thousands that wait hold no encoded images.
+        read: takes the reply apart; ValueError, LookupError, TypeError and AttributeError mean that it is no proper
+            reply, which is trouble of the server.
+        characters, max_tokens: length of the prompt, and of the reply at most; they estimate its tokens.
+    """
+
+    path: str
+    model: str
+    body: Callable[[], Mapping[str, Any]]
+    read: Callable[[dict[str, Any]], Read]
+    characters: int = 0
+    max_tokens: int = 0
+
+
+class Connection:
+    """Posts JSON to the servers of one model. Belongs to the event loop of its first call.
+
+    Args:
+        name: what to call the servers in messages, such as `judge`.
+        urls: base addresses, each ending in `/v1`.
+        api_key: sent as a bearer token, and cut out of every message; None sends none.
+        unavailable, rejected: the errors to raise.
+        concurrency: calls in flight at once, over all addresses.
+        timeout: seconds for one call.
+        patience: seconds of nothing but failures until the servers count as lost.
+        unknown_model_patience: the same for a server that answers but does not know the model.
+        requests_per_minute, tokens_per_minute: None for no limit.
+        price_prompt, price_completion: money per million tokens; None counts no cost.
+        cost_cap: money after which every call ends in `BudgetSpent`; needs both prices.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        urls: Sequence[str],
+        api_key: str | None,
+        unavailable: type[MedixError],
+        rejected: type[JudgeRejected] | type[EmbedderRejected],
+        concurrency: int = 64,
+        timeout: float = 60.0,
+        patience: float = 600.0,
+        unknown_model_patience: float = 30.0,
+        requests_per_minute: float | None = None,
+        tokens_per_minute: float | None = None,
+        price_prompt: float | None = None,
+        price_completion: float | None = None,
+        cost_cap: float | None = None,
+    ) -> None:
+        self.name, self.unavailable, self.rejected, self._cost_cap = name, unavailable, rejected, cost_cap
+        self.usage = Usage(price_prompt, price_completion)
+        self.state = ServerState(patience, min(patience, unknown_model_patience))
+        self.addresses = Addresses(urls)
+        self._pace = Pace(requests_per_minute, tokens_per_minute)
+        self._slots = asyncio.Semaphore(concurrency)
+        self._key, self._timeout = api_key, timeout
+        self._session: aiohttp.ClientSession | None = None
+        self._last_note = 0.0
+
+    async def post(self, call: Call[Read]) -> Read:
+        """Make a call and return what its `read` makes of the reply.
+
+        Raises:
+            unavailable, rejected: as given to the constructor.
+            BudgetSpent: the cost cap is reached.
+        """
+        patience = Patience(self.state, self.addresses)
+
+        async def attempt() -> Read:
+            return await self._attempt(call, patience)
+
+        try:
+            return await attempt()
+        except Trouble as trouble:
+            return await self._again(attempt, trouble, patience)
+        except MedixError:
+            self.usage.failures += 1
+            raise
+
+    async def _again(self, attempt: Callable[[], Awaitable[Read]], first: Trouble, patience: Patience) -> Read:
+        """Go on after a first failure; tenacity's bookkeeping would cost every call that succeeds at once."""
+        failed = [first]
+
+        async def replayed() -> Read:
+            if failed:
+                raise failed.pop()
+            self.usage.retries += 1
+            return await attempt()
+
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(Trouble),
+            wait=patience.wait,
+            stop=patience.ends,
+            before_sleep=self._say_waiting,
+            reraise=True,
+        )
+        try:
+            return await retrying(replayed)
+        except Trouble as trouble:
+            self.usage.failures += 1
+            if patience.sample_is_to_blame:
+                raise self.rejected(f"{trouble} ({patience.attempts} times, while other calls succeed)") from None
+            self.state.lost(str(trouble))
+            raise self.unavailable(str(trouble)) from None
+        except MedixError:
+            self.usage.failures += 1
+            raise
+
+    async def _attempt(self, call: Call[Read], patience: Patience) -> Read:
+        await self._pace.turn(call.characters, call.max_tokens)
+        async with self._slots:
+            while True:
+                if (lost := self.state.lost_since(patience.started)) is not None:
+                    raise self.unavailable(lost)  # waited in line while the servers were given up
+                now = time.monotonic()
+                if (address := self.addresses.pick(now)) is not None:
+                    break
+                await asyncio.sleep(min(1.0, self.addresses.pause(now)))
+            self._check_budget()
+            patience.attempts += 1
+            address.in_flight += 1
+            try:
+                result = await self._send(address, call)
+            except Trouble as trouble:
+                now = time.monotonic()
+                self.addresses.failed(address, now, trouble.retry_after)
+                self.state.failed(now)
+                raise
+            finally:
+                address.in_flight -= 1
+        self.addresses.succeeded(address)
+        self.state.succeeded()
+        return result
+
+    async def _send(self, address: Address, call: Call[Read]) -> Read:
+        data = json.dumps(call.body()).encode()
+        self.usage.calls += 1
+        where, start = f"{self.name} at {address.url}", time.monotonic()
+        try:
+            async with self._open().post(f"{address.url}/{call.path}", data=data, allow_redirects=False) as response:
+                status, headers, text = response.status, response.headers, await response.read()
+        except TimeoutError:
+            raise Trouble(f"{where}: no answer within {self._timeout:g} s; timed out") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise Trouble(f"{where}: {self._without_key(str(error) or type(error).__name__)}") from None
+        if status != 200:
+            said = f"{where}: HTTP {status}: {self._without_key(explain(text))}"
+            if trouble := trouble_of(status, headers, said, call.model):
+                raise trouble
+            if status in (401, 402):
+                self.state.lost(said)
+                raise self.unavailable(said)  # no sample is to blame, and waiting will not help
+            self.state.succeeded()
+            self.addresses.succeeded(address)
+            refused = self.rejected(said)
+            refused.status = status
+            raise refused
+        try:
+            reply = json.loads(text)
+            result = call.read(reply)
+            tokens = self.usage.count(reply, time.monotonic() - start)
+        except _UNREADABLE:
+            said = f"{where} sent no proper reply: {self._without_key(explain(text))}"
+            raise Trouble(said) from None
+        self._pace.learn(call.characters, tokens)
+        if tokens is None and self._cost_cap is not None:
+            raise BudgetSpent(f"{where} does not say how many tokens a call had, so the cost cap cannot be kept")
+        return result
+
+    def _check_budget(self) -> None:
+        if self._cost_cap is not None and self.usage.cost >= self._cost_cap:
+            raise BudgetSpent(
+                f"{self.name}: {self.usage.cost:.2f} spent, which reaches the cost cap of {self._cost_cap:g}; "
+                "raise cost_cap to go on"
+            )
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            headers = {"Content-Type": "application/json", "Accept": "application/json"}
+            if self._key is not None:
+                headers["Authorization"] = f"Bearer {self._key}"
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),  # the slots are the limit
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=self._timeout),
+                headers=headers,
+                trust_env=False,  # no proxy from the environment: prompts go to the addresses and nowhere else
+            )
+        return self._session
+
+    def _without_key(self, text: str) -> str:
+        """Cut the key out; some servers repeat it in their answer, and this text goes into files."""
+        return text if self._key is None else text.replace(self._key, "***")
+
+    def _say_waiting(self, state: RetryCallState) -> None:
+        now, waited = time.monotonic(), self.state.down_for()
+        if waited > _WAITING_NOTE_AFTER and now - self._last_note > _WAITING_NOTE_EVERY:
+            self._last_note = now
+            error = state.outcome.exception() if state.outcome else None
+            limit = self.state.limit
+            logger.warning("waiting for the %s (%.0f of at most %.0f s): %s", self.name, waited, limit, error)
+
+    async def aclose(self) -> None:
+        """Close the pool."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
+def settings_problems(key: str, urls: Sequence[str], settings: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the settings of a connection, each with its full key.
+
+    Args:
+        key: where they stand in the config, such as `judge.client`.
+        urls: the addresses.
+        settings: the constructor's other arguments, by name.
+    """
+    problems = []
+    if any("@" in url.split("//", 1)[-1].split("/", 1)[0] for url in urls):
+        problems.append(f"{key}.base_url: holds a name or password; give {key}.api_key_env instead")
+    for name, least in (("concurrency", 1), ("patience", 0), ("unknown_model_patience", 0)):
+        if not settings[name] >= least:  # NaN is not, either
+            problems.append(f"{key}.{name}: {settings[name]} is less than {least}")
+    for name in ("timeout", "requests_per_minute", "tokens_per_minute", "cost_cap"):
+        value = settings.get(name)
+        if value is not None and not value > 0:
+            problems.append(f"{key}.{name}: {value} is not above 0")
+    if settings.get("cost_cap") is not None and None in (settings["price_prompt"], settings["price_completion"]):
+        problems.append(f"{key}.cost_cap: needs {key}.price_prompt and {key}.price_completion")
+    return problems

@@ -1,0 +1,74 @@
+"""Several judges that vote: the majority of YES and NO, or the mean of their probabilities."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+
+from medix_r1.errors import ConfigError, JudgeError, JudgeUnavailable
+from medix_r1.models.verdict import Judge, Question, Verdict
+
+
+class VotingJudge:
+    """Asks every member at once.
+
+    Binary members vote: more YES than NO is YES, a tie is NO. When a member gives probabilities, the verdict is the
+    mean (a binary member counts as 0 or 1).
+
+    Args:
+        judges: the members, any clients.
+        quorum: members that must answer; None means all. With fewer the vote fails as the member did that keeps it from
+            a verdict: as an outage if waiting may help, else as a rejected question.
+    """
+
+    def __init__(self, *, judges: Sequence[Judge], quorum: int | None = None) -> None:
+        if not judges:
+            raise ConfigError(["judge.client.judges: a vote needs at least one judge"])
+        if quorum is not None and not 1 <= quorum <= len(judges):
+            raise ConfigError([f"judge.client.quorum: {quorum} is not between 1 and the {len(judges)} judges"])
+        self._judges, self._quorum = tuple(judges), len(judges) if quorum is None else quorum
+        self.votes = self.split_votes = self.failed_members = 0
+
+    async def judge(self, question: Question) -> Verdict:
+        """Return the verdict of the members that answered.
+
+        Raises:
+            JudgeUnavailable, JudgeRejected: fewer than `quorum` members answered.
+        """
+        outcomes = await asyncio.gather(*(self._ask(judge, question) for judge in self._judges))
+        verdicts = [outcome for outcome in outcomes if isinstance(outcome, Verdict)]
+        failures = [outcome for outcome in outcomes if isinstance(outcome, JudgeError)]
+        self.failed_members += len(failures)
+        if len(verdicts) < self._quorum:
+            raise next((error for error in failures if isinstance(error, JudgeUnavailable)), failures[0])
+        self.votes += 1
+        self.split_votes += len({verdict.matches for verdict in verdicts}) > 1
+        reply = " | ".join(verdict.reply.strip() for verdict in verdicts)
+        if any(verdict.probability is not None for verdict in verdicts):
+            mean = sum(verdict.score for verdict in verdicts) / len(verdicts)
+            return Verdict(mean >= 0.5, reply, mean)
+        return Verdict(2 * sum(verdict.matches for verdict in verdicts) > len(verdicts), reply)
+
+    async def _ask(self, judge: Judge, question: Question) -> Verdict | JudgeError:
+        try:
+            return await judge.judge(question)
+        except JudgeError as error:
+            return error
+
+    def statistics(self) -> dict[str, float]:
+        """Sums over the members, the largest of their latencies, and how the votes went."""
+        total: dict[str, float] = defaultdict(float)
+        for numbers in (judge.statistics() for judge in self._judges):
+            for name, value in numbers.items():
+                total[name] = max(total[name], value) if name.startswith("latency") else total[name] + value
+        return dict(total) | {
+            "votes": float(self.votes),
+            "split_votes": float(self.split_votes),
+            "failed_members": float(self.failed_members),
+        }
+
+    async def aclose(self) -> None:
+        """Close every member."""
+        for judge in self._judges:
+            await judge.aclose()

@@ -1,0 +1,130 @@
+"""The charts of a run's report: which metrics stand together, as traces that plotly.js draws.
+
+Lines differ by marker and dash as well as by colour. Everything comes out of the metrics that TensorBoard gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Steps = Mapping[int, Mapping[str, float]]
+Chart = dict[str, Any]
+
+PARTS = ("overall", "llm", "embed", "format", "modality", "exact")
+_STYLES = (("solid", "circle"), ("dash", "square"), ("dot", "diamond"), ("dashdot", "x"), ("longdash", "cross"))
+_GROUPS: dict[str, dict[str, str]] = {
+    "reply length (tokens)": {"mean": "response_length/mean", "longest": "response_length/max"},
+    "entropy of the policy": {"entropy": "actor/entropy"},
+    "KL": {
+        "to the reference": "actor/kl_loss",
+        "old to new policy": "actor/ppo_kl",
+        "rollout to actor": "rollout_corr/kl",
+    },
+    "clipped share of tokens": {"clipped": "actor/pg_clipfrac", "below (dual clip)": "actor/pg_clipfrac_lower"},
+    "gradient norm": {"norm": "actor/grad_norm"},
+    "samples that do not train": {
+        "masked": "reward/masked_share",
+        "cut at the limit": "reward/cut_share",
+        "left out of the update": "reward/dropped_share",
+        "groups filtered out": "sampler/filtered_share",
+        "groups of equal reward": "reward/overall/zero_variance_groups",
+    },
+    "judge: seconds a call": {"median": "judge/latency_p50", "95 %": "judge/latency_p95"},
+    "judge: calls a step": {
+        "calls": "judge/calls",
+        "answered from memory": "judge/cache_hits",
+        "failed": "judge/failures",
+    },
+    "judge: cost so far": {"cost": "judge/cost"},
+    "rollout and actor disagree by (probability)": {
+        "mean": "training/rollout_probs_diff_mean",
+        "largest": "training/rollout_probs_diff_max",
+    },
+}
+# Phases of a step in the order in which they happen; verl's names.
+PHASES = {
+    "rollout": "gen",
+    "reward tail": "reward_tail",
+    "old log-probs": "old_log_prob",
+    "reference log-probs": "ref",
+    "advantage": "adv",
+    "update": "update_actor",
+    "sync to vLLM": "update_weights",
+    "checkpoint": "save_checkpoint",
+    "validation": "testing",
+}
+
+
+def all_charts(steps: Steps) -> list[Chart]:
+    """Every chart that the metrics of a run can fill."""
+    charts = [_part(steps, part) for part in PARTS]
+    charts += [_chart(title, _lines(steps, metrics)) for title, metrics in _GROUPS.items()]
+    charts.append(_chart("seconds a step, by phase", _phases(steps), barmode="stack"))
+    return [chart for chart in charts if chart["traces"]]
+
+
+def _part(steps: Steps, part: str) -> Chart:
+    """One part of the reward: while training, and on every held-out set."""
+    end = f"/{part}/mean"
+    keys = sorted({key for metrics in steps.values() for key in metrics if key.endswith(end)})
+    names = {"training": f"reward{end}"}
+    names |= {f"held-out {key[len('heldout/') : -len(end)]}": key for key in keys if key.startswith("heldout/")}
+    title = {"overall": "reward", "llm": "llm (judge)", "exact": "exact match (no reward)"}.get(part, part)
+    return _chart(title, _lines(steps, names, band=True))
+
+
+def _chart(title: str, traces: Iterable[dict[str, Any]], **layout: Any) -> Chart:
+    return {"title": title, "traces": list(traces), "layout": layout}
+
+
+def _lines(steps: Steps, names: Mapping[str, str], *, band: bool = False) -> Iterable[dict[str, Any]]:
+    for index, (name, key) in enumerate(names.items()):
+        points = [(step, metrics[key]) for step, metrics in steps.items() if key in metrics]
+        if not points:
+            continue
+        dash, symbol = _STYLES[index % len(_STYLES)]
+        trace: dict[str, Any] = {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "name": name,
+            "x": [step for step, _ in points],
+            "y": [value for _, value in points],
+            "line": {"dash": dash},
+            "marker": {"symbol": symbol},
+        }
+        widths = [steps[step].get(key.removesuffix("mean") + "interval") for step, _ in points]
+        if band and any(width is not None for width in widths):
+            trace["error_y"] = {"type": "data", "array": widths, "thickness": 1, "width": 2}
+        yield trace
+
+
+def _phases(steps: Steps) -> Iterable[dict[str, Any]]:
+    trained = {step: phases(metrics) for step, metrics in steps.items() if "timing_s/step" in metrics}
+    for name in (*PHASES, "rest"):
+        if any(seconds.get(name) for seconds in trained.values()):
+            values = [round(seconds.get(name, 0.0), 4) for seconds in trained.values()]
+            yield {"type": "bar", "name": name, "x": list(trained), "y": values}
+
+
+def phases(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Seconds of one step by phase; they add up to the step and its validation, `rest` being what no phase has.
+
+    The reward tail is the end of verl's `gen`: the time from the last finished reply to the last finished reward.
+    """
+    seconds = {name: metrics.get(f"timing_s/{key}", 0.0) for name, key in PHASES.items()}
+    seconds["rollout"] = max(0.0, seconds["rollout"] - seconds["reward tail"])
+    inside = sum(value for name, value in seconds.items() if name != "validation")
+    seconds["rest"] = max(0.0, metrics.get("timing_s/step", inside) - inside)
+    return seconds
+
+
+def time_shares(steps: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Share of each phase in the time of all steps, largest first."""
+    total: dict[str, float] = {}
+    for metrics in steps:
+        for name, seconds in phases(metrics).items():
+            total[name] = total.get(name, 0.0) + seconds
+    whole = sum(total.values())
+    shares = {name: seconds / whole for name, seconds in total.items() if seconds} if whole else {}
+    return dict(sorted(shares.items(), key=lambda item: -item[1]))

@@ -1,0 +1,67 @@
+"""The images behind samples: a sample names its row, and that is looked up in the data set when somebody looks."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as compute
+import pyarrow.dataset as datasets
+import yaml
+from PIL import Image, UnidentifiedImageError
+
+from medix_r1.training.run_folder import RunFolder
+
+_SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "TIFF": ".tif", "GIF": ".gif", "BMP": ".bmp"}
+
+
+def of_rows(run: Path, row_ids: Iterable[str]) -> dict[str, list[Path]]:
+    """Write the images of some rows below `RUN/samples/images/` and return their paths.
+
+    A row that the data files no longer hold is left out: a run may be looked at where its data is not.
+    """
+    wanted = sorted(set(row_ids))
+    folder = RunFolder(run).samples / "images"
+    found: dict[str, list[Path]] = {}
+    for row in _rows(RunFolder(run), wanted):
+        images = [_write(image, folder) for image in row["images"] or ()]
+        found[row["row_id"]] = [path for path in images if path is not None]
+    return found
+
+
+def _rows(run: RunFolder, wanted: list[str]) -> Iterable[dict[str, Any]]:
+    data = yaml.safe_load(run.config.read_text(encoding="utf-8"))["data"]
+    files = [name for key in ("train_files", "val_files") for name in _as_list(data[key]) if Path(name).is_file()]
+    if not files or not wanted:
+        return
+    row_id = compute.field("extra_info", "row_id")
+    table = datasets.dataset(files, format="parquet").to_table(
+        columns={"row_id": row_id, "images": compute.field(data["image_key"])}, filter=row_id.isin(wanted)
+    )
+    yield from table.to_pylist()
+
+
+def _as_list(value: Any) -> list[str]:
+    return list(value) if isinstance(value, list) else [str(value)]
+
+
+def _write(image: dict[str, Any], folder: Path) -> Path | None:
+    """Keep an image under its hash, as it is; what is no image is not written."""
+    content = image.get("bytes") or (Path(image["path"]).read_bytes() if image.get("path") else b"")
+    try:
+        suffix = _SUFFIXES.get(Image.open(io.BytesIO(content)).format or "")
+    except (UnidentifiedImageError, Image.DecompressionBombError):
+        suffix = None
+    if suffix is None:
+        return None
+    path = folder / f"{hashlib.sha256(content).hexdigest()[:20]}{suffix}"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".tmp")
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    return path

@@ -1,0 +1,98 @@
+"""`medix-r1 report RUN`: one HTML file with everything about a run, which needs no network and no server.
+
+Text of models and judges is hostile: it reaches the page as JSON, whose `<` is escaped, and is put into the document as
+text only; a content security policy allows no script but the two that are in the file, by their hashes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import time
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from medix_r1.errors import ConfigError
+from medix_r1.reports import browser, charts, facts
+from medix_r1.reports.status import is_locked, state
+from medix_r1.training.run_folder import RunFolder, read_lines
+
+_PAGE = files(__package__) / "page"
+
+
+def write_report(run: Path, out: Path | None = None, *, refresh: int | None = None) -> Path:
+    """Write the report of a run, finished or not.
+
+    Args:
+        run: the run's folder.
+        out: the file; by default RUN/report.html. It is replaced as a whole.
+        refresh: seconds after which a browser loads the file again; None never.
+
+    Raises:
+        ConfigError: there is no run, or nothing has been logged yet.
+    """
+    folder = RunFolder(run)
+    steps = folder.metrics_by_step() if folder.config.is_file() else {}
+    if not steps:
+        raise ConfigError([f"{run}: no run there that has logged a step"])
+    out = out or run / "report.html"
+    temporary = out.with_name(f".{out.name}.tmp")
+    temporary.write_text(render(folder, steps, refresh), encoding="utf-8")
+    os.replace(temporary, out)
+    return out
+
+
+def watch(run: Path, out: Path | None, seconds: int) -> Path:
+    """Write the report again and again while the run goes on, and a last time when it has ended."""
+    while is_locked(RunFolder(run)):
+        write_report(run, out, refresh=seconds)
+        time.sleep(seconds)
+    return write_report(run, out)
+
+
+def render(folder: RunFolder, steps: charts.Steps, refresh: int | None) -> str:
+    """The page as text."""
+    events = list(read_lines(folder.events))
+    data = {
+        "charts": charts.all_charts(steps),
+        "alarms": [event for event in events if event["event"] == "alarm"],
+        **browser.payload(folder.root),
+    }
+    scripts = [get_plotlyjs(), (_PAGE / "report.js").read_text(encoding="utf-8")]
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    page = environment.from_string((_PAGE / "report.html.jinja").read_text(encoding="utf-8"))
+    return page.render(
+        policy=" ".join(f"'sha256-{_sha256(script)}'" for script in scripts),
+        refresh=refresh,
+        title=folder.root.resolve().name,
+        state=state(folder, events),
+        facts=facts.facts(folder),
+        differences=facts.differences(folder),
+        last=_last(steps),
+        shares=charts.time_shares([metrics for metrics in steps.values() if "timing_s/step" in metrics]),
+        alarms=data["alarms"],
+        data=Markup(json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")),
+        scripts=[Markup(script) for script in scripts],
+        style=Markup((_PAGE / "report.css").read_text(encoding="utf-8")),
+    )
+
+
+def _sha256(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _last(steps: charts.Steps) -> dict[str, dict[str, Any]]:
+    """First and last value of each part while training and held out."""
+    table: dict[str, dict[str, Any]] = {}
+    for key in sorted({key for metrics in steps.values() for key in metrics}):
+        if key.endswith("/mean") and key.startswith(("reward/", "heldout/")):
+            values = [metrics[key] for metrics in steps.values() if key in metrics]
+            table[key.removesuffix("/mean")] = {"first": values[0], "last": values[-1], "best": max(values)}
+    return table

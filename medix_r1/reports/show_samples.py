@@ -1,0 +1,60 @@
+"""Samples in the terminal: what was asked and answered, what each part of the reward said and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from medix_r1.reports.samples import Line
+from medix_r1.untrusted import one_line
+
+_REPLY = 600  # characters of a reply that are shown
+
+
+def show(samples: Sequence[Line], images: Mapping[str, Sequence[Path]], console: Console) -> None:
+    """Print samples one below the other."""
+    if not samples:
+        console.print("no sample fits")
+    for line in samples:
+        _head(line, images.get(line["row_id"], ()), console)
+        console.print(_parts(line))
+
+
+def _head(line: Line, images: Sequence[Path], console: Console) -> None:
+    where = f"step {line['step']}  {one_line(line['source'])}  {one_line(line['row_id'])}  {line['key']}"
+    console.rule(escape(where), align="left")
+    facts = {
+        "question": one_line(line["question"]),
+        "reference": one_line(line["reference"]),
+        "reply": one_line(line["reply"], _REPLY),
+        "images": ", ".join(map(str, images)) or "not to be had (the data files have gone or hold no such row)",
+        "outcome": _outcome(line),
+    }
+    for name, text in facts.items():
+        console.print(f"[bold]{name:<10}[/]{escape(text)}", highlight=False, soft_wrap=True)
+
+
+def _outcome(line: Line) -> str:
+    words = [f"{line['tokens']} tokens", "cut at the limit" if line["cut"] else "ended by itself"]
+    if line.get("advantage") is not None:
+        words.append(f"advantage {line['advantage']:+.3f}")
+    if line["masked"]:
+        words.append(f"masked: {one_line(line['failure'] or 'cut')}")
+    if line.get("filtered"):
+        words.append("its group was filtered out")
+    return ", ".join(words)
+
+
+def _parts(line: Line) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
+    for name, justify in (("part", "left"), ("value", "right"), ("why", "left")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for name, value in {"overall": line["overall"], **line["parts"]}.items():
+        shown = "-" if value is None else f"{value:.3f}"
+        table.add_row(name, shown, escape(one_line(line["reasons"].get(name, ""))))
+    return table

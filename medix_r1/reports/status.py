@@ -1,0 +1,76 @@
+"""`medix-r1 status RUN`: how a run stands, read from its folder by anybody who sees it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.markup import escape
+
+from medix_r1.errors import ConfigError
+from medix_r1.training import checkpoint_folder, steering
+from medix_r1.training.run_folder import RunFolder, read_lines
+from medix_r1.training.trend import step_line
+
+
+def show_status(run: Path, console: Console) -> None:
+    """Print what the run does, its last steps, what rang, and what was asked of it.
+
+    Raises:
+        ConfigError: there is no run.
+    """
+    folder = RunFolder(run)
+    if not folder.config.is_file():
+        raise ConfigError([f"{run}: no run there (no config.yaml)"])
+    events = list(read_lines(folder.events))
+    steps = folder.metrics_by_step()
+    console.print(f"[bold]{escape(str(run))}[/]  {escape(state(folder, events))}", highlight=False)
+    trained = [step for step, metrics in steps.items() if "reward/overall/mean" in metrics]
+    total = yaml.safe_load(folder.config.read_text(encoding="utf-8"))["trainer"]["total_training_steps"]
+    for step in trained[-3:]:
+        history = [steps[earlier] for earlier in trained if earlier <= step]
+        console.print(f"step {step:>5}{f'/{total}' if total else ''}  {step_line(history)}", highlight=False)
+    for event in events:
+        if event["event"] == "alarm":
+            console.print(f"[yellow]alarm at step {event['step']}[/]  {escape(event['message'])}", highlight=False)
+    newest = checkpoint_folder.latest(folder.checkpoints)
+    console.print(f"newest checkpoint: {newest.name if newest else 'none'}", highlight=False)
+    if asked := steering.asked(run):
+        console.print(f"asked and not yet done: {', '.join(sorted(asked))}")
+
+
+def state(folder: RunFolder, events: list[dict[str, Any]]) -> str:
+    """Training, finished, failed or ended without a word, and since when."""
+    last = events[-1] if events else {"event": "started", "time": folder.config.stat().st_mtime}
+    ago = _ago(time.time() - last["time"])
+    if is_locked(folder):
+        doing = {"waiting": f"waits: {last.get('message', '')}", "driver_starting": "starting Ray, actor and vLLM"}
+        return f"running; {doing.get(last['event'], 'training')} (last event {ago} ago)"
+    endings = {"finished": "finished", "stopped": "stopped", "error": f"failed: {last.get('message', '')}"}
+    return f"{endings.get(last['event'], 'ended without a word (killed?)')}, {ago} ago"
+
+
+def is_locked(folder: RunFolder) -> bool:
+    """Whether a process on this machine is training there (on another machine's disk this may not be seen)."""
+    if not folder.lock.exists():
+        return False
+    handle = os.open(folder.lock, os.O_RDWR)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+
+
+def _ago(seconds: float) -> str:
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

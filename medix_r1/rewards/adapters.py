@@ -1,0 +1,188 @@
+"""Reward functions written for EasyR1 or TRL, as signals of the composite.
+
+Both frameworks call a function with a whole batch. Here each rollout is scored as soon as it is finished, so the
+function gets lists of one, in a thread of its own (one, unless told otherwise: few of them are thread-safe). A function
+that compares the members of a group cannot work like that and is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import importlib
+import inspect
+import math
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from medix_r1.errors import ConfigError, RewardError
+from medix_r1.rewards.base import Sample, Score
+
+# Parameters without a default that only make sense with all replies to one question at hand.
+GROUP_PARAMETERS = ("group", "groups", "group_size", "group_ids", "num_generations", "advantages")
+GROUP_MARK = "needs_group"  # a function may also say so itself: compute_score.needs_group = True
+
+
+class EasyR1Reward:
+    """`compute_score(list of dicts, **kwargs) -> list of dicts`; a function of one dict works as well.
+
+    Each dict has `response`, `response_length` (characters: tokens are not known here) and `ground_truth` (with its
+    tag), as in EasyR1, and besides `question`, `source` and `choices`.
+
+    Args:
+        function: `module:name`, importable in every process of the run.
+        key: which of the returned numbers is the signal.
+        batched: the function takes a list (EasyR1's `reward_type=batch`) or a single dict (`sequential`).
+        threads: calls at once.
+        kwargs: further arguments of the function.
+    """
+
+    def __init__(
+        self,
+        *,
+        function: str,
+        key: str = "overall",
+        batched: bool = True,
+        threads: int = 1,
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._key, self._batched = key, batched
+        self._call = _InThread(function, threads, kwargs or {})
+
+    async def score(self, sample: Sample) -> Score:
+        row = {
+            "response": sample.completion.text,
+            "response_length": len(sample.completion.text),
+            "ground_truth": reference_text(sample),
+            "question": sample.question,
+            "source": sample.source,
+            "choices": list(sample.choices),
+        }
+        returned = await self._call([row] if self._batched else row)
+        scores = self._call.only(returned) if self._batched else returned
+        if not isinstance(scores, Mapping) or self._key not in scores:
+            raise RewardError(f"{self._call.name} returned {scores!r}, which has no '{self._key}'")
+        others = ", ".join(f"{name} {value}" for name, value in scores.items() if name != self._key)
+        return Score(self._call.checked(scores[self._key]), others or f"from {self._call.name}")
+
+
+class TrlReward:
+    """`f(completions, **columns) -> list[float | None]`, plain or async; None is a signal that does not apply.
+
+    The columns are `prompts`, `solution` and `ground_truth` (the reference with its tag), `answer` (without),
+    `question`, `source` and `choices`, each a list of one; a function without `**kwargs` gets those it names.
+
+    Args:
+        function: `module:name`, importable in every process of the run.
+        conversational: completions and prompts are lists of messages, as TRL gives them for chat data, not strings.
+        columns: further column → constant value.
+        threads: calls at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        function: str,
+        conversational: bool = False,
+        columns: Mapping[str, Any] | None = None,
+        threads: int = 1,
+    ) -> None:
+        self._conversational, self._columns = conversational, dict(columns or {})
+        self._call = _InThread(function, threads, {})
+        parameters = inspect.signature(self._call.function).parameters.values()
+        takes_all = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
+        self._named = None if takes_all else {parameter.name for parameter in parameters}
+
+    async def score(self, sample: Sample) -> Score:
+        columns = {
+            "prompts": self._message("user", sample.question),
+            "completions": self._message("assistant", sample.completion.text),
+            "solution": reference_text(sample),
+            "ground_truth": reference_text(sample),
+            "answer": sample.reference.answer,
+            "question": sample.question,
+            "source": sample.source,
+            "choices": list(sample.choices),
+            **self._columns,
+        }
+        taken = {name: [value] for name, value in columns.items() if self._named is None or name in self._named}
+        value = self._call.only(await self._call(**taken))
+        if value is None:
+            return Score(None, f"{self._call.name} skipped it")
+        return Score(self._call.checked(value), f"from {self._call.name}")
+
+    def _message(self, role: str, text: str) -> Any:
+        return [{"role": role, "content": text}] if self._conversational else text
+
+
+class _InThread:
+    """A function of somebody else, called outside the event loop; whatever goes wrong in it is a `RewardError`."""
+
+    def __init__(self, name: str, threads: int, kwargs: Mapping[str, Any]) -> None:
+        if problems := function_problems(name):
+            raise ConfigError(problems)
+        self.name, self.function = name, load_function(name)
+        self._bound = functools.partial(self.function, **kwargs)
+        self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="reward")
+
+    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        def run() -> Any:
+            result = self._bound(*args, **kwargs)
+            return asyncio.run(result) if inspect.iscoroutine(result) else result
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, run)
+        except Exception as error:
+            raise RewardError(f"{self.name} raised {type(error).__name__}: {error}") from error
+
+    def only(self, returned: Any) -> Any:
+        """The one value of a list of one."""
+        if not isinstance(returned, Sequence) or isinstance(returned, str) or len(returned) != 1:
+            size = f"{len(returned)} values" if isinstance(returned, Sequence) else f"{returned!r}"
+            raise RewardError(
+                f"{self.name} returned {size} for one reply; a function that needs the whole group cannot be used"
+            )
+        return returned[0]
+
+    def checked(self, value: Any) -> float:
+        """A score in [0, 1], or an error that says what it was."""
+        if isinstance(value, str | bytes) or not hasattr(value, "__float__"):  # numpy's and torch's numbers are fine
+            raise RewardError(f"{self.name} returned {value!r}, which is no number")
+        number = float(value)
+        if math.isnan(number) or not 0.0 <= number <= 1.0:
+            raise RewardError(f"{self.name} returned {number}; scores must be between 0 and 1, so rescale it")
+        return number
+
+
+def reference_text(sample: Sample) -> str:
+    """The reference as it stands in the data: tag, then answer."""
+    tag = sample.reference.modality
+    return f"<{tag}>{sample.reference.answer}" if tag else sample.reference.answer
+
+
+def load_function(name: str) -> Any:
+    """Import `module:name`."""
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def function_problems(name: Any) -> list[str]:
+    """What is wrong with the `function` of an adapter: its name, or that it needs a whole group."""
+    if not isinstance(name, str) or name.count(":") != 1:
+        return [f"function: {name!r} is not of the form module:name"]
+    try:
+        function = load_function(name)
+    except Exception as error:  # noqa: BLE001  a module of somebody else may fail in any way while it is imported
+        return [f"function: {name} cannot be loaded ({type(error).__name__}: {error})"]
+    if not callable(function):
+        return [f"function: {name} is not a function"]
+    refusal = "it needs its whole group, but each reply is scored alone as soon as it is finished"
+    if getattr(function, GROUP_MARK, False):
+        return [f"function: {name} says {GROUP_MARK}=True: {refusal}"]
+    needed = [
+        parameter.name
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.name in GROUP_PARAMETERS and parameter.default is inspect.Parameter.empty
+    ]
+    return [f"function: {name} asks for {', '.join(needed)}: {refusal}"] if needed else []

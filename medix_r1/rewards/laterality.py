@@ -1,0 +1,34 @@
+"""Monitor `laterality`: 1 when answer and reference name the same side, 0 when they contradict each other."""
+
+from __future__ import annotations
+
+import re
+
+from medix_r1.grammar import normalize_answer
+from medix_r1.rewards.base import Sample, Score
+
+_SIDE = re.compile(r"\b(left|right|bilateral|bilaterally|both)\b")
+_BOTH = frozenset({"left", "right"})
+
+
+class LateralityMonitor:
+    """Compares the sides that are named; `both` and `bilateral` are left and right at once. English only.
+
+    Not applicable when the reference or the answer names no side: leaving it out is no contradiction.
+    """
+
+    def score(self, sample: Sample) -> Score:
+        wanted, given = sides(sample.reference.answer), sides(sample.completion.answer or "")
+        if not wanted or not given:
+            return Score(None, "the reference names no side" if not wanted else "the answer names no side")
+        return Score(float(given == wanted), f"{_spell(given)}, the reference says {_spell(wanted)}")
+
+
+def sides(text: str) -> frozenset[str]:
+    """The sides that a text names."""
+    found = set(_SIDE.findall(normalize_answer(text)))
+    return _BOTH if found - _BOTH else frozenset(found)
+
+
+def _spell(named: frozenset[str]) -> str:
+    return " and ".join(sorted(named))

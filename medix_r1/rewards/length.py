@@ -1,0 +1,29 @@
+"""Monitor `length`: 1 while the answer is as short as its reference allows, falling as it is padded."""
+
+from __future__ import annotations
+
+from medix_r1.errors import ConfigError
+from medix_r1.grammar import normalize_answer
+from medix_r1.rewards.base import Sample, Score
+
+
+class LengthMonitor:
+    """Allowed length divided by length, at most 1. Counts characters, so it means the same in every script.
+
+    Args:
+        factor: characters allowed for each one of the reference.
+        characters: allowed in any case.
+    """
+
+    def __init__(self, *, factor: float = 4.0, characters: int = 80) -> None:
+        if factor <= 0 or characters < 1:
+            raise ConfigError(["reward.signals.length: factor must be above 0 and characters at least 1"])
+        self.factor, self.characters = factor, characters
+
+    def score(self, sample: Sample) -> Score:
+        answer = sample.completion.answer
+        if answer is None:
+            return Score(None, "no answer")
+        given = len(normalize_answer(answer))
+        allowed = max(self.characters, self.factor * len(normalize_answer(sample.reference.answer)))
+        return Score(min(1.0, allowed / max(1, given)), f"{given} characters, {allowed:.0f} allowed")

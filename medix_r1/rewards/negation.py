@@ -1,0 +1,82 @@
+"""Monitor `negation`: 0 when answer and reference contradict each other about a finding, 1 when they agree on it.
+
+In the manner of NegEx (Chapman et al. 2001, doi 10.1006/jbin.2001.1029): a negation covers a few words behind it, or
+before it for "absent" and its like, up to the end of the clause.
+"""
+
+from __future__ import annotations
+
+import re
+
+from medix_r1.errors import ConfigError
+from medix_r1.grammar import normalize_answer
+from medix_r1.rewards.base import Sample, Score
+
+_CLAUSE = re.compile(r"[.;:,!?\n]|\b(?:but|however|although|though|except|with)\b")
+_WORD = re.compile(r"[^\W_]+(?:'t)?")
+_BEFORE = frozenset(("no", "not", "without", "denies", "denied", "negative", "never", "nor", "neither", "lacks"))
+_BEFORE |= {"isn't", "aren't", "wasn't", "doesn't", "don't", "didn't", "absence", "lack", "cannot"}
+_BEHIND = frozenset(("absent", "excluded", "negative", "unlikely", "none"))
+_PASSIVE = re.compile(
+    r"\bnot (?:seen|present|visible|identified|detected|found|shown|evident|visuali[sz]ed)\b|\bruled out\b"
+)
+_FREE_OF = re.compile(r"\bfree (?:of|from)\b")
+_FILLING = (
+    "a an the of in on at to is are was were be been there this that it its for any evidence sign signs and or image "
+    "seen present visible identified detected found shown evident show shows patient yes"
+)
+_EMPTY = frozenset(_FILLING.split())
+_NO_FINDING = _EMPTY | _BEFORE | _BEHIND
+
+
+class NegationMonitor:
+    """Compares whether the findings that both name are affirmed or denied; a bare yes or no counts too. English only.
+
+    Not applicable when nothing is named by both, or when neither denies any of it.
+
+    Args:
+        scope: words that a negation covers.
+    """
+
+    def __init__(self, *, scope: int = 6) -> None:
+        if scope < 1:
+            raise ConfigError([f"reward.signals.negation.scope: {scope} must be at least 1"])
+        self.scope = scope
+
+    def score(self, sample: Sample) -> Score:
+        answer = sample.completion.answer
+        if not answer:
+            return Score(None, "no answer")
+        verdicts = _leading_verdict(answer), _leading_verdict(sample.reference.answer)
+        if None not in verdicts:
+            same = verdicts[0] == verdicts[1]
+            return Score(float(same), f"{verdicts[0]}, the reference says {verdicts[1]}")
+        given, wanted = self._findings(answer), self._findings(sample.reference.answer)
+        shared = sorted(given.keys() & wanted.keys())
+        if not any(given[word] or wanted[word] for word in shared):
+            return Score(None, "nothing that both name is denied" if shared else "no finding is named by both")
+        against = [word for word in shared if given[word] != wanted[word]]
+        reason = f"contradiction about {', '.join(against[:3])}" if against else f"agree on {', '.join(shared[:3])}"
+        return Score(float(not against), reason)
+
+    def _findings(self, text: str) -> dict[str, bool]:
+        """Word → whether it is denied, for the words that mean something."""
+        findings: dict[str, bool] = {}
+        for clause in _CLAUSE.split("\n".join(normalize_answer(line) for line in text.splitlines())):
+            words = _WORD.findall(_FREE_OF.sub("without", _PASSIVE.sub("absent", clause)))
+            denied: set[int] = set()
+            for place, word in enumerate(words):
+                if word in _BEFORE:
+                    denied |= set(range(place + 1, place + 1 + self.scope))
+                if word in _BEHIND:
+                    denied |= set(range(max(0, place - self.scope), place))
+            for place, word in enumerate(words):
+                if word not in _NO_FINDING:
+                    findings[word] = findings.get(word, True) and place in denied
+        return findings
+
+
+def _leading_verdict(text: str) -> str | None:
+    """`yes` or `no` when the text is nothing else, or has a stop behind it."""
+    match = re.match(r"(yes|no)(?:$|[.,;:!])", normalize_answer(text))
+    return match[1] if match else None

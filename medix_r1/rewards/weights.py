@@ -1,0 +1,100 @@
+"""Weights of the signals: which ones a row gets, and every problem they can have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from medix_r1.grammar import ModalityTag
+from medix_r1.rewards.base import NO_MODALITY, Sample
+
+BY = ("source", "modality")  # in this order: the first table that knows the row wins
+
+
+class WeightTables:
+    """The weights of a row: those of its source, else of its modality, else the default ones.
+
+    Args:
+        signals: names of all signals; a weight that is not given is 0.
+        default: name → weight.
+        tables: `source` or `modality` → value of the row → weights.
+    """
+
+    def __init__(
+        self,
+        signals: Mapping[str, object],
+        default: Mapping[str, float],
+        tables: Mapping[str, Mapping[str, Mapping[str, float]] | None] | None,
+    ) -> None:
+        def whole(weights: Mapping[str, float]) -> dict[str, float]:
+            return {name: float(weights.get(name, 0.0)) for name in signals}
+
+        self._default = whole(default)
+        self._tables = {
+            by: {value: whole(weights) for value, weights in ((tables or {}).get(by) or {}).items()} for by in BY
+        }
+
+    def of(self, sample: Sample) -> Mapping[str, float]:
+        for by, value in zip(BY, (sample.source, sample.modality), strict=True):
+            if (weights := self._tables[by].get(value)) is not None:
+                return weights
+        return self._default
+
+
+def weight_problems(
+    weights: Mapping[str, Any], signals: Mapping[str, object] | Sequence[str], key: str = "reward.weights"
+) -> list[str]:
+    """Every problem of one table of weights, each with its key and the fix.
+
+    A signal set to null is left out of the reward; a weight of 0 may remain for it.
+    """
+    left_out = {name for name, node in signals.items() if node is None} if isinstance(signals, Mapping) else set()
+    known = sorted(set(signals) - left_out)
+    problems = [
+        f"{key}.{name}: no signal of this name; known: {', '.join(known)}" for name in weights if name not in signals
+    ]
+    problems += [
+        f"{key}.{name}: {weight!r} must be a finite number of at least 0"
+        for name, weight in weights.items()
+        if not _is_weight(weight)
+    ]
+    problems += [
+        f"{key}.{name}: reward.signals.{name} is null, so its weight must be 0"
+        for name, weight in weights.items()
+        if name in left_out and _is_weight(weight) and weight > 0
+    ]
+    if not problems and not math.isclose(total := math.fsum(weights.values()), 1.0, abs_tol=1e-6):
+        problems.append(f"{key}: they sum to {total:g}; make them sum to 1")
+    return problems
+
+
+def _is_weight(weight: Any) -> bool:
+    number = isinstance(weight, int | float) and not isinstance(weight, bool)
+    return number and math.isfinite(weight) and weight >= 0
+
+
+def gate_problems(gate: str | None, signals: Mapping[str, object]) -> list[str]:
+    """Whether the gate is a signal that is there."""
+    if gate is None or signals.get(gate) is not None:
+        return []
+    known = sorted(name for name, node in signals.items() if node is not None)
+    return [f"reward.gate: no signal '{gate}'; known: {', '.join(known)}, or null for no gate"]
+
+
+def table_problems(tables: Mapping[str, Any] | None, signals: Mapping[str, object]) -> list[str]:
+    """Every problem of `reward.weight_tables`; each table is checked like `reward.weights`."""
+    problems: list[str] = []
+    for by, table in (tables or {}).items():
+        if by not in BY:
+            problems.append(f"reward.weight_tables.{by}: rows are told apart by source or by modality only")
+            continue
+        for value, weights in (table or {}).items():
+            key = f"reward.weight_tables.{by}.{value}"
+            if by == "modality" and value not in (*ModalityTag.__members__, NO_MODALITY):
+                problems.append(f"{key}: no such modality; known: {', '.join(ModalityTag)}, none")
+            if not isinstance(weights, Mapping):
+                problems.append(f"{key}: must be a mapping of signals to weights")
+            else:
+                problems += weight_problems(weights, signals, key)
+    return problems

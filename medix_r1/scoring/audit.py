@@ -1,0 +1,238 @@
+"""`medix-r1 reward audit`: does the judge of the reward agree with a better one, or with labels?
+
+Only what a judge decides is compared. Answers that the reward decides by rule (equal to the reference, or nothing to
+grade) would flatter every judge; they are counted and left out, and so is what one side could not score.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Protocol
+
+from pydantic import AliasChoices, Field, model_validator
+
+from medix_r1.agreement import Agreement, agreement
+from medix_r1.errors import EmbedderError, JudgeError, JudgeUnavailable
+from medix_r1.grammar import is_gradable, normalize_answer
+from medix_r1.rewards.base import Sample, Score
+from medix_r1.rewards.build import SampleReader
+from medix_r1.scoring.composed import ReadyReward
+from medix_r1.scoring.rows import Line, Row, read
+
+YES, NO = "YES", "NO"
+
+
+class AuditRow(Row):
+    """A row with a whole `completion`, or with the bare answer as `prediction`.
+
+    Attributes:
+        prediction: the answer, not to be parsed.
+        label: whether the answer is right, as a person or a trusted source says.
+        parts: what a run recorded, signal by signal.
+    """
+
+    completion: Annotated[str, Field(validation_alias=AliasChoices("completion", "reply"))] = ""
+    prediction: str | None = None
+    label: bool | None = None
+    parts: dict[str, float | None] | None = None
+
+    @model_validator(mode="after")
+    def _holds_an_answer(self) -> AuditRow:
+        if self.prediction is None and "completion" not in self.model_fields_set:
+            raise ValueError("completion (the whole reply) or prediction (the answer) is needed")
+        return self
+
+    def sample(self, reader: SampleReader, images: Sequence[bytes] = ()) -> Sample:
+        sample = super().sample(reader, images)
+        if self.prediction is None:
+            return sample
+        parsed = replace(sample.completion, text=self.prediction, answer=self.prediction, problems=())
+        return replace(sample, completion=parsed)
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What one side says about a row: how right the answer is, in [0, 1], or why it says nothing."""
+
+    value: float | None
+    reason: str
+
+    @property
+    def category(self) -> str:
+        return YES if (self.value or 0.0) >= 0.5 else NO
+
+
+class Rater(Protocol):
+    """One side of an audit."""
+
+    name: str
+
+    async def rate(self, row: AuditRow, sample: Sample) -> Opinion:
+        """Say what it thinks.
+
+        Raises:
+            JudgeUnavailable: its server is down.
+        """
+        ...
+
+
+class SignalRater:
+    """A signal of a reward, as a rule its judge."""
+
+    def __init__(self, ready: ReadyReward, signal: str, name: str) -> None:
+        self.name, self._signal = name, ready.composite.signals[signal]
+
+    async def rate(self, row: AuditRow, sample: Sample) -> Opinion:
+        try:
+            result = self._signal.score(sample)
+            score = result if isinstance(result, Score) else await result
+        except JudgeUnavailable:
+            raise
+        except (JudgeError, EmbedderError) as error:
+            return Opinion(None, str(error))
+        return Opinion(score.value, score.reason)
+
+
+class RecordedRater:
+    """What the file says that the signal said during a run."""
+
+    def __init__(self, signal: str) -> None:
+        self.name, self._signal = f"recorded {signal}", signal
+
+    async def rate(self, row: AuditRow, sample: Sample) -> Opinion:
+        value = (row.parts or {}).get(self._signal)
+        return Opinion(value, "recorded" if value is not None else f"parts.{self._signal} is not there or null")
+
+
+class LabelRater:
+    """The row's label."""
+
+    name = "label"
+
+    async def rate(self, row: AuditRow, sample: Sample) -> Opinion:
+        return Opinion(None if row.label is None else float(row.label), "no label" if row.label is None else "label")
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A row on which both sides said something."""
+
+    line: int
+    id: str
+    question: str
+    reference: str
+    answer: str
+    first: Opinion
+    second: Opinion
+
+    @property
+    def distance(self) -> float:
+        return abs((self.first.value or 0.0) - (self.second.value or 0.0))
+
+
+@dataclass
+class Audit:
+    """What was found. `agreement` is None when there was nothing to compare."""
+
+    first: str
+    second: str
+    rows: int = 0
+    by_rule: int = 0
+    unscored: list[tuple[int, str]] = field(default_factory=list)  # line, reason
+    agreement: Agreement | None = None
+    disagreements: int = 0
+    worst: list[Compared] = field(default_factory=list)
+
+
+async def audit(
+    path: Path,
+    reader: SampleReader,
+    first: Rater,
+    second: Rater,
+    *,
+    worst: int,
+    in_flight: int,
+    with_images: bool,
+    advance: Callable[[int], None],
+) -> Audit:
+    """Ask both sides about every row.
+
+    Args:
+        path: a file that `rows.check(path, AuditRow)` found sound.
+        reader: how replies are read.
+        first: one side.
+        second: the other.
+        worst: how many disagreements are kept; those furthest apart, and of equal ones the first.
+        in_flight: rows asked about at any time.
+        with_images: whether a judge looks at them.
+        advance: told after each row.
+
+    Raises:
+        JudgeUnavailable: a server is down; half an audit would be one of another file.
+    """
+    found = Audit(first.name, second.name)
+    names: tuple[list[str], list[str]] = ([], [])
+    furthest: list[tuple[float, int, Compared]] = []
+    async for line, sample, one, other in _opinions(path, reader, first, second, in_flight, with_images):
+        found.rows += 1
+        advance(1)
+        if one is None or other is None:
+            found.by_rule += 1
+            continue
+        if missing := [f"{who.name}: {o.reason}" for who, o in ((first, one), (second, other)) if o.value is None]:
+            found.unscored.append((line.number, "; ".join(missing)))
+            continue
+        names[0].append(one.category)
+        names[1].append(other.category)
+        if one.category != other.category:
+            found.disagreements += 1
+            row, answer = line.row, sample.completion.answer or ""
+            compared = Compared(line.number, row.name, row.question, sample.reference.answer, answer, one, other)
+            heapq.heappush(furthest, (compared.distance, -line.number, compared))
+            if len(furthest) > worst:
+                heapq.heappop(furthest)
+    found.worst = [compared for *_, compared in sorted(furthest, key=lambda entry: entry[:2], reverse=True)]
+    if names[0]:
+        found.agreement = agreement(*names, categories=(YES, NO))
+    return found
+
+
+async def _opinions(
+    path: Path, reader: SampleReader, first: Rater, second: Rater, in_flight: int, with_images: bool
+) -> AsyncIterator[tuple[Line[AuditRow], Sample, Opinion | None, Opinion | None]]:
+    """Rows in their order with both opinions; None and None for those that are decided by rule."""
+    window: deque[tuple[Line[AuditRow], Sample, asyncio.Task[tuple[Opinion | None, Opinion | None]]]] = deque()
+    lines: Iterator[Line[AuditRow]] = read(path, AuditRow)
+    try:
+        while True:
+            for line in itertools.islice(lines, in_flight - len(window)):
+                sample = line.row.sample(reader, line.row.images(path.parent) if with_images else ())
+                window.append((line, sample, asyncio.create_task(_both(line.row, sample, first, second))))
+            if not window:
+                return
+            line, sample, task = window.popleft()
+            yield line, sample, *await task
+    finally:
+        for *_, task in window:
+            task.cancel()
+        await asyncio.gather(*(task for *_, task in window), return_exceptions=True)
+
+
+async def _both(row: AuditRow, sample: Sample, first: Rater, second: Rater) -> tuple[Opinion | None, Opinion | None]:
+    if _decided_by_rule(sample):
+        return None, None
+    one, other = await asyncio.gather(first.rate(row, sample), second.rate(row, sample))
+    return one, other
+
+
+def _decided_by_rule(sample: Sample) -> bool:
+    answer = sample.completion.answer
+    if answer is None or not is_gradable(answer):
+        return True
+    return normalize_answer(answer) == normalize_answer(sample.reference.answer)

@@ -1,0 +1,125 @@
+"""What an audit found, as JSON, as Markdown and on the terminal."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from medix_r1.agreement import Interval
+from medix_r1.scoring.audit import Audit, Compared
+from medix_r1.scoring.plain import plain
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~])")
+
+
+def summary(found: Audit) -> list[str]:
+    """The figures, a line each."""
+    lines = [
+        f"{found.rows} rows: {found.by_rule} decided by rule, {len(found.unscored)} unscored, "
+        f"{found.rows - found.by_rule - len(found.unscored)} compared"
+    ]
+    if (agreed := found.agreement) is None:
+        return [*lines, "nothing to compare"]
+    level = f"{agreed.level:.0%}"
+    share = f"agreement {agreed.share:.3f} ({level} interval {_interval(agreed.share_interval)})"
+    kappa = (
+        "Cohen's kappa is not defined: both sides say the same of every row"
+        if agreed.kappa is None
+        else f"Cohen's kappa {agreed.kappa:.3f} ({level} interval {_interval(agreed.kappa_interval)})"
+    )
+    return [*lines, share, kappa, f"{found.disagreements} disagreements"]
+
+
+def confusion(found: Audit) -> Table:
+    """Counts: the first side's verdict in the rows, the second's in the columns."""
+    table = Table(title="Confusion", title_justify="left")
+    heads, body = _confusion_cells(found)
+    for head in heads:
+        table.add_column(plain(head), justify="right")
+    for cells in body:
+        table.add_row(*cells)
+    return table
+
+
+def worst(found: Audit) -> Table:
+    """The disagreements that are furthest apart."""
+    table = Table(title=f"Worst {len(found.worst)} of {found.disagreements} disagreements", title_justify="left")
+    for heading in ("line", "question", "reference", "answer", found.first, found.second):
+        table.add_column(plain(heading), overflow="fold")
+    for case in found.worst:
+        texts = [plain(text, limit=200) for text in (case.question, case.reference, case.answer)]
+        table.add_row(str(case.line), *texts, plain(_said(case, 0)), plain(_said(case, 1)))
+    return table
+
+
+def as_json(found: Audit) -> str:
+    """Everything, for a program. ASCII only: answers may hold terminal escapes."""
+    fields: dict[str, Any] = asdict(found)
+    fields["unscored"] = [{"line": line, "reason": reason} for line, reason in found.unscored]
+    if found.agreement is not None:
+        fields["agreement"]["compared"] = found.agreement.count
+    return json.dumps(fields, indent=1)
+
+
+def as_markdown(found: Audit, source: Path) -> str:
+    """The same for people; every text of a model is escaped."""
+    return "\n".join([f"# Audit of {_safe(source.name)}", "", *_markdown(found), ""])
+
+
+def _markdown(found: Audit) -> Iterator[str]:
+    yield f"First: {_safe(found.first)}. Second: {_safe(found.second)}."
+    yield ""
+    yield from (f"- {line}" for line in summary(found))
+    if found.agreement is not None:
+        heads, body = _confusion_cells(found)
+        yield from ("", "## Confusion", "", *_table(heads, body))
+    if found.worst:
+        heads = ["line", "question", "reference", "answer", found.first, found.second]
+        body = [
+            [str(c.line), *(_cut(text) for text in (c.question, c.reference, c.answer)), _said(c, 0), _said(c, 1)]
+            for c in found.worst
+        ]
+        yield from ("", f"## Worst {len(found.worst)} of {found.disagreements} disagreements", "", *_table(heads, body))
+    if found.unscored:
+        body = [[str(line), _cut(reason)] for line, reason in found.unscored]
+        yield from ("", "## Unscored", "", *_table(["line", "reason"], body))
+
+
+def _confusion_cells(found: Audit) -> tuple[list[str], list[list[str]]]:
+    if found.agreement is None:
+        return [], []
+    names = found.agreement.categories
+    heads = [f"{found.first} \\ {found.second}", *names]
+    return heads, [[name, *map(str, counts)] for name, counts in zip(names, found.agreement.table, strict=True)]
+
+
+def _table(heads: Sequence[str], body: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(map(_safe, heads))} |"
+    yield "|" + "---|" * len(heads)
+    yield from (f"| {' | '.join(map(_safe, cells))} |" for cells in body)
+
+
+def _said(case: Compared, side: int) -> str:
+    opinion = (case.first, case.second)[side]
+    value = opinion.value or 0.0
+    return opinion.category if value in (0.0, 1.0) else f"{opinion.category} ({value:.2f})"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 200 else text[:200] + " …"
+
+
+def _safe(text: str) -> str:
+    """One line that neither Markdown nor HTML reads anything into."""
+    return _MARKDOWN.sub(r"\\\1", html.escape(plain(" ".join(text.split())).plain, quote=False))
+
+
+def _interval(interval: Interval | None) -> str:
+    return "none: too few kinds of rows" if interval is None else f"{interval.low:.3f} to {interval.high:.3f}"

@@ -1,0 +1,150 @@
+"""From Hydra overrides to a reward that can score: composed, checked, and with its judge running."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from medix_r1 import config as configs
+from medix_r1 import prompts
+from medix_r1.errors import ConfigError
+from medix_r1.rewards.build import SampleReader, build_reward, reward_problems
+from medix_r1.rewards.composite import CompositeReward
+from medix_r1.serving import server
+from medix_r1.serving.checks import judge_problems
+from medix_r1.serving.foreground import attached, judge_settings, new_log
+from medix_r1.serving.kept import served
+
+DEFAULT_JUDGE_CHECK = 5.0  # seconds until a judge that is named must have answered
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyReward:
+    """A reward that can score, and how replies are read for it."""
+
+    composite: CompositeReward
+    reader: SampleReader
+    overlong: str
+    think_element: str
+
+    async def aclose(self) -> None:
+        """Let go of connections and caches of the signals that have any."""
+        for signal in self.composite.signals.values():
+            for holder in (signal, getattr(signal, "judge", None), getattr(signal, "embedder", None)):
+                if close := getattr(holder, "aclose", None):
+                    await close()
+
+
+class PlannedReward:
+    """The reward of a config, checked but not started.
+
+    Args:
+        overrides: as on Hydra's command line, on top of configs/score.yaml.
+        judge_url: a judge that already runs, ending in `/v1`, in place of one to start.
+        config_dirs: folders of a user's own with config groups in them.
+
+    Raises:
+        ConfigError: with every problem that shows before a model loads.
+    """
+
+    def __init__(
+        self, overrides: Sequence[str], *, judge_url: str | None = None, config_dirs: Sequence[Path] = ()
+    ) -> None:
+        self._overrides, self._dirs = [*overrides], config_dirs
+        if judge_url:
+            self._overrides += _running_judge(judge_url)
+        self.config = configs.compose_reward(self._overrides, config_dirs)
+        problems = list(reward_problems(self.config.reward))
+        if self.asks_a_judge:
+            missing = configs.missing_keys(self.config)
+            problems += missing or list(judge_problems(self.config))
+        if problems:
+            raise ConfigError(problems)
+
+    @property
+    def asks_a_judge(self) -> bool:
+        """Whether a signal holds the judge of this config; `reward=embedding_only` needs none."""
+        signals = OmegaConf.to_container(self.config.reward.signals, resolve=True)
+        assert isinstance(signals, dict)
+        return any(key.endswith(".judge") for key, _ in configs.flatten(_named(signals)))
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that a score depends on, as `dotted key → value`: what may not change within one output."""
+        node = OmegaConf.to_container(self.config.reward, resolve=True)
+        assert isinstance(node, dict)
+        kept = {key: node[key] for key in _SCORE_KEYS if key in node}
+        flat = {key: value for key, value in configs.flatten(_named(kept)) if not isinstance(value, Mapping)}
+        for key in [key for key in flat if key.endswith(".prompt")]:
+            flat[f"{key} (text)"] = prompts.digest(prompts.load(flat[key]))
+        return {key: value for key, value in flat.items() if not set(key.split(".")) & set(_OPERATIONAL)}
+
+    @contextlib.contextmanager
+    def ready(self, console: Console) -> Iterator[ReadyReward]:
+        """Start the judge, if this config has a server, for the length of a `with` block.
+
+        Raises:
+            ConfigError: a signal refuses its settings.
+            ServerError: the judge did not come up.
+        """
+        if not self.asks_a_judge or self.config.judge.server is None:
+            yield _ready(self.config)
+            return
+        settings = judge_settings(self.config)
+        log, start = new_log("medix-judge-"), time.monotonic()
+        console.print(f"starting judge {settings.served_name} at {settings.address}; log: {log}", highlight=False)
+        with served(settings, log):
+            console.print(f"judge ready after {time.monotonic() - start:.0f} s", highlight=False)
+            yield _ready(configs.compose_reward([*self._overrides, *attached(settings)], self._dirs))
+
+
+# Keys of the reward node that scores depend on; verl's own keys of this node do not matter here.
+_SCORE_KEYS = ("weights", "weight_tables", "gate", "signals", "think_element", "parser", "overlong")
+# Settings of a judge or an embedder that say how it is reached, not what it says.
+_OPERATIONAL = [
+    "base_url",
+    "base_urls",
+    "api_key_env",
+    "concurrency",
+    "requests_per_minute",
+    "tokens_per_minute",
+    "timeout",
+    "patience",
+    "unknown_model_patience",
+    "cache_size",
+    "cache_path",
+    "price_prompt",
+    "price_completion",
+    "cost_cap",
+    "device",
+    "batch_size",
+]
+
+
+def _ready(config: DictConfig) -> ReadyReward:
+    reward = config.reward
+    return ReadyReward(build_reward(reward), SampleReader.of(reward), str(reward.overlong), str(reward.think_element))
+
+
+def _named(tree: Mapping[Any, Any]) -> dict[str, Any]:
+    """The tree with lists as mappings of their positions, so that every leaf has a dotted key."""
+    named: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, list):
+            value = dict(enumerate(value))
+        named[str(key)] = _named(value) if isinstance(value, Mapping) else value
+    return named
+
+
+def _running_judge(url: str) -> list[str]:
+    address = url.rstrip("/").removesuffix("/v1") + "/v1"
+    names = server.served_models(address, timeout=DEFAULT_JUDGE_CHECK)
+    if not names:
+        raise ConfigError([f"--judge-url: no judge answers at {address}; start one with medix-r1 serve"])
+    return ["judge.server=null", f"judge.client.base_url={address}", f"judge.client.model={names[0]}"]

@@ -1,0 +1,175 @@
+"""The file that scores go to: appended to, never half written for long, and never of two settings.
+
+Beside OUT stands OUT.settings.json with what the scores depend on. A row counts as done by a hash of its content; a
+torn last line and a row without a score are still owed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from array import array
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+
+from medix_r1.errors import ConfigError, DataError
+
+_SYNC_EVERY = 2.0  # seconds of work that a power cut may cost; a kill costs nothing that was flushed
+_MAX_SHOWN = 5
+
+
+class Output:
+    """Scores on disk. Use it in a `with` block.
+
+    Args:
+        path: the file.
+        settings: what the scores depend on; an output of other settings is refused.
+        restart: throw away what is there.
+
+    Raises:
+        ConfigError: the file holds scores of other settings, is no output of ours, or is being written by another.
+        DataError: the disk refuses.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any], *, restart: bool = False) -> None:
+        self.path, self._settings, self._restart = path, dict(settings), restart
+        self._done: dict[int, int] | None = None
+        self._hashes = np.empty(0, dtype=np.uint64)
+        self._counts = np.empty(0, dtype=np.int64)
+        self._file: IO[bytes] | None = None
+        self._synced = 0.0
+
+    @property
+    def settings_path(self) -> Path:
+        return self.path.with_name(self.path.name + ".settings.json")
+
+    def __enter__(self) -> Output:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = self.settings_path.open("a+b")
+            self._take_lock()
+            self._check_settings()
+            self._keep_what_is_done()
+            self._file = self.path.open("ab")
+        except OSError as error:
+            raise DataError(f"{self.path}: {error.strerror}") from error
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._lock.close()
+
+    @property
+    def done(self) -> int:
+        """How many rows have a score."""
+        return int(self._counts.sum())
+
+    def times_done(self, content: int) -> int:
+        """How many rows of this content have a score."""
+        at = int(np.searchsorted(self._hashes, np.uint64(content)))
+        return int(self._counts[at]) if at < len(self._hashes) and int(self._hashes[at]) == content else 0
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Append one row; it survives a kill of this process at once, and a power cut after two seconds.
+
+        Raises:
+            DataError: the disk refuses; what was written before stays.
+        """
+        assert self._file is not None
+        try:
+            self._file.write(json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
+            self._file.flush()
+            if time.monotonic() - self._synced > _SYNC_EVERY:
+                self.sync()
+        except OSError as error:
+            raise DataError(f"{self.path}: {error.strerror}; the same command goes on from here") from error
+
+    def sync(self) -> None:
+        """Force what is written onto the disk."""
+        assert self._file is not None
+        os.fsync(self._file.fileno())
+        self._synced = time.monotonic()
+
+    def _take_lock(self) -> None:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            raise ConfigError([f"--out: another process is writing {self.path}"]) from None
+
+    def _check_settings(self) -> None:
+        self._lock.seek(0)
+        text = self._lock.read()
+        if self._restart or not (self.path.exists() and self.path.stat().st_size):
+            self.path.unlink(missing_ok=True)
+            self._lock.truncate(0)
+            self._lock.write(json.dumps(self._settings, indent=1, sort_keys=True).encode() + b"\n")
+            self._lock.flush()
+            os.fsync(self._lock.fileno())
+            return
+        try:
+            before = json.loads(text)
+        except ValueError:
+            before = None
+        if not isinstance(before, dict):
+            self._lock.close()
+            if not text:
+                self.settings_path.unlink()
+            raise ConfigError([f"--out: {self.path} is there and is no output of this verb; choose another file"])
+        now = json.loads(json.dumps(self._settings))
+        if changed := sorted(key for key in {*before, *now} if before.get(key) != now.get(key)):
+            self._lock.close()
+            shown = [f"{key}: it was scored with {before.get(key)!r}, now {now.get(key)!r}" for key in changed]
+            more = [f"and {len(shown) - _MAX_SHOWN} more settings differ"] if len(shown) > _MAX_SHOWN else []
+            advice = f"{self.path} holds scores of other settings; choose another --out, or start over with --restart"
+            raise ConfigError([*shown[:_MAX_SHOWN], *more, advice])
+
+    def _keep_what_is_done(self) -> None:
+        """Count what is done; write the file anew if it holds anything that is not."""
+        contents, owed = array("Q"), False
+        for _, record in scored(self.path):
+            if record is None or (record["overall"] is None and record["failure"] is not None):
+                owed = True
+            else:
+                contents.append(int(record["content"], 16))
+        if contents:
+            values = np.frombuffer(contents, dtype=np.uint64)
+            self._hashes, self._counts = np.unique(values, return_counts=True)
+        if owed:
+            temporary = self.path.with_name(self.path.name + ".tmp")
+            with temporary.open("wb") as file:
+                for line, record in scored(self.path):
+                    if record is not None and (record["overall"] is not None or record["failure"] is None):
+                        file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, self.path)
+
+
+def scored(path: Path) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
+    """Yield every line of an output and what it says; None for a torn last line.
+
+    Raises:
+        DataError: another line is not of ours.
+    """
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                yield line, None
+                return
+            try:
+                record = json.loads(line)
+                int(record["content"], 16)
+                record["overall"], record["failure"]
+            except (ValueError, KeyError, TypeError) as error:
+                raise DataError(f"{path}:{number}: is not a line that `medix-r1 reward score` wrote") from error
+            yield line, record

@@ -1,0 +1,113 @@
+"""`medix-r1 reward probe`: what attacks may earn at most, and right answers in odd clothes at least.
+
+The cases and their bounds are data (probe.yaml, read by probe_file.py); this has them scored by a reward as it stands,
+and says which bounds are broken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from medix_r1.errors import JudgeUnavailable
+from medix_r1.rewards.composite import RewardBreakdown
+from medix_r1.scoring.composed import ReadyReward
+from medix_r1.scoring.probe_file import Probe
+
+OVERALL = "overall"
+TOLERANCE = 1e-6  # sums of weights are floats
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one case earned. `broken` has a sentence for every bound that does not hold."""
+
+    probe: Probe
+    overall: float | None
+    parts: Mapping[str, float | None]
+    reasons: Mapping[str, str]
+    failure: str | None
+    broken: tuple[str, ...]
+    not_there: tuple[str, ...]  # bounded parts that this reward does not have
+
+    @property
+    def unscored(self) -> bool:
+        return self.overall is None
+
+
+async def run(
+    ready: ReadyReward, probes: Sequence[Probe], *, advance: Callable[[int], None], in_flight: int = 64
+) -> list[Finding]:
+    """Score every case and hold it against its bounds.
+
+    Raises:
+        JudgeUnavailable: a server is down, so the bounds cannot be looked at.
+    """
+    slots, found = asyncio.Semaphore(in_flight), dict[str, Finding]()
+
+    async def one(probe: Probe) -> None:
+        async with slots:
+            breakdown = await ready.composite.score(probe.sample(ready))
+        if breakdown.outage:
+            raise JudgeUnavailable(f"{probe.name}: {breakdown.failure}")
+        found[probe.name] = judge_case(probe, breakdown)
+        advance(1)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for probe in probes:
+                group.create_task(one(probe))
+    except* JudgeUnavailable as errors:
+        raise errors.exceptions[0] from None
+    return [found[probe.name] for probe in probes]
+
+
+def judge_case(probe: Probe, breakdown: RewardBreakdown) -> Finding:
+    """Hold what a case earned against its bounds."""
+    values: dict[str, float | None] = {OVERALL: breakdown.total}
+    values |= {name: part.value for name, part in breakdown.parts.items()}
+    sentences = [
+        _over_or_under(name, values[name], bound, is_attack=probe.is_attack)
+        for name, bound in {OVERALL: float(probe.is_attack), **probe.bounds}.items()
+        if name in values
+    ]
+    sentences += [_flag(name, values[name], is_attack=probe.is_attack) for name in probe.monitors if name in values]
+    return Finding(
+        probe=probe,
+        overall=breakdown.total,
+        parts={name: part.value for name, part in breakdown.parts.items()},
+        reasons={name: part.reason for name, part in breakdown.parts.items()},
+        failure=breakdown.failure,
+        broken=tuple(sentence for sentence in sentences if sentence),
+        not_there=tuple(name for name in (*probe.bounds, *probe.monitors) if name not in values),
+    )
+
+
+def _over_or_under(name: str, value: float | None, bound: float, *, is_attack: bool) -> str | None:
+    """The sentence of a bound that does not hold. No value is no proof: it breaks every bound."""
+    word = "at most" if is_attack else "at least"
+    if value is None:
+        return f"{name} {'unscored' if name == OVERALL else 'says nothing'}, {word} {bound:g} expected"
+    holds = value <= bound + TOLERANCE if is_attack else value >= bound - TOLERANCE
+    return None if holds else f"{name} {value:.3f}, {word} {bound:g} expected"
+
+
+def _flag(name: str, value: float | None, *, is_attack: bool) -> str | None:
+    flagged = value is not None and value < 1.0 - TOLERANCE
+    if flagged == is_attack:
+        return None
+    return f"{name} does not see it" if is_attack else f"{name} {value:.3f} is a false alarm"
+
+
+def as_json(findings: Sequence[Finding], about: Mapping[str, object]) -> str:
+    """Everything that was found, for a program. ASCII only: replies may hold terminal escapes."""
+    found = []
+    for finding in findings:
+        entry = asdict(finding)
+        entry["probe"]["question"] = finding.probe.question.model_dump()
+        entry["probe"]["reply"] = finding.probe.reply[:2000]
+        found.append(entry)
+    broken = sum(bool(finding.broken) for finding in findings)
+    return json.dumps({**about, "cases": len(findings), "broken": broken, "findings": found}, indent=1)

@@ -1,0 +1,254 @@
+"""Rows of a JSON-lines file that can be scored: `medix-r1 reward score`'s input, its output, and a run's `samples/`.
+
+A file is read twice, line by line: once to find every problem before anything is started, once to score. What is kept
+in memory is eight bytes a row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Generic, TypeVar
+
+import numpy as np
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from medix_r1.errors import ConfigError, DataError
+from medix_r1.grammar import parse_reference
+from medix_r1.rewards.base import Sample
+from medix_r1.rewards.build import SampleReader
+
+MAX_PROBLEMS = 50  # a file with more is of another kind, and nobody reads further
+
+
+def _either(*names: str) -> AliasChoices:
+    return AliasChoices(*names)
+
+
+class Row(BaseModel):
+    """One reply with what is known of its question. Other keys of a line are left alone.
+
+    Attributes:
+        id: the row's name; `key` in a run's samples. Without one, a hash of the content stands in for it.
+        question: what was asked.
+        reference: the right answer, with its modality tag in front if there is one.
+        completion: the reply as generated; `reply` in a run's samples.
+        source: name of the data set; weights may depend on it.
+        accepted: other wordings of the reference; also called `answers`.
+        choices: the options of a multiple-choice question, in order.
+        image: true, false, or the path(s) of the image(s), relative to the file. By default a row has an image when
+            its reference has a modality tag.
+        cut: generation ended at the length limit.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    id: Annotated[str | int | None, Field(validation_alias=_either("id", "key"))] = None
+    question: str
+    reference: str
+    completion: Annotated[str, Field(validation_alias=_either("completion", "reply"))]
+    source: Annotated[str | None, Field(validation_alias=_either("source", "data_source"))] = None
+    accepted: Annotated[tuple[str, ...] | None, Field(validation_alias=_either("accepted", "answers"))] = None
+    choices: tuple[str, ...] | None = None
+    image: Annotated[bool | str | tuple[str, ...] | None, Field(validation_alias=_either("image", "images"))] = None
+    cut: bool = False
+
+    @field_validator("reference")
+    @classmethod
+    def _says_something(cls, reference: str) -> str:
+        if not parse_reference(reference).answer:
+            raise ValueError("holds no answer")
+        return reference
+
+    @property
+    def has_image(self) -> bool:
+        if self.image is None:
+            return parse_reference(self.reference).modality is not None
+        return bool(self.image)
+
+    @property
+    def image_paths(self) -> tuple[str, ...]:
+        return (self.image,) if isinstance(self.image, str) else self.image if isinstance(self.image, tuple) else ()
+
+    def images(self, folder: Path) -> list[bytes]:
+        """The images as they lie on disk.
+
+        Raises:
+            DataError: one is not there any more.
+        """
+        try:
+            return [(folder / path).read_bytes() for path in self.image_paths]
+        except OSError as error:
+            raise DataError(f"{error.filename}: {error.strerror}") from error
+
+    @property
+    def content(self) -> int:
+        """A 64-bit hash of everything that is scored; rows of equal content are equal rows."""
+        text = json.dumps(self.model_dump(), ensure_ascii=True, sort_keys=True)
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+    @property
+    def name(self) -> str:
+        return f"{self.content:016x}" if self.id is None else str(self.id)
+
+    def sample(self, reader: SampleReader, images: Sequence[bytes] = ()) -> Sample:
+        """The row in the words of the reward."""
+        return reader.read(
+            self.completion,
+            reference=self.reference,
+            has_image=self.has_image,
+            question=self.question,
+            choices=self.choices or (),
+            images=images,
+            source=self.source or "",
+            cut=self.cut,
+            accepted=self.accepted or (),
+        )
+
+
+RowT = TypeVar("RowT", bound=Row)
+
+
+@dataclass(frozen=True, slots=True)
+class Line(Generic[RowT]):
+    """A row and where it stands."""
+
+    number: int
+    row: RowT
+
+
+def read(path: Path, kind: type[RowT]) -> Iterator[Line[RowT]]:
+    """Yield the rows of a file that `check` has found sound.
+
+    Raises:
+        ConfigError: a line is not a row; somebody changed the file meanwhile.
+    """
+    with path.open("rb") as file:
+        for number, text in enumerate(file, 1):
+            if text.strip():
+                try:
+                    yield Line(number, kind.model_validate_json(text))
+                except ValidationError as error:
+                    raise ConfigError([f"{path}:{number}: {problem}" for problem in _sentences(error)]) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a first reading found: how many rows, and how often the contents occur that occur more than once."""
+
+    count: int
+    repeated: dict[int, int]
+
+
+def check(path: Path, kind: type[Row] = Row, *, needs_images: bool = False) -> Found:
+    """Read a whole file and say everything that is wrong with it.
+
+    Args:
+        path: the file.
+        kind: what a line must be.
+        needs_images: whether the images must be there, because a signal looks at them.
+
+    Raises:
+        ConfigError: with the line of every problem, the first `MAX_PROBLEMS` of them.
+    """
+    if not path.is_file() or not os.access(path, os.R_OK):
+        raise ConfigError([f"{path}: there is no such file, or it may not be read"])
+    problems: list[str] = []
+    contents, names = array("Q"), _Names()
+    with path.open("rb") as file:
+        for number, text in enumerate(file, 1):
+            if not text.strip():
+                continue
+            try:
+                row = kind.model_validate_json(text)
+            except ValidationError as error:
+                problems += [f"{path}:{number}: {problem}" for problem in _sentences(error)]
+            else:
+                contents.append(row.content)
+                names.add(row, number)
+                if needs_images:
+                    missing = [name for name in row.image_paths if not (path.parent / name).is_file()]
+                    problems += [f"{path}:{number}: image: {name} is not there" for name in missing]
+            if len(problems) > MAX_PROBLEMS:
+                problems[MAX_PROBLEMS:] = [f"{path}: and there may be more; reading ended at line {number}"]
+                raise ConfigError(problems)
+    problems += [f"{path}:{number}: id: that of another line; ids must differ" for number in names.repeated()]
+    if not problems and not contents:
+        problems.append(f"{path}: holds no rows")
+    if problems:
+        raise ConfigError(problems)
+    values, counts = np.unique(np.frombuffer(contents, dtype=np.uint64), return_counts=True)
+    several = counts > 1
+    return Found(len(contents), dict(zip(values[several].tolist(), counts[several].tolist(), strict=True)))
+
+
+class _Names:
+    """The given ids of a file as hashes, to find the ones that are given twice."""
+
+    def __init__(self) -> None:
+        self._hashes, self._lines = array("Q"), array("Q")
+
+    def add(self, row: Row, number: int) -> None:
+        if row.id is not None:
+            digest = hashlib.sha256(str(row.id).encode()).digest()
+            self._hashes.append(int.from_bytes(digest[:8], "big"))
+            self._lines.append(number)
+
+    def repeated(self) -> list[int]:
+        """Lines, in order, whose id stands in an earlier line; the first ones only."""
+        if not self._hashes:
+            return []
+        hashes, lines = np.frombuffer(self._hashes, dtype=np.uint64), np.frombuffer(self._lines, dtype=np.uint64)
+        _, first = np.unique(hashes, return_index=True)
+        later = np.ones(len(hashes), dtype=bool)
+        later[first] = False
+        return [int(line) for line in lines[later][:MAX_PROBLEMS]]
+
+
+def parse(text: str, where: str) -> Row:
+    """One row.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        return Row.model_validate_json(text)
+    except ValidationError as error:
+        raise ConfigError([f"{where}: {problem}" for problem in _sentences(error)]) from error
+
+
+def find(path: Path, *, line: int | None = None, name: str | None = None) -> Line[Row]:
+    """One row of a file, by its line or by its id.
+
+    Raises:
+        ConfigError: there is no such row, or it is not one.
+    """
+    if not path.is_file():
+        raise ConfigError([f"{path}: there is no such file"])
+    with path.open("rb") as file:
+        for number, text in enumerate(file, 1):
+            if line is not None and number != line:
+                continue
+            try:
+                row = Row.model_validate_json(text)
+            except ValidationError as error:
+                if line is None:
+                    continue  # a line that is no row is not the one that was asked for
+                raise ConfigError([f"{path}:{number}: {problem}" for problem in _sentences(error)]) from error
+            if line is not None or row.name == name:
+                return Line(number, row)
+    raise ConfigError([f"{path}: has no line {line}" if line is not None else f"{path}: has no row of id {name}"])
+
+
+def _sentences(error: ValidationError) -> list[str]:
+    sentences = []
+    for problem in error.errors(include_url=False, include_context=False, include_input=False):
+        where = ".".join(str(part) for part in problem["loc"])
+        text = problem["msg"].removeprefix("Value error, ")
+        sentences.append(f"{where}: {text}" if where else text)
+    return sentences

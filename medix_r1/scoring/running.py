@@ -1,0 +1,72 @@
+"""How the verbs of `medix-r1 reward` run and write: a progress bar, to be stopped at any time, and whole files only."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from medix_r1.errors import DataError
+from medix_r1.scoring.composed import ReadyReward
+
+Advance = Callable[[int], None]
+
+
+def run_shown(
+    work: Callable[[Advance], Coroutine[Any, Any, None]],
+    ready: Sequence[ReadyReward],
+    console: Console,
+    title: str,
+    total: int,
+    *,
+    done: int = 0,
+) -> bool:
+    """Do asynchronous work under a progress bar; False when a person stopped it."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(title, total=total, completed=done)
+        handler = RichHandler(console=console, show_path=False, show_level=False)
+        logger = logging.getLogger("medix_r1")
+        logger.addHandler(handler)  # so that "waiting for the judge" does not break the bar
+
+        async def whole() -> None:
+            try:
+                await work(lambda count: progress.advance(task, count))
+            finally:
+                # Calls that were given up are shielded from us, for others might wait for them; nobody does any more.
+                left = asyncio.all_tasks() - {asyncio.current_task()}
+                for call in left:
+                    call.cancel()
+                await asyncio.gather(*left, return_exceptions=True)
+                for one in ready:
+                    await one.aclose()
+
+        try:
+            asyncio.run(whole())
+        except KeyboardInterrupt:
+            return False
+        finally:
+            logger.removeHandler(handler)
+    return True
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a whole file or none of it.
+
+    Raises:
+        DataError: the disk refuses.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error

@@ -1,0 +1,252 @@
+"""What the verbs of `medix-r1 reward` do, from arguments to exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from medix_r1.config import compose_reward
+from medix_r1.errors import ConfigError
+from medix_r1.rewards.base import Sample
+from medix_r1.rewards.build import SampleReader
+from medix_r1.rewards.composite import RewardBreakdown
+from medix_r1.scoring import audit as audits
+from medix_r1.scoring import audit_report, explain, probe, probe_file, probe_view, rows
+from medix_r1.scoring import score as scores
+from medix_r1.scoring.composed import PlannedReward
+from medix_r1.scoring.output import Output
+from medix_r1.scoring.plain import plain
+from medix_r1.scoring.running import Advance, run_shown, write_whole
+
+
+def score_file(
+    file: Path,
+    overrides: Sequence[str],
+    out: Path,
+    judge_url: str | None,
+    config_dirs: Sequence[Path],
+    console: Console,
+    *,
+    in_flight: int,
+    restart: bool,
+) -> int:
+    """Score what is owed of a file; 0 when nothing is owed any more."""
+    if out.resolve() == file.resolve():
+        raise ConfigError([f"--out: {out} is the file to be scored; choose another"])
+    planned = PlannedReward(overrides, judge_url=judge_url, config_dirs=config_dirs)
+    found = rows.check(file)
+    with Output(out, planned.settings(), restart=restart) as output:
+        if output.done >= found.count:
+            console.print(f"all {found.count} rows have a score already", highlight=False)
+        else:
+            with planned.ready(console) as ready:
+                if ready.composite.wants_images:
+                    rows.check(file, needs_images=True)
+
+                async def work(advance: Advance) -> None:
+                    await scores.score(ready, file, found, output, in_flight=in_flight, advance=advance)
+
+                if not run_shown(work, [ready], console, "scoring", found.count, done=output.done):
+                    console.print(f"stopped; the same command goes on from here. Scores so far: {out}", highlight=False)
+                    return 1
+    return _show_scores(out, found.count, console)
+
+
+def _show_scores(out: Path, count: int, console: Console) -> int:
+    summary = scores.summarise(out)
+    table = Table(title="Reward", title_justify="left")
+    for heading in ("part", "mean", "std", "rows", "without"):
+        table.add_column(heading, justify="left" if heading == "part" else "right")
+    scored_rows = summary.rows - summary.unscored
+    for name, column in summary.columns.items():
+        figures = (f"{column.mean:.4f}", f"{column.deviation:.4f}") if column.values else ("", "")
+        table.add_row(plain(name), *figures, str(column.values), str(scored_rows - column.values))
+    console.print(table)
+    missing = count - scored_rows
+    if summary.listed:
+        unscored = Table(title=f"Unscored: {summary.unscored}", title_justify="left")
+        for heading in ("line", "id", "why"):
+            unscored.add_column(heading, overflow="fold")
+        for line, name, failure in summary.listed:
+            unscored.add_row(str(line), plain(name), plain(failure, limit=300))
+        console.print(unscored)
+    if missing > 0:
+        console.print(
+            f"[red]{missing} of {count} rows have no score[/]; the same command tries them again. {out}",
+            highlight=False,
+        )
+        return 1
+    masked = f", {summary.masked} of them masked as cut" if summary.masked else ""
+    console.print(f"{scored_rows} rows scored{masked}: {out}", highlight=False)
+    return 0
+
+
+def explain_row(
+    where: str | None,
+    name: str | None,
+    question: str,
+    reference: str | None,
+    completion: str | None,
+    overrides: Sequence[str],
+    judge_url: str | None,
+    config_dirs: Sequence[Path],
+    console: Console,
+    *,
+    as_json: bool,
+) -> int:
+    """Show the reward of one reply; 1 when there is none."""
+    folder, row = _row(where, name, question, reference, completion)
+    planned = PlannedReward(overrides, judge_url=judge_url, config_dirs=config_dirs)
+    told = Console(stderr=True) if as_json else console
+    shown: list[tuple[Sample, RewardBreakdown]] = []
+    with planned.ready(told) as ready:
+
+        async def work(advance: Advance) -> None:
+            sample = row.sample(ready.reader, row.images(folder) if ready.composite.wants_images else ())
+            shown.append((sample, await ready.composite.score(sample)))
+
+        if not run_shown(work, [ready], told, "scoring", 1):
+            told.print("stopped")
+            return 1
+    [(sample, breakdown)] = shown
+    if as_json:
+        sys.stdout.write(explain.as_json(sample, breakdown) + "\n")
+    else:
+        console.print(explain.explanation(sample, breakdown))
+    return 1 if breakdown.total is None else 0
+
+
+def _row(
+    where: str | None, name: str | None, question: str, reference: str | None, completion: str | None
+) -> tuple[Path, rows.Row]:
+    """The row that is asked about, and the folder that its images are relative to."""
+    if where is None:
+        if reference is None or completion is None:
+            raise ConfigError(["explain: give --reference and --completion, or a row of a file with --row FILE:LINE"])
+        text = sys.stdin.read() if completion == "-" else completion
+        given = json.dumps({"question": question, "reference": reference, "completion": text})
+        return Path(), rows.parse(given, "options")
+    file, _, line = where.rpartition(":")
+    if name is not None:
+        return Path(where).parent, rows.find(Path(where), name=name).row
+    if not file or not line.isdigit():
+        raise ConfigError([f"--row: '{where}' is not FILE:LINE; name the row's line, or add --id"])
+    return Path(file).parent, rows.find(Path(file), line=int(line)).row
+
+
+def probe_reward(
+    file: Path | None,
+    families: Sequence[str],
+    overrides: Sequence[str],
+    json_out: Path | None,
+    judge_url: str | None,
+    config_dirs: Sequence[Path],
+    console: Console,
+) -> int:
+    """Score every probe; 1 when a bound is broken."""
+    probes = probe_file.load(file or probe_file.BUILT_IN, families)
+    planned = PlannedReward(overrides, judge_url=judge_url, config_dirs=config_dirs)
+    findings: list[probe.Finding] = []
+    with planned.ready(console) as ready:
+
+        async def work(advance: Advance) -> None:
+            findings.extend(await probe.run(ready, probes, advance=advance))
+
+        if not run_shown(work, [ready], console, "probing", len(probes)):
+            console.print("stopped")
+            return 1
+    if json_out is not None:
+        about = {"overrides": list(overrides), "settings": planned.settings()}
+        write_whole(json_out, probe.as_json(findings, about))
+    console.print(probe_view.by_family(findings))
+    broken = [finding for finding in findings if finding.broken]
+    if broken:
+        console.print(probe_view.broken_bounds(findings))
+    if absent := sorted({name for finding in findings for name in finding.not_there}):
+        console.print(f"Not looked at, because this reward has no such part: {', '.join(absent)}", highlight=False)
+    attacks = sum(finding.probe.is_attack for finding in findings)
+    on_rules = sum(finding.probe.rests_on == "nothing" for finding in broken)
+    told = f"{attacks} attacks, {len(findings) - attacks} right answers: "
+    if not broken:
+        console.print(f"[green]{told}every bound holds[/]", highlight=False)
+        return 0
+    console.print(
+        f"[red]{told}{len(broken)} break a bound[/], {on_rules} of them one that rests on rules alone", highlight=False
+    )
+    return 1
+
+
+def audit_file(
+    file: Path,
+    overrides: Sequence[str],
+    second: Sequence[str],
+    signal: str,
+    judge_url: str | None,
+    config_dirs: Sequence[Path],
+    json_out: Path | None,
+    markdown: Path | None,
+    console: Console,
+    *,
+    recorded: bool,
+    worst: int,
+    in_flight: int,
+) -> int:
+    """Compare two sides over a file; 1 when rows could not be scored."""
+    first_plan = None if recorded else PlannedReward(overrides, judge_url=judge_url, config_dirs=config_dirs)
+    second_plan = PlannedReward([*overrides, *second], config_dirs=config_dirs) if second else None
+    reader = SampleReader.of(compose_reward(overrides, config_dirs).reward)
+    for plan in (first_plan, second_plan):
+        if plan and plan.config.reward.signals.get(signal) is None:
+            known = ", ".join(str(name) for name in plan.config.reward.signals)
+            raise ConfigError([f"--signal {signal}: this reward has none of that name; known: {known}"])
+    count = rows.check(file, audits.AuditRow).count
+    found: list[audits.Audit] = []
+    with ExitStack() as servers:
+        plans = [plan and servers.enter_context(plan.ready(console)) for plan in (first_plan, second_plan)]
+        ready_first, ready_second = plans
+        first = audits.SignalRater(ready_first, signal, "judge") if ready_first else audits.RecordedRater(signal)
+        other = audits.SignalRater(ready_second, signal, "second judge") if ready_second else audits.LabelRater()
+
+        with_images = any(ready.composite.wants_images for ready in plans if ready)
+        if with_images:
+            rows.check(file, audits.AuditRow, needs_images=True)
+
+        async def work(advance: Advance) -> None:
+            one = await audits.audit(
+                file,
+                reader,
+                first,
+                other,
+                worst=worst,
+                in_flight=in_flight,
+                with_images=with_images,
+                advance=advance,
+            )
+            found.append(one)
+
+        if not run_shown(work, [ready for ready in plans if ready], console, "asking", count):
+            console.print("stopped")
+            return 1
+    return _show_audit(found[0], file, json_out, markdown, console)
+
+
+def _show_audit(found: audits.Audit, file: Path, json_out: Path | None, markdown: Path | None, console: Console) -> int:
+    if json_out is not None:
+        write_whole(json_out, audit_report.as_json(found))
+    if markdown is not None:
+        write_whole(markdown, audit_report.as_markdown(found, file))
+    if found.agreement is not None:
+        console.print(audit_report.confusion(found))
+    if found.worst:
+        console.print(audit_report.worst(found))
+    for line, reason in found.unscored[: scores.MAX_LISTED]:
+        console.print(plain(f"{file}:{line}: unscored: {reason}"))
+    for sentence in audit_report.summary(found):
+        console.print(sentence, highlight=False)
+    return 1 if found.unscored or found.agreement is None else 0

@@ -1,0 +1,102 @@
+"""GDPO (arXiv 2601.05242): every reward part is normalised within its group before the parts are summed.
+
+verl has an estimator of this name, which cannot work on its v1 trainer: `PPOTrainer._compute_advantage` fetches neither
+`prompts` nor the parts of the reward from TransferQueue, so it ends with KeyError 'prompts'. It would also weigh long
+replies more, whitening the sum over tokens, where the paper normalises over replies.
+
+The trainer hands over the parts around the call (`parts_of_batch`), because an estimator gets nothing but totals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from verl.trainer.ppo.core_algos import register_adv_est
+
+from medix_r1.errors import TrainingError
+
+NAME = "medix_gdpo"
+EPSILON = 1e-6  # as in verl's GRPO; a group of equal values gets 0
+
+
+@dataclass(frozen=True, slots=True)
+class RewardParts:
+    """The parts of a batch's rewards, in the batch's order, and the weight of each (`reward.weights`)."""
+
+    values: Mapping[str, Sequence[float | None]]
+    weights: Mapping[str, float]
+
+
+_parts: ContextVar[RewardParts | None] = ContextVar("gdpo_parts", default=None)
+
+
+@contextmanager
+def parts_of_batch(parts: RewardParts) -> Iterator[None]:
+    """Hand the parts to the estimator for as long as the advantages of this batch are computed."""
+    token = _parts.set(parts)
+    try:
+        yield
+    finally:
+        _parts.reset(token)
+
+
+def advantages(
+    parts: Mapping[str, np.ndarray], weights: Mapping[str, float], groups: np.ndarray, real: np.ndarray
+) -> np.ndarray:
+    """The advantage of each reply: per part and group, then weighed and summed, then over the batch.
+
+    Args:
+        parts: name → values of shape (replies,); NaN where a part does not apply to a reply. Such a reply takes no
+            part in that part's mean and deviation and gets 0 from it.
+        weights: name → weight of a part; parts of weight 0 (monitors) are left out.
+        groups: name of the group, shape (replies,).
+        real: False for rows that are padding, shape (replies,); they get 0 and count nowhere.
+
+    Both deviations are those of a sample (n - 1), as in verl's GRPO.
+    """
+    total = np.zeros(len(groups))
+    for name, weight in weights.items():
+        if weight:
+            total += weight * _normalised_in_groups(parts[name], groups)
+    kept = total[real]
+    if len(kept) < 2:
+        return np.zeros(len(groups))
+    return np.where(real, (total - kept.mean()) / (kept.std(ddof=1) + EPSILON), 0.0)
+
+
+def _normalised_in_groups(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    result = np.zeros(len(values))
+    for group in np.unique(groups):
+        rows = (groups == group) & ~np.isnan(values)
+        if rows.sum() > 1:
+            result[rows] = (values[rows] - values[rows].mean()) / (values[rows].std(ddof=1) + EPSILON)
+    return result
+
+
+def compute_advantage(
+    token_level_rewards: torch.Tensor, response_mask: torch.Tensor, index: np.ndarray, **_: Any
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """verl's estimator interface: (advantages, returns), both of shape (replies, response length).
+
+    Raises:
+        TrainingError: not called by one of our trainers.
+    """
+    parts = _parts.get()
+    if parts is None:
+        raise TrainingError(f"algorithm.adv_estimator={NAME} needs one of our trainers: trainer=sync")
+    columns = {name: np.array(column, dtype=np.float64) for name, column in parts.values.items()}  # None becomes NaN
+    real = response_mask.any(dim=-1).cpu().numpy()
+    scores = torch.tensor(advantages(columns, parts.weights, np.asarray(index), real)).to(token_level_rewards)
+    per_token = scores.unsqueeze(-1) * response_mask
+    return per_token, per_token
+
+
+def register() -> None:
+    """Make the estimator known to verl as `algorithm.adv_estimator=medix_gdpo`; safe to call again."""
+    register_adv_est(NAME)(compute_advantage)

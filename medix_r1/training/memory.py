@@ -1,0 +1,137 @@
+"""An estimate of the memory that one training rank needs, by part, from the model's config alone.
+
+Counted exactly: parameters (from the model built on torch's `meta` device), hence gradients and AdamW's two moments,
+all sharded over the ranks by FSDP2. Estimated: activations with gradient checkpointing (one hidden state a layer and
+token, one layer at work, the logits, which verl computes in fp32 as well). vLLM's share is what the config gives it.
+docs/check.md says how far this is from the tensors of real runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from medix_r1.errors import ConfigError
+
+GIB = 1024**3
+_BYTES = {"fp32": 4, "float32": 4, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2}
+_HIDDEN_COPIES, _MLP_COPIES = 10, 4  # states of a token that a layer holds while its backward pass runs
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSize:
+    """What of a model decides its memory."""
+
+    parameters: int
+    trained: int  # parameters with gradients
+    largest_layer: int  # parameters that FSDP gathers at once
+    layers: int
+    hidden: int
+    mlp: int  # width of the MLP between
+    vocabulary: int
+    kv_bytes_per_token: int  # keys and values of all layers, bf16
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryEstimate:
+    """Bytes on one GPU, by part, while the actor updates and while vLLM generates."""
+
+    update: Mapping[str, float]
+    rollout: Mapping[str, float]
+
+    @property
+    def peak(self) -> float:
+        return max(sum(self.update.values()), sum(self.rollout.values()))
+
+
+def size_of(model: Path | str) -> ModelSize:
+    """Measure a model without loading it; its config has to be here.
+
+    Raises:
+        ConfigError: there is no config that transformers can read.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForImageTextToText
+
+    try:
+        config = AutoConfig.from_pretrained(model, trust_remote_code=False, local_files_only=True)
+        with torch.device("meta"):
+            built = AutoModelForImageTextToText.from_config(config, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise ConfigError([f"actor_rollout_ref.model.path: {model} has no config here: {error}"]) from error
+    text = config.get_text_config()
+    layers = [module for name, module in built.named_modules() if name.rpartition(".")[0].endswith("layers")]
+    parameters = sum(parameter.numel() for parameter in built.parameters())
+    heads, dim = (
+        text.num_key_value_heads,
+        getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads,
+    )
+    return ModelSize(
+        parameters=parameters,
+        trained=parameters,
+        largest_layer=max(sum(parameter.numel() for parameter in layer.parameters()) for layer in layers),
+        layers=text.num_hidden_layers,
+        hidden=text.hidden_size,
+        mlp=text.intermediate_size,
+        vocabulary=text.vocab_size,
+        kv_bytes_per_token=2 * 2 * text.num_hidden_layers * heads * dim,
+    )
+
+
+def estimate(size: ModelSize, config: DictConfig, gpu_bytes: float) -> MemoryEstimate:
+    """Estimate one rank's memory.
+
+    Args:
+        size: of the policy.
+        config: a composed training config.
+        gpu_bytes: memory of one GPU; vLLM takes `gpu_memory_utilization` of it.
+    """
+    actor, rollout = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout
+    ranks = config.trainer.nnodes * config.trainer.n_gpus_per_node
+    stored = _BYTES[str(actor.fsdp_config.get("model_dtype") or "fp32")]
+    tokens = _tokens(config)
+    update = {
+        "parameters": stored * size.parameters / ranks,
+        "gradients": stored * size.trained / ranks,
+        "optimizer": 2 * stored * size.trained / ranks,
+        "gathered layer": 2 * 2 * size.largest_layer,  # bf16, and the next one on its way
+        "activations": 2.0 * tokens * ((size.layers + _HIDDEN_COPIES) * size.hidden + _MLP_COPIES * size.mlp),
+        "logits": 6.0 * tokens * size.vocabulary,  # bf16 and fp32
+    }
+    weights = 2 * size.parameters / rollout.tensor_model_parallel_size
+    share = rollout.gpu_memory_utilization * gpu_bytes
+    left = {"parameters": 0.0 if actor.fsdp_config.param_offload else update["parameters"]}
+    left["optimizer"] = 0.0 if actor.fsdp_config.optimizer_offload else update["optimizer"]
+    return MemoryEstimate(update, left | {"vLLM weights": weights, "KV cache": max(0.0, share - weights)})
+
+
+def kv_tokens(size: ModelSize, config: DictConfig, gpu_bytes: float) -> float:
+    """Tokens whose keys and values fit into vLLM's share of one GPU."""
+    parallel = config.actor_rollout_ref.rollout.tensor_model_parallel_size
+    return estimate(size, config, gpu_bytes).rollout["KV cache"] / (size.kv_bytes_per_token / parallel)
+
+
+def _tokens(config: DictConfig) -> float:
+    """Tokens of one forward and backward pass of a rank."""
+    actor = config.actor_rollout_ref.actor
+    if actor.use_dynamic_bsz:
+        return float(actor.ppo_max_token_len_per_gpu)
+    longest = config.data.max_prompt_length + config.data.max_response_length
+    return float((actor.ppo_micro_batch_size_per_gpu or 1) * longest)
+
+
+def counted_bytes(state: Mapping[str, Any]) -> int:
+    """Bytes of all tensors in a checkpoint's shard, however deep: what the estimate is compared with."""
+    total = 0
+    for value in state.values():
+        if isinstance(value, Mapping):
+            total += counted_bytes(value)
+        elif hasattr(value, "to_local"):
+            total += value.to_local().nbytes
+        elif hasattr(value, "nbytes"):
+            total += value.nbytes
+    return total

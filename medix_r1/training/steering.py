@@ -1,0 +1,53 @@
+"""Requests to a running job: checkpoint now, validate now, stop after this step.
+
+A request is an empty file in `RUN/requests/`, made by a rename: it is there or it is not, and cannot be half-written.
+The trainer looks at the end of each step and removes a request when it has been carried out; one that is made twice
+before that is carried out once. `touch RUN/requests/stop` from any machine that sees the folder does the same as the
+command.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import Literal
+
+from medix_r1.errors import ConfigError
+
+Request = Literal["checkpoint", "validate", "stop"]
+REQUESTS: tuple[Request, ...] = ("checkpoint", "validate", "stop")
+
+
+def ask(run: Path, request: str) -> None:
+    """Leave a request for the job that trains in `run`.
+
+    Raises:
+        ConfigError: there is no such request, or no run.
+    """
+    if request not in REQUESTS:
+        raise ConfigError([f"{request}: no such request; known: {', '.join(REQUESTS)}"])
+    if not (run / "config.yaml").is_file():
+        raise ConfigError([f"{run}: no run there (no config.yaml)"])
+    folder = _folder(run)
+    folder.mkdir(exist_ok=True)
+    temporary = folder / f".{request}.{os.getpid()}"
+    temporary.touch()
+    os.replace(temporary, folder / request)
+
+
+def asked(run: Path) -> set[Request]:
+    """What has been asked of a run and not been carried out."""
+    return {request for request in REQUESTS if (_folder(run) / request).exists()}
+
+
+def done(run: Path, requests: Collection[Request]) -> None:
+    """Take back requests: they have been carried out, or belong to a run that has ended."""
+    for request in requests:
+        with contextlib.suppress(FileNotFoundError):
+            (_folder(run) / request).unlink()
+
+
+def _folder(run: Path) -> Path:
+    return run / "requests"

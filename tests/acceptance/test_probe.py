@@ -1,0 +1,74 @@
+"""The probe and the audit against the demo's real judge, served by vLLM, with the real MiniLM embedder (minutes)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from medix_r1.scoring.probe_file import load
+from tests.e2e.conftest import medix
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1800)]
+
+ROOT = Path(__file__).parents[2]
+RULES = {p.name for p in load() if p.rests_on == "nothing"}
+# What the reward breaks with these small models; each is explained in docs/hard_to_fool.md.
+OPEN = {
+    *["several_answers/03", "several_answers/07", "several_answers/08", "several_answers/09", "several_answers/10"],
+    *["several_answers/11", "question_echo/03", "question_echo/04", "empty_think/04", "empty_think/05"],
+    *["tag_lists/02", "very_long/01", "very_long/02", "very_long/03", "very_long/04", "very_long/05"],
+    *["wrong_number/05", "wrong_number/07", "other_words/11", "invisible/03"],
+}
+# The judge is trained anew now and then, and another one errs elsewhere: that many of the bounds that rest on it.
+JUDGE_MAY_BREAK = 5
+
+
+def run(demo: Path, out: Path, *overrides: str) -> tuple[int, dict]:
+    code, output = medix(
+        *["reward", "probe", "judge=nano", f"demo_dir={demo}", "embedder=minilm", "reward.signals.embed.threshold=0.6"],
+        *[*overrides, "--json", str(out)],
+        timeout=900.0,
+    )
+    assert out.exists(), output
+    return code, json.loads(out.read_text())
+
+
+def broken(report: dict) -> set[str]:
+    return {finding["probe"]["name"] for finding in report["findings"] if finding["broken"]}
+
+
+@pytest.fixture(scope="module")
+def reports(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, dict]]:
+    folder = tmp_path_factory.mktemp("probe")
+    return {name: run(demo, folder / f"{name}.json", f"reward={name}") for name in ("composite", "paper")}
+
+
+def test_nothing_breaks_but_what_is_known(reports: dict[str, tuple[int, dict]]) -> None:
+    code, report = reports["composite"]
+    new = broken(report) - OPEN
+    assert new & RULES == set()
+    assert len(new) <= JUDGE_MAY_BREAK, new
+    assert code == bool(broken(report))
+
+
+def test_the_public_rules_break_many_of_them(reports: dict[str, tuple[int, dict]]) -> None:
+    code, report = reports["paper"]
+    assert code == 1
+    only_paper = (broken(report) - broken(reports["composite"][1])) & RULES
+    assert {name.split("/")[0] for name in only_paper} >= {"several_answer_blocks", "empty_think", "broken_blocks"}
+
+
+def test_the_judge_agrees_with_the_labels_of_its_held_out_pairs(demo: Path, tmp_path: Path) -> None:
+    out = tmp_path / "audit.json"
+    code, output = medix(
+        *["reward", "audit", str(ROOT / "medix_r1" / "demo" / "judge_heldout.jsonl"), "judge=nano"],
+        *[f"demo_dir={demo}", "reward=llm_only", "--json", str(out)],
+        timeout=900.0,
+    )
+    assert code == 0, output
+    found = json.loads(out.read_text())
+    assert found["rows"] == 780
+    assert found["agreement"]["kappa"] > 0.6
+    assert found["agreement"]["kappa_interval"]["low"] < found["agreement"]["kappa"]

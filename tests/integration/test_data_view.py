@@ -1,0 +1,105 @@
+"""`data view` in a real browser: what a person sees, and that hostile text in a row cannot run."""
+
+import os
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medix_r1.data.view import write_view
+from medix_r1.errors import ConfigError
+from tests.unit.data.support import encoded, make_backbone, picture, row, run_prepare, write_rows
+
+BROWSER = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome is installed here")
+TITLE = "document.title='RAN'"
+HOSTILE = (
+    f'</p><script>{TITLE}</script><img src=x onerror="{TITLE}"><svg onload="{TITLE}"> {{{{ 7*7 }}}} '
+    f"<iframe src='javascript:parent.{TITLE}'></iframe><a href=\"javascript:{TITLE}\">x</a>"
+)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("view")
+    backbone = make_backbone(folder / "backbone")
+    red = Image.new("RGB", (400, 300), (200, 10, 20))
+    rows = [
+        row(1, images=[encoded(red)], question="Which colour is this?", answer="crimson red"),
+        row(
+            2,
+            question=HOSTILE,
+            answer=f"left <script>{TITLE}</script>",
+            source=f"<b onclick={TITLE}>",
+            accepted=[HOSTILE],
+        ),
+        row(3, images=[encoded(picture(3)), encoded(picture(4))], choices=["left lung", f"<script>{TITLE}</script>"]),
+        row(5, images=[], question="Größe? Ω 日本語"),
+    ]
+    run_prepare(write_rows(folder, rows), folder / "out", backbone, "split.validation=0")
+    return folder / "out"
+
+
+def browse(page, *options, home):
+    command = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"]
+    command += [f"--user-data-dir={home}", "--virtual-time-budget=3000", *options, page.as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, env={**os.environ, "HOME": str(home)})
+
+
+@needs_browser
+def test_hostile_text_is_shown_and_does_not_run(prepared, tmp_path):
+    assert write_view(prepared, tmp_path / "view.html", rows=10) == 4
+
+    dom = browse(tmp_path / "view.html", "--dump-dom", home=tmp_path / "home").stdout
+
+    assert re.search("<title>view[0-9]*</title>", dom)
+    assert dom.count('<article id="row-') == 4
+    assert "RAN" not in dom.partition("</title>")[0]
+    assert not any(element in dom for element in ("<script", "<svg", "<iframe", "<b onclick"))
+    assert "&lt;script&gt;" in dom
+    assert "{{ 7*7 }}" in dom
+    assert "Größe? Ω 日本語" in dom
+    assert dom.count("<img") == 4 == dom.count('src="data:image/jpeg;base64,')
+
+
+@needs_browser
+def test_the_same_text_runs_where_nothing_is_escaped(prepared, tmp_path):
+    """The check above can fail: unescaped and without the policy, this browser does run it."""
+    (tmp_path / "bad.html").write_text(f"<!doctype html><title>rows</title><p>{HOSTILE}")
+
+    assert "<title>RAN</title>" in browse(tmp_path / "bad.html", "--dump-dom", home=tmp_path / "home").stdout
+
+
+@needs_browser
+def test_the_policy_holds_even_without_escaping(prepared, tmp_path):
+    write_view(prepared, tmp_path / "view.html", rows=10)
+    page = (tmp_path / "view.html").read_text()
+    (tmp_path / "view.html").write_text(page.replace("<body>", f"<body>{HOSTILE}"))
+
+    dom = browse(tmp_path / "view.html", "--dump-dom", home=tmp_path / "home").stdout
+    assert re.search("<title>view[0-9]*</title>", dom)
+
+
+@needs_browser
+def test_the_picture_is_on_the_screen(prepared, tmp_path):
+    write_view(prepared, tmp_path / "view.html", rows=10)
+    shot = tmp_path / "shot.png"
+
+    browse(tmp_path / "view.html", f"--screenshot={shot}", "--window-size=1100,1400", home=tmp_path / "home")
+
+    with Image.open(shot) as image:
+        values = np.asarray(image.convert("RGB")).astype(int)
+    crimson = (abs(values - (200, 10, 20)).max(axis=-1) < 12).sum()
+    assert crimson > 20_000  # 400x300 pixels, scaled to its column
+
+
+def test_filters_and_their_mistakes(prepared, tmp_path):
+    assert write_view(prepared, tmp_path / "view.html", tag="X_RAY", rows=2) == 2
+    with pytest.raises(ConfigError, match="--source: no row has mine; there are"):
+        write_view(prepared, tmp_path / "other.html", source="mine")
+    assert not (tmp_path / "other.html").exists()

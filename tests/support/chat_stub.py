@@ -1,0 +1,115 @@
+"""A chat-completions server on loopback, for models under test and for judges, that misbehaves on command.
+
+Run as a process: python -m tests.support.chat_stub PORT MODEL ANSWER [DELAY]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Request = dict[str, Any]
+Special = tuple[int, dict[str, str], bytes] | str  # a reply of its own, or "drop" the connection
+
+
+def text_of(request: Request) -> str:
+    """The text of the last message, images left out."""
+    content = request["messages"][-1]["content"]
+    if isinstance(content, str):
+        return content
+    return "\n".join(part["text"] for part in content if part["type"] == "text")
+
+
+def images_of(request: Request) -> list[str]:
+    """The image addresses (data URIs) of the last message."""
+    content = request["messages"][-1]["content"]
+    return [p["image_url"]["url"] for p in content if p["type"] == "image_url"] if isinstance(content, list) else []
+
+
+class ChatStub(ThreadingHTTPServer):
+    """Answers by a function of the request; `behave` may give another reply, by the number of the call."""
+
+    daemon_threads = True
+    request_queue_size = 256
+
+    def __init__(self, answer: Callable[[Request], str], model: str = "stub", port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
+        self.answer = answer
+        self.model = model
+        self.behave: Callable[[int, Request], Special | None] = lambda call, request: None
+        self.delay = 0.0
+        self.finish_reason = "stop"
+        self.calls: list[Request] = []
+        self._lock = threading.Lock()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+    def record(self, request: Request) -> int:
+        with self._lock:
+            self.calls.append(request)
+            return len(self.calls)
+
+    def handle_error(self, *_: object) -> None: ...  # clients that go away are what some tests are about
+
+    def __enter__(self) -> ChatStub:
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: ChatStub
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: object) -> None: ...
+
+    def do_GET(self) -> None:
+        self._reply(200, {}, json.dumps({"data": [{"id": self.server.model}]}).encode())
+
+    def do_POST(self) -> None:
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        request["authorization"] = self.headers.get("Authorization")
+        call = self.server.record(request)
+        time.sleep(self.server.delay)
+        special = self.server.behave(call, request)
+        if special == "drop":
+            self.close_connection = True
+            self.connection.close()
+            return
+        if isinstance(special, tuple):
+            self._reply(*special)
+            return
+        message = {"role": "assistant", "content": self.server.answer(request)}
+        completion = {
+            "id": f"call-{call}",
+            "object": "chat.completion",
+            "created": 0,
+            "model": self.server.model,
+            "choices": [{"index": 0, "message": message, "finish_reason": self.server.finish_reason}],
+            "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18},
+        }
+        self._reply(200, {}, json.dumps(completion).encode())
+
+    def _reply(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+
+if __name__ == "__main__":
+    port, model, answer, *delay = sys.argv[1:]
+    stub = ChatStub(lambda request: answer, model, int(port))
+    stub.delay = float(delay[0]) if delay else 0.0
+    stub.serve_forever()

@@ -1,0 +1,283 @@
+"""Rows in the real schema of every task (column names and types as on the hub), with made-up values.
+
+`write_hub_copies` lays them out as the data sets' own files, the way `data_dir` wants them.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+MMLU = (
+    "clinical_knowledge",
+    "college_biology",
+    "college_medicine",
+    "medical_genetics",
+    "professional_medicine",
+    "anatomy",
+)
+MMMU = (
+    "Basic_Medical_Science",
+    "Clinical_Medicine",
+    "Diagnostics_and_Laboratory_Medicine",
+    "Pharmacy",
+    "Public_Health",
+)
+HOST = "https://physionet.org"
+
+
+def png(colour: tuple[int, ...], mode: str = "RGB", kind: str = "PNG") -> bytes:
+    """A small picture of one colour."""
+    buffer = io.BytesIO()
+    Image.new(mode, (32, 32), colour if len(colour) > 1 else colour[0]).save(buffer, format=kind)
+    return buffer.getvalue()
+
+
+def picture(*colour: int, **how: str) -> dict[str, Any]:
+    """An image column's value as parquet holds it."""
+    return {"bytes": png(colour, **how), "path": None}
+
+
+def mmlu(subject: str) -> list[dict[str, Any]]:
+    choices = ["the ulna", "the radius", "the femur", "the tibia"]
+    return [
+        {"question": f"{subject}: which bone is longest?", "subject": subject, "choices": choices, "answer": 2},
+        {"question": f"{subject}: which bone turns?", "subject": subject, "choices": choices, "answer": 1},
+    ]
+
+
+MEDMCQA = [
+    {
+        "id": "a1",
+        "question": "Which vitamin prevents scurvy?",
+        "opa": "A",
+        "opb": "B12",
+        "opc": "C",
+        "opd": "D",
+        "cop": 2,
+        "choice_type": "single",
+        "exp": None,
+        "subject_name": "Biochemistry",
+        "topic_name": None,
+    }
+]
+MEDQA = [
+    {
+        "id": "test-00000",
+        "sent1": "A man of 60 has crushing chest pain. First test?",
+        "sent2": "",
+        "ending0": "ECG",
+        "ending1": "Chest CT",
+        "ending2": "Spirometry",
+        "ending3": "Endoscopy",
+        "label": 0,
+    }
+]
+USMLE = [
+    {
+        "question": "Which organism?",
+        "options": {"A": "A. fumigatus", "B": "E. coli", "C": "S. aureus", "D": "C. albicans", "E": "H. pylori"},
+        "answer": "S. aureus",
+        "answer_idx": "C",
+    },
+    {
+        "question": "Which drug?",
+        "options": {"A": "aspirin", "B": "heparin", "C": "warfarin", "D": "alteplase", "E": None},
+        "answer": "B",
+        "answer_idx": "B",
+    },
+]
+PUBMEDQA = [
+    {
+        "QUESTION": "Does exercise lower blood pressure?",
+        "CONTEXTS": ["Background: pressure was studied.", "Results: it fell by 5 mmHg."],
+        "LABELS": ["BACKGROUND", "RESULTS"],
+        "LONG_ANSWER": "Exercise lowered it.",
+        "final_decision": "yes",
+    },
+    {
+        "QUESTION": "Is the drug better?",
+        "CONTEXTS": ["One context."],
+        "LABELS": ["RESULTS"],
+        "LONG_ANSWER": "Unclear.",
+        "final_decision": "maybe",
+    },
+]
+MIMIC = [
+    {
+        "image": f"{HOST}/files/mimic-cxr-jpg/2.1.0/files/p10/p1/s1/x.jpg",
+        "report": "Findings: lungs are clear. Heart size normal.",
+        "summary": "No acute disease.",
+    }
+]
+SLAKE = [
+    {
+        "img_id": 1,
+        "img_name": "xmlab1/source.jpg",
+        "question": "What modality is used?",
+        "answer": "MRI",
+        "q_lang": "en",
+        "location": "Abdomen",
+        "modality": "MRI",
+        "answer_type": "OPEN",
+        "base_type": "vqa",
+        "content_type": "Modality",
+        "triple": ["vhead", "_", "_"],
+        "qid": 11934,
+    },
+    {
+        "img_id": 1,
+        "img_name": "xmlab1/source.jpg",
+        "question": "这张图片是什么模态?",
+        "answer": "MRI",
+        "q_lang": "zh",
+        "location": "Abdomen",
+        "modality": "MRI",
+        "answer_type": "OPEN",
+        "base_type": "vqa",
+        "content_type": "Modality",
+        "triple": ["vhead", "_", "_"],
+        "qid": 11935,
+    },
+    {
+        "img_id": 1,
+        "img_name": "xmlab1/source.jpg",
+        "question": "Is the liver visible?",
+        "answer": "Yes",
+        "q_lang": "en",
+        "location": "Abdomen",
+        "modality": "MRI",
+        "answer_type": "CLOSED",
+        "base_type": "vqa",
+        "content_type": "Organ",
+        "triple": ["vhead", "_", "_"],
+        "qid": 11936,
+    },
+]
+VQA = [
+    {"image": picture(200, 0, 0), "question": "Is there a fracture?", "answer": "no"},
+    {"image": picture(0, 200, 0, 120, mode="RGBA"), "question": "Which side is it on?", "answer": "left lung"},
+    {"image": picture(200, 0, 0), "question": "Is the heart large?", "answer": "yes"},
+]
+PATH_VQA = [
+    {"image": picture(90, kind="TIFF", mode="L"), "question": "What is shown?", "answer": "squamous epithelium"}
+]
+PMC_VQA = [
+    {
+        "image": picture(0, 0, 200),
+        "question": "What does the arrow show?",
+        "choices": ["A: Tumor", "B: Cyst", "C: Vessel", "D: Nerve"],
+        "answer": "B",
+    },
+    {
+        "image": picture(0, 0, 210),
+        "question": "What is labelled?",
+        "choices": ["Bone", "Muscle", "Fat", "Air"],
+        "answer": "Muscle",
+    },
+]
+PMC_VQA_HARD = [{"image": picture(0, 9, 200), "question": "What does the arrow show?", "answer": "a cyst"}]
+
+
+def mmmu(subject: str) -> list[dict[str, Any]]:
+    empty = {f"image_{n}": None for n in range(1, 8)}
+    common = {"explanation": "", "topic_difficulty": "Easy", "subfield": subject, "img_type": "['Pathological Images']"}
+    return [
+        {
+            "id": f"validation_{subject}_1",
+            "question": f"{subject}: compare <image 1> with <image 2>. Which is abnormal?",
+            "options": "['The first', \"The second's border\"]",
+            **empty,
+            "image_1": picture(10, 10, 10),
+            "image_2": picture(20, 20, 20),
+            "answer": "B",
+            "question_type": "multiple-choice",
+            **common,
+        },
+        {
+            "id": f"validation_{subject}_2",
+            "question": f"{subject}: which picture is it?",
+            "options": "['<image 1>', '<image 2>']",
+            **empty,
+            "image_1": picture(30, 10, 10),
+            "image_2": picture(40, 20, 20),
+            "answer": "A",
+            "question_type": "multiple-choice",
+            **common,
+        },
+        {
+            "id": f"validation_{subject}_3",
+            "question": f"{subject}: how many in <image 1>?",
+            "options": "[]",
+            **empty,
+            "image_1": picture(50, 10, 10),
+            "answer": "7",
+            "question_type": "open",
+            **common,
+        },
+    ]
+
+
+MEDPIX = [
+    {"question": "Diagnosis?", "answer": "meningioma", "images": ["case1_a.png", "case1_b.png"], "modality": "MRI"}
+]
+
+
+def write_hub_copies(root: Path) -> Path:
+    """Write every data set's files under a folder, as a clone of the hub would hold them; returns the folder."""
+    for subject in MMLU:
+        _parquet(root / "hails/mmlu_no_train" / subject / "test" / "0000.parquet", mmlu(subject))
+    _parquet(root / "openlifescienceai/medmcqa/data/validation-00000-of-00001.parquet", MEDMCQA)
+    _json(root / "GBaker/MedQA-USMLE-4-options-hf/test.json", MEDQA, lines=True)
+    _parquet(root / "HuggingSara/usmle_self_assessment/data/train-00000-of-00001.parquet", USMLE)
+    sets = root / "sahalshajim/medix-eval-sets"
+    for config, rows in {
+        "pubmedqa": PUBMEDQA,
+        "mimic_cxr": MIMIC,
+        "pmc_vqa": PMC_VQA,
+        "pmc_vqa_hard": PMC_VQA_HARD,
+    }.items():
+        _parquet(sets / config / "test-00000-of-00001.parquet", rows)
+    _json(root / "BoKelvin/SLAKE/test.json", SLAKE, lines=False)
+    with zipfile.ZipFile(root / "BoKelvin/SLAKE/imgs.zip", "w") as archive:
+        archive.writestr("imgs/xmlab1/source.jpg", png((1, 2, 3), kind="JPEG"))
+    _parquet(root / "flaviagiammarino/vqa-rad/data/test-00000-of-00001.parquet", VQA)
+    _parquet(root / "flaviagiammarino/path-vqa/data/test-00000-of-00002.parquet", PATH_VQA)
+    second = [{**PATH_VQA[0], "question": "Is it malignant?", "answer": "no"}]
+    _parquet(root / "flaviagiammarino/path-vqa/data/test-00001-of-00002.parquet", second)
+    for subject in MMMU:
+        _parquet(root / "MMMU/MMMU" / subject / "validation-00000-of-00001.parquet", mmmu(subject))
+    return root
+
+
+def write_medpix(folder: Path) -> Path:
+    """Write a user's own MedPix file with its images; returns the file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in MEDPIX[0]["images"]:
+        (folder / name).write_bytes(png((5, 5, len(name))))
+    _json(folder / "cases.jsonl", MEDPIX, lines=True)
+    return folder / "cases.jsonl"
+
+
+def _parquet(path: Path, rows: list[dict[str, Any]]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pa.Table.from_pylist(rows)
+    image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    for name in [n for n in table.column_names if n.startswith("image") and not isinstance(rows[0].get(n), str)]:
+        position = table.schema.get_field_index(name)
+        table = table.set_column(position, name, pa.array([row[name] for row in rows], type=image))
+    pq.write_table(table, path)
+
+
+def _json(path: Path, rows: list[dict[str, Any]], *, lines: bool) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "\n".join(json.dumps(row) for row in rows) + "\n" if lines else json.dumps(rows)
+    path.write_text(text, encoding="utf-8")

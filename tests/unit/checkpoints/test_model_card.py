@@ -1,0 +1,86 @@
+"""The model card says what is known, admits what is not, and is a card that the hub accepts."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from medix_r1.checkpoints.model_card import model_card
+
+CONFIG = """
+run: {name: nano_cpu, seed: 7}
+algorithm: {adv_estimator: grpo}
+data: {train_batch_size: 24, train_files: [TRAIN, gone.parquet]}
+actor_rollout_ref:
+  model: {path: BASE}
+  rollout: {n: 5}
+  actor: {optim: {lr: 0.0002}, policy_loss: {loss_mode: gspo}}
+reward: {weights: {llm: 0.6, format: 0.4}, think_element: think}
+judge: {client: {model: some-judge}}
+embedder: {model: some-embedder}
+"""
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    folder = tmp_path / "checkpoints" / "global_step_5"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def write_run(root: Path, base: str) -> None:
+    (root / "train.parquet").write_bytes(b"rows")
+    text = CONFIG.replace("TRAIN", str(root / "train.parquet")).replace("BASE", base)
+    (root / "config.yaml").write_text(text)
+    (root / "metrics").mkdir()
+    steps = [
+        {"step": 4, "data": {"reward/overall/mean": 0.25, "heldout/views/exact/mean": 0.5}},
+        {"step": 5, "data": {"reward/overall/mean": 0.75, "timing_s/step": 3.0}},
+        {"step": 6, "data": {"reward/overall/mean": 0.99}},
+    ]
+    (root / "metrics" / "attempt_001.jsonl").write_text("".join(json.dumps(step) + "\n" for step in steps))
+
+
+def front_matter(card: str) -> dict[str, object]:
+    found = yaml.safe_load(card.split("---\n")[1])
+    assert isinstance(found, dict)
+    return found
+
+
+def test_the_card_says_what_the_model_is(tmp_path: Path, checkpoint: Path) -> None:
+    write_run(tmp_path, "Qwen/Qwen3-VL-8B-Instruct")
+
+    card = model_card(checkpoint, dtype="bfloat16")
+
+    for fact in (
+        *("nano_cpu, step 5", "grpo with the gspo loss, 24 prompts x 5", "0.6 llm + 0.4 format", "weights in bfloat16"),
+        f"| `{tmp_path / 'train.parquet'}` | `{hashlib.sha256(b'rows').hexdigest()}` |",
+        "| `gone.parquet` | unknown: the file was not there |",
+        "| reward | overall | 0.750 | 5 |",  # of this step, not of a later one
+        "| heldout/views | exact | 0.500 | 4 |",  # the last time it was scored
+        *("Not a medical device", "limits", "of the base model (see its own card), and of the data"),
+    ):
+        assert fact in card
+    assert front_matter(card)["base_model"] == "Qwen/Qwen3-VL-8B-Instruct"
+
+
+def test_the_licence_is_that_of_the_base_model(tmp_path: Path, checkpoint: Path) -> None:
+    base = tmp_path / "base"
+    base.mkdir()
+    (base / "README.md").write_text("---\nlicense: cc-by-nc-sa-4.0\n---\n# A model\n")
+    write_run(tmp_path, str(base))
+
+    card = model_card(checkpoint, dtype="float32")
+
+    assert "of the base model (`cc-by-nc-sa-4.0` by its own card)" in card
+    assert "base_model" not in front_matter(card)  # a folder is no hub name, and the hub would refuse the card
+
+
+def test_the_card_admits_what_it_does_not_know(checkpoint: Path) -> None:
+    card = model_card(checkpoint, dtype="float32", is_adapter=True)
+
+    assert "| base model | `unknown` |" in card
+    assert "Unknown: the run's metrics were not there." in card
+    assert front_matter(card)["library_name"] == "peft"

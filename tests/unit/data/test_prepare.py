@@ -1,0 +1,196 @@
+"""Preparing from end to end on small sets: counts, split, shards, rejects, settings."""
+
+import json
+from itertools import pairwise
+
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from medix_r1.data.files import locked, sha256_of
+from medix_r1.data.prepare import prepare
+from medix_r1.data.prepared import read_index, read_manifest
+from medix_r1.data.settings import compose_prepare
+from medix_r1.errors import ConfigError, DataError
+from tests.unit.data.support import encoded, picture, row, run_prepare, write_rows
+
+
+def rows_of(folder, split):
+    return [row for file in sorted(folder.glob(f"{split}-*.parquet")) for row in pq.read_table(file).to_pylist()]
+
+
+def test_in_is_out_and_rejected_and_merged(tmp_path, backbone):
+    rows = [row(i) for i in range(10)]
+    bad = [row(11, answer=""), row(12, tag="XRAY"), row(13, images=[encoded(picture(13))[:50]])]
+    rows += [row(3), row(3), *bad]  # two exact duplicates
+
+    summary = run_prepare(write_rows(tmp_path, rows), tmp_path / "out", backbone, "unit_rows=4")
+
+    assert (summary.rows_in, summary.merged) == (15, 2)
+    assert summary.rejected == {"corrupt_image": 1, "empty_answer": 1, "unknown_tag": 1}
+    assert summary.adds_up
+    written = rows_of(tmp_path / "out", "train") + rows_of(tmp_path / "out", "validation")
+    assert len(written) == 10 == summary.train + summary.validation
+    rejects = [json.loads(line) for line in (tmp_path / "out/rejects.jsonl").read_text().splitlines()]
+    assert [(r["row"], r["reason"]) for r in rejects] == [
+        ("rows.jsonl:13", "empty_answer"),
+        ("rows.jsonl:14", "unknown_tag"),
+        ("rows.jsonl:15", "corrupt_image"),
+    ]
+    assert not (tmp_path / "out/.staging").exists()
+
+
+def test_the_manifest_names_every_shard_and_all_that_decides(tmp_path, backbone):
+    path = write_rows(tmp_path, [row(i) for i in range(12)])
+    run_prepare(path, tmp_path / "out", backbone, "unit_rows=3", "shard_mebibytes=0.001", "split.validation=0.3")
+
+    manifest = read_manifest(tmp_path / "out")
+    files = sorted(p.name for p in (tmp_path / "out").glob("*-*.parquet") if not p.name.startswith("index"))
+    assert sorted(entry["file"] for entry in manifest["shards"]) == files
+    assert len(files) >= 4
+    for entry in manifest["shards"]:
+        assert entry["sha256"] == sha256_of(tmp_path / "out" / entry["file"])
+        assert entry["rows"] == pq.read_metadata(tmp_path / "out" / entry["file"]).num_rows
+    assert manifest["plan"]["source"]["files"] == ["rows.jsonl"]
+    assert manifest["plan"]["options"]["split"]["validation"] == 0.3
+    for split in ("train", "validation"):
+        numbers = [r["extra_info"]["index"] for r in rows_of(tmp_path / "out", split)]
+        assert numbers == list(range(len(numbers)))
+    index = read_index(tmp_path / "out").to_pylist()
+    by_place = {(e["shard"], e["position"]): e["row_id"] for e in index}
+    for file in files:
+        for position, written in enumerate(pq.read_table(tmp_path / "out" / file).to_pylist()):
+            assert by_place[file, position] == written["extra_info"]["row_id"]
+
+
+def test_no_image_stands_on_both_sides(tmp_path, backbone):
+    """Equal bytes, a re-encoded copy, a shared second image, and a text asked twice each stay together."""
+    rows = []
+    for i in range(30):
+        near = encoded(picture(i), "JPEG", quality=60)
+        rows += [
+            row(i),
+            row(i, question="And now?"),
+            row(i, images=[near]),
+            row(i, images=[near, encoded(picture(i + 100))]),
+        ]
+        rows += [
+            row(i, images=[], question=f"Name number {i}."),
+            row(i, images=[], question=f"name  number {i}", answer="b"),
+        ]
+
+    run_prepare(write_rows(tmp_path, rows), tmp_path / "out", backbone, "split.validation=0.4")
+
+    sides = {}
+    for entry in read_index(tmp_path / "out").to_pylist():
+        number = (int(entry["row_id"].rpartition(":")[2]) - 1) // 6
+        sides.setdefault((number, bool(entry["images"])), set()).add(entry["split"])
+    assert len(sides) == 60
+    assert all(len(side) == 1 for side in sides.values())
+    assert {next(iter(side)) for side in sides.values()} == {"train", "validation"}
+    assert read_manifest(tmp_path / "out")["groups"] == {"count": 60, "largest": 4}
+
+
+def test_the_side_of_a_group_does_not_hang_on_the_rest_of_the_set(tmp_path, backbone):
+    def held_out(count, name):
+        run_prepare(write_rows(tmp_path / name, [row(i) for i in range(count)]), tmp_path / f"{name}_out", backbone,
+                    "split.validation=0.3")  # fmt: skip
+        entries = read_index(tmp_path / f"{name}_out").to_pylist()
+        return {e["images"][0]["sha256"] for e in entries if e["split"] == "validation"}
+
+    small, large = held_out(20, "small"), held_out(40, "large")
+    assert small
+    assert small < large
+
+
+def test_strict_stops_at_the_first_bad_row(tmp_path, backbone):
+    path = write_rows(tmp_path, [row(1), row(2, answer="")])
+
+    with pytest.raises(DataError, match=r"rows.jsonl:2 is rejected \(empty_answer"):
+        run_prepare(path, tmp_path / "out", backbone, strict=True)
+    assert not (tmp_path / "out/manifest.json").exists()
+    assert run_prepare(path, tmp_path / "out", backbone).rejected == {"empty_answer": 1}
+
+
+def test_again_does_nothing_and_other_settings_are_refused(tmp_path, backbone):
+    path = write_rows(tmp_path, [row(i) for i in range(4)])
+    first = run_prepare(path, tmp_path / "out", backbone)
+    before = {file: file.stat().st_mtime_ns for file in (tmp_path / "out").iterdir() if file.suffix == ".parquet"}
+
+    assert run_prepare(path, tmp_path / "out", backbone, "workers=2") == first
+    assert all(file.stat().st_mtime_ns == time for file, time in before.items())
+    with pytest.raises(ConfigError, match=r"another options\.split\.seed"):
+        run_prepare(path, tmp_path / "out", backbone, "split.seed=5")
+    with path.open("a") as file:
+        file.write(json.dumps(row(9, images=[])) + "\n")
+    with pytest.raises(ConfigError, match=r"another source\.revision"):
+        run_prepare(path, tmp_path / "out", backbone)
+
+
+def test_one_at_a_time(tmp_path, backbone):
+    path = write_rows(tmp_path, [row(1)])
+    with locked(tmp_path / "out"), pytest.raises(DataError, match="another process"):
+        run_prepare(path, tmp_path / "out", backbone)
+
+
+def test_every_row_is_rejected(tmp_path, backbone):
+    summary = run_prepare(write_rows(tmp_path, [row(1, answer="")] * 3), tmp_path / "out", backbone)
+
+    assert (summary.rows_in, summary.train, summary.rejected) == (3, 0, {"empty_answer": 3})
+
+
+def test_a_full_disk_leaves_nothing_half_done(tmp_path, backbone, monkeypatch):
+    path = write_rows(tmp_path, [row(i) for i in range(6)])
+    calls = []
+
+    def full(number):
+        calls.append(number)
+        if len(calls) > 4:
+            raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(DataError, match="No space left"):
+            run_prepare(path, tmp_path / "out", backbone, "unit_rows=2")
+    assert not list((tmp_path / "out").rglob("*.part"))
+    assert run_prepare(path, tmp_path / "out", backbone, "unit_rows=2").train + 0 >= 5
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    [
+        (["data=jsnl"], ["did you mean jsonl"]),
+        (["data=jsonl"], ["data.path: has no value"]),
+        (["data=jsonl", "overlng=shrink"], ["overlng"]),
+        (["data=jsonl", "overlong=cut", "split.validation=1.5", "image.frames=last", "image.max_megapixels=1000"],
+         ["overlong: 'cut'", "split.validation: 1.5", "image.frames: 'last'", "image.max_megapixels: 1000"]),
+        (["image.min_pixels=9", "image.max_pixels=4", "split.near_distance=9", "image.percentiles=[9]"],
+         ["image.min_pixels: 9 is above", "split.near_distance: 9", "image.percentiles"]),
+    ],
+)  # fmt: skip
+def test_wrong_settings_are_told_together(overrides, parts, tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        prepare([*overrides, f"out={tmp_path}"], Console(quiet=True))
+
+    for part in parts:
+        assert any(part in problem for problem in caught.value.problems), caught.value.problems
+
+
+@pytest.mark.parametrize("kind", ["medix_rl", "folder", "jsonl", "csv", "parquet"])
+def test_every_kind_composes_and_names_its_folder(kind):
+    tree = compose_prepare([f"data={kind}"])
+
+    assert tree["out"] == f"data/{kind}"
+    assert set(tree["data"]["columns"]) >= {"question", "answer", "images", "source"}
+
+
+def test_training_reads_what_is_prepared(tmp_path):
+    from medix_r1.config import prepared_shards
+
+    for name in ("train-00001", "train-00000", "validation-00000", "index-00000"):
+        (tmp_path / f"{name}.parquet").touch()
+
+    shards = list(prepared_shards(str(tmp_path), "train"))
+    assert [path.rpartition("/")[2] for path in shards] == ["train-00000.parquet", "train-00001.parquet"]
+    assert all(a < b for a, b in pairwise(shards))
+    assert list(prepared_shards(str(tmp_path / "no"), "train")) == [f"{tmp_path}/no/train-00000.parquet"]

@@ -1,0 +1,147 @@
+import asyncio
+import json
+
+import pytest
+
+from medix_r1.errors import ConfigError, EmbedderError, EmbedderRejected
+from medix_r1.models.batching import Batches
+from medix_r1.models.remote_embedder import RemoteEmbedder
+from tests.support.judge_stub import TROUBLE, bag_of_words
+
+
+@pytest.fixture
+async def make_embedder():
+    made = []
+
+    def make(address: str, **settings) -> RemoteEmbedder:
+        made.append(RemoteEmbedder(**{"base_url": address, "model": "m", "timeout": 5, **settings}))
+        return made[-1]
+
+    yield make
+    for embedder in made:
+        await embedder.aclose()
+
+
+async def test_the_cosine_of_two_texts(stub, make_embedder):
+    embedder = make_embedder(stub.address)
+
+    assert await embedder.similarity("left lung", "left lung") == pytest.approx(1.0)
+    assert await embedder.similarity("left lung", "left kidney") == pytest.approx(0.5)
+    assert await embedder.similarity("left lung", "fracture") == pytest.approx(0.0)
+    assert stub.calls[0]["path"] == "/v1/embeddings"
+    assert stub.calls[0]["encoding_format"] == "float"
+    assert embedder.versions() == {"embedder": "m", "embedder_revision": "served as m"}
+
+
+async def test_texts_go_in_batches_and_references_once(stub, make_embedder):
+    stub.delay = 0.02
+    embedder = make_embedder(stub.address, batch_size=8, concurrency=2)
+
+    await asyncio.gather(*(embedder.similarity(f"answer {i}", "the reference") for i in range(31)))
+
+    sent = [call["input"] for call in stub.calls]
+    assert max(map(len, sent)) == 8
+    assert sorted(text for texts in sent for text in texts) == sorted(
+        ["the reference", *(f"answer {i}" for i in range(31))]
+    )
+    assert len(sent) == 4
+    assert stub.most_in_flight == 2
+    assert embedder.statistics()["texts"] == 32
+
+
+async def test_replies_in_another_order_are_put_right(stub, make_embedder):
+    """The stub sends its rows backwards; only `index` says which is which."""
+    embedder = make_embedder(stub.address)
+    one, two = await asyncio.gather(
+        embedder.similarity("left lung", "left lung x"), embedder.similarity("heart", "kidney")
+    )
+
+    assert one == pytest.approx(2 / 6**0.5)
+    assert two == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"data": []}',
+        b'{"data": [{"index": 0, "embedding": [1]}]}',
+        b'{"data": [{"index": 0, "embedding": [0, 0]}, {"index": 1, "embedding": [1, 0]}]}',
+        b'{"data": [{"index": 0, "embedding": [NaN, 0]}, {"index": 1, "embedding": [1, 0]}]}',
+        b'{"data": [{"index": 0, "embedding": [1, 0, 0]}, {"index": 1, "embedding": [1, 0]}]}',
+        b'{"data": [{"index": 0, "embedding": "AAAA"}, {"index": 1, "embedding": "AAAA"}]}',
+        b'{"data": [{"embedding": [1, 0]}, {"embedding": [1, 0]}]}',
+        b"[]",
+    ],
+)
+async def test_what_is_no_embedding_is_trouble_of_the_server(stub, make_embedder, body):
+    stub.behave = lambda call: (200, {}, body)
+
+    with pytest.raises(EmbedderError, match="sent no proper reply") as caught:
+        await make_embedder(stub.address, patience=0.02).similarity("a", "b")
+    assert not isinstance(caught.value, EmbedderRejected)
+
+
+@pytest.mark.parametrize("name", TROUBLE)
+async def test_lasting_trouble_is_an_outage(stub, make_embedder, name):
+    stub.behave = lambda call: TROUBLE[name]
+
+    with pytest.raises(EmbedderError, match=f"embedder at {stub.address}") as caught:
+        await make_embedder(stub.address, patience=0.05).similarity("a", "b")
+    assert not isinstance(caught.value, EmbedderRejected)
+
+
+async def test_passing_trouble_is_waited_out(stub, make_embedder):
+    stub.behave = lambda call: TROUBLE["503"] if call <= 2 else None
+
+    assert await make_embedder(stub.address).similarity("left lung", "left lung") == pytest.approx(1.0)
+
+
+async def test_one_text_that_is_refused_does_not_take_its_batch_along(stub, make_embedder):
+    def behave(call: int):
+        return (400, {}, b'{"message": "too long"}') if "bad" in stub.calls[call - 1]["input"] else None
+
+    stub.behave = behave
+    embedder = make_embedder(stub.address)
+    predictions = [*(f"answer {i}" for i in range(9)), "bad"]
+
+    outcomes = await asyncio.gather(*(embedder.similarity(p, "answer 3") for p in predictions), return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes] == [float] * 9 + [EmbedderRejected]
+    assert outcomes[3] == pytest.approx(1.0)
+    assert "too long" in str(outcomes[-1])
+
+
+async def test_the_key_is_sent_and_cut_out(stub, make_embedder, monkeypatch):
+    monkeypatch.setenv("SOME_KEY", "sk-secret")
+    stub.behave = lambda call: (401, {}, json.dumps({"error": {"message": "no sk-secret"}}).encode())
+
+    with pytest.raises(EmbedderError, match=r"no \*\*\*"):
+        await make_embedder(stub.address, api_key_env="SOME_KEY").similarity("a", "b")
+    assert stub.calls[0]["authorization"] == "Bearer sk-secret"
+    monkeypatch.delenv("SOME_KEY")
+    with pytest.raises(ConfigError, match=r"embedder\.api_key_env: the environment variable SOME_KEY is not set"):
+        make_embedder(stub.address, api_key_env="SOME_KEY")
+
+
+async def test_references_are_kept_when_predictions_come_and_go(monkeypatch):
+    monkeypatch.setattr("medix_r1.models.batching._PREDICTIONS", 8)
+    asked: list[str] = []
+
+    async def encode(texts):
+        asked.extend(texts)
+        return [bag_of_words(text) for text in texts]
+
+    batches = Batches(encode, batch_size=4, parallel=1, cache_size=10)
+    for i in range(50):
+        await batches.similarity(f"answer {i}", "the reference")
+
+    assert asked.count("the reference") == 1
+    assert len(batches._predictions) == 8
+
+
+async def test_numbers_that_are_none_are_no_cosine():
+    async def encode(texts):
+        return [[float("nan")] for _ in texts]
+
+    with pytest.raises(EmbedderError, match="no finite numbers"):
+        await Batches(encode, batch_size=4, parallel=1, cache_size=10).similarity("a", "b")

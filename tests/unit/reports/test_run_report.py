@@ -1,0 +1,62 @@
+import json
+import re
+
+import pytest
+
+from medix_r1.errors import ConfigError
+from medix_r1.reports import charts, run_report
+from tests.unit.reports.run_folder import make_run
+
+
+def test_phases_add_up_to_the_step():
+    metrics = {"timing_s/step": 10.0, "timing_s/gen": 6.0, "timing_s/reward_tail": 1.0, "timing_s/update_actor": 2.0}
+    seconds = charts.phases(metrics | {"timing_s/testing": 4.0})
+    assert {name: value for name, value in seconds.items() if value} == {
+        "rollout": 5.0,
+        "reward tail": 1.0,
+        "update": 2.0,
+        "rest": 2.0,
+        "validation": 4.0,
+    }
+    assert charts.time_shares([metrics, metrics]) == {"rollout": 0.5, "update": 0.2, "rest": 0.2, "reward tail": 0.1}
+    assert charts.time_shares([]) == {}
+
+
+def test_charts_hold_the_logged_numbers():
+    steps = {
+        0: {"heldout/views/llm/mean": 0.1},
+        1: {"reward/llm/mean": 0.25, "reward/llm/interval": 0.05},
+        2: {"reward/llm/mean": 0.5, "heldout/views/llm/mean": 0.4},
+    }
+    (chart,) = charts.all_charts(steps)
+    training, heldout = chart["traces"]
+    assert (training["x"], training["y"], training["error_y"]["array"]) == ([1, 2], [0.25, 0.5], [0.05, None])
+    assert (heldout["name"], heldout["x"], heldout["y"]) == ("held-out views", [0, 2], [0.1, 0.4])
+    assert training["line"]["dash"] != heldout["line"]["dash"], "lines differ without colour"
+
+
+def test_the_file_needs_nothing_from_outside(tmp_path):
+    text = run_report.write_report(make_run(tmp_path)).read_text()
+    without_scripts = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
+    assert not re.search(r"(src|href)=[\"']?(https?:)?//", without_scripts)
+    assert "default-src 'none'" in text
+
+
+def test_hostile_text_stays_text(tmp_path):
+    evil = "</script><script>document.title='taken'</script><img src=x onerror=alert(1)>"
+    text = run_report.write_report(make_run(tmp_path, reply=evil)).read_text()
+    assert evil not in text
+    block = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    assert json.loads(block[1])["samples"][0]["reply"] == evil
+
+
+def test_before_and_after_pair_the_same_question(tmp_path):
+    text = run_report.write_report(make_run(tmp_path)).read_text()
+    pairs = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])["pairs"]
+    assert [(pair["before"]["step"], pair["after"]["step"]) for pair in pairs] == [(0, 2)]
+    assert pairs[0]["before"]["row_id"] == pairs[0]["after"]["row_id"]
+
+
+def test_a_folder_without_a_run_says_so(tmp_path):
+    with pytest.raises(ConfigError, match="no run there"):
+        run_report.write_report(tmp_path)

@@ -1,0 +1,85 @@
+import json
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from medix_r1.cli import app
+from medix_r1.errors import ConfigError
+from medix_r1.reports import images
+from medix_r1.reports.samples import Query, find, lines
+from tests.unit.reports.run_folder import make_run
+
+
+@pytest.fixture
+def run(tmp_path):
+    return make_run(tmp_path)
+
+
+def keys(found):
+    return [line["key"] for line in found]
+
+
+def test_newest_first_and_torn_lines_are_left_out(run):
+    assert keys(lines(run, "train")) == ["c", "d", "a", "b"]
+    assert [line["step"] for line in lines(run, "train")] == [2, 2, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        (Query(limit=3), ["c", "d", "a"]),
+        (Query(step=1), ["a", "b"]),
+        (Query(part="llm", below=0.5), ["c", "a"]),
+        (Query(part="llm", above=0.5), ["b"]),
+        (Query(part="embed", below=1.0, above=0.5), ["d"]),
+        (Query(modality="ct_scan"), ["b"]),
+        (Query(source="b"), ["c"]),
+        (Query(sort="embed-llm"), ["a", "c", "b"]),
+        (Query(sort="embed", smallest=True, limit=2), ["c", "d"]),
+        (Query(sort="overall", limit=1), ["b"]),
+    ],
+)
+def test_queries(run, query, wanted):
+    assert keys(find(run, query)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (Query(split="test"), "neither train nor validation"),
+        (Query(step=7), "there are steps 1 to 2"),
+        (Query(below=0.5), "say of which part"),
+        (Query(part="lm"), "lm: no such part; known: overall, llm, embed"),
+        (Query(sort="embed-lm"), "lm: no such part"),
+    ],
+)
+def test_a_query_that_makes_no_sense_says_why(run, query, message):
+    with pytest.raises(ConfigError, match=message):
+        find(run, query)
+
+
+def test_images_come_out_of_the_data_set_and_what_is_none_does_not(run):
+    found = images.of_rows(run, ["row-a", "row-b", "row-gone"])
+    assert [path.suffix for path in found["row-a"]] == [".png"]
+    assert Image.open(found["row-a"][0]).size == (4, 4)
+    assert found["row-b"] == []
+    assert "row-gone" not in found
+    assert images.of_rows(run, []) == {}
+
+
+def test_the_command_shows_reasons_and_nothing_a_reply_can_use(run):
+    shown = CliRunner().invoke(app, ["samples", str(run), "--part", "llm", "--below", "0.5", "--step", "1"])
+    assert shown.exit_code == 0, shown.output
+    assert "judge: NO" in shown.output
+    assert "a [bold]x[/bold]" in shown.output, "markup in a reply is text"
+    assert "\x1b" not in shown.output
+    assert ".png" in shown.output
+
+
+def test_status_of_a_run_that_was_killed(run):
+    (run / "events.jsonl").write_text(json.dumps({"time": 0.0, "event": "driver_starting"}) + "\n")
+    shown = CliRunner().invoke(app, ["status", str(run)])
+    assert shown.exit_code == 0, shown.output
+    assert "ended without a word (killed?)" in shown.output
+    assert "newest checkpoint: none" in shown.output

@@ -1,0 +1,123 @@
+"""Functions of EasyR1 and TRL as signals: what they are given, what they may return, and which are refused."""
+
+import threading
+
+import pytest
+
+from medix_r1.errors import ConfigError, RewardError
+from medix_r1.rewards.adapters import EasyR1Reward, TrlReward, function_problems
+from medix_r1.rewards.composite import CompositeReward
+from medix_r1.rewards.format import FormatReward
+from tests.unit.rewards import foreign
+from tests.unit.rewards.cases import reply, sample
+
+HERE = "tests.unit.rewards.foreign"
+CASE = sample(reply("left lung"), "<X_RAY>left lung", question="Which?", source="vqa", choices=("left lung", "heart"))
+
+
+async def test_easyr1_gets_a_list_of_one_in_a_thread():
+    foreign.SEEN.clear()
+
+    score = await EasyR1Reward(function=f"{HERE}:easyr1", kwargs={"bonus": 0.0}).score(CASE)
+
+    assert score.value == 1.0
+    assert score.reason == "format 0.5"
+    ((rows, thread),) = foreign.SEEN
+    assert thread is not threading.current_thread()
+    (row,) = rows
+    assert row["response"] == reply("left lung")
+    assert row["ground_truth"] == "<X_RAY>left lung"
+    assert (row["question"], row["source"], row["choices"]) == ("Which?", "vqa", ["left lung", "heart"])
+    assert row["response_length"] == len(reply("left lung"))
+
+
+async def test_easyr1_sequential_and_another_key():
+    signal = EasyR1Reward(function=f"{HERE}:easyr1_sequential", batched=False, key="accuracy")
+
+    assert (await signal.score(CASE)).value == 1.0
+    assert (await signal.score(sample("left lung", "left lung"))).value == 0.0
+
+
+async def test_trl_gets_columns_of_one():
+    foreign.SEEN.clear()
+
+    score = await TrlReward(function=f"{HERE}:trl", columns={"weight": 2}).score(
+        sample("<X_RAY>left lung", "<X_RAY>left lung", question="Which?")
+    )
+
+    assert score.value == 1.0
+    completions, solution, others = foreign.SEEN[0]
+    assert completions == ["<X_RAY>left lung"]
+    assert solution == ["<X_RAY>left lung"]
+    assert others["prompts"] == ["Which?"]
+    assert others["answer"] == ["left lung"]
+    assert others["weight"] == [2]
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "value"),
+    [
+        ("trl_without_kwargs", {}, 1.0),
+        ("trl_chat", {"conversational": True}, 1.0),
+        ("trl_async", {}, 0.75),
+        ("trl_skips", {}, None),
+        ("numpys", {}, 0.5),
+        ("group_by_default", {}, 1.0),
+    ],
+)
+async def test_trl_in_its_forms(function, options, value):
+    assert (await TrlReward(function=f"{HERE}:{function}", **options).score(CASE)).value == value
+
+
+@pytest.mark.parametrize(
+    ("signal", "said"),
+    [
+        (lambda: EasyR1Reward(function=f"{HERE}:minus_one"), "returned -1.0; scores must be between 0 and 1"),
+        (lambda: EasyR1Reward(function=f"{HERE}:not_a_number"), "returned nan; scores must be between 0 and 1"),
+        (lambda: EasyR1Reward(function=f"{HERE}:a_word"), "returned 'good', which is no number"),
+        (lambda: EasyR1Reward(function=f"{HERE}:without_overall"), "which has no 'overall'"),
+        (lambda: EasyR1Reward(function=f"{HERE}:two_for_one"), "2 values for one reply; .* whole group"),
+        (lambda: EasyR1Reward(function=f"{HERE}:raising"), "raised KeyError: 'answer'"),
+        (lambda: EasyR1Reward(function=f"{HERE}:easyr1", batched=False), "raised ValueError: Please use"),
+        (lambda: TrlReward(function=f"{HERE}:trl_scalar"), "returned 1.0 for one reply"),
+    ],
+)
+async def test_what_is_no_score_is_an_error_that_says_so(signal, said):
+    with pytest.raises(RewardError, match=said):
+        await signal().score(CASE)
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (f"{HERE}:best_of_group", "asks for num_generations: it needs its whole group"),
+        (f"{HERE}:marked", "says needs_group=True: it needs its whole group"),
+        (f"{HERE}:nowhere", "cannot be loaded"),
+        ("no_such_module:f", "cannot be loaded"),
+        (f"{HERE}.easyr1", "is not of the form module:name"),
+        ("rewards/mine.py:f", "cannot be loaded"),
+        (None, "is not of the form module:name"),
+        (f"{HERE}:NOT_A_FUNCTION", "is not a function"),
+    ],
+)
+def test_functions_that_cannot_be_used_are_refused_with_the_reason(function, said):
+    (problem,) = function_problems(function)
+    assert problem.startswith("function: ")
+    assert said in problem
+    for adapter in (EasyR1Reward, TrlReward):
+        with pytest.raises(ConfigError) as caught:
+            adapter(function=function)
+        assert said in caught.value.problems[0]
+
+
+async def test_a_bad_function_masks_and_stops_and_is_never_0():
+    signals = {"mine": EasyR1Reward(function=f"{HERE}:not_a_number"), "format": FormatReward()}
+
+    breakdown = await CompositeReward(signals=signals, weights={"mine": 0.5, "format": 0.5}).score(CASE)
+    monitored = await CompositeReward(signals=signals, weights={"format": 1.0}).score(CASE)
+
+    assert breakdown.total is None
+    assert breakdown.outage  # going on would only repeat it
+    assert "returned nan" in (breakdown.failure or "")
+    assert monitored.total == 1.0
+    assert monitored.parts["mine"].value is None

@@ -1,0 +1,188 @@
+"""From YAML to a reward: the six mixes, what is left out, and every problem of a `reward` node."""
+
+import math
+from pathlib import Path
+
+import pytest
+import yaml
+from omegaconf import OmegaConf
+
+from medix_r1.config import compose_reward, missing_keys
+from medix_r1.errors import ConfigError
+from medix_r1.rewards.build import SampleReader, build_reward, reward_problems
+from medix_r1.serving.checks import judge_problems
+from tests.unit.rewards.cases import reply
+
+FOLDER = Path(__file__).parents[3] / "configs" / "reward"
+SCRIPTED = {
+    "judge": {"_target_": "tests.unit.rewards.cases.ScriptedJudge", "says": True},
+    "embedder": {"_target_": "tests.unit.rewards.cases.ScriptedEmbedder", "cosine": 0.1},
+}
+
+
+def settings(name: str, **changes):
+    """A file of configs/reward over composite.yaml, with judge and embedder at the process boundary."""
+    files = [FOLDER / "composite.yaml"] + ([FOLDER / f"{name}.yaml"] if name != "composite" else [])
+    trees = [
+        OmegaConf.create({key: v for key, v in yaml.safe_load(f.read_text()).items() if key != "defaults"})
+        for f in files
+    ]
+    node = OmegaConf.merge(*trees, OmegaConf.create(changes))
+    whole = OmegaConf.create({"reward": node, "judge": {"client": SCRIPTED["judge"]}, "embedder": SCRIPTED["embedder"]})
+    OmegaConf.resolve(whole)
+    return whole.reward
+
+
+MIXES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+ANSWER = reply("the left one").replace("think>", "thinking>")
+
+
+def test_the_mixes_are_all_there():
+    assert MIXES == ["composite", "embedding_only", "llm_embedding", "llm_only", "no_modality", "paper"]
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong_tag"),
+    [
+        ("composite", 0.6625, 0.6175),
+        ("paper", 0.6625, 0.6175),
+        ("llm_only", 1.0, 1.0),
+        ("embedding_only", 0.0, 0.0),
+        ("llm_embedding", 0.575 / 0.95, 0.575 / 0.95),
+        ("no_modality", 0.1 + 0.9 * 0.575 / 0.95, 0.1 + 0.9 * 0.575 / 0.95),
+    ],
+)
+async def test_each_mix_gives_its_own_total(name, right, wrong_tag):
+    node = settings(name)
+    reward, reader = build_reward(node), SampleReader.of(node)
+
+    def total_of(text):
+        return reward.score(reader.read(text, reference="<X_RAY>left lung", has_image=True))
+
+    breakdowns = [await total_of(ANSWER), await total_of(ANSWER.replace("X_RAY", "CT_SCAN"))]
+
+    assert [breakdown.total for breakdown in breakdowns] == pytest.approx([right, wrong_tag], abs=1e-6)
+    for breakdown in breakdowns:
+        assert math.fsum(breakdown.weights.values()) == pytest.approx(1.0, abs=1e-6)
+        assert {"exact", "length", "repetition", "hedging", "numeric", "laterality", "negation"} <= set(breakdown.parts)
+    assert ("llm" in reward.signals) is (name != "embedding_only")
+    assert ("embed" in reward.signals) is (name != "llm_only")
+
+
+@pytest.mark.parametrize(
+    ("text", "composite", "paper"),
+    [
+        ("left lung", 0.0, 0.855),  # no marks at all
+        ("Sure. " + ANSWER, 0.5175, 0.6175),  # a preamble costs the tag only
+        (ANSWER + "<answer>heart</answer>", 0.045, 0.6625),  # two answers
+        (ANSWER.replace("It is so.", ""), 0.5625, 0.6625),  # an empty think block
+    ],
+)
+async def test_what_the_public_rules_forgive(text, composite, paper):
+    for name, total in (("composite", composite), ("paper", paper)):
+        node = settings(name)
+        sample = SampleReader.of(node).read(text, reference="<X_RAY>left lung", has_image=True)
+        assert (await build_reward(node).score(sample)).total == pytest.approx(total, abs=1e-6), name
+
+
+def test_every_problem_of_a_node_comes_at_once():
+    node = settings(
+        "composite",
+        think_element="thoughts",
+        parser="loose",
+        overlong="drop",
+        gate="formt",
+        weights={"llm": 1.0},
+        weight_tables={"source": {"vqa": {"llm": 0.5}}, "modality": {"XRAY": {"llm": 1.0}}},
+        signals={
+            "mine": {
+                "_target_": "medix_r1.rewards.adapters.TrlReward",
+                "function": "tests.unit.rewards.foreign:marked",
+            },
+            "second": {"_target_": "medix_r1.rewards.llm.JudgeReward", "judge": None},
+        },
+    )
+
+    keys = [problem.split(": ")[0] for problem in reward_problems(node)]
+
+    assert keys == [
+        "reward.think_element",
+        "reward.parser",
+        "reward.overlong",
+        "reward.weights",
+        "reward.gate",
+        "reward.weight_tables.source.vqa",
+        "reward.weight_tables.modality.XRAY",
+        "reward.signals.mine.function",
+        "reward.signals.second.judge",
+    ]
+    with pytest.raises(ConfigError) as caught:
+        build_reward(node)
+    assert len(caught.value.problems) == len(keys)
+
+
+def test_a_plain_dict_does_as_well():
+    assert reward_problems(OmegaConf.to_container(settings("paper"))) == []
+
+
+def test_the_reader_fills_every_field():
+    read = SampleReader(think_element="think").read(
+        reply("B"),
+        reference="<X_RAY>\nB",
+        has_image=True,
+        question="Which?",
+        choices=["A", "B"],
+        images=[b"1", b"2"],
+        source="vqa",
+        cut=True,
+        accepted=["b)"],
+    )
+
+    assert read.completion.well_formed
+    assert (read.reference.modality, read.reference.answer, read.modality) == ("X_RAY", "B", "X_RAY")
+    assert (read.choices, read.images, read.accepted) == (("A", "B"), (b"1", b"2"), ("b)",))
+    assert (read.question, read.source, read.cut, read.has_image) == ("Which?", "vqa", True, True)
+    assert b"1" not in repr(read).encode()  # pictures stay out of logs
+
+
+def test_text_only_and_several_images_are_normal():
+    reader = SampleReader(think_element="think")
+    text_only = reader.read("<think>a</think><answer>b</answer>", reference="b", has_image=False)
+    several = reader.read(reply("b"), reference="<X_RAY>b", has_image=True, images=[b"1", b"2", b"3"])
+
+    assert text_only.completion.well_formed
+    assert text_only.modality == "none"
+    assert several.completion.well_formed
+
+
+def test_a_reward_without_a_judge_needs_none():
+    alone = compose_reward(["reward=embedding_only", "judge=none", "embedder=minilm"])
+    asked = compose_reward(["reward=composite", "judge=none", "embedder=minilm"])
+
+    assert missing_keys(alone) == []
+    assert [*reward_problems(alone.reward), *judge_problems(alone)] == []
+    assert [*reward_problems(asked.reward), *judge_problems(asked)] == [
+        "reward.signals.llm.judge: there is none (judge=none); choose a judge, or set the signal to null"
+    ]
+
+
+@pytest.mark.parametrize("name", MIXES)
+def test_every_mix_composes(name):
+    config = compose_reward([f"reward={name}", "judge=remote", "judge.client.base_url=http://127.0.0.1:9/v1"])
+
+    assert missing_keys(config) == reward_problems(config.reward) == []
+
+
+def test_tables_gate_and_dropped_monitors_on_the_command_line():
+    config = compose_reward(
+        [
+            "+reward.weight_tables.modality.CT_SCAN={llm: 0.9, format: 0.1}",
+            "+reward.weight_tables.source.vqa-rad={llm: 0.5, format: 0.4}",
+            "reward.gate=format",
+            "reward.signals.hedging=null",
+        ]
+    )
+
+    assert reward_problems(config.reward) == [
+        "reward.weight_tables.source.vqa-rad: they sum to 0.9; make them sum to 1"
+    ]

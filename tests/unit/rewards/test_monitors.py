@@ -1,0 +1,257 @@
+"""The monitors: 1 is good, None where they do not apply, and always a reason."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medix_r1.errors import ConfigError
+from medix_r1.rewards.hedging import HedgingMonitor
+from medix_r1.rewards.laterality import LateralityMonitor
+from medix_r1.rewards.length import LengthMonitor
+from medix_r1.rewards.negation import NegationMonitor
+from medix_r1.rewards.numeric import NumericMonitor, quantities
+from medix_r1.rewards.repetition import RepetitionMonitor
+from tests.unit.rewards.cases import reply, sample
+
+MONITORS = [
+    LengthMonitor(),
+    RepetitionMonitor(),
+    HedgingMonitor(),
+    NumericMonitor(),
+    LateralityMonitor(),
+    NegationMonitor(),
+]
+
+
+async def value_of(monitor, answer: str, reference: str) -> float | None:
+    score = monitor.score(sample(reply(answer), f"<X_RAY>{reference}"))
+    assert score.reason
+    return score.value
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference", "value"),
+    [
+        ("left lung", "left lung", 1.0),
+        ("x" * 80, "left lung", 1.0),
+        ("x" * 160, "left lung", 0.5),
+        ("x" * 800, "left lung", 0.1),
+        ("x" * 160, "y" * 40, 1.0),  # a long reference allows a long answer
+        ("", "left lung", 1.0),
+    ],
+)
+async def test_length(answer, reference, value):
+    assert await value_of(LengthMonitor(factor=4.0, characters=80), answer, reference) == pytest.approx(value)
+
+
+async def test_length_without_an_answer_does_not_apply():
+    assert (LengthMonitor().score(sample("left lung", "<X_RAY>left lung"))).value is None
+
+
+async def test_repetition_is_the_share_of_distinct_phrases():
+    monitor = RepetitionMonitor(words=2)
+
+    assert (monitor.score(sample("a b c d", ""))).value == 1.0
+    assert (monitor.score(sample("a b a b a b", ""))).value == pytest.approx(2 / 5)  # ab ba ab ba ab
+    assert (monitor.score(sample("a b", ""))).value is None
+    assert (monitor.score(sample("", ""))).value is None
+
+
+async def test_repetition_sees_text_without_spaces():
+    assert (RepetitionMonitor().score(sample("肺炎" * 2000, ""))).value < 0.05
+    assert "stands" in (RepetitionMonitor().score(sample("so it is " * 50, ""))).reason
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference", "value"),
+    [
+        ("pneumonia", "pneumonia", 1.0),
+        ("pneumonia or effusion", "pneumonia", 0.5),
+        ("either pneumonia or effusion", "pneumonia", 1 / 3),
+        ("left and/or right", "left", 0.5),
+        ("pneumonia/effusion", "pneumonia", 0.5),
+        ("pneumonia; effusion; mass", "pneumonia", 1 / 3),
+        ("- pneumonia\n- effusion", "pneumonia", 0.5),
+        ("Cannot be determined", "pneumonia", 0.5),
+        ("possibly pneumonia", "pneumonia", 0.5),
+        ("left or right", "left or right", 1.0),  # the reference says so itself
+        ("120/80 mmHg", "120/80 mmHg", 1.0),
+        ("heart, lungs and liver", "heart, lungs, liver", 1.0),
+        ("orbit", "orbit", 1.0),  # a word that starts like one
+        ("the maybelline sign", "mass", 1.0),
+        ("pneumonia.\n", "pneumonia", 1.0),
+    ],
+)
+async def test_hedging(answer, reference, value):
+    assert await value_of(HedgingMonitor(), answer, reference) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference", "value"),
+    [
+        ("28 mm", "28 mm", 1.0),
+        ("2.8 cm", "28 mm", 1.0),
+        ("2,8 cm", "28 mm", 1.0),
+        ("28 cm", "28 mm", 0.0),
+        ("28", "28 mm", 1.0),  # the question may have named the unit
+        ("28 mg", "28 mm", 0.0),
+        ("28x27 mm", "2.8 × 2.7 cm", 1.0),
+        ("28 mm", "28 x 27 mm", 0.5),
+        ("1 mm, 2 mm, 28 mm, 3 mm", "28 mm", 0.25),  # a list of guesses earns little
+        ("120 / 80", "120/80 mmHg", 1.0),
+        ("16 kPa over 10.67 kPa", "120/80 mmHg", 1.0),
+        ("0.05 g/L", "5 mg/dL", 1.0),
+        ("98.6 °F", "37 °C", 1.0),
+        ("39 °C", "37 °C", 0.0),  # a hundredth of the absolute temperature would be 3 degrees
+        ("50%", "50 %", 1.0),
+        ("two lesions", "2 lesions", 1.0),
+        ("three", "2 lesions", 0.0),
+        ("no number", "28 mm", 0.0),
+        ("2 weeks", "14 days", 1.0),
+        ("10^5", "10⁵", 1.0),
+        ("105", "10⁵", 0.0),
+        ("1,000 mL", "1 L", 1.0),
+        ("28.1 mm", "28 mm", 1.0),
+        ("29 mm", "28 mm", 0.0),
+        ("-5", "5", 0.0),
+        ("left lung", "left lung", None),
+        ("L5", "T2 hyperintense", None),  # digits in names
+    ],
+)
+async def test_numeric(answer, reference, value):
+    assert await value_of(NumericMonitor(tolerance=0.01), answer, reference) == (
+        None if value is None else pytest.approx(value)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("5-10 mm", ["5 mm", "10 mm"]),
+        ("a 28-mm nodule at L4-5, T2", ["28 mm"]),
+        ("1,234,567.5 ug", ["1,234,567.5 ug"]),
+        ("-3 HU", ["-3"]),
+        ("2 in the left, 45 M", ["2", "45"]),
+        ("10 cmH2O, 5 cm³", ["10 cmH2O", "5 cm^3"]),
+        ("1**9**9 mm**99", ["1", "9", "9 mm", "99"]),  # nothing of this is evaluated
+    ],
+)
+def test_quantities(text, found):
+    assert [quantity.text for quantity in quantities(text)] == found
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference", "value"),
+    [
+        ("left lung", "the left lung", 1.0),
+        ("right lung", "left lung", 0.0),
+        ("left and right", "left lung", 0.0),
+        ("bilateral", "both lungs", 1.0),
+        ("left and right", "bilateral", 1.0),
+        ("the lung", "left lung", None),
+        ("left lung", "lung", None),
+        ("bright cleft", "left lung", None),
+        ("left-sided", "Left", 1.0),
+    ],
+)
+async def test_laterality(answer, reference, value):
+    assert await value_of(LateralityMonitor(), answer, reference) == value
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference", "value"),
+    [
+        ("effusion", "no effusion", 0.0),
+        ("no effusion", "effusion", 0.0),
+        ("there is no evidence of pleural effusion", "no effusion", 1.0),
+        ("effusion is absent", "no effusion", 1.0),
+        ("effusion not seen", "pleural effusion", 0.0),
+        ("free of effusion", "without effusion", 1.0),
+        ("no pneumothorax, but effusion", "effusion", None),  # nothing about what both name is denied
+        ("no pneumothorax; effusion", "no effusion", 0.0),
+        ("negative for fracture", "fracture", 0.0),
+        ("fracture ruled out", "no fracture", 1.0),
+        ("Yes, it is", "no", 0.0),
+        ("No.", "no", 1.0),
+        ("effusion", "effusion", None),
+        ("mass", "no effusion", None),
+    ],
+)
+async def test_negation(answer, reference, value):
+    assert await value_of(NegationMonitor(), answer, reference) == value
+
+
+WORDS = st.sampled_from(
+    [
+        "no",
+        "left",
+        "right",
+        "28",
+        "mm",
+        "2.8",
+        "cm",
+        "or",
+        "effusion",
+        "/",
+        "x",
+        "\n",
+        ";",
+        "%",
+        "^",
+        "-",
+        ",",
+        "½",
+        "absent",
+    ]
+)
+
+
+@given(
+    answer=st.one_of(st.text(max_size=40), st.lists(WORDS, max_size=12).map(" ".join)),
+    reference=st.one_of(st.text(max_size=20), st.lists(WORDS, max_size=6).map(" ".join)),
+)
+async def test_every_monitor_says_something_in_0_to_1(answer, reference):
+    for monitor in MONITORS:
+        score = monitor.score(sample(reply(answer), f"<X_RAY>{reference}"))
+        assert score.value is None or 0.0 <= score.value <= 1.0
+        assert score.reason
+
+
+@given(text=st.lists(WORDS, min_size=1, max_size=8).map(" ".join))
+async def test_every_monitor_is_content_with_the_reference_itself(text):
+    for monitor in MONITORS[2:]:
+        assert await value_of(monitor, text, text) in (None, 1.0)
+
+
+@pytest.mark.parametrize("unit", ["1 ", "28x", "no ", "½", "a/", "1,000,"])
+async def test_hostile_text_takes_time_in_proportion_to_its_length(unit):
+    """As for the grammar: 4 times the text; quadratic work would be 16 times the time."""
+
+    async def seconds(size: int) -> float:
+        case = sample(reply(unit * (size // len(unit))), "<X_RAY>28 mm, no left effusion")
+        best = float("inf")
+        for _ in range(2):
+            start = time.process_time()
+            for monitor in MONITORS:
+                monitor.score(case)
+            best = min(best, time.process_time() - start)
+        return best
+
+    assert await seconds(40_000) < 10 * max(await seconds(10_000), 1e-3)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: LengthMonitor(factor=0),
+        lambda: LengthMonitor(characters=0),
+        lambda: RepetitionMonitor(words=0),
+        lambda: NumericMonitor(tolerance=1.0),
+        lambda: NegationMonitor(scope=0),
+    ],
+)
+def test_settings_that_make_no_sense(make):
+    with pytest.raises(ConfigError, match=r"reward\.signals\."):
+        make()

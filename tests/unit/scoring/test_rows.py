@@ -1,0 +1,164 @@
+"""Reading rows: every problem with its line, either name of a key, equal rows, and the rows of a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medix_r1.errors import ConfigError
+from medix_r1.rewards.build import SampleReader
+from medix_r1.scoring import rows
+from medix_r1.scoring.audit import AuditRow
+from medix_r1.scoring.rows import Row
+from medix_r1.training.samples import ScoredRollout, write_samples
+
+GOOD = {"question": "Which organ?", "reference": "<CT_SCAN>liver", "completion": "<CT_SCAN>..."}
+
+
+def written(tmp_path: Path, *lines: object) -> Path:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join((x if isinstance(x, str) else json.dumps(x)) + "\n" for x in lines), encoding="utf-8")
+    return path
+
+
+def test_every_problem_is_said_with_its_line(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        GOOD,
+        "{torn",
+        {"question": "q", "reference": "<X_RAY>", "completion": "x"},
+        "",
+        {"question": 5, "reference": "a"},
+        [1],
+        {**GOOD, "cut": "no", "image": 3},
+    )
+    with pytest.raises(ConfigError) as raised:
+        rows.check(path)
+    found = [problem.removeprefix(f"{path}:") for problem in raised.value.problems]
+    assert [problem.split(":")[0] for problem in found][:2] == ["2", "3"]
+    assert "reference: holds no answer" in found[1]
+    assert any(problem.startswith("5: question:") for problem in found)
+    assert any(problem.startswith("5: completion:") for problem in found)
+    assert any(problem.startswith("6: ") for problem in found)
+    assert any(problem.startswith("7: cut:") for problem in found)
+    assert any(problem.startswith("7: image") for problem in found)
+
+
+def test_a_file_of_another_kind_is_given_up_early(tmp_path: Path) -> None:
+    path = written(tmp_path, *[{"text": "a"}] * 500)
+    with pytest.raises(ConfigError) as raised:
+        rows.check(path)
+    assert len(raised.value.problems) == rows.MAX_PROBLEMS + 1
+    assert "reading ended at line" in raised.value.problems[-1]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "no such file"), ("", "holds no rows"), ("\n\n", "holds no rows")]
+)
+def test_nothing_to_read(tmp_path: Path, content: str | None, said: str) -> None:
+    path = tmp_path / "rows.jsonl"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConfigError, match=said):
+        rows.check(path)
+
+
+def test_bytes_that_are_no_text_are_a_problem_of_their_line(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(json.dumps(GOOD).encode() + b'\n{"question": "\xff"}\n')
+    with pytest.raises(ConfigError, match=rf"{path.name}:2: "):
+        rows.check(path)
+
+
+def test_an_id_given_twice_is_refused_and_equal_rows_are_counted(tmp_path: Path) -> None:
+    assert rows.check(written(tmp_path, GOOD, GOOD, {**GOOD, "id": "a"})) == rows.Found(
+        3, {Row.model_validate(GOOD).content: 2}
+    )
+    with pytest.raises(ConfigError, match="jsonl:3: id: that of another line"):
+        rows.check(written(tmp_path, {**GOOD, "id": "a"}, GOOD, {**GOOD, "id": "a", "question": "other"}))
+
+
+def test_missing_images_matter_only_where_one_looks_at_them(tmp_path: Path) -> None:
+    path = written(tmp_path, {**GOOD, "image": ["there.png", "gone.png"]})
+    (tmp_path / "there.png").write_bytes(b"png")
+    assert rows.check(path).count == 1
+    with pytest.raises(ConfigError, match=r"jsonl:1: image: gone\.png is not there"):
+        rows.check(path, needs_images=True)
+
+
+def test_the_row_of_a_run_is_understood(tmp_path: Path) -> None:
+    rollout = ScoredRollout(
+        key="u1_0_0",
+        uid="u1",
+        row_id="nano/1",
+        source="train",
+        question="Which organ?",
+        reference="<CT_SCAN>\nliver",
+        reply="<CT_SCAN><think>x</think><answer>liver</answer>",
+        answer="liver",
+        modality="CT_SCAN",
+        parts={"llm": 1.0, "embed": None},
+        reasons={"llm": "exact match", "embed": "failed"},
+        overall=None,
+        masked=True,
+        failure="embedder",
+        outage=True,
+        cut=True,
+        tokens=12,
+    )
+    write_samples([rollout], tmp_path / "000001.jsonl")
+    assert rows.check(tmp_path / "000001.jsonl").count == 1
+    row = rows.find(tmp_path / "000001.jsonl", name="u1_0_0").row
+    sample = row.sample(SampleReader(think_element="think"))
+    assert (sample.source, sample.cut, sample.has_image) == ("train", True, True)
+    assert sample.completion.answer == sample.reference.answer == "liver"
+    assert AuditRow.model_validate_json((tmp_path / "000001.jsonl").read_text()).parts == {"llm": 1.0, "embed": None}
+
+
+@pytest.mark.parametrize(
+    ("image", "reference", "expected"),
+    [
+        (None, "<CT_SCAN>a", True),
+        (None, "a", False),
+        (False, "<CT_SCAN>a", False),
+        (True, "a", True),
+        ("a.png", "a", True),
+    ],
+)
+def test_whether_there_is_an_image(image: object, reference: str, expected: bool) -> None:
+    assert Row.model_validate({**GOOD, "reference": reference, "image": image}).has_image is expected
+
+
+def test_what_is_scored_decides_about_the_content() -> None:
+    row = Row.model_validate(GOOD)
+    assert Row.model_validate({**GOOD, "note": "left alone"}).content == row.content
+    for changed in ({"completion": "x"}, {"id": "7"}, {"cut": True}, {"choices": ("a",)}, {"accepted": ("b",)}):
+        assert Row.model_validate({**GOOD, **changed}).content != row.content
+
+
+@given(st.text(), st.text(min_size=1), st.text())
+def test_any_text_survives_a_file(question: str, reference: str, completion: str) -> None:
+    text = json.dumps({"question": question, "reference": f"a{reference}", "completion": completion})
+    row = Row.model_validate_json(text)
+    assert (row.question, row.completion) == (question, completion)
+    assert Row.model_validate_json(json.dumps(row.model_dump())).content == row.content
+
+
+def test_rows_are_found_by_line_and_by_id(tmp_path: Path) -> None:
+    path = written(tmp_path, GOOD, "{torn", {**GOOD, "id": 7})
+    assert rows.find(path, line=1).row.name == f"{Row.model_validate(GOOD).content:016x}"
+    assert rows.find(path, name="7").number == 3
+    for keywords in ({"line": 2}, {"line": 9}, {"name": "8"}):
+        with pytest.raises(ConfigError):
+            rows.find(path, **keywords)
+
+
+def test_an_audit_takes_a_bare_prediction_as_it_stands() -> None:
+    row = AuditRow.model_validate({"question": "q", "reference": "a", "prediction": "b</answer>", "label": False})
+    assert row.sample(SampleReader()).completion.answer == "b</answer>"
+    with pytest.raises(ValueError, match="prediction"):
+        AuditRow.model_validate({"question": "q", "reference": "a"})

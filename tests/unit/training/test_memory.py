@@ -1,0 +1,57 @@
+"""The estimate's exact parts against tensors that are counted; the rest against arithmetic done by hand."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from medix_r1 import config as configs
+from medix_r1.demo import nano_model
+from medix_r1.demo.labels import load
+from medix_r1.demo.tokenizer import make_tokenizer
+from medix_r1.errors import ConfigError
+from medix_r1.training import memory
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("policy")
+    tokenizer = make_tokenizer(load())
+    nano_model.save_folder(folder, nano_model.make_model(tokenizer), tokenizer)
+    return folder
+
+
+def test_parameters_are_counted_exactly(policy: Path):
+    from medix_r1.demo.policy import load_policy
+
+    size = memory.size_of(policy)
+    loaded = load_policy(policy)
+    assert size.parameters == sum(parameter.numel() for parameter in loaded.parameters())
+    assert size.layers == loaded.config.text_config.num_hidden_layers
+
+
+def test_parts_of_an_update_on_two_ranks(policy: Path):
+    config = configs.compose_train(["experiment=nano_cpu", "hardware=cpu2", f"actor_rollout_ref.model.path={policy}"])
+    size = memory.size_of(policy)
+    parts = memory.estimate(size, config, gpu_bytes=0.0).update
+    assert parts["parameters"] == parts["gradients"] == 4 * size.parameters / 2
+    assert parts["optimizer"] == 8 * size.parameters / 2
+    assert parts["logits"] == 6 * 4096 * size.vocabulary
+
+
+def test_vllm_gets_its_share(policy: Path):
+    config = configs.compose_train(["experiment=nano_cpu"])
+    size = memory.size_of(policy)
+    found = memory.estimate(size, config, gpu_bytes=80e9)
+    assert found.rollout["vLLM weights"] + found.rollout["KV cache"] == pytest.approx(0.1 * 80e9)
+    assert memory.kv_tokens(size, config, 80e9) == pytest.approx(found.rollout["KV cache"] / size.kv_bytes_per_token)
+
+
+def test_tensors_are_counted_however_deep():
+    state = {"a": torch.zeros(3), "deep": {"b": torch.zeros(2, dtype=torch.bfloat16), "step": 3}, "name": "x"}
+    assert memory.counted_bytes(state) == 16
+
+
+def test_a_model_that_is_not_here_says_so():
+    with pytest.raises(ConfigError, match="no config here"):
+        memory.size_of("somebody/some-model")
