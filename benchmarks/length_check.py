@@ -1,8 +1,8 @@
 """Rows a second of our length check beside verl's filter: `.venv/bin/python benchmarks/length_check.py`.
 
 verl's is `filter_overlong_prompts`. Both get the same parquet rows (pictures of 0.2 to 2 megapixels, Qwen3-VL's resize
-rule with the recipe's limits) and must keep the same rows. verl uses as many processes as there are cores, ours one. Then the peak memory of our check at
-1 k and 50 k rows.
+rule with the recipe's limits) and must keep the same rows. verl uses as many processes as there are cores, ours one.
+Then the peak memory of our check at 1 k and 50 k rows.
 """
 
 from __future__ import annotations

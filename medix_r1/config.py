@@ -38,6 +38,7 @@ _OPEN = (  # dictionaries whose keys belong to somebody else
     "weights",  # names of signals, checked by the composite reward
     "weight_tables",  # sources and modalities of rows, checked there too
 )
+_NAMED = ("reward.signals.", "alarms.")  # nodes whose entries are named by whoever adds one
 _VERL_FIELDS = _PACKAGE / "training" / "verl_fields.json"
 
 
@@ -196,7 +197,7 @@ def known_keys() -> set[str]:
         tree = yaml.safe_load((config_dir() / f"{name}.yaml").read_text(encoding="utf-8"))
         tree.pop("defaults", None)
         keys |= {key for key, _ in flatten(tree, prefix)}
-    return keys | {"judge", "judge.client", "judge.server", "embedder", "demo_dir", "reward.signals"}
+    return keys | {"judge", "judge.client", "judge.server", "embedder", "demo_dir", "reward.signals", "alarms"}
 
 
 def unknown_keys(config: DictConfig) -> list[str]:
@@ -215,7 +216,7 @@ def unknown_keys(config: DictConfig) -> list[str]:
 def _unknown(tree: Mapping[str, Any], known: set[str], prefix: str) -> Iterator[str]:
     for name, value in tree.items():
         key = f"{prefix}{name}"
-        if name == "_target_" or (prefix == "reward.signals." and (value is None or isinstance(value, Mapping))):
+        if name == "_target_" or (prefix in _NAMED and (value is None or isinstance(value, Mapping))):
             if isinstance(value, Mapping):
                 yield from _unknown(value, known, f"{key}.")
         elif key not in known:

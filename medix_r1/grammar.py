@@ -40,6 +40,7 @@ class ModalityTag(StrEnum):
 
 
 _LEADING_TAG = re.compile(r"\s{0,64}<\s{0,8}([A-Za-z][A-Za-z_]{0,31})\s{0,8}>")
+_TAG_NAME = re.compile(rf"\b(?:{'|'.join(ModalityTag)})\b", re.IGNORECASE)
 _NAMES = ("think", "thinking", "answer")
 _MARK = re.compile(r"<\s{0,8}(/?)\s{0,8}(thinking|think|answer)\s{0,8}>", re.IGNORECASE)
 _BEFORE_NAME = 18  # characters that a mark can have in front of its name
@@ -91,7 +92,10 @@ def parse_completion(text: str, *, think_element: ThinkElement = "think", wants_
     element, think = _think_block(text, marks, think_element, problems)
     if think is not None and element != think_element:
         problems.append(f"<{element}> where <{think_element}> is required")
-    if think is not None and not think.body.strip():
+    if modality is not None and think is not None and _TAG_NAME.search(text[body_start : think.start]):
+        modality = None  # a list of tags names no modality
+        problems.append("several modality tags")
+    if think is not None and not any(character.isalnum() for character in think.body):
         problems.append("empty think block")
     answer = _single_block(text, marks, "answer", problems)
     if answer is not None and not answer.body.strip():
@@ -183,7 +187,19 @@ _TIMES = re.compile(r"(?<=\d)\s{0,4}(?:[x×*]|by)\s{0,4}(?=\d)")
 _RATIO = re.compile(r"(?<=\d)\s{0,4}([/:])\s{0,4}(?=\d)")
 _SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+")
 _FRACTION = re.compile("[\u00bc-\u00be\u2150-\u215e]")
-_ZERO_WIDTH = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
+# What draws nothing (Unicode's default-ignorable characters): some of them count as letters.
+_INVISIBLE = "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u3164\ufeff\uffa0"
+_ZERO_WIDTH = dict.fromkeys(
+    [
+        *map(ord, _INVISIBLE),
+        *range(0x180B, 0x1810),
+        *range(0x200B, 0x2010),
+        *range(0x202A, 0x202F),
+        *range(0x2060, 0x2070),
+        *range(0xFE00, 0xFE10),
+        *range(0xE0000, 0xE1000),
+    ]
+)
 
 
 def compatibility_form(text: str) -> str:

@@ -11,6 +11,7 @@ import logging
 import math
 import mmap
 import pickle
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,7 +122,21 @@ def _load(path: Path) -> Mapping[str, torch.Tensor]:
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
             raise CheckpointError(f"{path} is refused: {name!r} is a {type(value).__name__}, not a tensor")
+    if _madvise is not None:
+        _check_mapped(path, content)
     return content
+
+
+def _check_mapped(path: Path, content: Mapping[str, torch.Tensor]) -> None:
+    """Every tensor must lie in the mapped file: `_forget` would wipe memory of any other kind."""
+    lines = [line.split(maxsplit=5) for line in Path("/proc/self/maps").read_text().splitlines()]
+    places = [line[0].split("-") for line in lines if len(line) == 6 and line[5] == str(path.resolve())]
+    ranges = [(int(start, 16), int(end, 16)) for start, end in places]
+    for name, value in content.items():
+        local = value._local_tensor if isinstance(value, DTensor) else value
+        first, last = local.data_ptr(), local.data_ptr() + local.nbytes
+        if local.nbytes and not any(start <= first and last <= end for start, end in ranges):
+            raise CheckpointError(f"{path} is refused: {name} is not stored in it as plain bytes")
 
 
 def _parameter(name: str, values: Sequence[torch.Tensor]) -> Parameter:
@@ -189,4 +204,4 @@ def _forget(tensor: torch.Tensor) -> None:
         _madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
 
 
-_madvise = getattr(ctypes.CDLL(None), "madvise", None) if hasattr(mmap, "MADV_DONTNEED") else None
+_madvise = ctypes.CDLL(None).madvise if sys.platform == "linux" else None

@@ -46,7 +46,7 @@ class Stats:
     sections: tuple[Section, ...]
     tokens: Numbers  # of each prompt
     megapixels: Numbers  # of each image
-    counts: dict[str, Counter[str]]  # modality, answer type, rejects
+    counts: dict[str, Counter[str]]  # modality, source, answer type, rejects
 
 
 def compute(folder: Path) -> Stats:
@@ -64,14 +64,14 @@ def compute(folder: Path) -> Stats:
     text, image = (np.asarray(table[name], np.int64) for name in ("text_tokens", "image_tokens"))
     answers = zip(table["answer"].to_pylist(), table["num_choices"].to_pylist(), strict=True)
     answer_types = Counter(answer_type(answer, choices) for answer, choices in answers)
-    tags = Counter(_tag_names(table))
+    tags, sources = Counter(_tag_names(table)), Counter(table["source"].to_pylist())
     return Stats(
         name=Path(manifest["plan"]["source"]["name"]).name,
         summary=summary,
         sections=(
             Section("Rows", ("", "rows"), _summary_rows(summary)),
             _counted("Modality", tags),
-            _counted("Source", Counter(table["source"].to_pylist())),
+            _counted("Source", sources),
             _counted("Answer type", answer_types),
             _spread("Prompt tokens", {"text": text, "images": image, "together": text + image}),
             _counted("Images of a row", Counter(map(str, np.asarray(images.value_lengths().fill_null(0)).tolist()))),
@@ -89,7 +89,12 @@ def compute(folder: Path) -> Stats:
         ),
         tokens=text + image,
         megapixels=width * height / 1e6,
-        counts={"modality": tags, "answer type": answer_types, "rejected": Counter(summary.rejected)},
+        counts={
+            "modality": tags,
+            "source": sources,
+            "answer type": answer_types,
+            "rejected": Counter(summary.rejected),
+        },
     )
 
 
@@ -179,17 +184,16 @@ def write_png(stats: Stats, path: Path) -> None:
 
     figure = Figure(figsize=(12, 7), layout="constrained")
     axes = figure.subplots(2, 3).flatten()
-    axes[0].hist(stats.tokens, bins=40, color="#33658a")
-    axes[0].set(title="prompt tokens", ylabel="rows")
-    if len(stats.megapixels):
-        axes[1].hist(stats.megapixels, bins=40, color="#33658a")
-    axes[1].set(title="megapixels", ylabel="images")
-    for axis, (title, counts) in zip(axes[2:5], stats.counts.items(), strict=True):
+    for axis, title, unit, values in (
+        (axes[0], "prompt tokens", "rows", stats.tokens),
+        (axes[1], "megapixels", "images", stats.megapixels),
+    ):
+        axis.hist(values, bins=40, color="#33658a")
+        axis.set(title=title, ylabel=unit)
+    for axis, (title, counts) in zip(axes[2:], stats.counts.items(), strict=True):
         shown = counts.most_common(16)[::-1]
-        axis.barh([_plain(name) for name, _ in shown], [count for _, count in shown], color="#86bbd8")
-        axis.set(title=title)
-    axes[5].axis("off")
-    axes[5].text(0, 0.5, "\n".join(f"{name}: {number}" for name, number in _summary_rows(stats.summary)), va="center")
-    figure.suptitle(_plain(stats.name).replace("$", r"\$"))
+        axis.barh([_plain(name)[:30] for name, _ in shown], [count for _, count in shown], color="#86bbd8")
+        axis.set(title=title if shown else f"{title}: none", ylim=(-0.5, max(len(shown), 6) - 0.5))
+    figure.suptitle(f"{_plain(stats.name)}\n{stats.summary}".replace("$", r"\$"), fontsize=10)
     with whole(path) as temporary:
         figure.savefig(temporary, format="png", dpi=100)

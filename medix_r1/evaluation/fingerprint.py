@@ -90,13 +90,18 @@ def folder_digest(folder: Path) -> str:
 
 
 def _hub_commit(model: str, told: str | None) -> str | None:
-    from huggingface_hub import HfApi
+    """The commit that a hub name means now: as the hub says, or as its cache holds it where the hub is out of reach."""
+    import httpx
+    from huggingface_hub import HfApi, try_to_load_from_cache
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     try:
         return HfApi().model_info(model, revision=told, timeout=20).sha
-    except (HfHubHTTPError, HFValidationError, OSError):  # no network, or a name the hub does not know: vLLM will tell
+    except HFValidationError:
         return told
+    except (HfHubHTTPError, httpx.HTTPError, OSError):
+        cached = try_to_load_from_cache(model, "config.json", revision=told)
+        return Path(cached).parent.name if isinstance(cached, str) else told
 
 
 def _hash(value: Any) -> str:

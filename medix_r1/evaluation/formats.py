@@ -179,7 +179,10 @@ def _images(row: Row, task: TaskSpec) -> tuple[tuple[int, tuple[str | int, ...]]
 def _modality(row: Row, task: TaskSpec) -> str | None:
     column = task.columns.get("modality")
     value = row.get(column) if column else None
-    return None if value in (None, "") else str(value)
+    if value in (None, ""):
+        return None
+    text = str(value)
+    return ", ".join(_list_in_text(text)) if text.startswith("['") else text  # MMMU: "['CT', 'MRI']"
 
 
 def _value(row: Row, column: str) -> Any:

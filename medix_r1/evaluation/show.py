@@ -34,6 +34,10 @@ def outcome(result: Outcome, console: Console) -> int:
     found = report.read_numbers(result.folder)
     report.write(found, result.folder)
     report.sheet(found).show(console)
+    for name, (taken, total) in found.info.extra.get("limited", {}).items():
+        console.print(
+            f"{name}: only the first {taken} of {total} rows, so this is no benchmark's score", style="yellow"
+        )
     missing = result.unscored
     for record in missing[:_LISTED]:
         reason = one_line(record.unscored or "", 200)

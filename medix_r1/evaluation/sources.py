@@ -92,6 +92,7 @@ def open_source(task: TaskSpec, data_dir: Path | None, cache_dir: Path) -> Sourc
 
 def _download(task: TaskSpec) -> Path:
     """The split's files and the archive, in the hub's own cache; the folder is named after the commit."""
+    import httpx
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
@@ -104,7 +105,7 @@ def _download(task: TaskSpec) -> Path:
         wanted = [str(path) for path in _of_split(task, [Path(name) for name in names], task.path)]
         wanted += [task.archive] if task.archive else []
         return Path(snapshot_download(task.path, repo_type="dataset", revision=task.revision, allow_patterns=wanted))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except (HfHubHTTPError, httpx.HTTPError, LocalEntryNotFoundError, OSError) as error:
         raise DataError(
             f"{task.name}: {task.path} cannot be had from the hub ({type(error).__name__}); "
             "without the hub, give data_dir=FOLDER with copies of the data sets"

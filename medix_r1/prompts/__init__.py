@@ -20,7 +20,6 @@ from medix_r1.grammar import compatibility_form
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
-_SPACES = re.compile(r"\s+")
 
 
 def load(name: str) -> str:
@@ -68,6 +67,6 @@ def defuse(text: str, *, max_chars: int = 4000) -> str:
     if not (text.isascii() and text.isprintable()):  # plain text, nearly all of it, has nothing to take out
         text = compatibility_form(_INVISIBLE.sub("", text))
         text = "".join(c if c.isprintable() or c.isspace() else " " for c in text)
-    text = _SPACES.sub(" ", text).strip()
+    text = " ".join(text.split())
     text = text.replace("<", "‹").replace(">", "›")  # no `</prediction>`, no `<|im_end|>`
     return text if len(text) <= max_chars else text[:max_chars] + " …"

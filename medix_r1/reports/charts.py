@@ -30,13 +30,13 @@ _GROUPS: dict[str, dict[str, str]] = {
         "groups filtered out": "sampler/filtered_share",
         "groups of equal reward": "reward/overall/zero_variance_groups",
     },
-    "judge: seconds a call": {"median": "judge/latency_p50", "95 %": "judge/latency_p95"},
+    "judge: seconds a call": {"median": "reward/llm/latency_p50", "95 %": "reward/llm/latency_p95"},
     "judge: calls a step": {
-        "calls": "judge/calls",
-        "answered from memory": "judge/cache_hits",
-        "failed": "judge/failures",
+        "calls": "reward/llm/calls",
+        "answered from memory": "reward/llm/cache_hits",
+        "failed": "reward/llm/failures",
     },
-    "judge: cost so far": {"cost": "judge/cost"},
+    "judge: cost a step": {"cost": "reward/llm/cost"},
     "rollout and actor disagree by (probability)": {
         "mean": "training/rollout_probs_diff_mean",
         "largest": "training/rollout_probs_diff_max",

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from medix_r1.errors import ConfigError
-from medix_r1.grammar import is_gradable, normalize_answer
+from medix_r1.grammar import normalize_answer
 from medix_r1.models.embedder import Embedder
+from medix_r1.rewards.alternatives import alternatives
 from medix_r1.rewards.base import Sample, Score
+from medix_r1.rewards.settled import settle
 
 
 class EmbeddingReward:
@@ -19,6 +21,8 @@ class EmbeddingReward:
             cosine 1.
         threshold: in (0, 1). The paper's 0.8 belongs to its embedder; another model needs its own.
         floor: in [0, 1): the cosine up to which `graded` gives 0.
+        max_characters, refuse_echo: what is no answer at all (medix_r1/rewards/settled.py).
+        refuse_alternatives: an answer that offers several things lies close to each of them; it gets 0.
     """
 
     def __init__(
@@ -28,6 +32,9 @@ class EmbeddingReward:
         mode: Literal["threshold", "graded"] = "threshold",
         threshold: float = 0.8,
         floor: float = 0.5,
+        max_characters: int | None = 2000,
+        refuse_echo: bool = True,
+        refuse_alternatives: bool = True,
     ) -> None:
         problems = []
         if not 0.0 < threshold < 1.0:
@@ -39,14 +46,17 @@ class EmbeddingReward:
         if problems:
             raise ConfigError(problems)
         self.embedder, self.mode, self.threshold, self.floor = embedder, mode, threshold, floor
+        self.max_characters, self.refuse_echo = max_characters, refuse_echo
+        self.refuse_alternatives = refuse_alternatives
 
     async def score(self, sample: Sample) -> Score:
-        answer = sample.completion.answer
-        if answer is None or not is_gradable(answer):
-            return Score(0.0, "nothing to grade")
-        given, wanted = normalize_answer(answer), normalize_answer(sample.reference.answer)
-        if given == wanted:
-            return Score(1.0, "exact match")
+        settled = settle(sample, max_characters=self.max_characters, refuse_echo=self.refuse_echo)
+        if settled is not None:
+            return settled
+        answer, reference = sample.completion.answer or "", sample.reference.answer
+        if self.refuse_alternatives and (offered := alternatives(answer, reference)):
+            return Score(0.0, f"offers alternatives: {', '.join(repr(sign) for sign in sorted(offered))}")
+        given, wanted = normalize_answer(answer), normalize_answer(reference)
         cosine = await self.embedder.similarity(given, wanted)
         if self.mode == "threshold":
             return Score(float(cosine >= self.threshold), f"cosine {cosine:.3f}")

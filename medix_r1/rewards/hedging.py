@@ -6,17 +6,15 @@ A judge that wants to be kind says yes to "left or right"; this counts such answ
 from __future__ import annotations
 
 import re
-from collections import Counter
 
-from medix_r1.grammar import normalize_answer
+from medix_r1.rewards.alternatives import alternatives, signs
 from medix_r1.rewards.base import Sample, Score
 
-# Words that offer alternatives, and words that take the answer back.
-_MARKS = re.compile(
-    r"\b(?:and/or|or|either|versus|vs|alternatively|differential|possibly|perhaps|maybe|might|may be|could be|"
-    r"uncertain|unclear|not sure|unsure|unknown|indeterminate|inconclusive|hard to say|"
-    r"(?:cannot|can't|can not|could not|unable to) (?:be )?(?:determined?|tell|say|assess(?:ed)?|answer(?:ed)?)|"
-    r"depends on|any of|all of the above|none of the above)\b|(?<=[a-z])/(?=[a-z])|[;\n]"
+# Words that take an answer back.
+_DOUBTS = re.compile(
+    r"\b(?:possibly|perhaps|maybe|might|may be|could be|uncertain|unclear|not sure|unsure|unknown|indeterminate|"
+    r"inconclusive|hard to say|depends on|"
+    r"(?:cannot|can't|can not|could not|unable to) (?:be )?(?:determined?|tell|say|assess(?:ed)?|answer(?:ed)?))\b"
 )
 
 
@@ -27,13 +25,8 @@ class HedgingMonitor:
         answer = sample.completion.answer
         if not answer:
             return Score(None, "no answer")
-        extra = _marks(answer) - _marks(sample.reference.answer)
+        wanted = sample.reference.answer
+        extra = signs(answer, _DOUBTS) - signs(wanted, _DOUBTS) + alternatives(answer, wanted)
         if not extra:
             return Score(1.0, "one answer")
         return Score(1.0 / (1.0 + extra.total()), "hedges: " + ", ".join(repr(mark) for mark in sorted(extra)))
-
-
-def _marks(text: str) -> Counter[str]:
-    # Lines are looked at before normalisation makes one of them.
-    lines = [normalize_answer(line) for line in text.strip().splitlines()]
-    return Counter(_MARKS.findall("\n".join(line for line in lines if line)))

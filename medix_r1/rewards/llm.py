@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from medix_r1.grammar import is_gradable, normalize_answer
 from medix_r1.models.judge import Judge, Question
 from medix_r1.rewards.base import Sample, Score
+from medix_r1.rewards.settled import settle
 
 
 class JudgeReward:
@@ -14,21 +14,29 @@ class JudgeReward:
         judge: gives the verdicts; its failures pass through as `JudgeError`.
         give_choices: show the judge the options of a multiple-choice question.
         give_images: show the judge the images of the question; it must be a model that sees.
+        max_characters, refuse_echo: what is no answer at all (medix_r1/rewards/settled.py).
     """
 
-    def __init__(self, *, judge: Judge, give_choices: bool = True, give_images: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        judge: Judge,
+        give_choices: bool = True,
+        give_images: bool = False,
+        max_characters: int | None = 2000,
+        refuse_echo: bool = True,
+    ) -> None:
         self.judge, self.give_choices, self.wants_images = judge, give_choices, give_images
+        self.max_characters, self.refuse_echo = max_characters, refuse_echo
 
     async def score(self, sample: Sample) -> Score:
-        answer = sample.completion.answer
-        if answer is None or not is_gradable(answer):
-            return Score(0.0, "nothing to grade")
-        if normalize_answer(answer) == normalize_answer(sample.reference.answer):
-            return Score(1.0, "exact match")
+        settled = settle(sample, max_characters=self.max_characters, refuse_echo=self.refuse_echo)
+        if settled is not None:
+            return settled
         question = Question(
             sample.question,
             sample.reference.answer,
-            answer,
+            sample.completion.answer or "",
             choices=sample.choices if self.give_choices else (),
             images=sample.images if self.wants_images else (),
         )

@@ -39,6 +39,7 @@ _NUMBER = (
 _UNIT = r"cmH2O|(?:[^\W\d_]|[°%])[^\W\d_]{0,14}(?:\^?[23])?(?:/[^\W\d_]{1,14}(?:\^?[23])?)?"
 _QUANTITY = re.compile(rf"(?P<number>{_NUMBER})(?:\^(?P<power>-?\d{{1,2}}))?(?:\s{{0,2}}-?(?P<unit>{_UNIT}))?")
 _SERIES = re.compile(r"\s{0,4}(?:x|×|\*|/|:|by|to|and|or|-|–|,)\s{0,4}")  # 28 x 27 mm: the unit is of both
+_RATIO = re.compile(r"(\d{1,6})\s{0,2}[:/]\s{0,2}(\d{1,6})")
 _TIMES = re.compile(r"(?<=\d)[xX×](?=\d)")
 _WORDS = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9"}
 _WORDS |= {"ten": "10", "eleven": "11", "twelve": "12"}
@@ -78,6 +79,8 @@ class NumericMonitor:
         wanted = quantities(sample.reference.answer)
         if not wanted:
             return Score(None, "the reference has no number")
+        if turned := _turned(sample.completion.answer or "", sample.reference.answer):
+            return Score(0.0, f"{turned} the other way round")
         given = quantities(sample.completion.answer or "")
         left, missing = list(given), []
         for quantity in wanted:
@@ -96,6 +99,12 @@ class NumericMonitor:
             close = abs(given.value - wanted.value) <= (self.tolerance + 1e-9) * wanted.size
             return given.dimension == wanted.dimension and close
         return abs(given.number - wanted.number) <= (self.tolerance + 1e-9) * abs(wanted.number)
+
+
+def _turned(answer: str, reference: str) -> str | None:
+    """A ratio of the reference (1:2, 120/80) that the answer has the other way round only."""
+    given, wanted = (_RATIO.findall(compatibility_form(text)) for text in (answer, reference))
+    return next((f"{a}:{b}" for a, b in wanted if a != b and (b, a) in given and (a, b) not in given), None)
 
 
 def quantities(text: str) -> list[Quantity]:

@@ -49,8 +49,9 @@ def broken_bounds(findings: Sequence[Finding]) -> Table:
             probe = finding.probe
             said = finding.probe.reply if len(probe.reply) <= 200 else probe.reply[:200] + " …"
             texts = Text("\n").join([plain(probe.question.question), plain(probe.question.reference), plain(said)])
-            why = "\n".join([*finding.broken, *([finding.failure] if finding.failure else []), _reasons(finding)])
-            table.add_row(probe.name, texts, plain(why), _RESTS[probe.rests_on])
+            why = [*finding.broken, *([finding.failure] if finding.failure else []), _reasons(finding)]
+            reasons = Text("\n").join([plain(sentence, limit=300) for sentence in why])
+            table.add_row(probe.name, texts, reasons, _RESTS[probe.rests_on])
     return table
 
 

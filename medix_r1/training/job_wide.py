@@ -23,6 +23,8 @@ from medix_r1.rewards.composite import RewardBreakdown
 from medix_r1.serving.checks import VERL_ROUTER
 from medix_r1.training.run_folder import RunFolder, WaitingHandler
 
+logger = logging.getLogger(__name__)
+
 ACTOR = "medix_reward"
 _IN_FLIGHT = 100_000  # samples the actor works on at once; the judge's own limits come later
 
@@ -84,7 +86,13 @@ class Scorer:
     async def score(self, sample: Sample, step: str | None) -> Scored:
         """Score one sample of a training step; None for a validation."""
         with self._counters.running(step):
-            breakdown = await self._composite.score(sample)
+            try:
+                breakdown = await self._composite.score(sample)
+            except Exception as error:
+                # A bug in a signal. verl would log it, drop the sample and train on what is left; this stops the run.
+                logger.exception("a signal of the reward failed")
+                failure = f"bug in the reward: {type(error).__name__}: {error}"
+                breakdown = RewardBreakdown(total=None, parts={}, failure=failure, outage=True)
         return Scored(breakdown, self._counters.so_far(step))
 
 

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from medix_r1 import config as configs
 from medix_r1.errors import ConfigError, TrainingError
 from medix_r1.serving import server
-from medix_r1.training import checkpoint_folder, checks, resume
+from medix_r1.training import checkpoint_folder, checks, provenance, resume
 from medix_r1.training.progress import ProgressView
 from medix_r1.training.run_folder import RunFolder
 
@@ -82,6 +82,7 @@ def run(planned: Plan, view: ProgressView) -> int:
         attempt = folder.attempts + 1
         scratch = Path(tempfile.mkdtemp(prefix="medix-"))  # short: Ray puts sockets below it
         _write_config(planned, scratch)
+        provenance.write(folder, planned.config)
         folder.log(attempt).touch()
         folder.add_event("started", attempt=attempt, first_step=planned.first_step, log=str(folder.log(attempt)))
         view.start(planned, attempt)

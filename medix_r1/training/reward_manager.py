@@ -64,11 +64,12 @@ class CompositeRewardManager(RewardManagerBase):
         Never raises for a judge or embedder that failed: verl would drop the sample without a word
         (ARCHITECTURE: such a sample comes back with `masked`, and the sampler keeps it out of the update).
         """
+        started = time.time()
         rollout = self._rollout(data[-1:][0])
         step = training_step(rollout.row)
         sample = await self._sample(rollout)
         scored = await self._scorer.score(sample, step)
-        return self._to_verl(rollout, sample, scored.breakdown, scored.statistics)
+        return self._to_verl(rollout, sample, scored.breakdown, scored.statistics, (started, time.time()))
 
     def _rollout(self, item: Any) -> Rollout:
         responses = item.batch["responses"]
@@ -100,7 +101,12 @@ class CompositeRewardManager(RewardManagerBase):
         )
 
     def _to_verl(
-        self, rollout: Rollout, sample: Sample, breakdown: RewardBreakdown, statistics: Mapping[str, float]
+        self,
+        rollout: Rollout,
+        sample: Sample,
+        breakdown: RewardBreakdown,
+        statistics: Mapping[str, float],
+        seconds: tuple[float, float],
     ) -> dict[str, Any]:
         total = breakdown.total
         if rollout.cut and self._overlong == "zero" and total is not None:
@@ -109,6 +115,7 @@ class CompositeRewardManager(RewardManagerBase):
         detail = {
             "answer": sample.completion.answer,
             "modality": sample.completion.modality,
+            "think": sample.completion.think,
             "problems": list(sample.completion.problems),
             "reasons": {name: part.reason for name, part in breakdown.parts.items()},
             "weights": breakdown.weights,
@@ -117,6 +124,7 @@ class CompositeRewardManager(RewardManagerBase):
             "outage": breakdown.outage,
             "text": rollout.text,
             "statistics": statistics,
+            "seconds": seconds,
         }
         # verl reads the keys of the first sample and looks them up in every other one, so all samples have the same.
         parts = {name: breakdown.parts[name].value if name in breakdown.parts else None for name in self._names}

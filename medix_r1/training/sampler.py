@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,8 @@ from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer, ReplayBufferAsync
 
 from medix_r1.errors import JudgeUnavailable, TrainingError
-from medix_r1.training.samples import ScoredRollout, read_rollout, reward_metrics, write_samples
+from medix_r1.training.samples import OVERALL, ScoredRollout, read_rollout, reward_metrics, reward_tail
+from medix_r1.training.samples_folder import SamplesFolder
 
 _FIELDS = ["extra_fields", "extra_info", "reward_model", "data_source"]
 MIN_GROUP = 2  # the advantage of a lone survivor would be its raw reward
@@ -74,11 +75,12 @@ class MedixSampling(_Base):
         self._submit = refill_fn
         self._max_refill_prompts = int(sampler_kwargs["max_refills"]) * int(sampler_kwargs["train_batch_size"])
         self._stall_limit = float(sampler_kwargs["stall_limit"])
-        self._samples_dir = Path(sampler_kwargs["samples_dir"])
+        self._samples = SamplesFolder(Path(sampler_kwargs["samples_dir"]), **sampler_kwargs["samples"])
         self._refilled = 0  # prompts
         self._first_refill_at: float | None = None
         self._progress: tuple[int, int, int] = (0, 0, 0)
         self._progress_at = time.monotonic()
+        self._filtered: list[ScoredRollout] = []  # of the batch that is being waited for
         self.validation: list[ScoredRollout] = []
 
     def sample(self, global_steps: int, partition_id: str, batch_size: int) -> tuple[KVBatchMeta, dict[str, float]]:
@@ -93,7 +95,10 @@ class MedixSampling(_Base):
             batch, metrics = super().sample(global_steps, partition_id, batch_size)
             rollouts = read_batch(batch)
             kept = rollouts if partition_id == "val" else comparable(rollouts)
-            self._write_down(rollouts, partition_id, global_steps)
+            self._samples.write(
+                "validation" if partition_id == "val" else "train", global_steps, rollouts + self._filtered
+            )
+            self._filtered = []
             if outage := next((rollout.failure for rollout in rollouts if rollout.outage), None):
                 tq.kv_clear(keys=batch.keys, partition_id=partition_id)
                 raise JudgeUnavailable(outage)
@@ -105,6 +110,7 @@ class MedixSampling(_Base):
                 dropped = 1.0 - len(batch) / len(rollouts)
                 return batch, metrics | reward_metrics(rollouts, "reward") | {
                     "reward/dropped_share": dropped,
+                    "timing_s/reward_tail": reward_tail(rollouts),
                     **refill_metrics(metrics, batch_size, len(rollouts) / batch_size, self._refilled, self._waited()),
                 }
             self.refill_fn(batch_size)  # every sample was masked: ask for others
@@ -112,9 +118,9 @@ class MedixSampling(_Base):
     def _waited(self) -> float:
         return 0.0 if self._first_refill_at is None else time.monotonic() - self._first_refill_at
 
-    def _write_down(self, rollouts: Sequence[ScoredRollout], partition_id: str, step: int) -> None:
-        split = "validation" if partition_id == "val" else "train"
-        write_samples(rollouts, self._samples_dir / split / f"{step:06d}.jsonl")
+    def write_advantages(self, step: int, advantages: Mapping[str, float]) -> None:
+        """Add what the trainer made of the samples of a step, which it knows only later."""
+        self._samples.add_advantages(step, advantages)
 
     def _refill(self, num_prompts: int) -> int:
         self._refilled += num_prompts
@@ -135,26 +141,33 @@ class MedixSampling(_Base):
         finished = self.finished_keys[partition_id]
         for uid in cache.keys() - finished:
             del cache[uid]
-        for uid, values in self._signal_by_group(partition_id, finished - cache.keys()).items():
-            cache[uid] = (sum(values) / len(values) if values else -1.0) if self._filter.drops(values) else None
+        for uid, group in self._groups(partition_id, finished - cache.keys()).items():
+            values = self._values(group)
+            dropped = self._filter.drops(values)
+            cache[uid] = (sum(values) / len(values) if values else -1.0) if dropped else None
+            self._filtered += [replace(rollout, filtered=True) for rollout in group if dropped]
         means = [round(mean, 3) for mean in cache.values() if mean is not None]
         return {uid for uid, mean in cache.items() if mean is not None}, Counter(means)
 
-    def _signal_by_group(self, partition_id: str, uids: set[str]) -> dict[str, list[float]]:
-        assert self._filter is not None
-        keys = [key for key in self.partitions[partition_id] if key.split("_")[0] in uids]
-        groups: dict[str, list[float]] = {uid: [] for uid in uids}
-        if keys:
-            data = tq.kv_batch_get(keys=keys, partition_id=partition_id, select_fields=["extra_fields"])
-            for key, extra in zip(keys, plain(data["extra_fields"]), strict=True):
-                info = extra["reward_extra_info"]
-                if self._filter.signal not in info:
-                    raise TrainingError(
-                        f"algorithm.filter_groups.metric: the reward has no part '{self._filter.signal}'"
-                    )
-                if not info["masked"] and info[self._filter.signal] is not None:
-                    groups[key.split("_")[0]].append(float(info[self._filter.signal]))
+    def _groups(self, partition_id: str, uids: set[str]) -> dict[str, list[ScoredRollout]]:
+        tags = {key: tag for key, tag in self.partitions[partition_id].items() if key.split("_")[0] in uids}
+        groups: dict[str, list[ScoredRollout]] = {uid: [] for uid in uids}
+        for rollout in read_rollouts(list(tags), list(tags.values()), partition_id):
+            groups[rollout.uid].append(rollout)
         return groups
+
+    def _values(self, group: Sequence[ScoredRollout]) -> list[float]:
+        """The filtered signal of the rollouts that have it."""
+        assert self._filter is not None
+        signal = self._filter.signal
+        values = []
+        for rollout in group:
+            if signal != OVERALL and signal not in rollout.parts:
+                raise TrainingError(f"algorithm.filter_groups.metric: the reward has no part '{signal}'")
+            value = rollout.overall if signal == OVERALL else rollout.parts[signal]
+            if not rollout.masked and value is not None:
+                values.append(float(value))
+        return values
 
     def _wait_for_next_poll(self, partition_id: str, last_debug_time: float) -> float:
         state = (
@@ -218,13 +231,18 @@ def read_batch(batch: KVBatchMeta) -> list[ScoredRollout]:
     if not batch.keys:
         return []
     batch.reorder(sorted(range(len(batch.keys)), key=lambda index: _sort_key(batch.keys[index])))
-    data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=_FIELDS)
+    return read_rollouts(batch.keys, batch.tags, batch.partition_id)
+
+
+def read_rollouts(keys: Sequence[str], tags: Sequence[Mapping[str, Any]], partition_id: str) -> list[ScoredRollout]:
+    """Read what the reward said of some samples, in the order of their keys."""
+    if not keys:
+        return []
+    data = tq.kv_batch_get(keys=list(keys), partition_id=partition_id, select_fields=_FIELDS)
     columns = {name: plain(data[name]) for name in _FIELDS if name in data}
     return [
-        read_rollout(
-            key, {name: column[i] for name, column in columns.items()}, tokens=int(batch.tags[i]["response_len"])
-        )
-        for i, key in enumerate(batch.keys)
+        read_rollout(key, {name: column[i] for name, column in columns.items()}, tokens=int(tag["response_len"]))
+        for i, (key, tag) in enumerate(zip(keys, tags, strict=True))
     ]
 
 

@@ -1,15 +1,13 @@
-"""One scored rollout as it is logged: read from TransferQueue, reduced to metrics, written as a line of JSON."""
+"""One scored rollout as it is logged: read from TransferQueue, reduced to metrics."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 from medix_r1.grammar import parse_reference
@@ -43,6 +41,12 @@ class ScoredRollout:
     tokens: int
     weights: Mapping[str, float] = field(default_factory=dict)  # as they counted: shared out, none without a total
     gate_shut: bool = False
+    think: str | None = None
+    problems: Sequence[str] = ()
+    split: str = ""  # of the row; rows of `test` never choose a checkpoint
+    advantage: float | None = None  # mean over the reply's tokens; None where nothing was trained on it
+    filtered: bool = False  # its group taught nothing and was generated anew
+    seconds: tuple[float, float] = (0.0, 0.0)  # when its reward began and ended, since the epoch
     statistics: Mapping[str, float] = field(default_factory=dict)  # what servers were asked in this step until now
 
 
@@ -72,6 +76,10 @@ def read_rollout(key: str, fields: Mapping[str, Any], tokens: int) -> ScoredRoll
         cut=bool(reward["cut"]),
         tokens=tokens,
         statistics=detail["statistics"],
+        think=detail["think"],
+        problems=tuple(detail["problems"]),
+        split=str(extra_info.get("split", "")),
+        seconds=(float(detail["seconds"][0]), float(detail["seconds"][1])),
     )
 
 
@@ -90,13 +98,14 @@ def reward_metrics(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str, 
         if values:
             metrics[f"{prefix}/{name}/mean"] = statistics.fmean(values)
             metrics[f"{prefix}/{name}/std"] = statistics.pstdev(values)
+            metrics[f"{prefix}/{name}/interval"] = half_interval(rollouts, column)
             metrics[f"{prefix}/{name}/zero_variance_groups"] = _zero_variance_share(rollouts, column)
         metrics[f"{prefix}/{name}/masked_share"] = 1.0 - len(values) / len(column)
     metrics[f"{prefix}/masked_share"] = statistics.fmean(rollout.masked for rollout in rollouts)
     metrics[f"{prefix}/failed_share"] = statistics.fmean(rollout.failure is not None for rollout in rollouts)
     metrics[f"{prefix}/cut_share"] = statistics.fmean(rollout.cut for rollout in rollouts)
     metrics[f"{prefix}/gate_shut_share"] = statistics.fmean(rollout.gate_shut for rollout in rollouts)
-    metrics |= _gap(rollouts, prefix)
+    metrics |= _gap(rollouts, prefix) | _denied(rollouts, prefix)
     metrics |= _split(rollouts, f"{prefix}/by_modality", [_modality(rollout) for rollout in rollouts])
     sources = [metric_name(rollout.source) for rollout in rollouts]
     if len(set(sources)) > 1:
@@ -114,6 +123,28 @@ def _gap(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str, float]:
     pairs = [(rollout.parts.get("embed"), rollout.parts.get("llm")) for rollout in rollouts]
     gaps = [embed - llm for embed, llm in pairs if embed is not None and llm is not None]
     return {f"{prefix}/embed_minus_llm": statistics.fmean(gaps)} if gaps else {}
+
+
+def _denied(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str, float]:
+    """Share of the answers which match the reference or an accepted wording that the judge calls wrong."""
+    right = [rollout.parts.get("llm") for rollout in rollouts if rollout.parts.get("exact") == 1.0]
+    judged = [verdict for verdict in right if verdict is not None]
+    return {f"{prefix}/judge_denies_exact": statistics.fmean(v < 0.5 for v in judged)} if judged else {}
+
+
+def half_interval(rollouts: Sequence[ScoredRollout], column: Sequence[float | None]) -> float:
+    """Half the width of a 95 % interval of a mean: 1.96 standard errors over groups, whose rollouts are alike."""
+    groups: dict[str, list[float]] = defaultdict(list)
+    for rollout, value in zip(rollouts, column, strict=True):
+        if value is not None:
+            groups[rollout.uid].append(value)
+    means = [statistics.fmean(values) for values in groups.values()]
+    return 1.96 * statistics.stdev(means) / len(means) ** 0.5 if len(means) > 1 else 0.0
+
+
+def reward_tail(rollouts: Sequence[ScoredRollout]) -> float:
+    """Seconds from the last finished reply to the last finished reward: what rewards cost a step."""
+    return max(r.seconds[1] for r in rollouts) - max(r.seconds[0] for r in rollouts) if rollouts else 0.0
 
 
 def _split(rollouts: Sequence[ScoredRollout], prefix: str, labels: Sequence[str]) -> dict[str, float]:
@@ -162,14 +193,3 @@ def _zero_variance_share(rollouts: Sequence[ScoredRollout], column: Sequence[flo
             groups[rollout.uid].append(value)
     comparable = [values for values in groups.values() if len(values) > 1]
     return statistics.fmean(min(v) == max(v) for v in comparable) if comparable else 0.0
-
-
-def write_samples(rollouts: Sequence[ScoredRollout], path: Path) -> None:
-    """Write one JSON line a rollout, without the counters of the step; a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        for rollout in rollouts:
-            line = {name: value for name, value in asdict(rollout).items() if name != "statistics"}
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
-    os.replace(temporary, path)

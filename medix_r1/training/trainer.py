@@ -18,10 +18,12 @@ from verl.trainer.ppo.v1.trainer_colocate_async import PPOTrainerColocateAsync
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils import tensordict_utils
 
-from medix_r1.errors import JudgeUnavailable
+from medix_r1.errors import JudgeUnavailable, TrainingError
 from medix_r1.training import checkpoint_folder, gdpo
+from medix_r1.training.run_folder import RunFolder
 from medix_r1.training.sampler import plain
 from medix_r1.training.samples import reward_metrics
+from medix_r1.training.watch import RunWatch
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ class MedixSteps(_Base):
         self._prompts_of_step = (-1, 0)  # the step that prompts are named after, and how many there are of it
         self._loader_state: dict[str, Any] | None = None  # as it was when the last step had finished
         self._last_saved_step = -1
+        self._watch = RunWatch(RunFolder(Path(config.run.dir)), config.alarms, config.run.best_metric)
 
     def _build_replay_buffer(self) -> Any:
         self.trainer_mode = self.verl_mode  # verl chooses behaviour by this string, here and when it resumes
@@ -68,10 +71,49 @@ class MedixSteps(_Base):
     def step(self, metrics: dict[str, Any], timing_raw: dict[str, Any]) -> Any:
         """Run one step; if the judge or another server of the reward is lost, keep the last finished step first."""
         try:
-            return super().step(metrics, timing_raw)
+            batch = super().step(metrics, timing_raw)
         except JudgeUnavailable:
             self._save_last_finished_step()
             raise
+        if self._watch.asked("checkpoint"):
+            self._save_checkpoint()
+            self._watch.done("checkpoint")
+        return batch
+
+    def _compute_metrics(self, batch: Any, metrics: dict[str, Any], timing_raw: dict[str, Any], **place: Any) -> None:
+        """The end of a step: what was asked for is done, and all that is known of the step is looked at."""
+        if self._watch.asked("validate"):
+            if not any(key.startswith("heldout/") for key in metrics):
+                metrics.update(self._validate())
+            self._watch.done("validate")
+        super()._compute_metrics(batch, metrics, timing_raw, **place)
+        self._write_advantages(batch)
+        self._watch.look(self.global_steps, metrics)
+        if self._watch.asked("stop") or self._watch.stop_reason:
+            self._stop_here()
+
+    def _write_advantages(self, batch: Any) -> None:
+        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["advantages"])
+        rows = zip(batch.keys, batch.tags, data["advantages"].unbind(), strict=True)
+        self.replay_buffer.write_advantages(
+            self.global_steps,
+            {key: float(row[0]) if len(row) else 0.0 for key, tag, row in rows if not tag.get("is_padding", False)},
+        )
+
+    def _stop_here(self) -> None:
+        """End after this step, with a checkpoint of it; verl's loop looks at `total_training_steps`."""
+        if self._last_saved_step != self.global_steps:
+            self.on_sample_end()
+            self._save_checkpoint(loader_state=self._loader_state)
+        self.total_training_steps = self.global_steps
+
+    def on_train_end(self) -> None:
+        """Raises `TrainingError` when an alarm ended the run; a person's wish to stop is no error."""
+        super().on_train_end()
+        if self._watch.asked("stop"):
+            self._watch.done("stop")
+        if self._watch.stop_reason:
+            raise TrainingError(f"{self._watch.stop_reason} A checkpoint of that step was saved.")
 
     def on_train_begin(self) -> None:
         self._loader_state = copy.deepcopy(self.train_dataloader.state_dict())
@@ -88,7 +130,7 @@ class MedixSteps(_Base):
             return super()._compute_advantage(batch, metrics)
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
         rows = [extra["reward_extra_info"] for extra in plain(data["extra_fields"])]
-        weights = {name: float(weight) for name, weight in self.config.reward.weights.items()}
+        weights = {name: float(weight) for name, weight in self.config.reward.weights.items() if weight}
         parts = gdpo.RewardParts({name: [row[name] for row in rows] for name in weights}, weights)
         with gdpo.parts_of_batch(parts):
             return super()._compute_advantage(batch, metrics)
@@ -121,6 +163,8 @@ class MedixSteps(_Base):
         self.replay_buffer.validation.clear()
         metrics: dict[str, float] = super()._validate()
         rollouts = self.replay_buffer.validation
+        chosen = reward_metrics([rollout for rollout in rollouts if rollout.split != "test"], "selection")
+        metrics |= {key: value for key, value in chosen.items() if key.endswith("/mean")}
         for source in sorted({rollout.source for rollout in rollouts}):
             metrics |= reward_metrics([r for r in rollouts if r.source == source], f"heldout/{source}")
         return metrics

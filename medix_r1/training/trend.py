@@ -18,8 +18,8 @@ def step_line(history: Sequence[Metrics]) -> str:
     words = [f"{name} {now[key]:.3f}{arrow(history, key)}" for name, key in values.items() if key in now]
     if masked := now.get("reward/masked_share", 0.0):
         words.append(f"masked {masked:.0%}")
-    if "judge/latency_p95" in now:
-        words.append(f"judge {now['judge/latency_p95'] * 1000:.0f} ms")
+    if "reward/llm/latency_p95" in now:
+        words.append(f"judge {now['reward/llm/latency_p95'] * 1000:.0f} ms")
     words.append(f"{now.get('timing_s/step', 0.0):.1f} s")
     return "  ".join(words)
 

@@ -13,18 +13,18 @@ import pytest
 from medix_r1.data.prepared import read_manifest
 from tests.unit.data.support import encoded, make_backbone, picture, row, write_rows
 
-ROWS, UNIT = 240, 10
+ROWS, UNIT = 120, 10
 
 
 @pytest.fixture(scope="module")
 def command(tmp_path_factory):
-    """The command without `out`: 240 rows with some duplicates and some bad ones, in 24 units, by two processes."""
+    """The command without `out`: 120 rows with some duplicates and some bad ones, in 12 units, by two processes."""
     folder = tmp_path_factory.mktemp("kill")
     backbone = make_backbone(folder / "backbone")
-    rows = [row(i, images=[encoded(picture(i, 700, 700))]) for i in range(ROWS - 20)]
-    rows += [row(i, images=[encoded(picture(i, 700, 700))]) for i in range(10)] + [row(i, answer="") for i in range(10)]
+    rows = [row(i, images=[encoded(picture(i, 400, 400))]) for i in range(ROWS - 20)]
+    rows += [row(i, images=[encoded(picture(i, 400, 400))]) for i in range(10)] + [row(i, answer="") for i in range(10)]
     path = write_rows(folder / "rows", rows)
-    settings = [f"data.path={path}", f"backbone={backbone}", "workers=2", f"unit_rows={UNIT}", "shard_mebibytes=1"]
+    settings = [f"data.path={path}", f"backbone={backbone}", "workers=2", f"unit_rows={UNIT}", "shard_mebibytes=0.5"]
     limits = ["image.min_pixels=null", "image.max_pixels=null", "split.validation=0.2"]
     return [sys.executable, "-m", "medix_r1.cli", "data", "prepare", "data=jsonl", *settings, *limits]
 
@@ -56,12 +56,12 @@ def kill_after(command, out, pattern, count):
 
 def test_killed_and_started_again_gives_the_same_bytes(command, tmp_path):
     """Once while rows are checked, once while shards are written; the shards equal those of an undisturbed run."""
-    workers = kill_after(command, tmp_path / "out", ".staging/unit-*.json", 3)
+    workers = kill_after(command, tmp_path / "out", ".staging/unit-*.json", 2)
     assert workers
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert alive == []  # nobody goes on writing behind the next run's back
     done = len(list((tmp_path / "out/.staging").glob("unit-*.json")))
-    assert 3 <= done < ROWS // UNIT
+    assert 2 <= done < ROWS // UNIT
     assert not (tmp_path / "out/manifest.json").exists()
 
     psutil.wait_procs(kill_after(command, tmp_path / "out", ".staging/shard-*.json", 1), timeout=30)

@@ -111,8 +111,8 @@ def prepared(tmp_path_factory, backbone):
     rows += [row(20, images=[encoded(picture(20, 200, 100)), encoded(picture(21, 90, 300).convert("L"))])]
     rows += [row(22, question="Before <image>, after <image>: better?", images=[encoded(picture(s)) for s in (22, 23)])]
     rows += [row(24, images=[], question="Größe < 5 mm?\nΩ — 日本語"), row(25, choices=["a", "left lung"])]
-    rows += [row(26, images=[encoded(picture(s, 900, 900)) for s in range(26, 30)])]
-    limits = ["image.min_pixels=3000", "image.max_pixels=60000", "max_prompt_tokens=800", "split.validation=0"]
+    rows += [row(26, images=[encoded(picture(s, 900, 900)) for s in range(26, 34)])]
+    limits = ["image.min_pixels=3000", "image.max_pixels=60000", "max_prompt_tokens=700", "split.validation=0"]
     summary = run_prepare(write_rows(folder, rows), folder / "out", backbone, *limits)
     assert (summary.train, summary.shrunk) == (len(rows), 1)
     return folder / "out"

@@ -161,7 +161,8 @@ def test_verify_sees_a_weight_that_is_not_the_trained_one(runs: Path, tmp_path: 
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell starts with it ignored
 from pathlib import Path
 from medix_r1.checkpoints import merge as merging
 from medix_r1.checkpoints.weights import Writer

@@ -166,7 +166,7 @@ def test_a_key_like_no_other_lists_the_known_ones(tree):
     (tree / "experiment" / "mine.yaml").write_text("# @package _global_\nzzz_unheard_of: 1\n")
 
     assert problem_of("experiment=mine").startswith(
-        "zzz_unheard_of: no such key; known: actor_rollout_ref, algorithm, "
+        "zzz_unheard_of: no such key; known: actor_rollout_ref, alarms, algorithm, "
     )
 
 

@@ -131,6 +131,19 @@ def test_what_is_no_state_dict_is_refused(tmp_path: Path, content: object) -> No
         merge(save(tmp_path, content), tmp_path / "model")
 
 
+class Made:
+    """A tensor that is made when it is unpickled, so that its bytes are not those of the file."""
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return torch._utils._rebuild_device_tensor_from_cpu_tensor, (torch.ones(5000), torch.float64, "cpu", False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pages are given back on Linux only")
+def test_a_tensor_that_is_not_mapped_from_the_shard_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"model.norm.weight is not stored in it as plain bytes"):
+        merge(save(tmp_path, {**state_of(config()), "model.norm.weight": Made()}), tmp_path / "model")
+
+
 def test_a_damaged_shard_is_refused(tmp_path: Path) -> None:
     folder = save(tmp_path, state_of(config()))
     shard = folder / "actor" / "model_world_size_1_rank_0.pt"

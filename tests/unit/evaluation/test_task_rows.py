@@ -92,7 +92,7 @@ def test_mmmu_puts_images_where_their_marks_are(load) -> None:
     between, in_options, free = data.items[:3]
     assert _images(between) == [eval_rows.png((10, 10, 10)), eval_rows.png((20, 20, 20))]
     assert "A. <image>\nB. <image>" in message_text(in_options, "plain", "think")
-    assert (free.letter, free.reference) == (None, "7")
+    assert (free.letter, free.reference, free.modality) == (None, "7", "Pathological Images")
 
 
 def test_medpix_reads_a_users_own_file(load, tmp_path) -> None:

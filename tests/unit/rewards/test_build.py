@@ -28,7 +28,13 @@ def settings(name: str, **changes):
         for f in files
     ]
     node = OmegaConf.merge(*trees, OmegaConf.create(changes))
-    whole = OmegaConf.create({"reward": node, "judge": {"client": SCRIPTED["judge"]}, "embedder": SCRIPTED["embedder"]})
+    whole = OmegaConf.create(
+        {
+            "reward": node,
+            "judge": {"client": SCRIPTED["judge"], "longest_answer": 2000},
+            "embedder": SCRIPTED["embedder"],
+        }
+    )
     OmegaConf.resolve(whole)
     return whole.reward
 

@@ -14,7 +14,8 @@ from medix_r1.rewards.build import SampleReader
 from medix_r1.scoring import rows
 from medix_r1.scoring.audit import AuditRow
 from medix_r1.scoring.rows import Row
-from medix_r1.training.samples import ScoredRollout, write_samples
+from medix_r1.training.samples import ScoredRollout
+from medix_r1.training.samples_folder import SamplesFolder
 
 GOOD = {"question": "Which organ?", "reference": "<CT_SCAN>liver", "completion": "<CT_SCAN>..."}
 
@@ -110,7 +111,8 @@ def test_the_row_of_a_run_is_understood(tmp_path: Path) -> None:
         cut=True,
         tokens=12,
     )
-    write_samples([rollout], tmp_path / "000001.jsonl")
+    SamplesFolder(tmp_path).write("train", 1, [rollout])
+    (tmp_path / "train" / "000001.jsonl").rename(tmp_path / "000001.jsonl")
     assert rows.check(tmp_path / "000001.jsonl").count == 1
     row = rows.find(tmp_path / "000001.jsonl", name="u1_0_0").row
     sample = row.sample(SampleReader(think_element="think"))

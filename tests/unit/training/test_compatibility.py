@@ -219,7 +219,8 @@ def test_our_overrides_override_something():
     from medix_r1.training.sampler import MedixAsyncSampler, MedixSampler, MedixSampling
     from medix_r1.training.trainer import MedixColocateAsyncTrainer, MedixSteps, MedixTrainer
 
-    own = {"_save_last_finished_step", "_refill", "_signal_by_group", "_write_down", "_waited"}
+    own = {"_save_last_finished_step", "_refill", "_groups", "_values", "_waited", "write_advantages"}
+    own |= {"_write_advantages", "_stop_here"}
     own |= {"_vision_is_frozen", "_sequences_with_loss"}
     pairs = [(MedixSteps, MedixTrainer), (MedixSteps, MedixColocateAsyncTrainer)]
     pairs += [(MedixSampling, MedixSampler), (MedixSampling, MedixAsyncSampler), (MedixEngine, MedixEngine)]

@@ -1,13 +1,13 @@
 import json
 import math
 from collections import defaultdict
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medix_r1.training.samples import ScoredRollout, metric_name, read_rollout, reward_metrics, served, write_samples
+from medix_r1.training.samples import ScoredRollout, metric_name, read_rollout, reward_metrics, served
 
 BLANK = ScoredRollout(
     key="u_0_0",
@@ -46,10 +46,12 @@ def test_metrics_of_a_small_batch():
         {
             "reward/overall/mean": 0.5,
             "reward/overall/std": math.sqrt((0.25 + 0.25 + 0) / 3),
+            "reward/overall/interval": 0.0,  # both groups have the mean 0.5
             "reward/overall/zero_variance_groups": 0.0,  # b has one value left, so only a can be compared
             "reward/overall/masked_share": 0.25,
             "reward/llm/mean": 2 / 3,
             "reward/llm/std": math.sqrt(2 / 9),
+            "reward/llm/interval": 1.96 * 0.5,  # groups of 1 and 0: their standard error is 0.5
             "reward/llm/zero_variance_groups": 1.0,
             "reward/llm/masked_share": 0.25,
             "reward/masked_share": 0.25,
@@ -240,29 +242,3 @@ def test_a_row_without_extras():
 
     assert (read.row_id, read.question) == ("", "")
     assert read_rollout("u_0_0", {**FIELDS, "extra_info": {"index": 3}}, tokens=1).row_id == "3"
-
-
-def test_samples_are_lines_of_json(tmp_path):
-    path = tmp_path / "train" / "000012.jsonl"
-
-    write_samples([BLANK, replace(BLANK, answer="левое лёгкое", overall=None)], path)
-
-    lines = path.read_text(encoding="utf-8").splitlines()
-    written = {name: value for name, value in asdict(BLANK).items() if name != "statistics"}  # those are the step's
-    assert [json.loads(line) for line in lines] == [
-        written,
-        written | {"answer": "левое лёгкое", "overall": None},
-    ]
-    assert "левое" in lines[1]
-    assert [entry.name for entry in path.parent.iterdir()] == ["000012.jsonl"]
-
-
-def test_a_write_that_fails_leaves_the_old_file(tmp_path):
-    path = tmp_path / "000001.jsonl"
-    write_samples([BLANK], path)
-    before = path.read_bytes()
-
-    with pytest.raises(TypeError):
-        write_samples([BLANK, replace(BLANK, answer=object())], path)
-
-    assert path.read_bytes() == before

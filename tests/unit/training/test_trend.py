@@ -17,7 +17,7 @@ def test_step_line():
 
 def test_step_line_shows_what_was_masked_and_how_the_judge_is():
     assert "  masked 25%  judge 40 ms  " in step_line(
-        [METRICS | {"reward/masked_share": 0.25, "judge/latency_p95": 0.04}]
+        [METRICS | {"reward/masked_share": 0.25, "reward/llm/latency_p95": 0.04}]
     )
     assert step_line([{"reward/overall/mean": 1.0}]) == "reward 1.000  0.0 s"
 

@@ -1,0 +1,28 @@
+"""Answers whose case is plain: right or wrong without asking a judge or an embedder."""
+
+from __future__ import annotations
+
+from medix_r1.grammar import is_gradable, normalize_answer
+from medix_r1.rewards.base import Sample, Score
+
+
+def settle(sample: Sample, *, max_characters: int | None, refuse_echo: bool) -> Score | None:
+    """Score an answer that needs nobody's opinion; None when somebody has to be asked.
+
+    Args:
+        sample: the rollout.
+        max_characters: an answer longer than this and four times its reference is none: what a judge cannot read would
+            otherwise be masked, and a policy could choose that over being wrong. None: no limit.
+        refuse_echo: the question given back is no answer, however close it lies to one.
+    """
+    answer = sample.completion.answer
+    if answer is None or not is_gradable(answer):
+        return Score(0.0, "nothing to grade")
+    if max_characters is not None and len(answer) > max(max_characters, 4 * len(sample.reference.answer)):
+        return Score(0.0, f"too long for an answer: {len(answer)} characters")
+    given = normalize_answer(answer)
+    if given == normalize_answer(sample.reference.answer):
+        return Score(1.0, "exact match")
+    if refuse_echo and given.rstrip("? ") == normalize_answer(sample.question).rstrip("? "):
+        return Score(0.0, "the question given back")
+    return None

@@ -1,0 +1,32 @@
+from typer.testing import CliRunner
+
+from medix_r1.cli import app
+from medix_r1.errors import ConfigError
+
+RUNNER = CliRunner()
+
+
+def test_without_a_verb_it_runs_an_evaluation() -> None:
+    for words in (["eval", "model=m", "task=slake"], ["eval", "run", "model=m", "task=slake"]):
+        result = RUNNER.invoke(app, words)
+        assert isinstance(result.exception, ConfigError)
+        assert "did you mean slake_vqa" in str(result.exception)
+    assert isinstance(RUNNER.invoke(app, ["eval", "--dry-run", "model=m"]).exception, ConfigError)
+
+
+def test_help_lists_every_verb_with_an_example() -> None:
+    for words in (["eval"], ["eval", "--help"]):
+        text = RUNNER.invoke(app, words).output
+        assert all(verb in text for verb in ("run", "rejudge", "tasks", "compare", "submit", "blind"))
+    assert "rejudge outputs/eval" in " ".join(RUNNER.invoke(app, ["eval", "rejudge", "--help"]).output.split())
+
+
+def test_wrong_usage_is_exit_code_2() -> None:
+    assert RUNNER.invoke(app, ["eval", "--limit", "0", "model=m"]).exit_code == 2
+    assert RUNNER.invoke(app, ["eval", "rejudge"]).exit_code == 2
+
+
+def test_tasks_are_listed() -> None:
+    result = RUNNER.invoke(app, ["eval", "tasks"])
+    assert result.exit_code == 0
+    assert "slake_vqa" in result.output
