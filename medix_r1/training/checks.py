@@ -13,19 +13,21 @@ from omegaconf import DictConfig, ListConfig
 from medix_r1 import config as configs
 from medix_r1.rewards.build import reward_problems
 from medix_r1.serving.checks import embedder_problems, judge_problems
+from medix_r1.training import arithmetic
 
 GIB = 1024**3
 # Seen on the nano model: nearly all of it is torch and vLLM imported once in each process.
 CPU_RUN_MEMORY = 9 * GIB
 CPU_RANK_MEMORY = 2 * GIB
 SHARED_MEMORY = 1.5 * GIB
+_MOST_OF_A_GPU = 0.7  # for vLLM and a judge on the same one; the actor's update needs the rest
 
 
 def problems(config: DictConfig) -> list[str]:
     """All problems of a composed training config, in the order of the file."""
     if missing := configs.missing_keys(config):
         return missing  # the checks below would only repeat it
-    checks = (_reward, _batches, _data, _model, judge_problems, embedder_problems, _trackers, _machine)
+    checks = (_reward, _batches, _placement, _data, _model, judge_problems, embedder_problems, _trackers, _machine)
     return [problem for check in checks for problem in check(config)]
 
 
@@ -33,6 +35,10 @@ def _reward(config: DictConfig) -> Iterator[str]:
     yield from reward_problems(config.reward)
     if not isinstance(config.reward.num_workers, int) or config.reward.num_workers < 1:
         yield f"reward.num_workers: {config.reward.num_workers} is no number of workers; use at least 1"
+    if config.algorithm.adv_estimator == "medix_gdpo" and (
+        config.reward.gate or any(config.reward.weight_tables.values())
+    ):
+        yield "algorithm: gdpo weighs the parts itself and knows no reward.gate and no weight_tables; drop them"
     signal = config.trainer.v1.sampler.sampler_kwargs.filter.signal
     signals = [name for name, node in config.reward.signals.items() if node is not None]
     if signal is not None and signal not in signals:
@@ -42,18 +48,20 @@ def _reward(config: DictConfig) -> Iterator[str]:
 
 def _batches(config: DictConfig) -> Iterator[str]:
     rollout, actor = config.actor_rollout_ref.rollout, config.actor_rollout_ref.actor
+    batch = arithmetic.of_config(config)
+    instead = f"; for example {next(batch.suggestions())}" if not batch.divides else ""
     if rollout.n < 2:
         yield f"actor_rollout_ref.rollout.n: a group of {rollout.n} has no advantage; use at least 2"
     if config.data.train_batch_size % actor.ppo_mini_batch_size:
         yield (
             f"actor_rollout_ref.actor.ppo_mini_batch_size: {actor.ppo_mini_batch_size} prompts do not divide "
-            f"data.train_batch_size={config.data.train_batch_size}"
+            f"data.train_batch_size={config.data.train_batch_size}{instead}"
         )
     ranks = config.trainer.nnodes * config.trainer.n_gpus_per_node
     if (rows := actor.ppo_mini_batch_size * rollout.n) % ranks:
         yield (
             f"actor_rollout_ref.actor.ppo_mini_batch_size: {actor.ppo_mini_batch_size} prompts x {rollout.n} rollouts "
-            f"= {rows} rows do not divide among {ranks} ranks"
+            f"= {rows} rows do not divide among {ranks} ranks{instead}"
         )
     if config.trainer.n_gpus_per_node % rollout.tensor_model_parallel_size:
         yield (
@@ -65,6 +73,31 @@ def _batches(config: DictConfig) -> Iterator[str]:
         yield (
             f"actor_rollout_ref.rollout.max_model_len: {rollout.max_model_len} is less than data.max_prompt_length + "
             f"data.max_response_length = {needed}"
+        )
+
+
+def _placement(config: DictConfig) -> Iterator[str]:
+    """Judge and trainer on one GPU: allowed only where `placement=shared` divides its memory."""
+    place, rollout = config.placement, config.actor_rollout_ref.rollout
+    if config.trainer.device == "cpu":
+        return
+    if place.judge in ("own_gpus", "shared") and config.judge.server is None:
+        yield f"placement: {place.judge} is for a judge that this run starts; use judge=vllm, or placement=address"
+    if place.judge == "beside" and config.judge.server is not None:
+        yield (
+            "placement: the judge would start on GPU 0, where the trainer is; choose placement=own_gpus, "
+            "placement=shared, or judge=remote with an address"
+        )
+    trained = range(config.trainer.n_gpus_per_node)
+    both = sorted(set(place.judge_gpus) & set(trained))
+    if place.judge == "own_gpus" and both:
+        yield f"placement.judge_gpus: {both} train as well (trainer.n_gpus_per_node={len(trained)}); use other numbers"
+    share = rollout.gpu_memory_utilization + (place.judge_memory or 0.0)
+    if place.judge == "shared" and share > _MOST_OF_A_GPU:
+        yield (
+            f"placement.judge_memory: {place.judge_memory} and rollout.gpu_memory_utilization="
+            f"{rollout.gpu_memory_utilization} leave the actor {1 - share:.0%} of a GPU; keep their sum at most "
+            f"{_MOST_OF_A_GPU}"
         )
 
 

@@ -18,8 +18,8 @@ function layout(chart) {
   return {
     title: { text: chart.title, font: { size: 14 }, x: 0.02, xanchor: "left" },
     font: { color: ink, size: 12 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-    margin: { l: 48, r: 12, t: 36, b: 34 }, xaxis: { ...axis, title: { text: "step", standoff: 2 } }, yaxis: axis,
-    legend: { orientation: "h", y: 1.0, yanchor: "bottom", x: 1, xanchor: "right", font: { size: 11 } },
+    margin: { l: 48, r: 12, t: 36, b: 78 }, xaxis: { ...axis, title: { text: "step", standoff: 2 } }, yaxis: axis,
+    legend: { orientation: "h", y: -0.24, yanchor: "top", x: 0, font: { size: 11 } },
     showlegend: chart.traces.length > 1,
     shapes: data.alarms.map((alarm) => ({ type: "line", xref: "x", yref: "paper", x0: alarm.step, x1: alarm.step,
       y0: 0, y1: 1, line: { dash: "dot", width: 1, color: dark.matches ? "#ff8a80" : "#b3261e" } })),
@@ -140,6 +140,8 @@ function start() {
   options(form.source, ["", ...new Set(data.samples.map((s) => s.source))]);
   options(form.part, ["", ...names]);
   options(form.sort, ["", ...differences, ...names]);
+  for (const [name, wanted] of new URLSearchParams(location.hash.slice(1)))  // report.html#part=llm&below=0.5
+    if (form.elements[name]) form.elements[name].value = wanted;
   form.addEventListener("input", drawSamples);
   form.addEventListener("submit", (event) => event.preventDefault());
   dark.addEventListener("change", drawCharts);

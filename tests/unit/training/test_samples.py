@@ -207,7 +207,9 @@ FIELDS = {
                 {
                     "answer": "left",
                     "modality": "X_RAY",
-                    "problems": [],
+                    "think": "it is the left one",
+                    "problems": ["text after the answer block"],
+                    "seconds": [10.0, 12.5],
                     "reasons": {"llm": "judge: YES"},
                     "failure": None,
                     "outage": False,
@@ -234,6 +236,8 @@ def test_a_rollout_out_of_transfer_queue():
     assert read.parts == {"llm": 1.0, "modality": None}
     assert (read.weights, read.gate_shut) == ({"llm": 1.0, "modality": 0.0}, False)
     assert read.statistics == {"llm/calls": 2.0}
+    assert (read.think, read.problems) == ("it is the left one", ("text after the answer block",))
+    assert (read.seconds, read.split, read.advantage) == ((10.0, 12.5), "", None)
     assert (read.overall, read.masked, read.cut, read.tokens) == (0.955, False, True, 9)
 
 

@@ -1,0 +1,51 @@
+"""`medix-r1 check`: every problem of a run in one list, what its batches mean, and what memory it will take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from medix_r1 import config as configs
+from medix_r1.errors import ConfigError
+from medix_r1.training import arithmetic, checks, memory
+
+
+def show_check(overrides: Sequence[str], config_dirs: Sequence[Path], gpu_gib: float, console: Console) -> int:
+    """Print it all; returns the exit code, 1 when there is a problem.
+
+    Raises:
+        ConfigError: the config does not compose.
+    """
+    config = configs.compose_train(overrides, config_dirs)
+    problems = checks.problems(config)
+    if not configs.missing_keys(config):
+        console.print(_table("batches", arithmetic.of_config(config).lines()))
+        try:
+            size = memory.size_of(Path(config.actor_rollout_ref.model.path).expanduser())
+        except ConfigError as error:
+            console.print(f"memory: no estimate; {escape(error.problems[0].splitlines()[0])}", highlight=False)
+        else:
+            found = memory.estimate(size, config, gpu_gib * memory.GIB)
+            console.print(_table(f"one rank while it updates (estimate, {gpu_gib:g} GiB a GPU)", _gib(found.update)))
+            console.print(_table("one rank while vLLM generates", _gib(found.rollout)))
+    for problem in problems:
+        console.print(f"  - {escape(problem)}", highlight=False)
+    console.print(f"[red]{len(problems)} problem(s)[/]" if problems else "[green]no problem found[/]")
+    return 1 if problems else 0
+
+
+def _table(title: str, rows: Mapping[str, str]) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, show_header=False)
+    for name, text in rows.items():
+        table.add_row(name, escape(text))
+    return table
+
+
+def _gib(parts: Mapping[str, float]) -> dict[str, str]:
+    rows = {name: f"{size / memory.GIB:8.2f} GiB" for name, size in parts.items()}
+    return {**rows, "together": f"{sum(parts.values()) / memory.GIB:8.2f} GiB"}
