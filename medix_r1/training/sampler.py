@@ -92,7 +92,15 @@ class MedixSampling(_Base):
         """
         self._refilled, self._first_refill_at, self._progress_at = 0, None, time.monotonic()
         while True:
-            batch, metrics = super().sample(global_steps, partition_id, batch_size)
+            try:
+                batch, metrics = super().sample(global_steps, partition_id, batch_size)
+            except RuntimeError as error:
+                if "no materializable trajectories" not in str(error):
+                    raise
+                raise TrainingError(
+                    "no rollout of this step came back: vLLM or an agent-loop worker died, or every prompt failed; the "
+                    "first error in the log says which"
+                ) from error
             rollouts = read_batch(batch)
             kept = rollouts if partition_id == "val" else comparable(rollouts)
             self._samples.write(
