@@ -111,13 +111,19 @@ def shared_memory_objects() -> set[Path]:
     return mine
 
 
-def in_use() -> set[str]:
-    """Objects in /dev/shm that a living process has mapped or open; another run's must not be touched."""
-    used: set[str] = set()
+def in_use() -> set[int]:
+    """Inodes of the objects in /dev/shm that a living process has mapped or open; another run's must not be touched.
+
+    Inodes, not names: glibc maps a semaphore under a temporary name and then gives it its own.
+    """
+    used: set[int] = set()
     for process in psutil.process_iter():
+        folder = Path("/proc") / str(process.pid)
         with contextlib.suppress(psutil.Error, OSError):
-            used.update(file.path for file in process.memory_maps() if file.path.startswith(str(_SHARED_MEMORY)))
-            used.update(file.path for file in process.open_files() if file.path.startswith(str(_SHARED_MEMORY)))
+            lines = (folder / "maps").read_text(encoding="utf-8", errors="replace").splitlines()
+            used.update(int(line.split()[4]) for line in lines if f" {_SHARED_MEMORY}/" in line)
+            opened = [file.fd for file in process.open_files() if file.path.startswith(str(_SHARED_MEMORY))]
+            used.update((folder / "fd" / str(fd)).stat().st_ino for fd in opened)
     return used
 
 
@@ -126,8 +132,8 @@ def remove_leftovers(before: set[Path], scratch: Path | None) -> None:
     leftovers = shared_memory_objects() - before
     used = in_use() if leftovers else set()
     for path in leftovers:
-        if str(path) not in used:
-            with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+            if path.stat(follow_symlinks=False).st_ino not in used:
                 path.unlink()
     if scratch is not None:
         shutil.rmtree(scratch, ignore_errors=True)

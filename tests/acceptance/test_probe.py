@@ -15,12 +15,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).parents[2]
 RULES = {p.name for p in load() if p.rests_on == "nothing"}
 # What the reward breaks with these small models; each is explained in docs/hard_to_fool.md.
-OPEN = {
-    *["several_answers/03", "several_answers/07", "several_answers/08", "several_answers/09", "several_answers/10"],
-    *["several_answers/11", "question_echo/03", "question_echo/04", "empty_think/04", "empty_think/05"],
-    *["tag_lists/02", "very_long/01", "very_long/02", "very_long/03", "very_long/04", "very_long/05"],
-    *["wrong_number/05", "wrong_number/07", "other_words/11", "invisible/03"],
-}
+OPEN = {"wrong_number/05", "question_echo/05", "other_words/08", "other_words/11"}
 # The judge is trained anew now and then, and another one errs elsewhere: that many of the bounds that rest on it.
 JUDGE_MAY_BREAK = 5
 

@@ -118,6 +118,12 @@ def test_limits_cache_and_embedder_are_one_for_the_job(cluster, run, tmp_path):
     assert [event["embedder_revision"] for event in loaded] == ["sha256:53aa51172d142c89"]
 
 
+def ask_until_gone(actor):
+    """Killing takes a moment."""
+    for _ in range(1000):
+        ray.get(actor.wants.remote(), timeout=60)
+
+
 def test_a_lost_actor_is_an_outage_and_no_zero(cluster, run, monkeypatch):
     monkeypatch.setattr(job_wide, "ACTOR", "another")  # the one before may be ending still
     with JudgeStub() as stub:
@@ -125,6 +131,8 @@ def test_a_lost_actor_is_an_outage_and_no_zero(cluster, run, monkeypatch):
         scorer = job_wide.scorer(config, WholeCounters)
         assert isinstance(scorer, job_wide.SharedScorer)
         ray.kill(scorer._actor)
+        with pytest.raises(ray.exceptions.RayActorError):
+            ask_until_gone(scorer._actor)
 
         breakdown = asyncio.run(scorer.score(case(0), None)).breakdown
 
