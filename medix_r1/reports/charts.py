@@ -5,8 +5,10 @@ Lines differ by marker and dash as well as by colour. Everything comes out of th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from medix_r1.training.phases import PHASES, phases
 
 Steps = Mapping[int, Mapping[str, float]]
 Chart = dict[str, Any]
@@ -41,18 +43,6 @@ _GROUPS: dict[str, dict[str, str]] = {
         "mean": "training/rollout_probs_diff_mean",
         "largest": "training/rollout_probs_diff_max",
     },
-}
-# Phases of a step in the order in which they happen; verl's names.
-PHASES = {
-    "rollout": "gen",
-    "reward tail": "reward_tail",
-    "old log-probs": "old_log_prob",
-    "reference log-probs": "ref",
-    "advantage": "adv",
-    "update": "update_actor",
-    "sync to vLLM": "update_weights",
-    "checkpoint": "save_checkpoint",
-    "validation": "testing",
 }
 
 
@@ -105,26 +95,3 @@ def _phases(steps: Steps) -> Iterable[dict[str, Any]]:
         if any(seconds.get(name) for seconds in trained.values()):
             values = [round(seconds.get(name, 0.0), 4) for seconds in trained.values()]
             yield {"type": "bar", "name": name, "x": list(trained), "y": values}
-
-
-def phases(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Seconds of one step by phase; they add up to the step and its validation, `rest` being what no phase has.
-
-    The reward tail is the end of verl's `gen`: the time from the last finished reply to the last finished reward.
-    """
-    seconds = {name: metrics.get(f"timing_s/{key}", 0.0) for name, key in PHASES.items()}
-    seconds["rollout"] = max(0.0, seconds["rollout"] - seconds["reward tail"])
-    inside = sum(value for name, value in seconds.items() if name != "validation")
-    seconds["rest"] = max(0.0, metrics.get("timing_s/step", inside) - inside)
-    return seconds
-
-
-def time_shares(steps: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Share of each phase in the time of all steps, largest first."""
-    total: dict[str, float] = {}
-    for metrics in steps:
-        for name, seconds in phases(metrics).items():
-            total[name] = total.get(name, 0.0) + seconds
-    whole = sum(total.values())
-    shares = {name: seconds / whole for name, seconds in total.items() if seconds} if whole else {}
-    return dict(sorted(shares.items(), key=lambda item: -item[1]))

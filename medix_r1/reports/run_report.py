@@ -22,6 +22,7 @@ from plotly.offline import get_plotlyjs
 from medix_r1.errors import ConfigError
 from medix_r1.reports import browser, charts, facts
 from medix_r1.reports.status import is_locked, state
+from medix_r1.training.phases import time_shares
 from medix_r1.training.run_folder import RunFolder, read_lines
 
 _PAGE = files(__package__) / "page"
@@ -76,7 +77,7 @@ def render(folder: RunFolder, steps: charts.Steps, refresh: int | None) -> str:
         facts=facts.facts(folder),
         differences=facts.differences(folder),
         last=_last(steps),
-        shares=charts.time_shares([metrics for metrics in steps.values() if "timing_s/step" in metrics]),
+        shares=time_shares([metrics for metrics in steps.values() if "timing_s/step" in metrics]),
         alarms=data["alarms"],
         data=Markup(json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")),
         scripts=[Markup(script) for script in scripts],

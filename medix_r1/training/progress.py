@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.status import Status
 
 from medix_r1.errors import TrainingError
+from medix_r1.training.phases import time_shares
 from medix_r1.training.run_folder import Follower
 from medix_r1.training.trend import PARTS, WINDOW, Metrics, step_line
 
@@ -35,6 +36,7 @@ class ProgressView:
         self._status: Status | None = None
         self._seconds: deque[float] = deque(maxlen=20)
         self._history: deque[Metrics] = deque(maxlen=2 * WINDOW)
+        self._timings: list[Metrics] = []
         self._error: str | None = None
         self._last_step = 0
 
@@ -68,6 +70,7 @@ class ProgressView:
                 return 1
             self._show_new()
         if process.returncode == 0:
+            self._show_time()
             self._console.print(f"[green]finished[/] after step {self._last_step}")
             return 0
         raise TrainingError(f"{self._error or 'the training process ended without a message'}\n{tail(self._log)}")
@@ -108,12 +111,20 @@ class ProgressView:
             return
         self._last_step = step
         self._history.append(metrics)
+        self._timings.append({key: value for key, value in metrics.items() if key.startswith("timing_s/")})
         self._seconds.append(metrics.get("timing_s/step", 0.0))
         self._console.print(
             f"step {self._position(step)}  {step_line(self._history)}  {self._time_left(step)}", highlight=False
         )
         if self._console.is_terminal:
             self._say(f"step {step + 1}")
+
+    def _show_time(self) -> None:
+        """Where the time of this attempt's steps went; the reward tail is what rewards cost (docs/watching.md)."""
+        shares = {name: share for name, share in time_shares(self._timings).items() if share >= 0.005}
+        if shares:
+            parts = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
+            self._console.print(f"time: {parts}", highlight=False)
 
     def _position(self, step: int) -> str:
         return f"{step:>5}/{self._total}" if self._total else f"{step:>5}"

@@ -5,12 +5,13 @@ import pytest
 
 from medix_r1.errors import ConfigError
 from medix_r1.reports import charts, run_report
+from medix_r1.training.phases import phases, time_shares
 from tests.unit.reports.run_folder import make_run
 
 
 def test_phases_add_up_to_the_step():
     metrics = {"timing_s/step": 10.0, "timing_s/gen": 6.0, "timing_s/reward_tail": 1.0, "timing_s/update_actor": 2.0}
-    seconds = charts.phases(metrics | {"timing_s/testing": 4.0})
+    seconds = phases(metrics | {"timing_s/testing": 4.0})
     assert {name: value for name, value in seconds.items() if value} == {
         "rollout": 5.0,
         "reward tail": 1.0,
@@ -18,8 +19,8 @@ def test_phases_add_up_to_the_step():
         "rest": 2.0,
         "validation": 4.0,
     }
-    assert charts.time_shares([metrics, metrics]) == {"rollout": 0.5, "update": 0.2, "rest": 0.2, "reward tail": 0.1}
-    assert charts.time_shares([]) == {}
+    assert time_shares([metrics, metrics]) == {"rollout": 0.5, "update": 0.2, "rest": 0.2, "reward tail": 0.1}
+    assert time_shares([]) == {}
 
 
 def test_charts_hold_the_logged_numbers():

@@ -101,6 +101,7 @@ def test_a_run_as_plain_lines(folder):
     assert steps[0] == f"step     1/10  {step_line([METRICS | {'timing_s/step': 10.0}])}  1 min 30 s left"
     assert steps[1].endswith("30.0 s  2 min 40 s left")  # the median of 10 and 30 s, 8 steps
     assert "step     2  held-out a: reward 0.500" in view.lines
+    assert view.lines[-2] == "time: rest 100%"  # no phase was timed
     assert view.lines[-1] == "finished after step 2"
 
 
