@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow
 import pyarrow.parquet as parquet
 from omegaconf import DictConfig, ListConfig
 
@@ -127,4 +128,7 @@ def _rows(files: str | ListConfig) -> int | None:
     paths = [Path(name).expanduser() for name in (files if isinstance(files, ListConfig) else [files])]
     if not all(path.is_file() and path.suffix == ".parquet" for path in paths):
         return None
-    return sum(parquet.read_metadata(path).num_rows for path in paths)
+    try:
+        return sum(parquet.read_metadata(path).num_rows for path in paths)
+    except pyarrow.ArrowInvalid:  # no parquet file, whatever its name
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -113,6 +114,13 @@ def _data(config: DictConfig) -> Iterator[str]:
 def _model(config: DictConfig) -> Iterator[str]:
     path = config.actor_rollout_ref.model.path
     folder = Path(path).expanduser()
+    if "smolvlm" in path.lower() or _model_type(folder) == "smolvlm":
+        yield (
+            f"actor_rollout_ref.model.path: verl 0.9.1 cannot load the processor of {path} and would train without the "
+            "images; choose another model (docs/models.md)"
+        )
+    if config.actor_rollout_ref.actor.freeze_vision_tower and config.actor_rollout_ref.actor.strategy != "fsdp2":
+        yield "actor_rollout_ref.actor.freeze_vision_tower: works with actor.strategy=fsdp2 only"
     looks_local = path.startswith(("/", "./", "../", "~")) or path.count("/") > 1
     if not folder.is_dir():
         if looks_local:
@@ -126,6 +134,14 @@ def _model(config: DictConfig) -> Iterator[str]:
     for name in ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json"):
         if (folder / name).is_file() and '"auto_map"' in (folder / name).read_text(encoding="utf-8"):
             yield f"actor_rollout_ref.model.path: {path}/{name} names code in auto_map, which verl would run; remove it"
+
+
+def _model_type(folder: Path) -> str | None:
+    try:
+        kind: str | None = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return kind
 
 
 def _trackers(config: DictConfig) -> Iterator[str]:

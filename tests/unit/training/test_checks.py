@@ -115,6 +115,7 @@ def test_rows_that_do_not_divide_among_ranks(good):
 
     assert found == [
         "actor_rollout_ref.actor.ppo_mini_batch_size: 24 prompts x 5 rollouts = 120 rows do not divide among 7 ranks"
+        "; for example data.train_batch_size=21 actor_rollout_ref.actor.ppo_mini_batch_size=21"
     ]
 
 
@@ -223,7 +224,8 @@ def test_memory_is_counted_by_rank_and_on_the_cpu_alone(good, monkeypatch):
     assert checks.problems(good) == []
     (problem,) = checks.problems(changed(good, **{"trainer.n_gpus_per_node": 2}))
     assert problem.startswith("hardware: 12.0 GiB")
-    assert checks.problems(changed(good, **{"trainer.n_gpus_per_node": 2, "trainer.device": "cuda"})) == []
+    on_gpus = {"trainer.n_gpus_per_node": 2, "trainer.device": "cuda", "placement.judge": "own_gpus"}
+    assert checks.problems(changed(good, **on_gpus, **{"placement.judge_gpus": [2]})) == []
 
 
 def test_too_little_disk(good, monkeypatch, tmp_path):
@@ -317,3 +319,37 @@ def test_a_reward_without_judge_asks_for_none(good):
     config = changed(good, **{"reward.signals": signals, "reward.weights": {"embed": 0.9, "format": 0.1}})
 
     assert checks.problems(remote(config, "http://127.0.0.1:9/v1")) == []
+
+
+def on_gpus(good, **values):
+    """The same config for a node of eight GPUs."""
+    return changed(good, **{"trainer.device": "cuda", "trainer.n_gpus_per_node": 8, **values})
+
+
+def test_judge_and_trainer_on_one_gpu(good):
+    (beside,) = checks._placement(on_gpus(good))
+    assert "choose placement=own_gpus" in beside
+    assert list(checks._placement(on_gpus(good, **{"judge.server": None}))) == []
+    (both,) = checks._placement(on_gpus(good, **{"placement.judge": "own_gpus", "placement.judge_gpus": [6, 7]}))
+    assert "[6, 7] train as well" in both
+    crowded = {"placement.judge": "shared", "placement.judge_memory": 0.4}
+    (crowd,) = checks._placement(on_gpus(good, **crowded, **{"actor_rollout_ref.rollout.gpu_memory_utilization": 0.6}))
+    assert "leave the actor 0% of a GPU" in crowd
+    assert list(checks._placement(good)) == [], "a CPU run has no GPU to share"
+
+
+def test_a_batch_that_does_not_divide_comes_with_one_that_does(good):
+    config = changed(good, **{"trainer.n_gpus_per_node": 7})
+    (problem,) = [problem for problem in checks._batches(config) if "do not divide among 7 ranks" in problem]
+    assert "for example data.train_batch_size=" in problem
+
+
+def test_a_model_that_verl_cannot_train_is_refused(good, tmp_path):
+    (tmp_path / "models/policy/config.json").write_text('{"model_type": "smolvlm"}')
+    (problem,) = checks._model(good)
+    assert "would train without the images" in problem
+
+
+def test_gdpo_knows_no_gate(good):
+    config = changed(good, **{"algorithm.adv_estimator": "medix_gdpo", "reward.gate": "format"})
+    assert any(problem.startswith("algorithm: gdpo weighs the parts itself") for problem in checks._reward(config))
