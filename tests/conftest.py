@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,10 +38,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     path.write_text("\n".join(lines), encoding="utf-8")
 
 
+_ROOT_LEVEL = logging.getLogger().level
+
+
 @pytest.fixture(autouse=True)
-def _root_level() -> Iterator[None]:
-    """inspect-ai sets the root logger's level for the whole process; the next test starts from where this one did."""
-    root = logging.getLogger()
-    level = root.level
-    yield
-    root.setLevel(level)
+def _root_level() -> None:
+    """inspect-ai sets the root logger's level for the whole process, also from a fixture of a module before this one."""
+    logging.getLogger().setLevel(_ROOT_LEVEL)
