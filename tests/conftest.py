@@ -43,5 +43,5 @@ _ROOT_LEVEL = logging.getLogger().level
 
 @pytest.fixture(autouse=True)
 def _root_level() -> None:
-    """inspect-ai sets the root logger's level for the whole process, also from a fixture of a module before this one."""
+    """inspect-ai sets the root logger's level for the whole process, also from the fixture of another module."""
     logging.getLogger().setLevel(_ROOT_LEVEL)
