@@ -12,7 +12,7 @@ import re
 _CONTROL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$@:])")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]#|~$@!]|:(?=//)|(?<=www)\.)", re.IGNORECASE)  # with addresses and names
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\n", "|", "%")
 
 
@@ -28,7 +28,7 @@ def one_line(text: str, limit: int = 300) -> str:
 
 
 def markdown(text: str, limit: int = 300) -> str:
-    """The text as words of a Markdown line: no markup, no link, no HTML of its own."""
+    """The text as words inside a Markdown line: no markup, no link, no HTML of its own."""
     return html.escape(_MARKDOWN.sub(r"\\\1", one_line(text, limit)), quote=False)
 
 

@@ -23,7 +23,7 @@ from medix_r1.errors import DataError
 from medix_r1.evaluation.records import Record, RunInfo, read_run, write_whole
 from medix_r1.evaluation.report import Records
 from medix_r1.evaluation.sheet import csv_text
-from medix_r1.evaluation.untrusted import plain
+from medix_r1.untrusted import plain
 
 IMAGE_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
 

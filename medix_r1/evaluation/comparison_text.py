@@ -15,8 +15,8 @@ from medix_r1.evaluation.compare import PAPER_SHIFT, Comparison, Pair, Row, Unpa
 from medix_r1.evaluation.records import Record, write_whole
 from medix_r1.evaluation.report import judge_names
 from medix_r1.evaluation.sheet import Sheet, between, csv_text, flat, number, p_value
-from medix_r1.evaluation.untrusted import markdown as safe
-from medix_r1.evaluation.untrusted import one_line, plain
+from medix_r1.untrusted import markdown as safe
+from medix_r1.untrusted import one_line, plain
 
 _WAYS = (("higher in the second", "up"), ("lower in the second", "down"))
 

@@ -19,7 +19,7 @@ from matplotlib import pyplot
 
 from medix_r1.evaluation.sheet import between, number
 from medix_r1.evaluation.statistics import Estimate
-from medix_r1.evaluation.untrusted import one_line
+from medix_r1.untrusted import one_line
 
 _BLUE, _ORANGE = "#0072b2", "#d55e00"
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from medix_r1.agreement import Interval
 from medix_r1.evaluation.statistics import Estimate
-from medix_r1.evaluation.untrusted import cell, one_line, plain
+from medix_r1.untrusted import cell, one_line, plain
 
 
 @dataclass(frozen=True, slots=True)

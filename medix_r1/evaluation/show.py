@@ -11,7 +11,7 @@ from medix_r1.evaluation.compare import read_comparison
 from medix_r1.evaluation.rejudge import Rejudged
 from medix_r1.evaluation.run import Evaluation, Outcome, owed
 from medix_r1.evaluation.settings import known_tasks
-from medix_r1.evaluation.untrusted import one_line
+from medix_r1.untrusted import one_line
 
 _LISTED = 20
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from medix_r1.config import config_dir
 from medix_r1.errors import DataError
 from medix_r1.evaluation import report
-from medix_r1.evaluation.untrusted import cell, markdown, one_line, plain
+from medix_r1.untrusted import cell, markdown, one_line, plain
 from tests.support.eval_run import info, record, scores, synthetic, write_result
 
 EVIL = (
