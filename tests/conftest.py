@@ -42,6 +42,9 @@ _ROOT_LEVEL = logging.getLogger().level
 
 
 @pytest.fixture(autouse=True)
-def _root_level() -> None:
-    """inspect-ai sets the root logger's level for the whole process, also from the fixture of another module."""
-    logging.getLogger().setLevel(_ROOT_LEVEL)
+def _root_logger() -> None:
+    """verl's vLLM server and inspect-ai raise the level of the root logger and of pytest's own handlers for good."""
+    root = logging.getLogger()
+    root.setLevel(_ROOT_LEVEL)
+    for handler in root.handlers:
+        handler.setLevel(logging.NOTSET)
