@@ -126,7 +126,8 @@ def verl_dataset(files, backbone, tmp_path, limit, keep_all):
     settings = {
         "max_prompt_length": limit,
         "filter_overlong_prompts": not keep_all,
-        "filter_overlong_prompts_workers": 1,
+        # In this process: a worker would be a fork of a process with torch's threads, which can wait for ever.
+        "filter_overlong_prompts_workers": None,
         "image_key": "images",
         "cache_dir": str(tmp_path),
     }
