@@ -17,9 +17,10 @@ lint: .venv/.test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Everything longer than `make test` allows; its summary goes to docs/acceptance.md.
+# Everything longer than `make test` allows; docs/acceptance.md is its summary. ONLY=tests/acceptance/test_dapo.py: one file.
+ONLY ?= tests/acceptance
 acceptance: .venv/.test
-	$(BIN)/python -m pytest -m acceptance --acceptance-summary docs/acceptance.md
+	$(BIN)/python -m pytest -m acceptance --acceptance-summary docs/acceptance.md $(ONLY)
 
 # The nano model before and after training on two benchmarks' row formats; needs a finished outputs/nano_cpu (make demo).
 eval-demo: .venv/.demo

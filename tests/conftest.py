@@ -1,8 +1,7 @@
-"""Options of the whole suite: `--acceptance-summary FILE` writes what `make acceptance` found."""
+"""Options of the whole suite: `--acceptance-summary FILE` keeps the page of what `make acceptance` found."""
 
 from __future__ import annotations
 
-import datetime
 import logging
 from pathlib import Path
 
@@ -10,32 +9,15 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--acceptance-summary", type=Path, help="write the outcome of every test to this Markdown file")
+    parser.addoption("--acceptance-summary", type=Path, help="keep this Markdown page up to date")
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_configure(config: pytest.Config) -> None:
     path: Path | None = config.getoption("--acceptance-summary")
-    if path is None:
-        return
-    from medix_r1.machine import this_machine
+    if path is not None:
+        from tests.support.acceptance_page import AcceptancePage
 
-    outcomes = [
-        (report.nodeid, outcome, report.duration)
-        for outcome in ("passed", "failed", "error", "skipped")
-        for report in terminalreporter.stats.get(outcome, [])
-        if outcome != "passed" or report.when == "call"
-    ]
-    lines = [
-        "# Acceptance",
-        "",
-        f"Written by `make acceptance` on {datetime.date.today()}, on {this_machine()}.",
-        "",
-        "| test | outcome | seconds |",
-        "|---|---|---|",
-        *(f"| `{nodeid}` | {outcome} | {duration:.0f} |" for nodeid, outcome, duration in sorted(outcomes)),
-        "",
-    ]
-    path.write_text("\n".join(lines), encoding="utf-8")
+        config.pluginmanager.register(AcceptancePage(path.resolve()))
 
 
 _ROOT_LEVEL = logging.getLogger().level
