@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from transformers import AutoProcessor
 from transformers.utils.logging import disable_progress_bar
@@ -21,10 +20,10 @@ from medix_r1.demo.policy import load_policy
 from medix_r1.demo.replies import SAMPLES, Reply, answer_all
 from medix_r1.demo.result import DECODINGS, SETS, Decoded, Evaluation, Example, SetResult, SignalMean
 from medix_r1.errors import ConfigError, DataError, EmbedderError, JudgeUnavailable
-from medix_r1.grammar import parse_completion, parse_reference
 from medix_r1.machine import this_machine
 from medix_r1.rewards.base import Sample
-from medix_r1.rewards.composite import CompositeReward, RewardBreakdown
+from medix_r1.rewards.build import SampleReader, build_reward
+from medix_r1.rewards.composite import RewardBreakdown
 from medix_r1.rewards.exact import ExactMatch
 
 _EXAMPLES = 3  # of each set
@@ -88,9 +87,8 @@ class Scorer:
     """The composite reward of a training config, on rows of the demo."""
 
     def __init__(self, config: DictConfig) -> None:
-        self._think_element = config.reward.think_element
-        signals = instantiate(config.reward.signals, _convert_="all")
-        self._composite = CompositeReward(signals=signals, weights=dict(config.reward.weights))
+        self._reader = SampleReader.of(config.reward)
+        self._composite = build_reward(config.reward)
         self._exact = ExactMatch()
 
     async def score(self, rows: EncodedRows, replies: Sequence[Reply]) -> list[RewardBreakdown]:
@@ -107,20 +105,21 @@ class Scorer:
         scores = [await self._exact.score(self._sample(rows, reply)) for reply in replies]
         return sum(score.value or 0.0 for score in scores) / len(scores)
 
-    def answer(self, reply: Reply) -> str:
+    def answer(self, rows: EncodedRows, reply: Reply) -> str:
         """The answer in a reply, or a word on why there is none."""
-        return parse_completion(reply.text, think_element=self._think_element).answer or "(no answer block)"
+        return self._sample(rows, reply).completion.answer or "(no answer block)"
 
     def _sample(self, rows: EncodedRows, reply: Reply) -> Sample:
         row = rows.rows[reply.row]
         extra = row["extra_info"]
-        return Sample(
-            completion=parse_completion(reply.text, think_element=self._think_element),
-            reference=parse_reference(row["reward_model"]["ground_truth"]),
+        return self._reader.read(
+            reply.text,
+            reference=row["reward_model"]["ground_truth"],
+            has_image=True,  # as every row of the demo
             question=extra["question"],
             source=row["data_source"],
             cut=reply.cut,
-            accepted=tuple(extra["answers"]),
+            accepted=extra["answers"],
         )
 
 
@@ -161,6 +160,6 @@ def _example(scorer: Scorer, rows: EncodedRows, replies: _Replies, index: int) -
         question=extra["question"],
         modality=extra["modality"],
         accepted=list(extra["answers"]),
-        greedy=scorer.answer(replies["greedy"][index]),
-        sampled=[scorer.answer(reply) for reply in replies["sampled"][start : start + SAMPLES["sampled"]]],
+        greedy=scorer.answer(rows, replies["greedy"][index]),
+        sampled=[scorer.answer(rows, reply) for reply in replies["sampled"][start : start + SAMPLES["sampled"]]],
     )
