@@ -27,11 +27,18 @@ def dapo(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
 def test_dapo_trains_on_groups_that_differ_in_the_filtered_signal(dapo: FinishedRun) -> None:
     assert dapo.exit_code == 0, dapo.output
     for step in (1, 2):
-        groups: dict[str, set[float]] = {}
-        for row in rows(dapo, step):
+        trained, filtered = (exact_by_group(dapo, step, filtered=filtered) for filtered in (False, True))
+        assert len(trained) == 8
+        assert all(len(values) > 1 for values in trained.values())
+        assert all(len(values) == 1 for values in filtered.values())
+
+
+def exact_by_group(run: FinishedRun, step: int, *, filtered: bool) -> dict[str, set[float]]:
+    groups: dict[str, set[float]] = {}
+    for row in rows(run, step):
+        if bool(row["filtered"]) is filtered:
             groups.setdefault(row["uid"], set()).add(row["parts"]["exact"])
-        assert len(groups) == 8
-        assert all(len(values) > 1 for values in groups.values())
+    return groups
 
 
 def test_dapo_refills_are_counted(dapo: FinishedRun) -> None:
