@@ -64,6 +64,7 @@ def render(folder: RunFolder, steps: charts.Steps, refresh: int | None) -> str:
     data = {
         "charts": charts.all_charts(steps),
         "alarms": [event for event in events if event["event"] == "alarm"],
+        "refresh": refresh,
         **browser.payload(folder.root),
     }
     scripts = [get_plotlyjs(), (_PAGE / "report.js").read_text(encoding="utf-8")]
@@ -72,6 +73,7 @@ def render(folder: RunFolder, steps: charts.Steps, refresh: int | None) -> str:
     return page.render(
         policy=" ".join(f"'sha256-{_sha256(script)}'" for script in scripts),
         refresh=refresh,
+        written=time.strftime("%Y-%m-%d %H:%M:%S %Z"),
         title=folder.root.resolve().name,
         state=state(folder, events),
         facts=facts.facts(folder),

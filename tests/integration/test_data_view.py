@@ -1,9 +1,6 @@
 """`data view` in a real browser: what a person sees, and that hostile text in a row cannot run."""
 
-import os
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
@@ -11,12 +8,9 @@ from PIL import Image
 
 from medix_r1.data.view import write_view
 from medix_r1.errors import ConfigError
+from tests.support.browser import dom_of, needs_browser
 from tests.unit.data.support import encoded, make_backbone, picture, row, run_prepare, write_rows
 
-BROWSER = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
-needs_browser = pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome is installed here")
 TITLE = "document.title='RAN'"
 HOSTILE = (
     f'</p><script>{TITLE}</script><img src=x onerror="{TITLE}"><svg onload="{TITLE}"> {{{{ 7*7 }}}} '
@@ -45,17 +39,11 @@ def prepared(tmp_path_factory):
     return folder / "out"
 
 
-def browse(page, *options, home):
-    command = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"]
-    command += [f"--user-data-dir={home}", "--virtual-time-budget=3000", *options, page.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=240, env={**os.environ, "HOME": str(home)})
-
-
 @needs_browser
 def test_hostile_text_is_shown_and_does_not_run(prepared, tmp_path):
     assert write_view(prepared, tmp_path / "view.html", rows=10) == 4
 
-    dom = browse(tmp_path / "view.html", "--dump-dom", home=tmp_path / "home").stdout
+    dom = dom_of(tmp_path / "view.html", tmp_path / "home")
 
     assert re.search("<title>view[0-9]*</title>", dom)
     assert dom.count('<article id="row-') == 4
@@ -72,7 +60,7 @@ def test_the_same_text_runs_where_nothing_is_escaped(prepared, tmp_path):
     """The check above can fail: unescaped and without the policy, this browser does run it."""
     (tmp_path / "bad.html").write_text(f"<!doctype html><title>rows</title><p>{HOSTILE}")
 
-    assert "<title>RAN</title>" in browse(tmp_path / "bad.html", "--dump-dom", home=tmp_path / "home").stdout
+    assert "<title>RAN</title>" in dom_of(tmp_path / "bad.html", tmp_path / "home")
 
 
 @needs_browser
@@ -81,7 +69,7 @@ def test_the_policy_holds_even_without_escaping(prepared, tmp_path):
     page = (tmp_path / "view.html").read_text()
     (tmp_path / "view.html").write_text(page.replace("<body>", f"<body>{HOSTILE}"))
 
-    dom = browse(tmp_path / "view.html", "--dump-dom", home=tmp_path / "home").stdout
+    dom = dom_of(tmp_path / "view.html", tmp_path / "home")
     assert re.search("<title>view[0-9]*</title>", dom)
 
 
@@ -90,7 +78,7 @@ def test_the_picture_is_on_the_screen(prepared, tmp_path):
     write_view(prepared, tmp_path / "view.html", rows=10)
     shot = tmp_path / "shot.png"
 
-    browse(tmp_path / "view.html", f"--screenshot={shot}", "--window-size=1100,1400", home=tmp_path / "home")
+    dom_of(tmp_path / "view.html", tmp_path / "home", "", f"--screenshot={shot}", "--window-size=1100,1400")
 
     with Image.open(shot) as image:
         values = np.asarray(image.convert("RGB")).astype(int)

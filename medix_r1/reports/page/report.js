@@ -118,12 +118,16 @@ function sortKey(sample, sort) {
   return values.some((v) => v === null || v === undefined) ? -Infinity : values.reduce((a, b) => a - b);
 }
 
+function modality(sample) { return (/^<(\w+)>/.exec(sample.reference) || ["", "none"])[1]; }
+
 function drawSamples() {
   const form = document.getElementById("filter"), wanted = Object.fromEntries(new FormData(form));
   const words = wanted.text.toLowerCase();
   let found = data.samples.filter((s) =>
     (!wanted.step || String(s.step) === wanted.step) && (!wanted.source || s.source === wanted.source) &&
+    (!wanted.modality || modality(s) === wanted.modality) &&
     (!wanted.part || wanted.below === "" || (value(s, wanted.part) ?? Infinity) <= Number(wanted.below)) &&
+    (!wanted.part || wanted.above === "" || (value(s, wanted.part) ?? -Infinity) >= Number(wanted.above)) &&
     (!words || (s.question + " " + s.reply).toLowerCase().includes(words)));
   if (wanted.sort) found = [...found].sort((a, b) => sortKey(b, wanted.sort) - sortKey(a, wanted.sort));
   const shown = found.slice(0, 50), place = document.getElementById("sample-list");
@@ -132,23 +136,38 @@ function drawSamples() {
   place.replaceChildren(...shown.map((sample) => card(sample, reply(sample))));
 }
 
+// The address keeps the filter, so that it can be mailed and outlives a reload.
+function rememberFilter() {
+  const filled = [...new FormData(document.getElementById("filter"))].filter(([, wanted]) => wanted !== "");
+  history.replaceState(null, "", "#" + new URLSearchParams(filled));
+}
+
+function reloadLater() {
+  setTimeout(() => {
+    if (document.getElementById("filter").contains(document.activeElement)) reloadLater();
+    else location.reload();
+  }, data.refresh * 1000);
+}
+
 function start() {
   const form = document.getElementById("filter"), first = data.samples[0];
   const names = first ? ["overall", ...Object.keys(first.parts)] : [];
   const differences = names.includes("embed") && names.includes("llm") ? ["embed-llm", "llm-exact"] : [];
   options(form.step, ["", ...new Set(data.samples.map((s) => s.step))]);
   options(form.source, ["", ...new Set(data.samples.map((s) => s.source))]);
+  options(form.modality, ["", ...new Set(data.samples.map(modality))]);
   options(form.part, ["", ...names]);
   options(form.sort, ["", ...differences, ...names]);
   for (const [name, wanted] of new URLSearchParams(location.hash.slice(1)))  // report.html#part=llm&below=0.5
     if (form.elements[name]) form.elements[name].value = wanted;
-  form.addEventListener("input", drawSamples);
+  form.addEventListener("input", () => { rememberFilter(); drawSamples(); });
   form.addEventListener("submit", (event) => event.preventDefault());
   dark.addEventListener("change", drawCharts);
   drawCharts();
   drawPairs();
   drawSamples();
   document.body.dataset.drawn = "yes";
+  if (data.refresh) reloadLater();
 }
 
 start();
