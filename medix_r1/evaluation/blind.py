@@ -169,7 +169,7 @@ def _texts(pair: BlindPair) -> dict[str, Any]:
         "pair": pair.name,
         "task": sample.task,
         "row": sample.row,
-        "question": plain(sample.question),
+        "question": plain(sample.passage),
         "choices": [plain(choice) for choice in sample.choices],
         "left_answer": plain(left),
         "left_reasoning": plain(left_why),

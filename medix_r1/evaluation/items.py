@@ -13,6 +13,7 @@ from typing import Any
 
 from medix_r1.errors import DataError
 from medix_r1.evaluation.formats import FORMATS, Parts
+from medix_r1.evaluation.records import passage
 from medix_r1.evaluation.sources import Source, open_source
 from medix_r1.evaluation.tasks import TaskSpec
 
@@ -157,8 +158,7 @@ def place_images(item: Item) -> Marked:
         order.append(image)
         return "<image>"
 
-    passage = f"{item.context}\n\n{item.question}" if item.context else item.question
-    question = _MARK.sub(place, passage)
+    question = _MARK.sub(place, passage(item.context, item.question))
     choices = tuple(_MARK.sub(place, choice) for choice in item.choices)
     unnamed = [image for image in item.images if all(image is not placed for placed in order)]
     return Marked("<image>" * len(unnamed) + question, choices, (*unnamed, *order))

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from medix_r1 import prompts
 from medix_r1.evaluation.items import Item
-from medix_r1.evaluation.records import Vote
+from medix_r1.evaluation.records import Vote, passage
 from medix_r1.evaluation.replies import Reply, option_letter
 from medix_r1.grammar import is_gradable
 from medix_r1.models.verdict import parse_verdict, strip_thinking
@@ -104,7 +104,8 @@ def voting_prompt(item: Item, reply: Reply, scorer: str, settings: VotingSetting
 def rubric_prompt(item: Item, reply: Reply, settings: VotingSettings) -> str:
     """What the first judge is asked about the think block."""
     text = prompts.load(settings.rubric_prompt)
-    return prompts.fill(text, max_chars=_MAX_CHARS, **_fields(item, reasoning=reply.think or ""))
+    fields = _fields(item, reasoning=reply.think or "") | {"question": passage(item.context, item.question)}
+    return prompts.fill(text, max_chars=_MAX_CHARS, **fields)
 
 
 def _fields(item: Item, **more: str) -> dict[str, str | None]:

@@ -26,6 +26,11 @@ RUN_FILE = "run.json"
 RECORDS_FILE = "records.jsonl"
 
 
+def passage(context: str, question: str) -> str:
+    """A question as it is asked: behind the passage it is about, if there is one."""
+    return f"{context}\n\n{question}" if context else question
+
+
 @dataclass(frozen=True, slots=True)
 class Vote:
     """What one judge said once.
@@ -56,6 +61,7 @@ class Record:
         group: hash of the image or passage that samples share; samples of one group are not independent.
         modality: what kind of image, where the source says so.
         question, choices, reference, reference_letter: what was asked and what is right.
+        context: the passage that the question is about, or "".
         reply, think, answer, problems: what the model wrote and how the training grammar takes it apart. `reply` is
             None when no generation succeeded.
         finish_reason: "stop", "length", ... as the server said.
@@ -74,6 +80,7 @@ class Record:
     group: str
     modality: str | None
     question: str
+    context: str
     choices: tuple[str, ...]
     reference: str
     reference_letter: str | None
@@ -91,6 +98,11 @@ class Record:
     tokens_out: int
     seconds: float
     restricted: bool
+
+    @property
+    def passage(self) -> str:
+        """The question, behind the passage it is about if there is one."""
+        return passage(self.context, self.question)
 
     @property
     def truncated(self) -> bool:

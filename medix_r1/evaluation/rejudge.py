@@ -82,7 +82,7 @@ def _answered(row: Record) -> Answered:
         group=row.group,
         modality=row.modality,
         question=row.question,
-        context="",
+        context=row.context,
         choices=row.choices,
         reference=row.reference,
         letter=row.reference_letter,

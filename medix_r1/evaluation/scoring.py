@@ -49,6 +49,7 @@ def _record(
         group=item.group,
         modality=item.modality,
         question=item.question,
+        context=item.context,
         choices=item.choices,
         reference=item.reference,
         reference_letter=item.letter,

@@ -122,7 +122,7 @@ def _row(record: Record) -> dict[str, Any]:
 
 def _asked(record: Record) -> str:
     options = [f"{letter}. {text}" for letter, text in zip(ascii_uppercase, record.choices, strict=False)]
-    return "\n".join([f"{record.question}\n\nChoices:", *options]) if options else record.question
+    return "\n".join([f"{record.passage}\n\nChoices:", *options]) if options else record.passage
 
 
 def _points(record: Record) -> float:

@@ -22,6 +22,7 @@ def record(row: int = 0, score: float | None = 1.0, **changes: Any) -> Record:
         group=f"image-{row}",
         modality=None,
         question=f"What is seen in picture {row}?",
+        context="",
         choices=(),
         reference="effusion",
         reference_letter=None,

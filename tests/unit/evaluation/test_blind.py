@@ -125,6 +125,15 @@ class _Elements(HTMLParser):
         self.text += data
 
 
+def test_experts_see_the_passage_of_a_question(tmp_path: Path) -> None:
+    passage = "Forty patients were followed."
+    a = write_result(tmp_path / "a", info(), {"pubmedqa": [record(0, context=passage)]})
+    b = write_result(tmp_path / "b", info(), {"pubmedqa": [record(0, context=passage, answer="no")]})
+    out = export(a, b, tmp_path / "blind", seed=1)
+    assert rows_of(out.sheet)[0]["question"].startswith(f"{passage}\n\nWhat is seen")
+    assert passage in out.page.read_text(encoding="utf-8")
+
+
 def test_hostile_replies_are_text_in_the_page_and_in_the_sheet(tmp_path: Path) -> None:
     one = record(0, answer=EVIL, think=EVIL, question=EVIL, choices=(EVIL,))
     a = write_result(tmp_path / "a", info(), {"rad_vqa": [one]})

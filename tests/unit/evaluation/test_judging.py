@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from medix_r1.evaluation.items import Item
@@ -107,3 +109,9 @@ def test_reports_are_not_cut_and_the_rubric_sees_the_thinking() -> None:
     report = "finding. " * 900
     assert "…" not in voting_prompt(_item(reference=report), _reply(report), "report", VotingSettings())
     assert "because" in rubric_prompt(_item(), _reply("x"), VotingSettings())
+
+
+def test_the_rubric_grades_against_the_passage_and_a_match_needs_none() -> None:
+    item = replace(_item(), context="Forty patients were followed.")
+    assert "Forty patients were followed. Is there a fracture?" in rubric_prompt(item, _reply("x"), VotingSettings())
+    assert "Forty patients" not in voting_prompt(item, _reply("x"), "short", VotingSettings())
