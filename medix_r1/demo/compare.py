@@ -100,9 +100,9 @@ class Scorer:
                 raise (JudgeUnavailable if "llm" in failure else EmbedderError)(f"evaluation stopped: {failure}")
         return list(breakdowns)
 
-    async def exact_accuracy(self, rows: EncodedRows, replies: Sequence[Reply]) -> float:
+    def exact_accuracy(self, rows: EncodedRows, replies: Sequence[Reply]) -> float:
         """Share of replies whose answer is the reference or an accepted wording."""
-        scores = [await self._exact.score(self._sample(rows, reply)) for reply in replies]
+        scores = [self._exact.score(self._sample(rows, reply)) for reply in replies]
         return sum(score.value or 0.0 for score in scores) / len(scores)
 
     def answer(self, rows: EncodedRows, reply: Reply) -> str:
@@ -127,7 +127,7 @@ async def _set_result(scorer: Scorer, rows: EncodedRows, replies: _Replies, shuf
     if not len(rows):
         raise DataError("a held-out set of the demo is empty; build it again: medix-r1 demo build")
     decoded = {
-        name: _decoded(await scorer.score(rows, replies[name]), await scorer.exact_accuracy(rows, shuffled[name]))
+        name: _decoded(await scorer.score(rows, replies[name]), scorer.exact_accuracy(rows, shuffled[name]))
         for name in DECODINGS
     }
     return SetResult(len(rows), decoded, [_example(scorer, rows, replies, i) for i in example_rows(rows.rows)])

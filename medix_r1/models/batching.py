@@ -7,6 +7,7 @@ apart from those of predictions, which would otherwise push them out.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -19,6 +20,8 @@ from medix_r1.errors import EmbedderError, EmbedderRejected
 Vector = NDArray[np.float32]
 Encode = Callable[[list[str]], Awaitable[Sequence[Vector] | Vector]]
 _PREDICTIONS = 16_384  # vectors of predictions that are kept; most of them never come again
+
+_WINDOW = 8  # batches' worth of waiting texts that are looked at for the next batch
 
 
 class Batches:
@@ -43,15 +46,15 @@ class Batches:
 
     async def similarity(self, prediction: str, reference: str) -> float:
         """Cosine of two texts, in [-1, 1]."""
-        left, right = await asyncio.gather(
-            self._vector(prediction, self._predictions), self._vector(reference, self._references)
-        )
+        wanted = self._wanted(prediction, self._predictions), self._wanted(reference, self._references)
+        left, right = [await self._arrived(one) for one in wanted]
         cosine = float(left @ right)
         if not math.isfinite(cosine):
             raise EmbedderError("the embedder gave a vector that holds no finite numbers")
         return min(1.0, max(-1.0, cosine))
 
-    async def _vector(self, text: str, kept: LRUCache[str, Vector]) -> Vector:
+    def _wanted(self, text: str, kept: LRUCache[str, Vector]) -> Vector | asyncio.Future[Vector]:
+        """The vector of a text, or what will hold it."""
         if (known := kept.get(text)) is not None:
             self.cache_hits += 1
             return known
@@ -63,15 +66,29 @@ class Batches:
                 self._workers.add(worker)
                 worker.add_done_callback(self._workers.discard)
         self._kept_in[text].append(kept)
-        return await asyncio.shield(future)
+        return future
+
+    async def _arrived(self, wanted: Vector | asyncio.Future[Vector]) -> Vector:
+        if not isinstance(wanted, asyncio.Future):
+            return wanted
+        # others wait for the same one: a caller that is cancelled must not cancel it
+        return wanted.result() if wanted.done() else await asyncio.shield(wanted)
 
     async def _work(self) -> None:
         await asyncio.sleep(0)  # let everything that is ready join the first batch
         while self._waiting:
-            texts = [text for text, _ in zip(self._waiting, range(self._batch_size), strict=False)]
+            texts = self._next_batch()
             for text in texts:
                 del self._waiting[text]
             await self._run(texts)
+
+    def _next_batch(self) -> list[str]:
+        """The text that waits longest, and of the next ones those closest to it in length: less padding to compute."""
+        near = list(itertools.islice(self._waiting, _WINDOW * self._batch_size))
+        if len(near) > self._batch_size:
+            length = len(near[0])
+            near.sort(key=lambda text: abs(len(text) - length))  # stable: of equal ones those that wait longer
+        return near[: self._batch_size]
 
     async def _run(self, texts: list[str]) -> None:
         """Encode one batch and tell those who wait; a batch that is refused is halved to find the text at fault."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import importlib.util
 import logging
@@ -98,6 +99,8 @@ class SentenceTransformerEmbedder:
             if self._encoder is None:
                 self._encoder = load_sentence_transformer(self.model, self.revision, self.device)
                 self._resolved = resolved_revision(self._encoder, locate_model(self.model))
+                gc.collect()
+                gc.freeze()  # what a model's libraries bring stays: walking it again costs more than scoring does
                 logger.info("embedder %s, revision %s", self.model, self._resolved)
 
     def statistics(self) -> dict[str, float]:

@@ -107,7 +107,7 @@ class ChatJudge:
         self._base, self._extras = _request(model, mode, max_tokens, constrained, thinking)
         self._chosen, self._settled = 0, False  # which of the extras the server takes
         identity = [model, revision, self._template, self._base, thinking, mode]
-        self._identity = json.dumps(identity, sort_keys=True).encode()
+        self._identity = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
         self._answers = Answers(cache_size, cache_path)
         self._in_flight: dict[bytes, asyncio.Task[Verdict]] = {}
         self.cache_hits = self.shared = self.rejected = 0
@@ -149,7 +149,9 @@ class ChatJudge:
     def _key(self, question: Question) -> bytes:
         images = [hashlib.sha256(image).hexdigest() for image in question.images]
         fields = [question.question, question.reference, question.prediction, question.choices, images]
-        return hashlib.sha256(self._identity + json.dumps(fields).encode()).digest()[:16]
+        digest = self._identity.copy()  # the prompt's text is hashed once
+        digest.update(json.dumps(fields).encode())
+        return digest.digest()[:16]
 
     async def _find_or_ask(self, key: bytes, question: Question) -> Verdict:
         if (known := await self._answers.find(key)) is not None:

@@ -8,6 +8,7 @@ YAML and the reason for every reward can be read back. Checks of the weights are
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
@@ -70,6 +71,8 @@ class CompositeReward:
         if problems := problems + table_problems(weight_tables, signals):
             raise ConfigError(problems)
         self.signals = {name: signal for name, signal in signals.items() if signal is not None}
+        self._calling = {name: signal for name, signal in self.signals.items() if _calls(signal)}
+        self._computing = {name: signal for name, signal in self.signals.items() if not _calls(signal)}
         self.gate = gate
         self._tables = WeightTables(self.signals, weights, weight_tables)
 
@@ -120,10 +123,19 @@ class CompositeReward:
         return name == self.gate or (not shut and weights[name] > 0.0)
 
     async def _outcomes(self, sample: Sample) -> list[tuple[str, Score | _Failure]]:
-        """What every signal says, in their order; those that wait do so together, the others cost no task."""
+        """What every signal says, in their order.
+
+        Those that call something go first and wait together; what only computes does so afterwards, while the calls of
+        other samples are on their way.
+        """
+        outcomes = await self._gathered(sample, self._calling)
+        outcomes |= await self._gathered(sample, self._computing)
+        return [(name, outcomes[name]) for name in self.signals]
+
+    async def _gathered(self, sample: Sample, signals: Mapping[str, Reward]) -> dict[str, Score | _Failure]:
         outcomes: dict[str, Score | _Failure] = {}
         waiting: dict[str, Awaitable[Score | _Failure]] = {}
-        for name, signal in self.signals.items():
+        for name, signal in signals.items():
             try:
                 result = signal.score(sample)
                 if isinstance(result, Score):
@@ -132,8 +144,13 @@ class CompositeReward:
                     waiting[name] = _outcome(name, result)
             except _FAILURES as error:
                 outcomes[name] = error
-        outcomes |= zip(waiting, await asyncio.gather(*waiting.values()), strict=True)
-        return [(name, outcomes[name]) for name in self.signals]
+        if waiting:
+            outcomes |= zip(waiting, await asyncio.gather(*waiting.values()), strict=True)
+        return outcomes
+
+
+def _calls(signal: Reward) -> bool:
+    return hasattr(signal, "statistics") or inspect.iscoroutinefunction(signal.score)
 
 
 async def _outcome(name: str, result: Awaitable[Score]) -> Score | _Failure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Literal
 
 from medix_r1.errors import ConfigError
@@ -49,14 +50,16 @@ class EmbeddingReward:
         self.max_characters, self.refuse_echo = max_characters, refuse_echo
         self.refuse_alternatives = refuse_alternatives
 
-    async def score(self, sample: Sample) -> Score:
+    def score(self, sample: Sample) -> Score | Awaitable[Score]:
         settled = settle(sample, max_characters=self.max_characters, refuse_echo=self.refuse_echo)
         if settled is not None:
             return settled
         answer, reference = sample.completion.answer or "", sample.reference.answer
         if self.refuse_alternatives and (offered := alternatives(answer, reference)):
             return Score(0.0, f"offers alternatives: {', '.join(repr(sign) for sign in sorted(offered))}")
-        given, wanted = normalize_answer(answer), normalize_answer(reference)
+        return self._compare(normalize_answer(answer), normalize_answer(reference))
+
+    async def _compare(self, given: str, wanted: str) -> Score:
         cosine = await self.embedder.similarity(given, wanted)
         if self.mode == "threshold":
             return Score(float(cosine >= self.threshold), f"cosine {cosine:.3f}")

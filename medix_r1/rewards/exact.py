@@ -13,7 +13,7 @@ from medix_r1.rewards.base import Sample, Score
 class ExactMatch:
     """String match after normalisation, against the reference and the row's accepted wordings."""
 
-    async def score(self, sample: Sample) -> Score:
+    def score(self, sample: Sample) -> Score:
         answer = sample.completion.answer
         if answer is None or not is_gradable(answer):
             return Score(0.0, "nothing to grade")

@@ -8,6 +8,6 @@ from medix_r1.rewards.base import Sample, Score
 class FormatReward:
     """Does the reply follow the grammar?"""
 
-    async def score(self, sample: Sample) -> Score:
+    def score(self, sample: Sample) -> Score:
         problems = sample.completion.problems
         return Score(float(not problems), "; ".join(problems) or "well formed")

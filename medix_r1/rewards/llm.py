@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from medix_r1.models.judge import Judge, Question
 from medix_r1.rewards.base import Sample, Score
 from medix_r1.rewards.settled import settle
@@ -29,10 +31,11 @@ class JudgeReward:
         self.judge, self.give_choices, self.wants_images = judge, give_choices, give_images
         self.max_characters, self.refuse_echo = max_characters, refuse_echo
 
-    async def score(self, sample: Sample) -> Score:
+    def score(self, sample: Sample) -> Score | Awaitable[Score]:
         settled = settle(sample, max_characters=self.max_characters, refuse_echo=self.refuse_echo)
-        if settled is not None:
-            return settled
+        return self._ask(sample) if settled is None else settled
+
+    async def _ask(self, sample: Sample) -> Score:
         question = Question(
             sample.question,
             sample.reference.answer,

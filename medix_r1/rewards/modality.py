@@ -8,7 +8,7 @@ from medix_r1.rewards.base import Sample, Score
 class ModalityReward:
     """Did the policy recognise the imaging modality? Not applicable without an image or without a reference tag."""
 
-    async def score(self, sample: Sample) -> Score:
+    def score(self, sample: Sample) -> Score:
         wanted, given = sample.reference.modality, sample.completion.modality
         if wanted is None or not sample.has_image:
             return Score(None, "no modality to name")

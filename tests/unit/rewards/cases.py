@@ -8,7 +8,7 @@ import yaml
 
 from medix_r1.grammar import parse_completion, parse_reference
 from medix_r1.models.judge import Question, Verdict
-from medix_r1.rewards.base import Sample
+from medix_r1.rewards.base import Reward, Sample, Score
 from medix_r1.rewards.composite import CompositeReward
 from medix_r1.rewards.embed import EmbeddingReward
 from medix_r1.rewards.exact import ExactMatch
@@ -67,3 +67,9 @@ def composite(judge: ScriptedJudge, embedder: ScriptedEmbedder, weights=WEIGHTS)
         "exact": ExactMatch(),
     }
     return CompositeReward(signals=signals, weights=weights)
+
+
+async def scored(signal: Reward, case: Sample) -> Score:
+    """What a signal says, whether or not it has to wait."""
+    result = signal.score(case)
+    return result if isinstance(result, Score) else await result

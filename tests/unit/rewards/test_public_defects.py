@@ -16,7 +16,7 @@ from medix_r1.grammar import parse_reference
 from medix_r1.rewards.composite import CompositeReward, weight_problems
 from medix_r1.rewards.embed import EmbeddingReward
 from medix_r1.rewards.llm import JudgeReward
-from tests.unit.rewards.cases import WEIGHTS, ScriptedEmbedder, ScriptedJudge, composite, reply, sample
+from tests.unit.rewards.cases import WEIGHTS, ScriptedEmbedder, ScriptedJudge, composite, reply, sample, scored
 
 ROOT = Path(__file__).parents[3]
 X_RAY = "<X_RAY>left lung"
@@ -95,7 +95,7 @@ async def test_defect_05_the_judge_sees_question_options_and_images():
     judge = ScriptedJudge(True)
     case = sample(reply("left"), X_RAY, question="Which lung?", choices=("left lung", "right lung"), images=(b"png",))
 
-    await JudgeReward(judge=judge, give_images=True).score(case)
+    await scored(JudgeReward(judge=judge, give_images=True), case)
 
     (asked,) = judge.asked
     assert (asked.question, asked.choices, asked.images) == ("Which lung?", ("left lung", "right lung"), (b"png",))
@@ -105,7 +105,7 @@ async def test_defect_05_the_judge_sees_question_options_and_images():
 async def test_defect_11_the_cosine_is_not_cut_at_a_fixed_place():
     case = sample(reply("left"), X_RAY)
     values = [
-        (await EmbeddingReward(embedder=ScriptedEmbedder(0.75), **settings).score(case)).value
+        (await scored(EmbeddingReward(embedder=ScriptedEmbedder(0.75), **settings), case)).value
         for settings in ({}, {"threshold": 0.7}, {"mode": "graded", "floor": 0.5})
     ]
 

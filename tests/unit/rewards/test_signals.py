@@ -8,7 +8,7 @@ from medix_r1.rewards.exact import ExactMatch
 from medix_r1.rewards.format import FormatReward
 from medix_r1.rewards.llm import JudgeReward
 from medix_r1.rewards.modality import ModalityReward
-from tests.unit.rewards.cases import ScriptedEmbedder, ScriptedJudge, reply, sample
+from tests.unit.rewards.cases import ScriptedEmbedder, ScriptedJudge, reply, sample, scored
 
 UNGRADABLE = [
     pytest.param("left lung", id="no marks"),
@@ -25,8 +25,8 @@ async def test_nothing_to_grade_is_0_without_a_call(completion):
     judge, embedder = ScriptedJudge(True), ScriptedEmbedder(1.0)
     case = sample(completion, "<X_RAY>left lung")
 
-    assert (await JudgeReward(judge=judge).score(case)).value == 0.0
-    assert (await EmbeddingReward(embedder=embedder).score(case)).value == 0.0
+    assert (await scored(JudgeReward(judge=judge), case)).value == 0.0
+    assert (await scored(EmbeddingReward(embedder=embedder), case)).value == 0.0
     assert not judge.asked
     assert not embedder.asked
 
@@ -49,15 +49,15 @@ async def test_an_exact_match_is_1_without_a_call(answer, reference, tag):
     judge, embedder = ScriptedJudge(False), ScriptedEmbedder(-1.0)
     case = sample(reply(answer), tag + reference)
 
-    assert (await JudgeReward(judge=judge).score(case)).value == 1.0
-    assert (await EmbeddingReward(embedder=embedder).score(case)).value == 1.0
-    assert (await ExactMatch().score(case)).value == 1.0
+    assert (await scored(JudgeReward(judge=judge), case)).value == 1.0
+    assert (await scored(EmbeddingReward(embedder=embedder), case)).value == 1.0
+    assert (await scored(ExactMatch(), case)).value == 1.0
     assert not judge.asked
     assert not embedder.asked
 
 
 async def test_llm_can_be_a_probability():
-    score = await JudgeReward(judge=ScriptedJudge(0.75)).score(sample(reply("the left one"), "<X_RAY>left lung"))
+    score = await scored(JudgeReward(judge=ScriptedJudge(0.75)), sample(reply("the left one"), "<X_RAY>left lung"))
 
     assert score == Score(0.75, "judge: YES, P(YES) 0.750")
 
@@ -75,7 +75,7 @@ async def test_what_the_judge_is_shown(settings, choices, images):
     signal = JudgeReward(judge=judge, **settings)
     case = sample(reply("the left one"), "<X_RAY>left lung", choices=("left lung", "right lung"), images=(b"\x89PNG",))
 
-    await signal.score(case)
+    await scored(signal, case)
 
     assert judge.asked == [Question("", "left lung", "the left one", choices=choices, images=images)]
     assert signal.wants_images is bool(images)
@@ -86,7 +86,7 @@ async def test_llm_is_the_verdict(says):
     judge = ScriptedJudge(says)
     case = sample(reply("the left one"), "<X_RAY>left lung", question="Which lung?")
 
-    score = await JudgeReward(judge=judge).score(case)
+    score = await scored(JudgeReward(judge=judge), case)
 
     assert score.value == float(says)
     assert score.reason == ("judge: YES" if says else "judge: NO")
@@ -116,7 +116,7 @@ async def test_embed(mode, knob, cosine, value):
     embedder = ScriptedEmbedder(cosine)
     signal = EmbeddingReward(embedder=embedder, mode=mode, **{KNOB[mode]: knob})
 
-    score = await signal.score(sample(reply("The Left one."), "<X_RAY>Left Lung"))
+    score = await scored(signal, sample(reply("The Left one."), "<X_RAY>Left Lung"))
 
     assert score.value == pytest.approx(value)
     assert embedder.asked == [("the left one", "left lung")]
@@ -145,9 +145,9 @@ async def test_failures_pass_through():
     case = sample(reply("the left one"), "<X_RAY>left lung")
 
     with pytest.raises(JudgeUnavailable):
-        await JudgeReward(judge=ScriptedJudge(JudgeUnavailable("down"))).score(case)
+        await scored(JudgeReward(judge=ScriptedJudge(JudgeUnavailable("down"))), case)
     with pytest.raises(EmbedderError):
-        await EmbeddingReward(embedder=ScriptedEmbedder(EmbedderError("down"))).score(case)
+        await scored(EmbeddingReward(embedder=ScriptedEmbedder(EmbedderError("down"))), case)
 
 
 @pytest.mark.parametrize(
@@ -164,14 +164,14 @@ async def test_failures_pass_through():
 )
 async def test_format(completion, value):
     """Upstream defect 10: format passes there with a preamble, without a tag, or with several answers."""
-    score = await FormatReward().score(sample(completion, "<X_RAY>a"))
+    score = await scored(FormatReward(), sample(completion, "<X_RAY>a"))
 
     assert score.value == value
     assert (score.reason == "well formed") == bool(value)
 
 
 async def test_format_gives_every_reason():
-    score = await FormatReward().score(sample("hello", "<X_RAY>a"))
+    score = await scored(FormatReward(), sample("hello", "<X_RAY>a"))
 
     assert score.reason == "no modality tag at the start; no <think> block; no <answer> block"
 
@@ -191,7 +191,7 @@ async def test_format_gives_every_reason():
     ],
 )
 async def test_modality(completion, reference, has_image, value):
-    assert (await ModalityReward().score(sample(completion, reference, has_image=has_image))).value == value
+    assert (await scored(ModalityReward(), sample(completion, reference, has_image=has_image))).value == value
 
 
 @pytest.mark.parametrize(
@@ -200,14 +200,14 @@ async def test_modality(completion, reference, has_image, value):
 async def test_exact_knows_other_wordings(answer, value):
     case = sample(reply(answer), "<X_RAY>Left lung", accepted=("sinister lung.",))
 
-    assert (await ExactMatch().score(case)).value == value
+    assert (await scored(ExactMatch(), case)).value == value
 
 
 async def test_exact_of_nothing():
-    assert (await ExactMatch().score(sample("left lung", "<X_RAY>left lung"))).value == 0.0
-    assert (await ExactMatch().score(sample(reply(""), "<X_RAY>left lung"))).value == 0.0
+    assert (await scored(ExactMatch(), sample("left lung", "<X_RAY>left lung"))).value == 0.0
+    assert (await scored(ExactMatch(), sample(reply(""), "<X_RAY>left lung"))).value == 0.0
 
 
 async def test_signs_alone_are_no_exact_match():
     """An answer that normalises to nothing equals every other one that does."""
-    assert (await ExactMatch().score(sample(reply("."), "<X_RAY>."))).value == 0.0
+    assert (await scored(ExactMatch(), sample(reply("."), "<X_RAY>."))).value == 0.0
