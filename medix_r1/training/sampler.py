@@ -82,13 +82,14 @@ class MedixSampling(_Base):
         self._progress_at = time.monotonic()
         self._filtered: list[ScoredRollout] = []  # of the batch that is being waited for
         self.validation: list[ScoredRollout] = []
+        self.before_each_look: Callable[[], None] = lambda: None  # the trainer's: raises when a worker has died
 
     def sample(self, global_steps: int, partition_id: str, batch_size: int) -> tuple[KVBatchMeta, dict[str, float]]:
         """Wait for `batch_size` finished groups and return those samples that may be used, in a fixed order.
 
         Raises:
             JudgeUnavailable: a server that the reward needs is down for longer than its patience.
-            TrainingError: nothing moves any more, or refills reached their limit.
+            TrainingError: a worker died, nothing moves any more, or refills reached their limit.
         """
         self._refilled, self._first_refill_at, self._progress_at = 0, None, time.monotonic()
         while True:
@@ -178,6 +179,7 @@ class MedixSampling(_Base):
         return values
 
     def _wait_for_next_poll(self, partition_id: str, last_debug_time: float) -> float:
+        self.before_each_look()
         state = (
             len(self.partitions[partition_id]),
             len(self.running_keys[partition_id]),
@@ -189,7 +191,7 @@ class MedixSampling(_Base):
         elif now - self._progress_at > self._stall_limit:
             raise TrainingError(
                 f"no rollout has finished for {self._stall_limit:.0f} s (run.stall_limit): {state[1]} prompts are "
-                "running. A rollout or reward worker has probably died; the log says more."
+                "running, and no worker has died. One of them is stuck, or slower than the limit; the log says more."
             )
         return super()._wait_for_next_poll(partition_id, last_debug_time)
 

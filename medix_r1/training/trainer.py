@@ -20,6 +20,7 @@ from verl.utils import tensordict_utils
 
 from medix_r1.errors import JudgeUnavailable, TrainingError
 from medix_r1.training import checkpoint_folder, gdpo
+from medix_r1.training.liveness import WorkerWatch, engines_of, workers_of
 from medix_r1.training.run_folder import RunFolder
 from medix_r1.training.sampler import plain
 from medix_r1.training.samples import reward_metrics
@@ -56,6 +57,12 @@ class MedixSteps(_Base):
     def _build_replay_buffer(self) -> Any:
         self.trainer_mode = self.verl_mode  # verl chooses behaviour by this string, here and when it resumes
         return super()._build_replay_buffer()
+
+    def fit(self, agent_loop_manager: Any) -> None:
+        """Train; a worker that dies meanwhile ends the run with a `TrainingError` that names it."""
+        with WorkerWatch(workers_of(self, agent_loop_manager), engines_of(self)) as watch:
+            self.replay_buffer.before_each_look = watch.raise_if_dead
+            super().fit(agent_loop_manager)
 
     def _fetch_one_gen_batch(self) -> Any:
         """Rename verl's random prompt ids to `step…-prompt…`: order and seeds are then the same in every run."""

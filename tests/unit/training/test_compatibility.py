@@ -27,6 +27,7 @@ SYMBOLS = {
     f"{TRAINER}._build_replay_buffer": ["self"],
     f"{TRAINER}._fetch_one_gen_batch": ["self"],
     f"{TRAINER}.step": ["self", "metrics", "timing_raw"],
+    f"{TRAINER}.fit": ["self", "agent_loop_manager"],
     f"{TRAINER}.on_train_begin": ["self"],
     f"{TRAINER}.on_step_end": ["self"],
     f"{TRAINER}._save_checkpoint": ["self"],
@@ -75,6 +76,9 @@ SYMBOLS = {
     "verl.utils.transferqueue_utils:_async_meta_to_realdata": ["meta"],
     "verl.utils.tensordict_utils:nested_tensor_from_tensor_list": ["tensors", "ragged_idx"],
     "verl.utils.tensordict_utils:maybe_fix_3d_position_ids": None,
+    # liveness.py
+    "ray.exceptions:ActorUnavailableError": None,
+    "verl.workers.rollout.llm_server:LLMServerManager.get_replicas": ["self"],
     # driver.py
     "verl.trainer.main_ppo:run_ppo": ["config", "task_runner_class"],
     "verl.trainer.main_ppo:TaskRunnerV1.__ray_metadata__.modified_class.run": ["self", "config"],
@@ -115,6 +119,7 @@ READ_BY_NAME = {
     "vllm.model_executor.layers.linear:UnquantizedLinearMethod.process_weights_after_loading": (
         "from vllm.model_executor.layers.utils import dispatch_cpu_unquantized_gemm"
     ),
+    "ray.actor:_modify_class": "def __ray_ready__(self)",
     f"{TRAINER}._build_replay_buffer": "custom_sampler",
     f"{TRAINER}._save_checkpoint": "global_step_",
     f"{TRAINER}.fit": "self.on_train_begin()",
@@ -139,6 +144,15 @@ ATTRIBUTES = {
         "self.refill_fn",
     ],
     "verl.experimental.reward_loop.reward_manager.base:RewardManagerBase": ["self.tokenizer = tokenizer"],
+    # liveness.py
+    "verl.trainer.ppo.v1.trainer_base:PPOTrainer": [
+        *("self.actor_rollout_wg = ", "self.reward_loop_manager = RewardLoopManager(", "self.llm_server_manager"),
+    ],
+    "verl.trainer.ppo.v1.agent_loop_tq:AgentLoopManagerTQ": ["self.agent_loop_workers.append("],
+    "verl.workers.rollout.replica:RolloutReplica": [
+        *("self.replica_rank = ", "self.servers: list[ActorHandle]", "def server_address(self)"),
+    ],
+    "verl.experimental.reward_loop.reward_model:RewardModelManager": ["self.rollout_replicas = "],
     # judge=verl: what decides whether our manager is asked, and that it gets the router's address
     "verl.experimental.reward_loop.reward_loop:RewardLoopWorker": [
         "if self.config.reward.custom_reward_function.path is not None:",
@@ -146,6 +160,7 @@ ATTRIBUTES = {
     ],
     "verl.experimental.reward_loop.reward_loop:RewardLoopManager": [
         "not self.config.reward.reward_model.enable or self.config.reward.reward_model.enable_resource_pool",
+        *("self.reward_loop_workers.append(", "self.reward_model_manager = None"),
     ],
 }
 
