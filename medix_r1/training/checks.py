@@ -161,6 +161,11 @@ def _machine(config: DictConfig) -> Iterator[str]:
         yield f"run.dir: {existing} cannot be written to"
     elif (free := shutil.disk_usage(existing).free) < GIB:
         yield f"run.dir: only {free / GIB:.1f} GiB are free on the disk of {existing}; at least 1 GiB is needed"
+    if config.trainer.nnodes > 1 and config.ray_kwargs.ray_init.address is None:
+        yield (
+            f"ray_kwargs.ray_init.address: trainer.nnodes={config.trainer.nnodes} needs a Ray cluster that runs "
+            "already; give its HOST:PORT (docs/clusters.md; scripts/slurm/nodes.sbatch does it)"
+        )
     if config.trainer.device != "cpu":
         return
     needed = CPU_RUN_MEMORY + CPU_RANK_MEMORY * config.trainer.n_gpus_per_node

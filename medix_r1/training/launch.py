@@ -26,6 +26,7 @@ from medix_r1.training import checkpoint_folder, checks, provenance, resume
 from medix_r1.training.progress import ProgressView
 from medix_r1.training.run_folder import RunFolder
 
+_HOW_TO_START_RAY = ("num_cpus", "num_gpus", "resources", "labels", "object_store_memory", "include_dashboard")
 _PATIENCE_AT_END = 20.0  # seconds the supervisor gets to end everything
 
 
@@ -120,14 +121,22 @@ def _write_config(planned: Plan, scratch: Path) -> None:
         if planned.resume_from is not None:
             config.trainer.resume_mode = "resume_path"
             config.trainer.resume_from_path = str(planned.resume_from)
-        if config.ray_kwargs.ray_init.get("address") is None:
-            config.ray_kwargs.ray_init._temp_dir = str(scratch)
+        _settle_ray(config.ray_kwargs.ray_init, scratch)
         config.run.dir = str(planned.folder.root)  # absolute: Ray's workers have other working directories
         config.trainer.default_local_dir = str(planned.folder.checkpoints)
         config.trainer.v1.sampler.sampler_kwargs.samples_dir = str(planned.folder.samples)
     temporary = planned.folder.config.with_suffix(".tmp")
     OmegaConf.save(config, temporary)
     os.replace(temporary, planned.folder.config)
+
+
+def _settle_ray(ray_init: DictConfig, scratch: Path) -> None:
+    """Tell `ray.init` where to start Ray, or leave out how: it refuses that for a cluster which runs already."""
+    if ray_init.address is None:
+        ray_init._temp_dir = str(scratch)
+        return
+    for key in _HOW_TO_START_RAY:
+        ray_init.pop(key, None)
 
 
 @contextlib.contextmanager
