@@ -62,6 +62,11 @@ class WorkerWatch:
             self._look(_LAST_LOOK)
             self.raise_if_dead(error)
 
+    def look_now(self) -> None:
+        """Look once more, waiting for answers: something has failed. Raises as `raise_if_dead`."""
+        self._look(_LAST_LOOK)
+        self.raise_if_dead()
+
     def raise_if_dead(self, cause: Exception | None = None) -> None:
         """Raises `TrainingError` with the name of each worker that has died."""
         if self._dead:

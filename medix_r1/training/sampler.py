@@ -19,6 +19,7 @@ from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer, ReplayBufferAsync
 
 from medix_r1.errors import JudgeUnavailable, TrainingError
+from medix_r1.training.liveness import WorkerWatch
 from medix_r1.training.samples import OVERALL, ScoredRollout, read_rollout, reward_metrics, reward_tail
 from medix_r1.training.samples_folder import SamplesFolder
 
@@ -82,7 +83,7 @@ class MedixSampling(_Base):
         self._progress_at = time.monotonic()
         self._filtered: list[ScoredRollout] = []  # of the batch that is being waited for
         self.validation: list[ScoredRollout] = []
-        self.before_each_look: Callable[[], None] = lambda: None  # the trainer's: raises when a worker has died
+        self.workers: WorkerWatch | None = None  # the trainer's
 
     def sample(self, global_steps: int, partition_id: str, batch_size: int) -> tuple[KVBatchMeta, dict[str, float]]:
         """Wait for `batch_size` finished groups and return those samples that may be used, in a fixed order.
@@ -102,6 +103,8 @@ class MedixSampling(_Base):
                     "no rollout of this step came back: vLLM or an agent-loop worker died, or every prompt failed; the "
                     "first error in the log says which"
                 ) from error
+            if (failed := len(self.failure_keys[partition_id])) and self.workers is not None:
+                self.workers.look_now()  # verl would train on what is left of these groups
             rollouts = read_batch(batch)
             kept = rollouts if partition_id == "val" else comparable(rollouts)
             self._samples.write(
@@ -119,6 +122,7 @@ class MedixSampling(_Base):
                 dropped = 1.0 - len(batch) / len(rollouts)
                 return batch, metrics | reward_metrics(rollouts, "reward") | {
                     "reward/dropped_share": dropped,
+                    "sampler/failed_groups": float(failed),
                     "timing_s/reward_tail": reward_tail(rollouts),
                     **refill_metrics(metrics, batch_size, len(rollouts) / batch_size, self._refilled, self._waited()),
                 }
@@ -179,7 +183,8 @@ class MedixSampling(_Base):
         return values
 
     def _wait_for_next_poll(self, partition_id: str, last_debug_time: float) -> float:
-        self.before_each_look()
+        if self.workers is not None:
+            self.workers.raise_if_dead()
         state = (
             len(self.partitions[partition_id]),
             len(self.running_keys[partition_id]),

@@ -61,7 +61,7 @@ class MedixSteps(_Base):
     def fit(self, agent_loop_manager: Any) -> None:
         """Train; a worker that dies meanwhile ends the run with a `TrainingError` that names it."""
         with WorkerWatch(workers_of(self, agent_loop_manager), engines_of(self)) as watch:
-            self.replay_buffer.before_each_look = watch.raise_if_dead
+            self.replay_buffer.workers = watch
             super().fit(agent_loop_manager)
 
     def _fetch_one_gen_batch(self) -> Any:

@@ -37,7 +37,7 @@ clean_up() {
         pid=${started[-1]}
         unset 'started[-1]'
         kill -TERM "$pid" 2>/dev/null || continue
-        while kill -0 "$pid" 2>/dev/null && ((waited++ < END_GRACE)); do sleep 1; done
+        while kill -0 "$pid" 2>/dev/null && ((waited++ < 5 * END_GRACE)); do sleep 0.2; done
         kill -KILL "$pid" 2>/dev/null
         wait "$pid" 2>/dev/null
     done

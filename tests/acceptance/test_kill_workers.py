@@ -74,18 +74,22 @@ def title(process: psutil.Process) -> str:
 
 def kill_one(folder: RunFolder, overrides: list[str], name: str) -> Killed:
     """Start, wait for a step of this attempt, kill the worker at some moment of the next one, wait for the end."""
-    before = newest_step(folder)
+    before, metrics = newest_step(folder), folder.metrics(folder.attempts + 1)
     process = start(folder, overrides)
-    while process.poll() is None and not list(read_lines(folder.metrics(folder.attempts))):
-        time.sleep(0.2)
-    time.sleep(random.uniform(0.0, 4.0))
-    family = psutil.Process(process.pid).children(recursive=True)
-    victims = [member for member in family if title(member).startswith(name)]
-    assert victims, f"no process is called {name}: {sorted(map(title, family))}"
-    victims[0].send_signal(signal.SIGKILL)
-    killed_at = time.monotonic()
-    output, _ = process.communicate(timeout=600)
-    seconds = time.monotonic() - killed_at
+    try:
+        while process.poll() is None and not list(read_lines(metrics)):
+            time.sleep(0.2)
+        time.sleep(random.uniform(0.0, 4.0))
+        family = psutil.Process(process.pid).children(recursive=True)
+        victims = [member for member in family if title(member).startswith(name)]
+        assert victims, f"no process is called {name}: {sorted(map(title, family))}"
+        victims[0].send_signal(signal.SIGKILL)
+        killed_at = time.monotonic()
+        output, _ = process.communicate(timeout=600)
+        seconds = time.monotonic() - killed_at
+    finally:
+        process.terminate()
+        process.wait(60)
     left = [title(p) for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
     print(f"{name}: {seconds:.1f} s\n{output}")
     return Killed(process.returncode, output, seconds, left, before, newest_step(folder))
@@ -123,6 +127,12 @@ def test_the_run_ends_soon_and_says_which_worker_died(story: Story, kind: str) -
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_outlives_the_run(story: Story, kind: str) -> None:
     assert story.attempts[kind].left == []
+
+
+def test_no_step_is_trained_on_what_a_dead_worker_left(story: Story) -> None:
+    """verl trains on the rollouts that came back, however few."""
+    for step in range(1, story.last_step + 1):
+        assert len(list(read_lines(story.end.folder.samples / "train" / f"{step:06d}.jsonl"))) == 8 * 5
 
 
 def test_each_start_goes_on_after_the_last_checkpoint(story: Story) -> None:

@@ -1,0 +1,191 @@
+"""The Slurm scripts under a Slurm that only says what it was asked (tests/support/slurm); shellcheck over all scripts.
+
+Ray's own part, scripts/ray/node.sh and wait.py, runs for real in tests/acceptance/test_two_nodes.py.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SHELL = re.compile(rb"^#!(/bin/sh|/usr/bin/env bash)|# shellcheck shell=")
+SCRIPTS = sorted(
+    path.relative_to(ROOT)
+    for folder in ("scripts", "tests/support")
+    for path in (ROOT / folder).rglob("*")
+    if path.is_file() and path.suffix != ".pyc" and SHELL.match(path.read_bytes())
+)
+
+
+class Job:
+    """One submitted job that has ended."""
+
+    def __init__(self, result: subprocess.CompletedProcess[str], log: str) -> None:
+        self.code, self.output, self.log = result.returncode, result.stdout, log.splitlines()
+
+    def lines(self, kind: str) -> list[str]:
+        """`NODE PROGRAM WORDS` of every step that was started, or of every one that ended."""
+        return [line.removeprefix(f"{kind} ") for line in self.log if line.startswith(f"{kind} ")]
+
+    def programs(self, kind: str) -> list[str]:
+        return [" ".join(line.split()[:3]) for line in self.lines(kind)]
+
+
+def submitter(tmp_path: Path):
+    """What submits jobs whose run folder, Ray files and log lie in `tmp_path`."""
+
+    def run(script: str, *words: str, train: str, **variables: str) -> Job:
+        (tmp_path / "log").touch()
+        environment = {
+            **os.environ,
+            "PATH": f"{ROOT / 'tests/support/slurm'}:{os.environ['PATH']}",
+            "MEDIX_BIN": str(ROOT / "tests/support/slurm_medix"),
+            "RUN_DIR": str(tmp_path / "run"),
+            "RAY_TMPDIR": str(tmp_path),
+            "FAKE_LOG": str(tmp_path / "log"),
+            "FAKE_TRAIN": train,
+            "END_GRACE": "5",
+            **variables,
+        }
+        result = subprocess.run(
+            [sys.executable, str(ROOT / "tests/support/slurm/sbatch"), f"scripts/slurm/{script}.sbatch", *words],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return Job(result, (tmp_path / "log").read_text())
+
+    return run
+
+
+@pytest.fixture
+def submit(tmp_path: Path):
+    return submitter(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """A job on three nodes that goes well."""
+    return submitter(tmp_path_factory.mktemp("job"))("nodes", "experiment=x", "run.seed=2", train="finish")
+
+
+def test_there_are_scripts_to_check() -> None:
+    assert {"scripts/install.sh", "scripts/slurm/nodes.sbatch", "scripts/ray/node.sh"} <= set(map(str, SCRIPTS))
+
+
+def test_shellcheck_finds_nothing() -> None:
+    shellcheck = Path(sys.executable).with_name("shellcheck")
+    result = subprocess.run(
+        [shellcheck, "--external-sources", *SCRIPTS], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stdout) == (0, "")
+
+
+STARTED = ["n0 hostname --ip-address", "n0 node.sh head", "n1 node.sh worker", "n2 medix-r1 serve"]
+
+
+def test_several_nodes_start_head_workers_judge_and_trainer(finished: Job) -> None:
+    job = finished
+    assert job.code == 0, job.output
+    # head, workers and judge start side by side; each of them before what waits for all of them
+    assert sorted(job.programs("start")[:4]) == sorted(STARTED[:4])
+    assert job.programs("start")[4:] == [f"n0 python {ROOT / 'scripts/ray/wait.py'}", "n0 medix-r1 train"]
+    waited, trained = job.lines("start")[4:]
+    address = re.search(r"--ray (\S+:6379) --nodes 2 --judge http://n2:8000/v1", waited)
+    assert address
+    assert f"ray_kwargs.ray_init.address={address[1]}" in trained
+    assert "judge=remote judge.client.base_url=http://n2:8000/v1 experiment=x run.seed=2" in trained
+
+
+def test_every_ray_node_has_the_token_and_says_it_to_nobody(finished: Job) -> None:
+    job = finished
+    assert [line.split()[1:3] for line in job.log if line.startswith("ray ")] == [["token", "64"]] * 2
+    assert not re.search("[0-9a-f]{64}", "\n".join(job.log) + job.output)
+
+
+def test_what_was_started_ends_newest_first(finished: Job) -> None:
+    assert finished.programs("end")[-4:] == [
+        "n0 medix-r1 train",
+        "n2 medix-r1 serve",
+        "n1 node.sh worker",
+        "n0 node.sh head",
+    ]
+
+
+def test_a_failing_trainer_ends_the_job_with_its_code_and_leaves_nothing(submit) -> None:
+    job = submit("nodes", train="fail")
+    assert job.code == 3
+    assert sorted(job.programs("start")) == sorted(job.programs("end"))
+    assert not [line for line in job.log if line.startswith("requeue")]
+    assert processes_of(job) == []
+
+
+def processes_of(job: Job) -> list[str]:
+    found = subprocess.run(["ps", "-eo", "args"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return [line for line in found.splitlines() if "tests/support/slurm_medix" in line]
+
+
+def test_nothing_is_trained_when_the_nodes_do_not_come(submit) -> None:
+    job = submit("nodes", train="finish", FAKE_WAIT="1")
+    assert job.code == 1
+    assert "n0 medix-r1 train" not in job.programs("start")
+    assert sorted(job.programs("start")) == sorted(job.programs("end"))
+
+
+def test_a_judge_at_an_address_leaves_all_nodes_to_train(submit) -> None:
+    job = submit("nodes", train="finish", JUDGE_URL="http://judge:9/v1", VLLM_API_KEY="secret-word")
+    assert job.programs("start").count("n2 node.sh worker") == 1
+    assert "n2 medix-r1 serve" not in job.programs("start")
+    assert "judge.client.base_url=http://judge:9/v1 judge.client.api_key_env=VLLM_API_KEY" in job.lines("start")[-1]
+    assert "secret-word" not in "\n".join(job.log) + job.output
+
+
+def test_one_node_for_the_judge_leaves_none_to_train(submit) -> None:
+    job = submit("nodes", train="finish", FAKE_NODES="1")
+    assert (job.code, job.log) == (1, [])
+    assert "no node is left to train" in job.output
+
+
+@pytest.mark.parametrize("script", ["one_node", "nodes"])
+def test_before_time_is_up_the_run_stops_and_the_job_is_requeued_and_resumes(submit, script: str) -> None:
+    job = submit(script, "experiment=x", train="steps finish", FAKE_TIME_UP="1.5")
+    assert job.code == 0, job.output
+    assert job.log.count("requeue 77") == 1
+    trained = [line for line in job.lines("start") if line.startswith("n0 medix-r1 train")]
+    assert len(trained) == 2
+    assert trained[0] == trained[1]
+    assert trained[0].split()[3].startswith("run.dir=/")
+    first = job.log[: job.log.index("requeue 77")]
+    assert sum(line.startswith("start") for line in first) == sum(line.startswith("end") for line in first)
+
+
+def test_a_step_that_is_too_long_is_given_up_and_the_job_requeued(submit, tmp_path: Path) -> None:
+    job = submit("one_node", train="slow finish", FAKE_TIME_UP="0.5", STOP_GRACE="1")
+    assert job.code == 0, job.output
+    assert job.log.count("requeue 77") == 1
+    assert "the step did not end within 1 s" in job.output
+    assert not (tmp_path / "run/requests/stop").exists()  # it would end the next attempt after one step
+
+
+def test_an_attempt_without_a_checkpoint_is_not_repeated(submit) -> None:
+    job = submit("one_node", train="nothing", FAKE_TIME_UP="0.5", STOP_GRACE="1")
+    assert job.code == 1
+    assert "requeue 77" not in job.log
+    assert "no checkpoint was written" in job.output
+
+
+def test_one_node_fails_with_its_trainer(submit) -> None:
+    job = submit("one_node", "experiment=x", train="fail")
+    assert job.code == 3
+    assert job.programs("start") == job.programs("end") == ["n0 medix-r1 train"]
+    assert job.lines("start")[0].endswith("/run experiment=x")
