@@ -44,6 +44,11 @@ class ServerSettings:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def api_key(self) -> str | None:
+        """What the server asks its callers for: `vllm serve` takes it from VLLM_API_KEY."""
+        return self.environment.get("VLLM_API_KEY") or os.environ.get("VLLM_API_KEY")
+
+    @property
     def address(self) -> str:
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
         return f"http://{host}:{self.port}"
@@ -107,7 +112,7 @@ def is_ready(settings: ServerSettings, process: subprocess.Popen[bytes], log: Pa
     """
     if process.poll() is not None:
         raise ServerError(f"the judge server ended with code {process.returncode} while starting; see {log}")
-    if (names := served_models(settings.address)) is not None:
+    if (names := served_models(settings.address, api_key=settings.api_key)) is not None:
         if settings.served_name not in names:
             raise ServerError(f"{settings.address} serves {', '.join(names)}, not {settings.served_name}")
         return True

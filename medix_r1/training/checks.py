@@ -152,6 +152,26 @@ def _trackers(config: DictConfig) -> Iterator[str]:
         yield "trainer.logger: wandb needs WANDB_API_KEY in the environment (or WANDB_MODE=offline)"
 
 
+def _cluster(config: DictConfig) -> Iterator[str]:
+    """Several nodes, and workers that start in another folder than this command."""
+    if config.ray_kwargs.ray_init.address is None:
+        if config.trainer.nnodes > 1:
+            yield (
+                f"ray_kwargs.ray_init.address: trainer.nnodes={config.trainer.nnodes} needs a Ray cluster that runs "
+                "already; give its HOST:PORT (docs/clusters.md; scripts/slurm/nodes.sbatch does it)"
+            )
+        return
+    data, model = config.data, config.actor_rollout_ref.model.path
+    named = {
+        key: value if isinstance(value, ListConfig) else [value]
+        for key, value in {"data.train_files": data.train_files, "data.val_files": data.val_files}.items()
+    } | {"actor_rollout_ref.model.path": [model] if Path(model).is_dir() else []}
+    for key, paths in named.items():
+        for path in paths:
+            if not Path(path).is_absolute():
+                yield f"{key}: {path} is relative, but workers of a running Ray cluster start elsewhere; give it whole"
+
+
 def _machine(config: DictConfig) -> Iterator[str]:
     if (keep := config.run.keep_checkpoints) is not None and keep < 1:
         yield f"run.keep_checkpoints: {keep} would keep none; use at least 1, or null to keep all"
@@ -161,11 +181,7 @@ def _machine(config: DictConfig) -> Iterator[str]:
         yield f"run.dir: {existing} cannot be written to"
     elif (free := shutil.disk_usage(existing).free) < GIB:
         yield f"run.dir: only {free / GIB:.1f} GiB are free on the disk of {existing}; at least 1 GiB is needed"
-    if config.trainer.nnodes > 1 and config.ray_kwargs.ray_init.address is None:
-        yield (
-            f"ray_kwargs.ray_init.address: trainer.nnodes={config.trainer.nnodes} needs a Ray cluster that runs "
-            "already; give its HOST:PORT (docs/clusters.md; scripts/slurm/nodes.sbatch does it)"
-        )
+    yield from _cluster(config)
     if config.trainer.device != "cpu":
         return
     needed = CPU_RUN_MEMORY + CPU_RANK_MEMORY * config.trainer.n_gpus_per_node

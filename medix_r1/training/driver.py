@@ -16,6 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 from medix_r1.errors import MedixError
 from medix_r1.training import run_folder
 
+_OF_THE_RUN = ("VERL_FILE_LOGGER_PATH", "TENSORBOARD_DIR", "MEDIX_R1_RUN")  # where things go; never a key
+
 
 def set_environment(config: DictConfig) -> None:
     """Give this process what Ray's workers get through `runtime_env`; before verl is imported, which reads it."""
@@ -25,9 +27,16 @@ def set_environment(config: DictConfig) -> None:
         del os.environ["CUDA_VISIBLE_DEVICES"]  # empty, it makes ray.init(num_gpus=N) fail
 
 
+def share_environment(config: DictConfig) -> None:
+    """Give Ray's workers what this process has from the supervisor: on a cluster that runs already they inherit none."""
+    of_the_run = {name: os.environ[name] for name in _OF_THE_RUN if name in os.environ}
+    config.ray_kwargs.ray_init.runtime_env.env_vars.update(of_the_run)
+
+
 def train(config: DictConfig) -> None:
     """Run verl's own `run_ppo` with a task runner that knows our trainer."""
     set_environment(config)
+    share_environment(config)
     import ray
     import verl.trainer.main_ppo as main_ppo
     from verl.trainer.ppo.utils import need_critic, need_reference_policy

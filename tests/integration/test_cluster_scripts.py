@@ -13,6 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from medix_r1.config import compose_train
+from medix_r1.serving import checks as judge_checks
+from medix_r1.training import checks
+
 ROOT = Path(__file__).parents[2]
 SHELL = re.compile(rb"^#!(/bin/sh|/usr/bin/env bash)|# shellcheck shell=")
 SCRIPTS = sorted(
@@ -91,16 +95,23 @@ def test_shellcheck_finds_nothing() -> None:
     assert (result.returncode, result.stdout) == (0, "")
 
 
-STARTED = ["n0 hostname --ip-address", "n0 node.sh head", "n1 node.sh worker", "n2 medix-r1 serve"]
-
-
 def test_several_nodes_start_head_workers_judge_and_trainer(finished: Job) -> None:
     job = finished
     assert job.code == 0, job.output
-    # head, workers and judge start side by side; each of them before what waits for all of them
-    assert sorted(job.programs("start")[:4]) == sorted(STARTED[:4])
-    assert job.programs("start")[4:] == [f"n0 python {ROOT / 'scripts/ray/wait.py'}", "n0 medix-r1 train"]
-    waited, trained = job.lines("start")[4:]
+    said = [" ".join(line.split()[1:4]) for line in job.output.splitlines() if line.startswith("[")]
+    assert said[:3] == ["Ray head on", "Ray worker on", "judge on n2"]
+    assert said[3].startswith("trainer: on n0")
+    # what is started side by side may come in any order; the trainer waits for all of it
+    together = [
+        "n0 node.sh head",
+        "n1 node.sh worker",
+        "n2 medix-r1 serve",
+        f"n0 python {ROOT / 'scripts/ray/wait.py'}",
+    ]
+    assert job.programs("start")[0] == "n0 hostname --ip-address"
+    assert sorted(job.programs("start")[1:-1]) == sorted(together)
+    assert job.programs("start")[-1] == "n0 medix-r1 train"
+    waited, trained = (next(line for line in job.lines("start") if word in line) for word in ("wait.py", " train "))
     address = re.search(r"--ray (\S+:6379) --nodes 2 --judge http://n2:8000/v1", waited)
     assert address
     assert f"ray_kwargs.ray_init.address={address[1]}" in trained
@@ -133,6 +144,40 @@ def test_a_failing_trainer_ends_the_job_with_its_code_and_leaves_nothing(submit)
 def processes_of(job: Job) -> list[str]:
     found = subprocess.run(["ps", "-eo", "args"], stdout=subprocess.PIPE, text=True, check=True).stdout
     return [line for line in found.splitlines() if "tests/support/slurm_medix" in line]
+
+
+SUBMISSIONS = [
+    line
+    for line in (ROOT / "docs/clusters.md").read_text().splitlines()
+    if re.search(r"(sbatch|submit\.sh) .*exp", line)
+]
+
+
+@pytest.mark.parametrize("line", SUBMISSIONS, ids=lambda line: line.split("RUN_DIR=")[1].split()[0])
+def test_what_the_page_submits_has_no_problem_but_missing_data(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(judge_checks.server, "served_models", lambda *_, **__: ["Qwen/Qwen3-4B-Instruct-2507"])
+    overrides = [word for word in line.split() if re.match(r"[a-z][a-z._]+=", word)]
+    if "one_node" not in line:
+        overrides = [
+            "ray_kwargs.ray_init.address=n0:6379",
+            "judge=remote",
+            "judge.client.base_url=http://n2/v1",
+            *overrides,
+        ]
+    problems = checks.problems(compose_train(overrides))
+    assert [problem for problem in problems if not problem.startswith("data.")] == []
+
+
+def test_there_are_submissions_to_check() -> None:
+    assert len(SUBMISSIONS) == 4
+
+
+def test_the_container_copies_what_is_there() -> None:
+    lines = (ROOT / "scripts/container/Containerfile").read_text().splitlines()
+    sources = [word for line in lines if line.startswith("COPY ") for word in line.split()[1:-1]]
+    assert {"pyproject.toml", "medix_r1", "configs"} <= set(sources)
+    assert [source for source in sources if not (ROOT / source).exists()] == []
 
 
 def test_nothing_is_trained_when_the_nodes_do_not_come(submit) -> None:

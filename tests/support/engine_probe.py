@@ -107,14 +107,11 @@ def rows(engine: Any, processor: Any, padding: int) -> Any:
     return data
 
 
-def main() -> None:
-    folder, *rest = sys.argv[1:]
-    padding = int(rest.pop(0).removeprefix("--padding=")) if rest and rest[0].startswith("--padding=") else 0
+def build_engine(folder: str, overrides: list[str]) -> tuple[Any, Any, Any]:
+    """verl's engine with our settings, the model's and the actor's; the process group has to be there."""
     import torch
-    import torch.distributed
     from verl.utils.config import omega_conf_to_dataclass
     from verl.workers.engine import EngineRegistry
-    from verl.workers.utils.losses import ppo_loss
 
     from medix_r1.config import compose_train
 
@@ -123,11 +120,9 @@ def main() -> None:
             "experiment=nano_cpu",
             f"actor_rollout_ref.model.path={folder}",
             "actor_rollout_ref.actor.optim.lr=1e-3",
-            *rest,
+            *overrides,
         ]
     )
-    store = torch.distributed.HashStore()
-    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
     torch.manual_seed(0)  # adapters start from random numbers
     model = omega_conf_to_dataclass(config.actor_rollout_ref.model)
     actor = omega_conf_to_dataclass(config.actor_rollout_ref.actor)
@@ -140,6 +135,18 @@ def main() -> None:
         checkpoint_config=actor.checkpoint,
     )
     engine.initialize()
+    return engine, model, actor
+
+
+def main() -> None:
+    folder, *rest = sys.argv[1:]
+    padding = int(rest.pop(0).removeprefix("--padding=")) if rest and rest[0].startswith("--padding=") else 0
+    import torch
+    import torch.distributed
+    from verl.workers.utils.losses import ppo_loss
+
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    engine, model, actor = build_engine(folder, rest)
 
     def weights() -> dict[str, torch.Tensor]:
         return {name: p.detach().full_tensor().clone() for name, p in engine.module.named_parameters()}

@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -162,6 +163,16 @@ def test_a_key_is_sent_when_there_is_one(speak):
     assert server.served_models(address, api_key="sk-1") == ["m"]
     assert server.served_models(address) == ["m"]
     assert [headers.get("Authorization") for headers in speak.seen] == ["Bearer sk-1", None]
+
+
+@pytest.mark.parametrize("own", [{}, {"VLLM_API_KEY": "sk-own"}])
+def test_a_server_that_asks_for_a_key_is_found_ready(speak, monkeypatch, tmp_path, own):
+    monkeypatch.setenv("VLLM_API_KEY", "sk-1")
+    port = int(speak(OK + b'{"data": [{"id": "n"}]}').rpartition(":")[2])
+    process = SimpleNamespace(poll=lambda: None)
+
+    assert server.is_ready(ServerSettings("m", "n", port=port, environment=own), process, tmp_path / "log", 0)
+    assert speak.seen[0]["Authorization"] == f"Bearer {own.get('VLLM_API_KEY', 'sk-1')}"
 
 
 def test_ready_when_the_right_model_answers():

@@ -238,6 +238,21 @@ def test_several_nodes_need_a_cluster_that_runs(good):
     assert checks.problems(changed(good, **nodes, **{"ray_kwargs.ray_init.address": "10.0.0.1:6379"})) == []
 
 
+def test_workers_of_a_running_cluster_know_no_relative_path(good, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    relative = {
+        "ray_kwargs.ray_init.address": "10.0.0.1:6379",
+        "data.train_files": "data/train.parquet",
+        "actor_rollout_ref.model.path": "models/policy",
+    }
+
+    found = checks.problems(changed(good, **relative))
+    assert [problem.partition(":")[0] for problem in found] == ["data.train_files", "actor_rollout_ref.model.path"]
+    assert all("give it whole" in problem for problem in found)
+    hub = {**relative, "data.train_files": good.data.train_files, "actor_rollout_ref.model.path": "org/model"}
+    assert checks.problems(changed(good, **hub)) == []
+
+
 def test_too_little_disk(good, monkeypatch, tmp_path):
     disk(monkeypatch, free=GIB / 2)
 

@@ -122,3 +122,15 @@ def test_the_drivers_environment(monkeypatch):
     driver.set_environment(config)
 
     assert os.environ == {"KEPT": "1", "A": "1", "B": "x"}
+
+
+def test_workers_of_another_ray_learn_where_the_run_writes_and_no_key(monkeypatch):
+    for name in ("MEDIX_R1_RUN", "TENSORBOARD_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("VERL_FILE_LOGGER_PATH", "/run/metrics.jsonl")
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    config = OmegaConf.create({"ray_kwargs": {"ray_init": {"runtime_env": {"env_vars": {"A": "1"}}}}})
+
+    driver.share_environment(config)
+
+    assert config.ray_kwargs.ray_init.runtime_env.env_vars == {"A": "1", "VERL_FILE_LOGGER_PATH": "/run/metrics.jsonl"}

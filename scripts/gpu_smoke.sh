@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# Does medix-r1 run on this NVIDIA machine? scripts/gpu_smoke.sh [--dry-run] [OUT]     (default: outputs/gpu_smoke)
+#
+# Installs the GPU extra into .venv-gpu, runs the tests marked `gpu`, trains the 2B recipe for three steps on the demo's
+# pictures (every parameter where one GPU has 70 GiB, LoRA elsewhere), merges, evaluates 20 rows of VQA-RAD, and writes
+# OUT/report.md, whatever failed on the way. Needs Python 3.11, the driver, about 40 GB of disk, the package index, and
+# the hub for the 2B model, the embedder and VQA-RAD. --dry-run prints every command and runs none but nvidia-smi.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+
+dry_run=
+[[ ${1:-} == --dry-run ]] && dry_run=yes && shift
+out=${1:-outputs/gpu_smoke}
+python=${PYTHON:-python3.11}
+bin=.venv-gpu/bin
+full_from=70 # GiB of one GPU from which all parameters are trained
+
+command -v nvidia-smi >/dev/null || { echo "nvidia-smi is not there: this script is for machines with an NVIDIA GPU" >&2; exit 2; }
+gpus=$(nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader,nounits) || exit 2
+gib=$(awk -F', ' 'NR == 1 { print int($2 / 1024) }' <<<"$gpus")
+rows=() # of the report's table
+fence="\`\`\`"
+
+# What the 2B recipe needs to fit, and the demo's pictures, judge and rewards around it. One GPU is shared by all.
+train=(
+    experiment=medix_r1_2b_gpu24 data=nano "+demo_dir=$out/demo" "run.dir=$out/run" run.name=gpu_smoke
+    judge=vllm "judge.server.model=$out/demo/models/judge" judge.server.served_name=nano-judge
+    judge.client.prompt=match_short judge.longest_answer=300 placement=shared placement.judge_memory=0.1
+    "judge.server.arguments=[--enforce-eager,--max-model-len,'512',--gpu-memory-utilization,'0.1']"
+    trainer.total_training_steps=3 trainer.save_freq=3 trainer.val_before_train=false trainer.test_freq=-1
+    trainer.v1.sampler.sampler_kwargs.filter.signal=null # three steps are to pass, even if every group is all right or wrong
+)
+if ((gib >= full_from)); then
+    kind="all parameters"
+    train+=(lora=none actor_rollout_ref.actor.fsdp_config.model_dtype=fp32 actor_rollout_ref.actor.optim.lr=1e-6)
+else
+    kind="LoRA"
+fi
+
+say() { printf '\n== %s\n' "$*"; }
+
+# run NAME COMMAND...: print or run it, its output also in OUT/NAME.log; a failure is noted and does not end the script.
+run() {
+    local name=$1 code
+    shift
+    printf '%s: ' "$name" && printf '%q ' "$@" && printf '\n'
+    [[ $dry_run ]] && return 0
+    SECONDS=0
+    "$@" >"$out/$name.log" 2>&1 </dev/null
+    code=$?
+    rows+=("| $name | $([[ $code == 0 ]] && echo passed || echo "**failed** ($code)") | $SECONDS s |")
+    tail -n 3 "$out/$name.log"
+    return "$code"
+}
+
+# shellcheck disable=SC2329 # called by the trap below
+write_report() {
+    {
+        printf '# medix-r1 on %s\n\n' "$(awk -F', ' 'NR == 1 { print $1 }' <<<"$gpus")"
+        printf '%s, commit %s, trained: %s.\n\n' "$(date -u +%F)" "$(git rev-parse --short HEAD 2>/dev/null || echo unknown)" "$kind"
+        printf '| step | outcome | time |\n|---|---|---|\n'
+        printf '%s\n' "${rows[@]}"
+        printf '\n## GPUs (name, MiB, driver)\n\n%s\n%s\n%s\n' "$fence" "$gpus" "$fence"
+        printf '\n## Versions\n\n%s\n' "$fence"
+        "$bin/uv" pip list --python "$bin/python" 2>/dev/null | grep -E '^(torch|vllm|verl|transformers|ray|flash-attn|tensordict) '
+        printf '%s\n\n## Last lines of every step\n' "$fence"
+        for log in "$out"/*.log; do
+            printf '\n### %s\n\n%s\n' "$(basename "$log" .log)" "$fence"
+            tail -n 25 "$log"
+            printf '%s\n' "$fence"
+        done
+    } >"$out/report.md"
+    say "report: $out/report.md"
+}
+
+say "$gpus"
+say "the 2B recipe with $kind"
+if [[ ! $dry_run ]]; then
+    mkdir -p "$out"
+    rm -f "$out"/*.log
+    trap write_report EXIT
+    "$python" -m venv .venv-gpu && "$bin/pip" install --quiet --disable-pip-version-check uv || exit 1
+fi
+failed=0
+run install "$bin/uv" pip install --python "$bin/python" -e '.[gpu]' -r requirements/test.txt || exit 1
+run install_images "$bin/uv" pip install --python "$bin/python" --no-deps -r requirements/demo-images.txt || exit 1
+# Compiled here, so it takes long and may fail; without it attention is torch's own.
+if [[ ${FLASH_ATTN:-} ]]; then
+    run install_flash_attn "$bin/uv" pip install --python "$bin/python" --no-build-isolation -e '.[flash-attn]' || failed=1
+fi
+"$bin/python" -c 'import flash_attn' 2>/dev/null || train+=(+actor_rollout_ref.model.override_config.attn_implementation=sdpa)
+
+run doctor "$bin/medix-r1" doctor || failed=1
+run demo_build "$bin/medix-r1" demo build --out "$out/demo" || exit 1
+run gpu_tests env MEDIX_GPU_TESTS=required "$bin/python" -m pytest tests/gpu -m gpu -o faulthandler_timeout=600 || failed=1
+run check "$bin/medix-r1" check "${train[@]}" || failed=1
+if run train "$bin/medix-r1" train "${train[@]}"; then
+    run merge "$bin/medix-r1" merge "$out/run" --out "$out/model" --force || failed=1
+    run eval "$bin/medix-r1" eval model="$out/model" task=rad_vqa judge=nano "judge.server.model=$out/demo/models/judge" \
+        judge.server.environment.VERL_PLATFORM=cuda out_dir="$out/eval" decoding.max_tokens=1024 --limit 20 || failed=1
+else
+    failed=1
+fi
+exit "$failed"
