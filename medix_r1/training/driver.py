@@ -28,7 +28,7 @@ def set_environment(config: DictConfig) -> None:
 
 
 def share_environment(config: DictConfig) -> None:
-    """Give Ray's workers what this process has from the supervisor: on a cluster that runs already they inherit none."""
+    """Give Ray's workers what the supervisor gave this process: on a cluster that runs already they inherit none."""
     of_the_run = {name: os.environ[name] for name in _OF_THE_RUN if name in os.environ}
     config.ray_kwargs.ray_init.runtime_env.env_vars.update(of_the_run)
 
