@@ -13,7 +13,8 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Collection, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -83,42 +84,46 @@ class WorkerWatch:
                 self._release()
                 return
 
-    def _look(self, timeout: float = 0.0) -> None:
+    def _look(self, patience: float = 0.0) -> None:
+        """Take in what has been answered; with patience ask anew and wait: an answer may be older than a death."""
+        end = time.monotonic() + patience
+        calls, unknown = ({} if patience else self._calls), set(self._actors)
         with self._looking:
-            if self._dead:
-                return
-            dead = self._dead_actors(timeout) | self._dead_engines()
-            for name, reason in dead.items():
-                logger.error("%s died: %s", name, reason)
-            self._dead.update(dead)
+            while not self._dead:
+                unknown -= self._ask(calls, unknown, patience and max(0.0, end - time.monotonic()))
+                self._ask_engines()
+                if not unknown or time.monotonic() >= end:
+                    break
 
-    def _dead_actors(self, timeout: float) -> dict[str, str]:
-        for name, actor in self._actors.items():
-            if name not in self._calls:
-                self._calls[name] = actor.__ray_ready__.remote()
-        if not self._calls:
-            return {}
-        answered, _ = ray.wait(list(self._calls.values()), num_returns=len(self._calls), timeout=timeout)
-        dead = {}
-        for name in [name for name, call in self._calls.items() if call in answered]:
+    def _ask(self, calls: dict[str, Any], names: Collection[str], patience: float) -> set[str]:
+        """Ask actors that owe no answer, note who has died, and return who is alive; waits for one answer at most."""
+        calls |= {name: self._actors[name].__ray_ready__.remote() for name in names if name not in calls}
+        if not calls:
+            return set()
+        answered, _ = ray.wait(list(calls.values()), num_returns=1 if patience else len(calls), timeout=patience)
+        alive = set()
+        for name in [name for name, call in calls.items() if call in answered]:
             try:
-                ray.get(self._calls.pop(name))
+                ray.get(calls.pop(name))
+                alive.add(name)
             except ray.exceptions.ActorUnavailableError:
-                continue  # the connection is gone, the actor perhaps not; the next call knows more
+                time.sleep(0.1)  # the connection is gone, the actor perhaps not; the next call knows more
             except ray.exceptions.RayActorError as error:
-                dead[name] = reason_of(str(error))
-        return dead
+                self._note(name, reason_of(str(error)))
+        return alive
 
-    def _dead_engines(self) -> dict[str, str]:
-        dead = {}
+    def _note(self, name: str, reason: str) -> None:
+        logger.error("%s died: %s", name, reason)
+        self._dead[name] = reason
+
+    def _ask_engines(self) -> None:
         for name, address in self._engines.items():
             try:
                 answer = httpx.get(f"http://{address}/health", timeout=_HEALTH_TIMEOUT, trust_env=False)
             except httpx.HTTPError:
                 continue  # busy, or gone with its actor, which is watched as well
             if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-                dead[name] = "its server answers /health with 503"
-        return dead
+                self._note(name, "its server answers /health with 503")
 
     def _release(self) -> None:
         """End the other workers: whoever waits for one of them gets Ray's error instead."""

@@ -145,5 +145,7 @@ def test_each_start_goes_on_after_the_last_checkpoint(story: Story) -> None:
 
 def test_the_last_start_trains_to_the_end(story: Story) -> None:
     assert story.end.exit_code == 0, story.end.output
-    assert sorted(story.end.folder.metrics_by_step()) == list(range(1, story.last_step + 1))
+    missing = set(range(1, story.last_step + 1)) - set(story.end.folder.metrics_by_step())
+    # verl writes a step's metrics after its checkpoint and the weight sync; who dies between them takes the line along
+    assert missing <= {attempt.last_checkpoint for attempt in story.attempts.values()}
     assert os.path.isdir(story.end.folder.checkpoints / f"global_step_{story.last_step}")

@@ -107,6 +107,24 @@ def test_the_error_may_come_before_the_first_look(monkeypatch: pytest.MonkeyPatc
     assert message.startswith("agent-loop worker 0 died")
 
 
+def test_an_answer_from_before_the_death_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker answers, then works, then dies, all between two looks."""
+    monkeypatch.setattr(liveness, "INTERVAL", 60.0)
+    worker = Worker.remote()
+    pid = ray.get(worker.pid.remote())
+
+    def watched() -> None:
+        with WorkerWatch({"FSDP worker 0": worker}, {}) as watch:
+            watch._look()  # asks; the answer lies there, unread, when the worker dies
+            call = worker.work.remote(60)
+            time.sleep(1.0)
+            os.kill(pid, signal.SIGKILL)
+            ray.get(call)
+
+    with pytest.raises(TrainingError, match=r"^FSDP worker 0 died"):
+        watched()
+
+
 def test_other_errors_pass_when_all_are_alive() -> None:
     with pytest.raises(ZeroDivisionError), WorkerWatch({"a": Worker.remote()}, {}):
         _ = 1 / 0
