@@ -19,12 +19,9 @@ from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
 from medix_r1.errors import TrainingError
 from medix_r1.training import cpu
+from medix_r1.training.memory import VISION_TOWERS
 
 logger = logging.getLogger(__name__)
-
-# What the architectures call the module that turns pixels into features. Qwen's `visual` holds its merger as well;
-# SmolVLM's projection is a module of its own (`connector`) and stays trained.
-VISION_TOWERS = ("visual", "vision_model", "vision_tower")
 
 
 class MedixEngine(FSDPEngineWithLMHead):

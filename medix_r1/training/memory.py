@@ -1,14 +1,14 @@
 """An estimate of the memory that one training rank needs, by part, from the model's config alone.
 
-Counted exactly: parameters (from the model built on torch's `meta` device), hence gradients and AdamW's two moments,
-all sharded over the ranks by FSDP2. Estimated: activations with gradient checkpointing (one hidden state a layer and
-token, one layer at work, the logits, which verl computes in fp32 as well). vLLM's share is what the config gives it.
-docs/check.md says how far this is from the tensors of real runs.
+Counted exactly: parameters (from the model built on torch's `meta` device), hence gradients and AdamW's two moments of
+those that are trained, all sharded over the ranks by FSDP2. Estimated: activations with gradient checkpointing (one
+hidden state a layer and token, one layer at work, the logits, which verl computes in fp32 as well). vLLM's share is
+what the config gives it. docs/check.md says how far this is from the tensors of real runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ from omegaconf import DictConfig
 from medix_r1.errors import ConfigError
 
 GIB = 1024**3
+# What the architectures call the module that turns pixels into features. Qwen's `visual` holds its merger as well;
+# SmolVLM's projection is a module of its own (`connector`) and stays trained.
+VISION_TOWERS = ("visual", "vision_model", "vision_tower")
 _BYTES = {"fp32": 4, "float32": 4, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2}
 _HIDDEN_COPIES, _MLP_COPIES = 10, 4  # states of a token that a layer holds while its backward pass runs
 
@@ -27,7 +30,9 @@ class ModelSize:
     """What of a model decides its memory."""
 
     parameters: int
-    trained: int  # parameters with gradients
+    vision: int  # those of the vision tower
+    linear: int  # inputs and outputs of all linear layers but the last: a LoRA adapter has its rank times as many
+    linear_vision: int  # those of the vision tower
     largest_layer: int  # parameters that FSDP gathers at once
     layers: int
     hidden: int
@@ -65,21 +70,45 @@ def size_of(model: Path | str) -> ModelSize:
         raise ConfigError([f"actor_rollout_ref.model.path: {model} has no config here: {error}"]) from error
     text = config.get_text_config()
     layers = [module for name, module in built.named_modules() if name.rpartition(".")[0].endswith("layers")]
-    parameters = sum(parameter.numel() for parameter in built.parameters())
+    towers = [module for name, module in built.named_modules() if name.rpartition(".")[2] in VISION_TOWERS]
     heads, dim = (
         text.num_key_value_heads,
         getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads,
     )
     return ModelSize(
-        parameters=parameters,
-        trained=parameters,
-        largest_layer=max(sum(parameter.numel() for parameter in layer.parameters()) for layer in layers),
+        parameters=_count([built]),
+        vision=_count(towers),
+        linear=_linear([built], but=built.get_output_embeddings()),
+        linear_vision=_linear(towers),
+        largest_layer=max(_count([layer]) for layer in layers),
         layers=text.num_hidden_layers,
         hidden=text.hidden_size,
         mlp=text.intermediate_size,
         vocabulary=text.vocab_size,
         kv_bytes_per_token=2 * 2 * text.num_hidden_layers * heads * dim,
     )
+
+
+def _count(modules: Sequence[Any]) -> int:
+    return sum(parameter.numel() for module in modules for parameter in module.parameters())
+
+
+def _linear(modules: Sequence[Any], but: Any = None) -> int:
+    from torch.nn import Linear
+
+    found = [
+        layer for module in modules for layer in module.modules() if isinstance(layer, Linear) and layer is not but
+    ]
+    return sum(layer.in_features + layer.out_features for layer in found)
+
+
+def _trained(size: ModelSize, config: DictConfig) -> tuple[int, int]:
+    """All parameters, LoRA's adapters included, and those of them that get gradients."""
+    frozen = bool(config.actor_rollout_ref.actor.freeze_vision_tower)
+    if rank := int(config.actor_rollout_ref.model.lora_rank):
+        adapters = rank * size.linear
+        return size.parameters + adapters, adapters - rank * size.linear_vision * frozen
+    return size.parameters, size.parameters - size.vision * frozen
 
 
 def estimate(size: ModelSize, config: DictConfig, gpu_bytes: float) -> MemoryEstimate:
@@ -93,14 +122,17 @@ def estimate(size: ModelSize, config: DictConfig, gpu_bytes: float) -> MemoryEst
     actor, rollout = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout
     ranks = config.trainer.nnodes * config.trainer.n_gpus_per_node
     stored = _BYTES[str(actor.fsdp_config.get("model_dtype") or "fp32")]
+    mixed = actor.fsdp_config.get("mixed_precision") or {}
+    computed = _BYTES[str(mixed.get("param_dtype", "bf16"))]
     tokens = _tokens(config)
+    parameters, trained = _trained(size, config)
     update = {
-        "parameters": stored * size.parameters / ranks,
-        "gradients": stored * size.trained / ranks,
-        "optimizer": 2 * stored * size.trained / ranks,
-        "gathered layer": 2 * 2 * size.largest_layer,  # bf16, and the next one on its way
-        "activations": 2.0 * tokens * ((size.layers + _HIDDEN_COPIES) * size.hidden + _MLP_COPIES * size.mlp),
-        "logits": 6.0 * tokens * size.vocabulary,  # bf16 and fp32
+        "parameters": stored * parameters / ranks,
+        "gradients": stored * trained / ranks,
+        "optimizer": 2.0 * stored * trained / ranks,
+        "gathered layer": 2.0 * computed * size.largest_layer,  # and the next one on its way
+        "activations": computed * tokens * ((size.layers + _HIDDEN_COPIES) * size.hidden + _MLP_COPIES * size.mlp),
+        "logits": (computed + 4) * tokens * size.vocabulary,  # and once in fp32
     }
     weights = 2 * size.parameters / rollout.tensor_model_parallel_size
     share = rollout.gpu_memory_utilization * gpu_bytes

@@ -11,6 +11,7 @@ from medix_r1.demo.labels import load
 from medix_r1.demo.tokenizer import make_tokenizer
 from medix_r1.errors import ConfigError
 from medix_r1.training import memory
+from tests.support.configs import composed
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,27 @@ def test_parts_of_an_update_on_two_ranks(policy: Path):
     parts = memory.estimate(size, config, gpu_bytes=0.0).update
     assert parts["parameters"] == parts["gradients"] == 4 * size.parameters / 2
     assert parts["optimizer"] == 8 * size.parameters / 2
-    assert parts["logits"] == 6 * 4096 * size.vocabulary
+    assert parts["logits"] == (4 + 4) * 4096 * size.vocabulary  # fp32 on a CPU
+
+
+def test_a_gpu_computes_in_bf16(policy: Path):
+    config = composed("experiment=medix_r1_8b_grpo")
+    size = memory.size_of(policy)
+    parts = memory.estimate(size, config, gpu_bytes=0.0).update
+    assert parts["logits"] == (2 + 4) * 16896 * size.vocabulary
+    assert parts["gathered layer"] == 2 * 2 * size.largest_layer
+
+
+def test_what_is_frozen_has_no_gradient(policy: Path):
+    size = memory.size_of(policy)
+    assert 0 < size.vision < size.parameters
+    frozen = "actor_rollout_ref.actor.freeze_vision_tower=true"
+    full = memory.estimate(size, composed("experiment=nano_cpu", frozen), 0.0).update
+    assert full["parameters"] == 4 * size.parameters
+    assert full["gradients"] == 4 * (size.parameters - size.vision)
+    lora = memory.estimate(size, composed("experiment=nano_cpu", "lora=rank64", frozen), 0.0).update
+    assert lora["parameters"] == 4 * (size.parameters + 64 * size.linear)
+    assert lora["gradients"] == 4 * 64 * (size.linear - size.linear_vision)
 
 
 def test_vllm_gets_its_share(policy: Path):
