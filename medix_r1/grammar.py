@@ -7,13 +7,14 @@ text comes from a policy that is rewarded for finding holes.
 
 from __future__ import annotations
 
-import functools
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
+
+from medix_r1.remembered import remembered
 
 ThinkElement = Literal["think", "thinking"]
 
@@ -215,16 +216,13 @@ def _spell_fraction(match: re.Match[str]) -> str:
     return " " + unicodedata.normalize("NFKC", match[0]).replace("\u2044", "/")
 
 
+@remembered  # most signals ask for the same two texts
 def normalize_answer(text: str) -> str:
     """Bring two spellings of one answer to the same string; digits, signs and sides are kept.
 
     Unicode compatibility form, case fold, single spaces, no final stop, `28 × 27 mm` = `28x27 mm`, `120 / 80` =
     `120/80`. An answer that normalises to nothing is ungradable.
     """
-    return _kept_normal_form(text) if len(text) <= _KEPT_LENGTH else _normal_form(text)
-
-
-def _normal_form(text: str) -> str:
     text = compatibility_form(text.translate(_ZERO_WIDTH)).casefold()
     text = unicodedata.normalize("NFKC", text)  # case folding takes some characters apart
     text = _SPACES.sub(" ", text).strip()
@@ -232,10 +230,11 @@ def _normal_form(text: str) -> str:
     return text.rstrip(" .;,!").lstrip(" ")
 
 
-_KEPT_LENGTH = 1000  # characters
-_kept_normal_form = functools.lru_cache(maxsize=4096)(_normal_form)  # most signals ask for the same two texts
-
-
 def is_gradable(answer: str | None) -> bool:
     """Whether an answer says anything at all: at least one letter or digit ("5", "B" and "1:2" do)."""
-    return answer is not None and any(character.isalnum() for character in normalize_answer(answer))
+    return answer is not None and _says_anything(answer)
+
+
+@remembered
+def _says_anything(answer: str) -> bool:
+    return any(character.isalnum() for character in normalize_answer(answer))

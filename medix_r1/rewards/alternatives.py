@@ -6,6 +6,7 @@ import re
 from collections import Counter
 
 from medix_r1.grammar import normalize_answer
+from medix_r1.remembered import remembered
 
 _WORDS = re.compile(
     r"\b(?:and/or|or|either|versus|vs|alternatively|differential|yes and no|no and yes|any of|all of the above|"
@@ -14,11 +15,13 @@ _WORDS = re.compile(
 _NUMBERED = re.compile(r"(?:^|\s)\d{1,2}[.)]\s")  # 1. this 2. that
 
 
+@remembered
 def alternatives(answer: str, reference: str) -> Counter[str]:
     """Signs that an answer offers alternatives, less those that the reference has as well."""
     return signs(answer, _WORDS) - signs(reference, _WORDS) + _list(answer, reference)
 
 
+@remembered
 def signs(text: str, pattern: re.Pattern[str]) -> Counter[str]:
     """How often each match of a pattern stands in the normalised text; lines are kept apart."""
     lines = [normalize_answer(line) for line in text.strip().splitlines()]

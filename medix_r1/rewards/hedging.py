@@ -6,7 +6,9 @@ A judge that wants to be kind says yes to "left or right"; this counts such answ
 from __future__ import annotations
 
 import re
+from collections import Counter
 
+from medix_r1.remembered import remembered
 from medix_r1.rewards.alternatives import alternatives, signs
 from medix_r1.rewards.base import Sample, Score
 
@@ -25,8 +27,12 @@ class HedgingMonitor:
         answer = sample.completion.answer
         if not answer:
             return Score(None, "no answer")
-        wanted = sample.reference.answer
-        extra = signs(answer, _DOUBTS) - signs(wanted, _DOUBTS) + alternatives(answer, wanted)
+        extra = _hedges(answer, sample.reference.answer)
         if not extra:
             return Score(1.0, "one answer")
         return Score(1.0 / (1.0 + extra.total()), "hedges: " + ", ".join(repr(mark) for mark in sorted(extra)))
+
+
+@remembered
+def _hedges(answer: str, wanted: str) -> Counter[str]:
+    return signs(answer, _DOUBTS) - signs(wanted, _DOUBTS) + alternatives(answer, wanted)

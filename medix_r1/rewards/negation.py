@@ -7,9 +7,11 @@ before it for "absent" and its like, up to the end of the clause.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from medix_r1.errors import ConfigError
 from medix_r1.grammar import normalize_answer
+from medix_r1.remembered import remembered
 from medix_r1.rewards.base import Sample, Score
 
 _CLAUSE = re.compile(r"[.;:,!?\n]|\b(?:but|however|although|though|except|with)\b")
@@ -51,7 +53,7 @@ class NegationMonitor:
         if None not in verdicts:
             same = verdicts[0] == verdicts[1]
             return Score(float(same), f"{verdicts[0]}, the reference says {verdicts[1]}")
-        given, wanted = self._findings(answer), self._findings(sample.reference.answer)
+        given, wanted = _findings(answer, self.scope), _findings(sample.reference.answer, self.scope)
         shared = sorted(given.keys() & wanted.keys())
         if not any(given[word] or wanted[word] for word in shared):
             return Score(None, "nothing that both name is denied" if shared else "no finding is named by both")
@@ -59,21 +61,23 @@ class NegationMonitor:
         reason = f"contradiction about {', '.join(against[:3])}" if against else f"agree on {', '.join(shared[:3])}"
         return Score(float(not against), reason)
 
-    def _findings(self, text: str) -> dict[str, bool]:
-        """Word → whether it is denied, for the words that mean something."""
-        findings: dict[str, bool] = {}
-        for clause in _CLAUSE.split("\n".join(normalize_answer(line) for line in text.splitlines())):
-            words = _WORD.findall(_FREE_OF.sub("without", _PASSIVE.sub("absent", clause)))
-            denied: set[int] = set()
-            for place, word in enumerate(words):
-                if word in _BEFORE:
-                    denied |= set(range(place + 1, place + 1 + self.scope))
-                if word in _BEHIND:
-                    denied |= set(range(max(0, place - self.scope), place))
-            for place, word in enumerate(words):
-                if word not in _NO_FINDING:
-                    findings[word] = findings.get(word, True) and place in denied
-        return findings
+
+@remembered
+def _findings(text: str, scope: int) -> Mapping[str, bool]:
+    """Word → whether it is denied, for the words that mean something."""
+    findings: dict[str, bool] = {}
+    for clause in _CLAUSE.split("\n".join(normalize_answer(line) for line in text.splitlines())):
+        words = _WORD.findall(_FREE_OF.sub("without", _PASSIVE.sub("absent", clause)))
+        denied: set[int] = set()
+        for place, word in enumerate(words):
+            if word in _BEFORE:
+                denied |= set(range(place + 1, place + 1 + scope))
+            if word in _BEHIND:
+                denied |= set(range(max(0, place - scope), place))
+        for place, word in enumerate(words):
+            if word not in _NO_FINDING:
+                findings[word] = findings.get(word, True) and place in denied
+    return findings
 
 
 def _leading_verdict(text: str) -> str | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from medix_r1.errors import ConfigError
 from medix_r1.grammar import compatibility_form
+from medix_r1.remembered import remembered
 from medix_r1.rewards.base import Sample, Score
 
 if TYPE_CHECKING:
@@ -103,11 +104,17 @@ class NumericMonitor:
 
 def _turned(answer: str, reference: str) -> str | None:
     """A ratio of the reference (1:2, 120/80) that the answer has the other way round only."""
-    given, wanted = (_RATIO.findall(compatibility_form(text)) for text in (answer, reference))
+    given, wanted = _ratios(answer), _ratios(reference)
     return next((f"{a}:{b}" for a, b in wanted if a != b and (b, a) in given and (a, b) not in given), None)
 
 
-def quantities(text: str) -> list[Quantity]:
+@remembered
+def _ratios(text: str) -> list[tuple[str, str]]:
+    return _RATIO.findall(compatibility_form(text))
+
+
+@remembered
+def quantities(text: str) -> tuple[Quantity, ...]:
     """Every number of a text with its unit; digits inside words (T2, L5) are names and no numbers."""
     text = _TIMES.sub(" x ", compatibility_form(text).replace("µ", "μ"))
     text = _NUMBER_WORD.sub(lambda match: _WORDS[match[1].lower()], text)
@@ -117,7 +124,7 @@ def quantities(text: str) -> list[Quantity]:
         between = text[found[place].end("number") : found[place + 1].start()]
         if units[place] is None and _SERIES.fullmatch(between):
             units[place] = units[place + 1]
-    return [_quantity(match, unit) for match, unit in zip(found, units, strict=True)]
+    return tuple(_quantity(match, unit) for match, unit in zip(found, units, strict=True))
 
 
 def _quantity(match: re.Match[str], written: str | None) -> Quantity:
