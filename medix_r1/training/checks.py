@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -74,6 +75,13 @@ def _batches(config: DictConfig) -> Iterator[str]:
         yield (
             f"actor_rollout_ref.rollout.max_model_len: {rollout.max_model_len} is less than data.max_prompt_length + "
             f"data.max_response_length = {needed}"
+        )
+    longest = rollout.max_model_len or math.inf
+    if not rollout.enable_chunked_prefill and rollout.max_num_batched_tokens < longest:
+        found = rollout.max_model_len or "null, hence the model's own limit,"
+        yield (
+            f"actor_rollout_ref.rollout.max_model_len: {found} is more than max_num_batched_tokens="
+            f"{rollout.max_num_batched_tokens}, which vLLM refuses without chunked prefill; use {needed} for both"
         )
 
 

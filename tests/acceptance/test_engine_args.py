@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,11 +21,22 @@ EXPERIMENTS = choices("experiment")
 
 
 @pytest.fixture(scope="module")
-def built(demo: Path) -> dict[str, dict[str, Any]]:
+def model(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The nano policy with the position limit of the real models, which verl falls back to."""
+    folder = tmp_path_factory.mktemp("model") / "policy"
+    shutil.copytree(demo / "models/policy", folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["max_position_embeddings"] = 262144
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(model: Path) -> dict[str, dict[str, Any]]:
     """By experiment, what vLLM's AsyncEngineArgs holds after verl's own server class has made its command line."""
     platform = {"VERL_PLATFORM": "cpu", "VERL_USE_EXTERNAL_MODULES": "medix_r1.training.plugin"}
     result = subprocess.run(
-        [sys.executable, "-m", "tests.support.engine_args", str(demo / "models/policy"), *EXPERIMENTS],
+        [sys.executable, "-m", "tests.support.engine_args", str(model), *EXPERIMENTS],
         cwd=ROOT,
         env={**os.environ, **platform},
         capture_output=True,
@@ -45,5 +57,6 @@ def test_vllm_gets_what_the_config_says(built: dict[str, dict[str, Any]], experi
     assert found["tensor_parallel_size"] == rollout.tensor_model_parallel_size
     assert found["gpu_memory_utilization"] == rollout.gpu_memory_utilization
     assert found["limit_mm_per_prompt"] == rollout.engine_kwargs.vllm.limit_mm_per_prompt
+    assert found["max_model_len"] == rollout.max_model_len
     # without chunked prefill vLLM refuses a batch that is smaller than one row
     assert found["enable_chunked_prefill"] or found["max_num_batched_tokens"] >= found["max_model_len"]

@@ -9,5 +9,6 @@ NANO_ON_GPU = [
     "hardware=gpu24",
     "+actor_rollout_ref.model.override_config.attn_implementation=sdpa",
     "actor_rollout_ref.actor.fsdp_config.model_dtype=fp32",
+    "actor_rollout_ref.rollout.max_model_len=128",
     "trainer.save_freq=1",
 ]

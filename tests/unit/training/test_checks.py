@@ -228,6 +228,16 @@ def test_memory_is_counted_by_rank_and_on_the_cpu_alone(good, monkeypatch):
     assert checks.problems(changed(good, **on_gpus, **{"placement.judge_gpus": [2]})) == []
 
 
+@pytest.mark.parametrize("limit", [None, 2048])
+def test_without_chunked_prefill_one_row_must_fit_into_a_batch(good, limit):
+    """verl 0.9.1 would raise a frozen field and die when vLLM starts."""
+    found = checks.problems(changed(good, **{"actor_rollout_ref.rollout.max_model_len": limit}))
+
+    assert [problem.partition(":")[0] for problem in found] == ["actor_rollout_ref.rollout.max_model_len"]
+    assert "is more than max_num_batched_tokens=1024" in found[0]
+    assert found[0].endswith("use 88 for both")
+
+
 def test_several_nodes_need_a_cluster_that_runs(good):
     nodes = {"trainer.nnodes": 2}
 
