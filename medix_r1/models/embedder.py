@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import hashlib
 import importlib.util
 import logging
@@ -12,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
+from medix_r1 import collector
 from medix_r1.errors import ConfigError, EmbedderError
 from medix_r1.models.batching import Batches, Vector
 
@@ -99,8 +99,7 @@ class SentenceTransformerEmbedder:
             if self._encoder is None:
                 self._encoder = load_sentence_transformer(self.model, self.revision, self.device)
                 self._resolved = resolved_revision(self._encoder, locate_model(self.model))
-                gc.collect()
-                gc.freeze()  # what a model's libraries bring stays: walking it again costs more than scoring does
+                collector.relax()
                 logger.info("embedder %s, revision %s", self.model, self._resolved)
 
     def statistics(self) -> dict[str, float]:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import ray
 from omegaconf import DictConfig, OmegaConf
 
+from medix_r1 import collector
 from medix_r1.rewards.base import Sample
 from medix_r1.rewards.build import build_reward
 from medix_r1.rewards.composite import RewardBreakdown
@@ -67,6 +68,7 @@ class Scorer:
         self.wants_images = self._composite.wants_images
         if versions := self._load():
             folder.add_event("versions", **versions)
+        collector.relax()
 
     def _load(self) -> dict[str, str]:
         """Load what is slow to load before the first sample waits for it; returns what was loaded."""
