@@ -1,4 +1,4 @@
-"""The verbs that look at a run: `samples`, `report`, `status`, `ask`."""
+"""The verbs that look at runs: `samples`, `report`, `compare`, `status`, `ask`."""
 
 from __future__ import annotations
 
@@ -50,6 +50,20 @@ def add_verbs(app: typer.Typer, console: Console) -> None:
 
         written = run_report.watch(run, out, watch) if watch else run_report.write_report(run, out)
         console.print(f"written: {written}", highlight=False)
+
+    @app.command()
+    def compare(
+        runs: Annotated[list[str], typer.Argument(help="Folders of runs or of a sweep, or patterns of such.")],
+        out: Annotated[Path | None, typer.Option(help="Folder for compare.md, compare.csv and compare.png.")] = None,
+    ) -> None:
+        """Compare runs, seeds together: `medix-r1 compare outputs/sweeps/nano_ablation_reward --out outputs/table`."""
+        from medix_r1.reports import compare_files
+        from medix_r1.reports.compare import read_kinds
+
+        kinds = read_kinds(runs)
+        compare_files.show(kinds, console)
+        for path in compare_files.write(kinds, out) if out else ():
+            console.print(f"written: {path}", highlight=False)
 
     @app.command()
     def status(run: Run) -> None:

@@ -1,0 +1,153 @@
+"""Reads the folders of several runs and puts those that differ only in their seed together: `medix-r1 compare`."""
+
+from __future__ import annotations
+
+import glob
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+from statsmodels.stats.weightstats import DescrStatsW
+
+from medix_r1.agreement import Interval
+from medix_r1.errors import ConfigError
+from medix_r1.training import provenance
+from medix_r1.training.run_folder import RunFolder
+
+PARTS = ("overall", "llm", "embed", "format", "modality", "exact")
+# One yardstick for runs whose own totals are weighted differently: the paper's weights on the means of the parts.
+YARDSTICK = {"llm": 0.5175, "embed": 0.3375, "format": 0.10, "modality": 0.045}
+HELD_OUT, TRAINING = "selection", "reward"
+_SEEDS = ("run.seed", "data.seed", "hydra.", "run.dir", "run.name")  # what makes no run another kind of run
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run as its folder tells.
+
+    Attributes:
+        root: the folder.
+        overrides: the words of its command line; empty when they are not recorded.
+        seed: of the run.
+        metrics: by step.
+    """
+
+    root: Path
+    overrides: tuple[str, ...]
+    seed: int
+    metrics: Mapping[int, Mapping[str, float]]
+
+    def series(self, part: str, where: str) -> dict[int, float]:
+        """A part's mean over the steps that have it, while training or held out."""
+        key = f"{where}/{part}/mean"
+        return {step: values[key] for step, values in self.metrics.items() if key in values}
+
+    def yardstick(self, step: int) -> float | None:
+        """The held-out composite of a step by the paper's weights; None when the run does not watch a part of it."""
+        means = [self.series(part, HELD_OUT).get(step) for part in YARDSTICK]
+        known = [mean for mean in means if mean is not None]
+        return float(np.dot(known, list(YARDSTICK.values()))) if len(known) == len(YARDSTICK) else None
+
+    @property
+    def last_validation(self) -> int | None:
+        return max(self.series("overall", HELD_OUT), default=None)
+
+    @property
+    def best_validation(self) -> int | None:
+        """The step with the highest held-out reward by the run's own weights."""
+        heldout = self.series("overall", HELD_OUT)
+        return max(heldout, key=lambda step: heldout[step], default=None)
+
+    @property
+    def steps(self) -> int:
+        return max(self.series("overall", TRAINING), default=0)
+
+    def total(self, key: str) -> float | None:
+        """Sum of a metric over all steps; None when no step has it."""
+        values = [values[key] for values in self.metrics.values() if key in values]
+        return sum(values) if values else None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean over seeds.
+
+    Attributes:
+        mean: of the runs that have a value; None when none has.
+        interval: 95 %, by Student's t over runs; None for fewer than two.
+        runs: that have a value.
+    """
+
+    mean: float | None
+    interval: Interval | None
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Runs that differ only in their seed."""
+
+    label: str
+    runs: Sequence[Run]
+
+    def over_seeds(self, value: Callable[[Run], float | None]) -> Estimate:
+        """Mean and interval of a number of each run."""
+        return estimate([number for run in self.runs if (number := value(run)) is not None])
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Mean with its 95 % t-interval (statsmodels)."""
+    if len(values) < 2:
+        return Estimate(values[0] if values else None, None, len(values))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # equal values: an interval of no width
+        low, high = DescrStatsW(np.asarray(values, dtype=float)).tconfint_mean()
+    return Estimate(float(np.mean(values)), Interval(float(low), float(high)), len(values))
+
+
+def read_kinds(paths: Sequence[str]) -> list[Kind]:
+    """Read runs and put those together that differ only in their seed.
+
+    Args:
+        paths: run folders, folders of runs (such as a sweep's), or patterns of such.
+
+    Raises:
+        ConfigError: a path leads to no run, or no run has logged a step.
+    """
+    found = [(path, _folders(path)) for path in paths]
+    problems = [
+        f"{path}: no run there (no config.yaml), and no folder of runs" for path, folders in found if not folders
+    ]
+    runs = [_read(folder) for folder in dict.fromkeys(folder for _, folders in found for folder in folders)]
+    problems += [f"{run.root}: has not logged a step" for run in runs if not run.metrics]
+    if problems:
+        raise ConfigError(problems)
+    shared = set.intersection(*(set(run.overrides) for run in runs))
+    kinds: dict[str, list[Run]] = {}
+    for run in runs:
+        kinds.setdefault(_label(run, shared), []).append(run)
+    return [Kind(label, members) for label, members in kinds.items()]
+
+
+def _folders(path: str) -> list[Path]:
+    """The run folders that a path or pattern means: itself, or those one level below it."""
+    matches = [Path(match) for match in sorted(glob.glob(path))]
+    runs = [match for match in matches if (match / "config.yaml").is_file()]
+    below = [config.parent for match in matches if match not in runs for config in sorted(match.glob("*/config.yaml"))]
+    return [folder.resolve() for folder in (*runs, *below)]
+
+
+def _read(root: Path) -> Run:
+    folder = RunFolder(root)
+    config = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
+    overrides = tuple(str(word) for word in provenance.read(folder).get("overrides", ()))
+    return Run(root, overrides, int(config["run"]["seed"]), folder.metrics_by_step())
+
+
+def _label(run: Run, shared: set[str]) -> str:
+    """What is special about a run; its folder's name when the command line is not recorded."""
+    own = [word for word in run.overrides if word not in shared and not word.lstrip("+").startswith(_SEEDS)]
+    return " ".join(own) or (run.root.name if not run.overrides else "all alike")

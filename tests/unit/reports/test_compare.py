@@ -1,0 +1,93 @@
+"""Runs that differ only in their seed are one line; numbers are those of their metrics."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from rich.console import Console
+
+from medix_r1.errors import ConfigError
+from medix_r1.reports import compare_files
+from medix_r1.reports.compare import YARDSTICK, estimate, read_kinds
+
+
+def make(root: Path, mix: str, seed: int, exact: tuple[float, float], *, llm: bool = True) -> Path:
+    folder = root / f"{mix}_{seed}"
+    (folder / "metrics").mkdir(parents=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump({"run": {"seed": seed}}))
+    words = ["experiment=x", f"reward={mix}", f"run.seed={seed}", f"run.dir={folder}"]
+    (folder / "provenance.json").write_text(json.dumps({"overrides": words}))
+    parts = ("embed", "format", "modality", "exact", *(("llm",) if llm else ()))
+    records = [{"step": 0, "data": {f"selection/{part}/mean": 0.1 for part in (*parts, "overall")}}]
+    for step, value in zip((5, 10), exact, strict=True):
+        data = {f"selection/{part}/mean": 0.5 for part in parts} | {"selection/exact/mean": value}
+        data |= {
+            "selection/overall/mean": value,
+            "reward/overall/mean": 0.3,
+            "timing_s/step": 60.0,
+            "reward/llm/calls": 7,
+        }
+        records.append({"step": step, "data": data})
+    lines = "".join(json.dumps(record) + "\n" for record in records)
+    (folder / "metrics" / "attempt_001.jsonl").write_text(lines)
+    return folder
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    make(tmp_path, "composite", 1, (0.6, 0.5))
+    make(tmp_path, "composite", 2, (0.4, 0.7))
+    make(tmp_path, "embedding_only", 1, (0.2, 0.2), llm=False)
+    return tmp_path
+
+
+def test_seeds_are_put_together_and_what_differs_names_the_line(sweep: Path):
+    kinds = read_kinds([str(sweep)])
+    assert [(kind.label, len(kind.runs)) for kind in kinds] == [("reward=composite", 2), ("reward=embedding_only", 1)]
+    assert [kind.label for kind in read_kinds([str(sweep / "comp*"), str(sweep / "embedding_only_1")])] == [
+        kind.label for kind in kinds
+    ]
+
+
+def test_the_last_and_the_best_validation(sweep: Path):
+    first, second = read_kinds([str(sweep)])[0].runs
+    assert (first.last_validation, first.best_validation) == (10, 5)
+    assert (second.last_validation, second.best_validation) == (10, 10)
+    assert first.yardstick(10) == pytest.approx(0.5 * sum(YARDSTICK.values()))
+
+
+def test_an_interval_of_two_seeds_is_students():
+    found = estimate([0.5, 0.7])
+    half = 12.7062 * 0.1  # t(0.975; 1) times the standard error 0.1414 / sqrt(2)
+    assert found.mean == pytest.approx(0.6)
+    assert found.interval is not None
+    assert (found.interval.low, found.interval.high) == pytest.approx((0.6 - half, 0.6 + half), abs=1e-4)
+    assert estimate([0.5]).interval is None
+    assert estimate([]).mean is None
+
+
+def test_every_file_is_written_and_what_was_not_watched_is_a_dash(sweep: Path, tmp_path: Path):
+    markdown, table, picture = compare_files.write(read_kinds([str(sweep)]), tmp_path / "out")
+    lines = markdown.read_text().splitlines()
+    (alone,) = [line for line in lines[:9] if line.startswith("| reward=embedding_only")]
+    assert [cell.strip() for cell in alone.split("|")[3:10]] == ["0.200", "-", "0.500", "0.500", "0.500", "0.200", "-"]
+    assert "| reward=composite | 2 | 10 | 2.0 | 14 |" in lines
+    rows = list(csv.DictReader(table.open()))
+    assert [(row["seed"], row["final_exact"], row["best_step"]) for row in rows] == [
+        ("1", "0.5", "5"),
+        ("2", "0.7", "10"),
+        ("1", "0.2", "5"),
+    ]
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    compare_files.show(read_kinds([str(sweep)]), Console(quiet=True))
+
+
+def test_what_is_no_run_is_named(tmp_path: Path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError) as caught:
+        read_kinds([str(tmp_path / "empty"), str(tmp_path / "gone*")])
+    assert len(caught.value.problems) == 2
