@@ -113,6 +113,18 @@ def reward_metrics(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str, 
     return metrics | {f"{prefix}/{name}": value for name, value in served(rollouts).items()}
 
 
+def heldout_metrics(rollouts: Sequence[ScoredRollout]) -> dict[str, float]:
+    """Metrics of one validation: `heldout/SOURCE/…` of every set, `selection/PART/mean` over those that may choose.
+
+    The best checkpoint must not be chosen on the test set: rows of the split `test` are not in `selection`.
+    """
+    chosen = reward_metrics([rollout for rollout in rollouts if rollout.split != "test"], "selection")
+    metrics = {key: value for key, value in chosen.items() if key.endswith("/mean")}
+    for source in sorted({rollout.source for rollout in rollouts}):
+        metrics |= reward_metrics([rollout for rollout in rollouts if rollout.source == source], f"heldout/{source}")
+    return metrics
+
+
 def _columns(rollouts: Sequence[ScoredRollout]) -> dict[str, list[float | None]]:
     columns: dict[str, list[float | None]] = {OVERALL: [rollout.overall for rollout in rollouts]}
     return columns | {name: [rollout.parts[name] for rollout in rollouts] for name in rollouts[0].parts}

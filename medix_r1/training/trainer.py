@@ -23,7 +23,7 @@ from medix_r1.training import checkpoint_folder, gdpo
 from medix_r1.training.liveness import WorkerWatch, engines_of, workers_of
 from medix_r1.training.run_folder import RunFolder
 from medix_r1.training.sampler import plain
-from medix_r1.training.samples import reward_metrics
+from medix_r1.training.samples import heldout_metrics
 from medix_r1.training.watch import RunWatch
 
 logger = logging.getLogger(__name__)
@@ -169,12 +169,7 @@ class MedixSteps(_Base):
         """Add our own held-out metrics: masked samples are left out of the means and counted."""
         self.replay_buffer.validation.clear()
         metrics: dict[str, float] = super()._validate()
-        rollouts = self.replay_buffer.validation
-        chosen = reward_metrics([rollout for rollout in rollouts if rollout.split != "test"], "selection")
-        metrics |= {key: value for key, value in chosen.items() if key.endswith("/mean")}
-        for source in sorted({rollout.source for rollout in rollouts}):
-            metrics |= reward_metrics([r for r in rollouts if r.source == source], f"heldout/{source}")
-        return metrics
+        return metrics | heldout_metrics(self.replay_buffer.validation)
 
 
 @register_trainer(MODE)

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medix_r1.training.samples import ScoredRollout, metric_name, read_rollout, reward_metrics, served
+from medix_r1.training.samples import (
+    ScoredRollout,
+    heldout_metrics,
+    metric_name,
+    read_rollout,
+    reward_metrics,
+    served,
+)
 
 BLANK = ScoredRollout(
     key="u_0_0",
@@ -246,3 +253,15 @@ def test_a_row_without_extras():
 
     assert (read.row_id, read.question) == ("", "")
     assert read_rollout("u_0_0", {**FIELDS, "extra_info": {"index": 3}}, tokens=1).row_id == "3"
+
+
+def test_the_test_split_is_shown_and_never_chooses():
+    validation = replace(BLANK, source="views", split="validation", overall=0.25)
+    test = replace(BLANK, source="benchmark", split="test", overall=1.0)
+
+    metrics = heldout_metrics([validation, test])
+
+    assert metrics["heldout/benchmark/overall/mean"] == 1.0
+    assert metrics["heldout/views/overall/mean"] == 0.25
+    assert metrics["selection/overall/mean"] == 0.25
+    assert "selection/overall/mean" not in heldout_metrics([test])
