@@ -1,26 +1,32 @@
-"""The reward's speed on one machine, in one run: `python benchmarks/reward_speed.py [--out docs/reward_speed.md]`.
+"""The reward's speed on one machine: `python benchmarks/reward_speed.py [long] [short] [replay] [many] [cached]`.
 
-Compares on the same completions and the same loopback judge (30 ms service time, 64 slots, a process of its own): the
-bare unique work, this reward, this reward and a user's function as verl calls them, and a serial loop in the manner of
-the paper's public code (on a part of the completions). Then: how long the reward is not complete after the last of
-2,560 recorded rollouts, and whether time is linear and memory flat over many completions. Takes about ten minutes.
+`long` and `short` (the answers' length) compare on the same completions and the same loopback judge (30 ms service
+time, 64 slots, a process of its own): the bare unique work, this reward, this reward and a user's function as verl
+calls them, and a serial loop in the manner of the paper's public code (on a part of the completions). `replay`: how
+long the reward is not complete after the last of 2,560 recorded rollouts. `many`, `cached`: whether time is linear and
+memory flat over many completions. Without a word all five are measured.
+
+Figures go into reward_speed.json beside this file, part by part, and the page docs/reward_speed.md is written from them
+(reward_page.py); parts that were not measured now keep their earlier figures.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import datetime
 import gc
 import json
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
+import reward_page
 import reward_server
 from reward_data import GROUP, Row, draw, draw_demo, needs_models, unique_questions, unique_texts
 from reward_ways import (
@@ -29,6 +35,7 @@ from reward_ways import (
     Ours,
     UserFunction,
     byte_tokenizer,
+    embedded,
     load_encoder,
     our_manager,
     run_manager,
@@ -41,9 +48,12 @@ from rich.console import Console
 
 from medix_r1.machine import this_machine
 
+PARTS = ("long", "short", "replay", "many", "cached")
 STEP = 2560  # completions of a step of the paper's recipe: 512 questions x 5 rollouts
 MIB = 1024**2
 FINISH_TIMES = Path(__file__).with_name("finish_times.json")
+FIGURES = Path(__file__).with_name("reward_speed.json")
+PAGE = Path(__file__).parents[1] / "docs" / "reward_speed.md"
 progress = Console(stderr=True)
 
 
@@ -55,6 +65,7 @@ class Timed:
     seconds: float
     processor_seconds: float  # of this process, all threads: steadier than time on a machine that others use too
     calls: int
+    texts: int  # that were embedded
 
     @property
     def rate(self) -> float:
@@ -67,13 +78,14 @@ class Bench:
     def __init__(self, address: str, rows: Sequence[Row], encoder: Any) -> None:
         self.address, self.rows, self.encoder = address, rows, encoder
 
-    def timed(self, name: str, completions: int, work: Callable[[], Any]) -> Timed:
-        """Run once and count the calls that the judge got."""
+    def timed(self, name: str, completions: int, work: Callable[[], int | None]) -> Timed:
+        """Run once and count the judge's calls; `work` returns how many texts it embedded, None for two a call."""
         gc.collect()
         before, start, processor = reward_server.calls(self.address), time.perf_counter(), time.process_time()
-        work()
+        texts = work()
         seconds, processor = time.perf_counter() - start, time.process_time() - processor
-        found = Timed(completions, seconds, processor, reward_server.calls(self.address) - before)
+        calls = reward_server.calls(self.address) - before
+        found = Timed(completions, seconds, processor, calls, 2 * calls if texts is None else texts)
         progress.print(f"{name}: {found.rate:.0f} completions/s, {found.calls} calls", highlight=False)
         return found
 
@@ -84,10 +96,11 @@ class Bench:
     def ours(self) -> Timed:
         ours = Ours(settings(self.address))
 
-        async def run() -> None:
+        async def run() -> int:
             scored = await ours.run(self.rows)
             assert all(one.total is not None for one in scored)
             await ours.aclose()
+            return int(ours.composite.statistics()["embed/texts"])
 
         return self.timed("ours", len(self.rows), lambda: asyncio.run(run()))
 
@@ -95,7 +108,7 @@ class Bench:
         tokenizer = byte_tokenizer()
         given = trajectories(rows, tokenizer)
 
-        async def run() -> None:  # verl's manager takes the loop that runs
+        async def run() -> int | None:  # verl's manager takes the loop that runs
             nonlocal seconds, processor
             manager, close = make(tokenizer)
             start, processor_start = time.perf_counter(), time.process_time()
@@ -103,10 +116,11 @@ class Bench:
             seconds, processor = time.perf_counter() - start, time.process_time() - processor_start
             assert len(found) == len(given)
             await close()
+            return embedded(manager)
 
         seconds = processor = 0.0
         whole = self.timed(f"{name}, with its start", len(rows), lambda: asyncio.run(run()))
-        return Timed(whole.completions, seconds, processor, whole.calls)
+        return dataclasses.replace(whole, seconds=seconds, processor_seconds=processor)
 
     def ours_in_verl(self) -> Timed:
         return self.in_verl("ours in verl", self.rows, lambda tokenizer: our_manager(settings(self.address), tokenizer))
@@ -121,15 +135,19 @@ class Bench:
 
     def serial(self, share: int) -> Timed:
         part = self.rows[:share]
-        return self.timed("serial", len(part), lambda: serial(self.address, part, self.encoder))
+
+        def run() -> None:
+            serial(self.address, part, self.encoder)
+
+        return self.timed("serial", len(part), run)
 
 
-def compare(bench: Bench, options: argparse.Namespace) -> list[str]:
-    """All ways in turn, several times over; the Markdown of the medians."""
+def compare(bench: Bench, options: argparse.Namespace) -> dict[str, Any]:
+    """All ways in turn, several times over; the medians."""
     warm = Bench(bench.address, draw(20, seed=7), bench.encoder)
     ways: dict[str, tuple[Callable[[], Timed], list[Timed]]] = {
-        "the bare unique work": (bench.bare, []),
-        "this reward": (bench.ours, []),
+        reward_page.BARE: (bench.bare, []),
+        reward_page.OURS: (bench.ours, []),
         "this reward, called by verl": (bench.ours_in_verl, []),
     }
     for warm_up in (warm.bare, warm.ours, warm.ours_in_verl):
@@ -139,27 +157,32 @@ def compare(bench: Bench, options: argparse.Namespace) -> list[str]:
             found.append(measure())
     for name, once in (
         ("verl's manager with a user's function", lambda: bench.user_in_verl(options.user)),
-        ("serial", lambda: bench.serial(options.serial)),
+        (reward_page.SERIAL, lambda: bench.serial(options.serial)),
     ):
         ways[name] = (once, [once()])
-    rates = {name: statistics.median(one.rate for one in found) for name, (_, found) in ways.items()}
-    bound, slow = rates["the bare unique work"], rates["serial"]
-    lines = [
-        "| way | completions | judge calls | completions/s | of the bound | times serial | processor ms a completion |",
-        "|" + "---|" * 7,
-    ]
-    for name, (_, found) in ways.items():
-        calls = ", ".join(sorted({str(one.calls) for one in found}))
-        work = statistics.median(1000 * one.processor_seconds / one.completions for one in found)
-        rate = rates[name]
-        lines.append(
-            f"| {name} | {found[0].completions} | {calls} | {rate:.1f} | {rate / bound:.2f} | {rate / slow:.1f} | "
-            f"{work:.2f} |"
-        )
-    return lines
+    rows = bench.rows
+    return {
+        "completions": len(rows),
+        "groups": len(rows) // GROUP,
+        "need_models": len(list(needs_models(rows))),
+        "questions": len(unique_questions(rows)),
+        "texts": len(unique_texts(rows)),
+        "repetitions": options.repetitions,
+        "ways": {name: _medians(found) for name, (_, found) in ways.items()},
+    }
 
 
-def replay(address: str, rows: Sequence[Row], finished: Sequence[float]) -> str:
+def _medians(found: Sequence[Timed]) -> dict[str, Any]:
+    return {
+        "completions": found[0].completions,
+        "calls": sorted({one.calls for one in found}),
+        "texts": sorted({one.texts for one in found}),
+        "rate": round(statistics.median(one.rate for one in found), 2),
+        "processor_ms": round(statistics.median(1000 * one.processor_seconds / one.completions for one in found), 3),
+    }
+
+
+def replay(address: str, rows: Sequence[Row], finished: Sequence[float]) -> dict[str, float]:
     """Score each row at the moment at which its rollout finished; how long after the last one all scores are there."""
     ours = Ours(settings(address))
 
@@ -177,10 +200,16 @@ def replay(address: str, rows: Sequence[Row], finished: Sequence[float]) -> str:
         return late, latency
 
     late, latency = asyncio.run(run())
-    return (
-        f"{len(rows)} rollouts over {max(finished):.0f} s: complete {1000 * late:.0f} ms after the last one, "
-        f"{late / latency:.1f} judge latencies (p50 {1000 * latency:.0f} ms)"
-    )
+    progress.print(f"replay: {late:.3f} s after the last one", highlight=False)
+    return {"rollouts": len(rows), "seconds": max(finished), "late": round(late, 4), "latency": round(latency, 4)}
+
+
+def replays(address: str, options: argparse.Namespace) -> dict[str, Any]:
+    """The recorded step, several times over."""
+    recorded = json.loads(FINISH_TIMES.read_text(encoding="utf-8"))
+    rows = draw(options.completions // GROUP)
+    finished = recorded["seconds"][: len(rows)]
+    return {"source": recorded["source"], "runs": [replay(address, rows, finished) for _ in range(options.replays)]}
 
 
 async def _steps(
@@ -199,7 +228,7 @@ async def _steps(
     return found
 
 
-def growth(address: str, total: int, cached: bool, limit: float) -> list[str]:
+def growth(address: str, total: int, cached: bool, limit: float) -> dict[str, Any]:
     """Time and memory over many completions, a step's worth at a time; `cached` scores the same ones again."""
     ours = Ours(settings(address))
     size = min(STEP, total)
@@ -220,68 +249,51 @@ def growth(address: str, total: int, cached: bool, limit: float) -> list[str]:
     before = reward_server.calls(address)
     found = asyncio.run(run())
     calls = reward_server.calls(address) - before
-    lines = ["| completions | seconds | completions/s in this tenth | resident MiB |", "|" + "---|" * 4]
-    last = (0, 0.0, 0.0)
-    for now in found:
-        lines.append(f"| {now[0]} | {now[1]:.0f} | {(now[0] - last[0]) / (now[1] - last[1]):.0f} | {now[2]:.0f} |")
-        last = now
-    done = found[-1][0] if found else 0
-    stopped = "" if done >= total else f" (of {total}: stopped after {limit:.0f} s)"
-    return [*lines, "", f"{done} completions{stopped}, {calls} judge calls."]
+    tenths = [{"completions": done, "seconds": round(took, 2), "mib": round(mib)} for done, took, mib in found]
+    return {"wanted": total, "limit": limit, "calls": calls, "tenths": tenths}
 
 
-def _about(rows: Sequence[Row], options: argparse.Namespace) -> str:
-    return (
-        f"{len(rows)} completions in {len(rows) // GROUP} groups. {len(list(needs_models(rows)))} of them need the "
-        f"models: {len(unique_questions(rows))} unique questions to the judge, {len(unique_texts(rows))} unique texts "
-        f"to the embedder. The judge is a server on loopback, {1000 * reward_server.SERVICE:.0f} ms service time and "
-        f"{reward_server.SLOTS} slots; the embedder is MiniLM on the CPU. The first three ways are medians of "
-        f"{options.repetitions} runs in turn on all completions; the others ran once, on as many of the first ones as "
-        "the table says. Caches are empty at the start of each run."
-    )
+def measures(address: str, options: argparse.Namespace) -> Mapping[str, Callable[[], dict[str, Any]]]:
+    """How each part is measured."""
+
+    def comparison(rows: Sequence[Row]) -> dict[str, Any]:
+        return compare(Bench(address, rows, load_encoder()), options)
+
+    groups = options.completions // GROUP
+    return {
+        "long": lambda: comparison(draw(groups)),
+        "short": lambda: comparison(draw_demo(groups)),
+        "replay": lambda: replays(address, options),
+        "many": lambda: growth(address, options.many, False, options.limit),
+        "cached": lambda: growth(address, options.cached, True, options.limit),
+    }
 
 
 def main() -> None:
-    """Measure, and print or write the Markdown."""
+    """Measure, keep the figures, write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; none: all")
     parser.add_argument("--completions", type=int, default=STEP)
-    parser.add_argument("--short", action="store_true", help="the demo's answers of one to four words")
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--user", type=int, default=STEP, help="completions that the user's function scores")
+    parser.add_argument("--user", type=int, default=640, help="completions that the user's function scores")
     parser.add_argument("--serial", type=int, default=200, help="completions that the serial way scores")
-    parser.add_argument("--many", type=int, default=100_000, help="completions with real parts; 0 leaves them out")
-    parser.add_argument("--cached", type=int, default=1_000_000, help="completions answered from memory; 0: none")
-    parser.add_argument("--limit", type=float, default=240.0, help="seconds for each of these two")
-    parser.add_argument("--replays", type=int, default=3)
-    parser.add_argument("--out", type=Path, help="write the Markdown here instead of printing it")
+    parser.add_argument("--many", type=int, default=100_000, help="completions with real parts")
+    parser.add_argument("--cached", type=int, default=1_000_000, help="completions answered from memory")
+    parser.add_argument("--limit", type=float, default=1200.0, help="seconds for each of these two")
+    parser.add_argument("--replays", type=int, default=2)
+    parser.add_argument("--figures", type=Path, default=FIGURES)
+    parser.add_argument("--page", type=Path, default=PAGE)
     options = parser.parse_args()
-    rows = (draw_demo if options.short else draw)(options.completions // GROUP)
-    lines = ["# Speed of the reward", "", f"Written by `benchmarks/reward_speed.py` on {datetime.date.today()}.", ""]
-    lines += [
-        f"{this_machine()}; load average {psutil.getloadavg()[0]:.1f} at the start.",
-        "",
-        _about(rows, options),
-        "",
-    ]
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    figures = json.loads(options.figures.read_text(encoding="utf-8")) if options.figures.exists() else {}
+    load = round(psutil.getloadavg()[0], 1)  # before any of our own
     with reward_server.running() as address:
-        lines += compare(Bench(address, rows, load_encoder()), options)
-        if options.replays:
-            recorded = json.loads(FINISH_TIMES.read_text(encoding="utf-8"))
-            finished = recorded["seconds"][: len(rows)]
-            lines += ["", "## After the last rollout", "", recorded["source"], ""]
-            lines += [f"- {replay(address, rows, finished)}" for _ in range(options.replays)]
-        for total, cached, title in (
-            (options.many, False, "Many completions, every part real"),
-            (options.cached, True, "Many completions, every answer from memory"),
-        ):
-            if total:
-                lines += ["", f"## {title}", "", *growth(address, total, cached, options.limit)]
-    lines += ["", f"Load average at the end: {psutil.getloadavg()[0]:.1f}.", ""]
-    text = "\n".join(lines)
-    if options.out:
-        options.out.write_text(text, encoding="utf-8")
-    else:
-        print(text)
+        for part in options.parts or PARTS:
+            about = {"date": str(datetime.date.today()), "machine": str(this_machine())}
+            figures[part] = {**about, "load": load, **measures(address, options)[part]()}
+            options.figures.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+            options.page.write_text(reward_page.page(figures), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -62,8 +62,10 @@ class Bare:
         self._bodies = [_body(*question) for question in unique_questions(rows)]
         self._texts = unique_texts(rows)
 
-    async def run(self) -> None:
+    async def run(self) -> int:
+        """Do it; how many texts were embedded."""
         await asyncio.gather(asyncio.to_thread(self._embed), self._ask())
+        return len(self._texts)
 
     def _embed(self) -> None:
         self._encoder.encode(self._texts, batch_size=BATCH, normalize_embeddings=True, show_progress_bar=False)
@@ -190,6 +192,12 @@ def our_manager(config: DictConfig, tokenizer: Any) -> tuple[Manager, Close]:
     manager: Any = CompositeRewardManager(whole, tokenizer, None)
     composite = manager._scorer._composite  # verl never closes a manager: its process ends
     return manager, lambda: _close(composite)
+
+
+def embedded(manager: Manager) -> int | None:
+    """How many texts our manager has embedded; None for another one, which keeps no count."""
+    scorer = getattr(manager, "_scorer", None)
+    return None if scorer is None else int(scorer._composite.statistics()["embed/texts"])
 
 
 def verl_manager(compute_score: Callable[..., Awaitable[Any]], tokenizer: Any) -> Manager:
