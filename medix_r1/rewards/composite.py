@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from medix_r1.errors import ConfigError, EmbedderError, EmbedderRejected, JudgeError, JudgeUnavailable, RewardError
 from medix_r1.rewards.base import Reward, Sample, Score
@@ -93,8 +94,8 @@ class CompositeReward:
     async def score(self, sample: Sample) -> RewardBreakdown:
         """Score one rollout; a failing signal that counts masks the sample, any other error is a bug and is raised."""
         outcomes = await self._outcomes(sample)
-        parts = {name: outcome if isinstance(outcome, Score) else _no_score(outcome) for name, outcome in outcomes}
         failures = {name: outcome for name, outcome in outcomes if not isinstance(outcome, Score)}
+        parts = {name: outcome if isinstance(outcome, Score) else _no_score(outcome) for name, outcome in outcomes}
         weights = self._tables.of(sample)
         shut = self._is_shut(parts)
         counted = {name: error for name, error in failures.items() if self._counts(name, weights, shut)}
@@ -134,7 +135,7 @@ class CompositeReward:
 
     async def _gathered(self, sample: Sample, signals: Mapping[str, Reward]) -> dict[str, Score | _Failure]:
         outcomes: dict[str, Score | _Failure] = {}
-        waiting: dict[str, Awaitable[Score | _Failure]] = {}
+        waiting: dict[str, Coroutine[Any, Any, Score | _Failure]] = {}
         for name, signal in signals.items():
             try:
                 result = signal.score(sample)
@@ -145,8 +146,21 @@ class CompositeReward:
             except _FAILURES as error:
                 outcomes[name] = error
         if waiting:
-            outcomes |= zip(waiting, await asyncio.gather(*waiting.values()), strict=True)
+            outcomes |= zip(waiting, await _together(list(waiting.values())), strict=True)
         return outcomes
+
+
+async def _together(waiting: Sequence[Coroutine[Any, Any, Score | _Failure]]) -> list[Score | _Failure]:
+    """Wait for all at once; the last one needs no task of its own, and most samples have two."""
+    tasks = [asyncio.ensure_future(one) for one in waiting[:-1]]
+    try:
+        last = await waiting[-1]
+        return [*[await task for task in tasks], last]
+    except BaseException:  # a bug in a signal, or this sample is cancelled: then all of it is
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 def _calls(signal: Reward) -> bool:

@@ -49,17 +49,22 @@ class NegationMonitor:
         answer = sample.completion.answer
         if not answer:
             return Score(None, "no answer")
-        verdicts = _leading_verdict(answer), _leading_verdict(sample.reference.answer)
-        if None not in verdicts:
-            same = verdicts[0] == verdicts[1]
-            return Score(float(same), f"{verdicts[0]}, the reference says {verdicts[1]}")
-        given, wanted = _findings(answer, self.scope), _findings(sample.reference.answer, self.scope)
-        shared = sorted(given.keys() & wanted.keys())
-        if not any(given[word] or wanted[word] for word in shared):
-            return Score(None, "nothing that both name is denied" if shared else "no finding is named by both")
-        against = [word for word in shared if given[word] != wanted[word]]
-        reason = f"contradiction about {', '.join(against[:3])}" if against else f"agree on {', '.join(shared[:3])}"
-        return Score(float(not against), reason)
+        return _compare(answer, sample.reference.answer, self.scope)
+
+
+@remembered
+def _compare(answer: str, reference: str, scope: int) -> Score:
+    verdicts = _leading_verdict(answer), _leading_verdict(reference)
+    if None not in verdicts:
+        same = verdicts[0] == verdicts[1]
+        return Score(float(same), f"{verdicts[0]}, the reference says {verdicts[1]}")
+    given, wanted = _findings(answer, scope), _findings(reference, scope)
+    shared = sorted(given.keys() & wanted.keys())
+    if not any(given[word] or wanted[word] for word in shared):
+        return Score(None, "nothing that both name is denied" if shared else "no finding is named by both")
+    against = [word for word in shared if given[word] != wanted[word]]
+    reason = f"contradiction about {', '.join(against[:3])}" if against else f"agree on {', '.join(shared[:3])}"
+    return Score(float(not against), reason)
 
 
 @remembered

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from medix_r1.grammar import is_gradable, normalize_answer
+from medix_r1.remembered import remembered
 from medix_r1.rewards.base import Sample, Score
+
+_NOTHING = Score(0.0, "nothing to grade")
 
 
 def settle(sample: Sample, *, max_characters: int | None, refuse_echo: bool) -> Score | None:
@@ -16,13 +19,20 @@ def settle(sample: Sample, *, max_characters: int | None, refuse_echo: bool) -> 
         refuse_echo: the question given back is no answer, however close it lies to one.
     """
     answer = sample.completion.answer
-    if answer is None or not is_gradable(answer):
-        return Score(0.0, "nothing to grade")
-    if max_characters is not None and len(answer) > max(max_characters, 4 * len(sample.reference.answer)):
+    if answer is None:
+        return _NOTHING
+    return _settle(answer, sample.reference.answer, sample.question if refuse_echo else None, max_characters)
+
+
+@remembered  # judge and embedder both ask
+def _settle(answer: str, reference: str, question: str | None, max_characters: int | None) -> Score | None:
+    if not is_gradable(answer):
+        return _NOTHING
+    if max_characters is not None and len(answer) > max(max_characters, 4 * len(reference)):
         return Score(0.0, f"too long for an answer: {len(answer)} characters")
     given = normalize_answer(answer)
-    if given == normalize_answer(sample.reference.answer):
+    if given == normalize_answer(reference):
         return Score(1.0, "exact match")
-    if refuse_echo and given.rstrip("? ") == normalize_answer(sample.question).rstrip("? "):
+    if question is not None and given.rstrip("? ") == normalize_answer(question).rstrip("? "):
         return Score(0.0, "the question given back")
     return None

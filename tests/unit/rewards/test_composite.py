@@ -1,3 +1,4 @@
+import asyncio
 import math
 
 import pytest
@@ -206,3 +207,63 @@ async def test_any_reply_has_a_total_and_the_same_parts(text, cosine, verdict, h
 
     assert 0.0 <= breakdown.total <= 1.0
     assert set(breakdown.parts) == set(NAMES)  # verl reads the keys of the first sample and looks them up in all
+
+
+class Hangs:
+    """Waits for ever; tells how it ended."""
+
+    def __init__(self):
+        self.cancelled = False
+
+    async def score(self, _):
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+
+
+async def test_a_sample_that_is_cancelled_leaves_nothing_running():
+    hanging = {name: Hangs() for name in ("a", "b", "c")}
+    reward = CompositeReward(signals=hanging, weights={"a": 1.0})
+    scoring = asyncio.create_task(reward.score(sample("", "")))
+    await asyncio.sleep(0.01)
+
+    scoring.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await scoring
+
+    assert all(signal.cancelled for signal in hanging.values())
+
+
+async def test_a_bug_in_a_signal_is_raised_and_ends_the_others():
+    class Broken:
+        async def score(self, _):
+            await asyncio.sleep(0.01)
+            raise ZeroDivisionError
+
+    hanging = Hangs()
+    reward = CompositeReward(signals={"a": hanging, "b": Broken()}, weights={"a": 1.0})
+
+    with pytest.raises(ZeroDivisionError):
+        await reward.score(sample("", ""))
+
+    assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+
+async def test_calls_go_out_before_anything_is_computed():
+    order = []
+
+    class Computes:
+        def score(self, _):
+            order.append("computed")
+            return Score(1.0, "")
+
+    class Calls:
+        async def score(self, _):
+            order.append("called")
+            return Score(1.0, "")
+
+    await CompositeReward(signals={"a": Computes(), "b": Calls()}, weights={"a": 1.0}).score(sample("", ""))
+
+    assert order == ["called", "computed"]
