@@ -37,7 +37,10 @@ def _root() -> None: ...
 def train(
     overrides: Overrides = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Compose, check, print the resolved config, stop.")
+        bool, typer.Option("--dry-run", help="Compose, check, print the resolved config (of a sweep: its runs), stop.")
+    ] = False,
+    multirun: Annotated[
+        bool, typer.Option("-m", "--multirun", help="A sweep: one run for each value, as in run.seed=1,2.")
     ] = False,
     config_dir: Annotated[
         list[Path] | None, typer.Option(help="Folder of your own with config groups; repeatable.")
@@ -46,9 +49,14 @@ def train(
     """Train: `medix-r1 train experiment=nano_cpu`. The same command again resumes."""
     from omegaconf import OmegaConf
 
+    from medix_r1.sweeps.expand import is_sweep
     from medix_r1.training import launch
     from medix_r1.training.progress import ProgressView
 
+    if multirun or is_sweep(overrides or [], config_dir or []):
+        from medix_r1.sweeps.launch import train_all
+
+        raise typer.Exit(train_all(overrides or [], config_dir or [], console, dry_run=dry_run))
     planned = launch.plan(overrides or [], config_dir or [])
     if dry_run:
         sys.stdout.write(OmegaConf.to_yaml(planned.config))

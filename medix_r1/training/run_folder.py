@@ -81,6 +81,15 @@ class RunFolder:
         finally:
             os.close(handle)
 
+    @property
+    def ended_by_itself(self) -> bool:
+        """Whether the newest attempt trained to its end: no failure, no kill, no `medix-r1 ask RUN stop`."""
+        attempt: list[dict[str, Any]] = []
+        for event in read_lines(self.events):
+            attempt = [event] if event["event"] == "started" else [*attempt, event]
+        stopped = any(event["event"] == "asked" and event["request"] == "stop" for event in attempt)
+        return bool(attempt) and attempt[-1]["event"] == "finished" and not stopped
+
     def metrics_by_step(self) -> dict[int, dict[str, float]]:
         """All metrics of all attempts; a step that was trained again after a kill counts as its last attempt says."""
         steps: dict[int, dict[str, float]] = {}

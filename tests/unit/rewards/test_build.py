@@ -44,7 +44,10 @@ ANSWER = reply("the left one").replace("think>", "thinking>")
 
 
 def test_the_mixes_are_all_there():
-    assert MIXES == ["composite", "embedding_only", "llm_embedding", "llm_only", "no_modality", "paper"]
+    watched = ["embedding_only_watched", "llm_only_watched"]
+    assert (
+        sorted([*watched, "composite", "embedding_only", "llm_embedding", "llm_only", "no_modality", "paper"]) == MIXES
+    )
 
 
 @pytest.mark.parametrize(
@@ -54,6 +57,8 @@ def test_the_mixes_are_all_there():
         ("paper", 0.6625, 0.6175),
         ("llm_only", 1.0, 1.0),
         ("embedding_only", 0.0, 0.0),
+        ("llm_only_watched", 1.0, 1.0),
+        ("embedding_only_watched", 0.0, 0.0),
         ("llm_embedding", 0.575 / 0.95, 0.575 / 0.95),
         ("no_modality", 0.1 + 0.9 * 0.575 / 0.95, 0.1 + 0.9 * 0.575 / 0.95),
     ],

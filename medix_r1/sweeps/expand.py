@@ -1,0 +1,157 @@
+"""From one command line to the runs of a sweep, by Hydra's own parser, sweeper and composition.
+
+Hydra's `multirun` starts runs while it finds them. Here they are all known first, so that they can be checked together
+and those that are done left out; Hydra's launcher plug-ins then start what is left (launch.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra import initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import get_valid_filename
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from medix_r1 import config as configs
+from medix_r1.errors import ConfigError
+
+_QUIET = ("hydra/job_logging=none", "hydra/hydra_logging=none", "hydra.output_subdir=null")  # run folders say it all
+_LONGEST = 40  # characters of a value in a folder's name
+_BASIC = f"{BasicSweeper.__module__}.{BasicSweeper.__name__}"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run of a sweep: its name, which is its folder's, and the overrides that make it."""
+
+    name: str
+    folder: Path
+    overrides: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """All runs of one command, with what Hydra's launchers need to start them."""
+
+    name: str
+    folder: Path
+    jobs: tuple[Job, ...]
+    config: DictConfig
+    loader: ConfigLoader
+
+    @property
+    def batch_size(self) -> int | None:
+        """How many runs a launcher is given at once; None: all."""
+        size: int | None = self.config.hydra.sweeper.max_batch_size
+        return size
+
+
+def is_sweep(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> bool:
+    """Whether the config itself says `hydra.mode: MULTIRUN`, as Hydra's own command line would take it.
+
+    What cannot be composed is no sweep: whoever composes the one run says what is wrong.
+    """
+    try:
+        return bool(_load(overrides, config_dirs, validate=False)[0].hydra.mode == RunMode.MULTIRUN)
+    except ConfigError:
+        return False
+
+
+def expand(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Sweep:
+    """Every run of a sweep, in order; nothing is written.
+
+    Raises:
+        ConfigError: the command line cannot be composed, or sweeps nothing.
+    """
+    config, loader = _load(overrides, config_dirs)
+    if config.hydra.sweeper.get("_target_") != _BASIC:
+        raise ConfigError(["hydra/sweeper: only `basic` is known here: all runs are checked before the first starts"])
+    name, folder = _fill_names(config)
+    params = [f"{key}={values}" for key, values in (config.hydra.sweeper.params or {}).items()]
+    try:
+        parsed = OverridesParser.create(loader).parse_overrides([*params, *config.hydra.overrides.task])
+        ((*runs,),) = BasicSweeper.split_arguments(parsed, None)
+    except HydraException as error:
+        raise ConfigError([f"sweep: {' '.join(str(error).split())}"]) from error
+    swept = [
+        parsed[i].get_key_element() for i in range(len(parsed)) if i < len(params) or parsed[i].is_sweep_override()
+    ]
+    swept = list(dict.fromkeys(swept))
+    if problems := _problems(swept, config):
+        raise ConfigError(problems)
+    return Sweep(name, folder, tuple(_job(name, folder, run, swept) for run in runs), config, loader)
+
+
+def _problems(swept: Sequence[str], config: DictConfig) -> list[str]:
+    problems = []
+    if not swept:
+        problems.append("-m: nothing is swept; give a key several values, such as run.seed=1,2, or leave out -m")
+    given = [str(line).partition("=")[0].lstrip("+") for line in config.hydra.overrides.task]
+    for key, instead in (("run.dir", "hydra.sweep.dir is the folder of a sweep"), ("run.name", "experiment names it")):
+        if key in given or key in swept:
+            problems.append(f"{key}: each run of a sweep has its own; {instead}")
+    return problems
+
+
+def _job(sweep: str, folder: Path, overrides: Sequence[str], swept: Sequence[str]) -> Job:
+    values = dict(_split(override) for override in overrides)
+    short = [key.rpartition(".")[2].rpartition("/")[2] for key in swept]
+    keys = short if len(set(short)) == len(short) else [key.replace("/", ".") for key in swept]
+    name = "__".join(f"{key.lstrip('+')}-{_as_name(values[full])}" for key, full in zip(keys, swept, strict=True))
+    own = (f"run.dir={quoted(str(folder / name))}", f"run.name={quoted(f'{sweep}__{name}')}")
+    return Job(name, folder / name, (*overrides, *own))
+
+
+def _split(override: str) -> tuple[str, str]:
+    key, _, value = override.partition("=")
+    return key, value
+
+
+def _as_name(value: str) -> str:
+    """A value as part of a folder's name; what had to be changed or cut is told apart by a hash."""
+    name = get_valid_filename(value)[:_LONGEST]
+    return name if name == value else f"{name}-{hashlib.sha256(value.encode()).hexdigest()[:6]}"
+
+
+def quoted(value: str) -> str:
+    """A value as Hydra's grammar takes it literally."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _fill_names(config: DictConfig) -> tuple[str, Path]:
+    """Put the sweep's name and folder where Hydra's launchers look for them: its jobs are composed anew."""
+    with open_dict(config):
+        config.run.name = name = str(config.hydra.runtime.choices.get("experiment") or "unnamed")
+        config.hydra.sweep.dir = str(config.hydra.sweep.dir)
+        config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(config.hydra.sweep.dir)}")
+    return name, Path(config.hydra.sweep.dir)
+
+
+def _load(
+    overrides: Sequence[str], config_dirs: Sequence[Path], *, validate: bool = True
+) -> tuple[DictConfig, ConfigLoader]:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(config_dir=str(configs.config_dir()), version_base="1.3", job_name="medix-r1"):
+        loader = GlobalHydra.instance().config_loader()
+        every = [configs.search_path(config_dirs), *_QUIET, *overrides]
+        try:
+            config = loader.load_configuration("train", every, RunMode.MULTIRUN, validate_sweep_overrides=validate)
+        except (HydraException, OmegaConfBaseException, ValueError) as error:  # as in medix_r1/config.py
+            raise ConfigError([_explain(error)]) from error
+    return config, loader
+
+
+def _explain(error: Exception) -> str:
+    if str(getattr(error, "missing_cfg_file", "")).startswith("hydra/launcher/submitit"):
+        return "hydra/launcher: needs hydra-submitit-launcher; pip install 'medix-r1[slurm]'"
+    return configs.explain(error)

@@ -1,0 +1,106 @@
+"""`medix-r1 train -m`: check all runs, then give what is not done yet to a launcher of Hydra.
+
+Which launcher is Hydra's choice of group: `basic` runs them one after another, hydra/launcher=slurm as jobs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.plugins import Plugins
+from hydra.core.utils import setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext
+from rich.console import Console
+from rich.markup import escape
+
+from medix_r1.reports import status
+from medix_r1.sweeps.expand import Sweep, expand, quoted
+from medix_r1.sweeps.plan import PlannedJob, plan, show, show_jobs
+from medix_r1.sweeps.task import TrainTask
+from medix_r1.training import checkpoint_folder
+from medix_r1.training.launch import sigterm_as_interrupt
+from medix_r1.training.run_folder import read_lines
+
+FILE = "sweep.json"  # in a sweep's folder: what was asked for
+
+
+def train_all(overrides: Sequence[str], config_dirs: Sequence[Path], console: Console, *, dry_run: bool = False) -> int:
+    """Run a sweep, or what is left of it; returns 0 when every run has finished.
+
+    Raises:
+        ConfigError: with the problems of all runs; none was started.
+    """
+    sweep = expand(overrides, config_dirs)
+    if dry_run:
+        show_jobs(sweep, console)
+    planned = plan(sweep, config_dirs)
+    show(sweep, planned, console)
+    left = [run for run in planned if not run.is_finished]
+    if dry_run or not left:
+        return 0
+    _write(sweep, overrides)
+    try:
+        with sigterm_as_interrupt():
+            _launch(sweep, left, TrainTask(tuple(str(folder.absolute()) for folder in config_dirs)), console)
+    except KeyboardInterrupt:
+        console.print("stopped; the same command goes on from here")
+        return 1
+    return _summary(planned, console)
+
+
+def _launch(sweep: Sweep, left: Sequence[PlannedJob], task: TrainTask, console: Console) -> None:
+    """Give the runs to the launcher, so many at once as the sweeper allows."""
+    setup_globals()
+    context = HydraContext(config_loader=sweep.loader, callbacks=Callbacks(sweep.config))
+    launcher: Launcher = Plugins.instance().instantiate_launcher(context, task, sweep.config)
+    jobs = [[*run.job.overrides, f"hydra.sweep.subdir={quoted(run.job.name)}"] for run in left]
+    first = 0
+    for batch in BasicSweeper.split_overrides_to_chunks(jobs, sweep.batch_size):
+        try:
+            launcher.launch(batch, initial_job_idx=first)
+        except Exception as error:  # noqa: BLE001  a launcher raises its own types for a lost job; folders tell which
+            console.print(f"[red]{type(error).__name__}[/] {escape(str(error))}", highlight=False)
+        first += len(batch)
+
+
+def _write(sweep: Sweep, overrides: Sequence[str]) -> None:
+    """Keep what was asked for: `medix-r1 compare` says which runs are missing."""
+    sweep.folder.mkdir(parents=True, exist_ok=True)
+    before = read(sweep.folder).get("runs", {})
+    runs = before | {job.name: list(job.overrides) for job in sweep.jobs}  # a second command may add runs
+    temporary = sweep.folder / f".{FILE}"
+    temporary.write_text(json.dumps({"asked": list(overrides), "runs": runs}, indent=1), encoding="utf-8")
+    os.replace(temporary, sweep.folder / FILE)
+
+
+def read(folder: Path) -> dict[str, dict[str, list[str]]]:
+    """What was asked for in a sweep's folder; empty where nothing was."""
+    path = folder / FILE
+    if not path.is_file():
+        return {}
+    record: dict[str, dict[str, list[str]]] = json.loads(path.read_text(encoding="utf-8"))
+    return record
+
+
+def _summary(planned: Sequence[PlannedJob], console: Console) -> int:
+    """Say how every run stands, by its folder; 1 unless all have finished."""
+    failed = []
+    for run in planned:
+        folder = run.plan.folder
+        newest = checkpoint_folder.latest(folder.checkpoints)
+        if not replace(run.plan, resume_from=newest, differences=()).is_finished:
+            events = list(read_lines(folder.events))
+            failed.append((run.job.name, status.state(folder, events) if events else "did not start"))
+    console.print(f"{len(planned) - len(failed)} of {len(planned)} runs finished", highlight=False)
+    for name, why in failed:
+        console.print(f"  [red]{escape(name)}[/]  {escape(why)}", highlight=False)
+    if failed:
+        console.print("the same command tries these again, from their checkpoints")
+    return 1 if failed else 0

@@ -1,0 +1,100 @@
+from pathlib import Path
+
+import pytest
+
+from medix_r1.errors import ConfigError
+from medix_r1.sweeps.expand import Sweep, expand, is_sweep
+from medix_r1.sweeps.task import TrainTask
+
+
+def names(*overrides: str) -> list[str]:
+    return [job.name for job in expand(overrides).jobs]
+
+
+def test_an_experiment_says_what_it_sweeps():
+    sweep = expand(["experiment=nano_ablation_reward"])
+
+    assert sweep.name == "nano_ablation_reward"
+    assert sweep.folder == Path("outputs/sweeps/nano_ablation_reward")
+    assert len(sweep.jobs) == 10
+    assert sweep.jobs[1].name == "reward-composite__seed-2"
+    assert sweep.jobs[1].folder == sweep.folder / "reward-composite__seed-2"
+    assert sweep.jobs[1].overrides == (
+        "reward=composite",
+        "run.seed=2",
+        "experiment=nano_ablation_reward",
+        "run.dir='outputs/sweeps/nano_ablation_reward/reward-composite__seed-2'",
+        "run.name='nano_ablation_reward__reward-composite__seed-2'",
+    )
+
+
+def test_a_narrowed_sweep_has_the_folders_of_the_whole_one():
+    whole = names("experiment=nano_ablation_reward")
+    some = names("experiment=nano_ablation_reward", "reward=composite,llm_embedding", "run.seed=2")
+
+    assert some == ["reward-composite__seed-2", "reward-llm_embedding__seed-2"]
+    assert set(some) < set(whole)
+
+
+def test_the_command_line_sweeps_whatever_hydra_can():
+    assert names("experiment=nano_cpu", "run.seed=range(1,4)") == ["seed-1", "seed-2", "seed-3"]
+    assert len(names("experiment=nano_cpu", "algorithm=grpo,gdpo", "run.seed=1,2")) == 4
+    weights = names("experiment=nano_cpu", "reward.weights={llm: 1},{llm: 0.5, embed: 0.5}")
+    assert len(set(weights)) == 2
+    assert all(name.startswith("weights-llm") and "{" not in name for name in weights)
+
+
+def test_keys_that_end_alike_are_written_out():
+    sweep = names(
+        "experiment=nano_cpu", "trainer.v1.sampler.sampler_kwargs.poll_interval=0.1,0.2", "run.poll_interval=1,2"
+    )
+
+    assert sweep[0] == "trainer.v1.sampler.sampler_kwargs.poll_interval-0.1__run.poll_interval-1"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["experiment=nano_cpu"], "-m: nothing is swept; give a key several values, such as run.seed=1,2"),
+        (["experiment=nano_cpu", "run.seed=1,2", "run.dir=x"], "run.dir: each run of a sweep has its own"),
+        (["experiment=nano_cpu", "run.seed=1,2", "run.name=x"], "run.name: each run of a sweep has its own"),
+        (["experiment=nano_cpu", "run.seed=interval(1,2)"], "does not support sweep type"),
+        (["experiment=nano_cpu", "run.sead=1,2", "trainer.nnodess=2"], "trainer.nnodess: no such key"),
+        (
+            ["experiment=nano_cpuu", "run.seed=1,2"],
+            "experiment=nano_cpuu: there is no such file; did you mean nano_cpu?",
+        ),
+        (["experiment=nano_cpu", "run.seed=1,2", "hydra.sweeper._target_=a.B"], "only `basic` is known here"),
+    ],
+)
+def test_what_is_no_sweep_is_said(overrides, expected):
+    with pytest.raises(ConfigError) as caught:
+        expand(overrides)
+
+    assert expected in str(caught.value)
+
+
+def test_an_experiment_can_be_a_sweep_without_the_option():
+    assert is_sweep(["experiment=ablation_reward"])
+    assert not is_sweep(["experiment=ablation_reward", "hydra.mode=RUN"])
+    assert not is_sweep(["experiment=nano_cpu"])
+    assert not is_sweep(["experiment=nothing"])
+
+
+def test_slurm_composes_with_what_the_hardware_needs():
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    sweep: Sweep = expand(["experiment=ablation_reward", "hydra/launcher=slurm", "hydra.launcher.partition=gpu"])
+    launcher = sweep.config.hydra.launcher
+
+    assert launcher._target_.endswith("submitit_launcher.SlurmLauncher")
+    assert (launcher.partition, launcher.gpus_per_node, launcher.nodes, launcher.tasks_per_node) == ("gpu", 8, 1, 1)
+    assert launcher.submitit_folder == "outputs/sweeps/ablation_reward/.submitit/%j"
+
+
+def test_a_child_is_one_run_with_its_overrides_as_they_are():
+    command = TrainTask(("/my configs",)).arguments(["experiment=nano_ablation_reward", "run.dir='a b; c'"])
+
+    assert command[1:] == [
+        "-m", "medix_r1.cli", "train", "--config-dir", "/my configs", "--", "hydra.mode=RUN",
+        "experiment=nano_ablation_reward", "run.dir='a b; c'",
+    ]  # fmt: skip
