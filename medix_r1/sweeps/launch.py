@@ -5,8 +5,6 @@ Which launcher is Hydra's choice of group: `basic` runs them one after another, 
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,14 +19,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from medix_r1.reports import status
+from medix_r1.sweeps import record
 from medix_r1.sweeps.expand import Sweep, expand, quoted
 from medix_r1.sweeps.plan import PlannedJob, plan, show, show_jobs
 from medix_r1.sweeps.task import TrainTask
 from medix_r1.training import checkpoint_folder
 from medix_r1.training.launch import sigterm_as_interrupt
 from medix_r1.training.run_folder import read_lines
-
-FILE = "sweep.json"  # in a sweep's folder: what was asked for
 
 
 def train_all(overrides: Sequence[str], config_dirs: Sequence[Path], console: Console, *, dry_run: bool = False) -> int:
@@ -45,7 +42,7 @@ def train_all(overrides: Sequence[str], config_dirs: Sequence[Path], console: Co
     left = [run for run in planned if not run.is_finished]
     if dry_run or not left:
         return 0
-    _write(sweep, overrides)
+    record.add(sweep.folder, {job.name: job.overrides for job in sweep.jobs})
     try:
         with sigterm_as_interrupt():
             _launch(sweep, left, TrainTask(tuple(str(folder.absolute()) for folder in config_dirs)), console)
@@ -68,25 +65,6 @@ def _launch(sweep: Sweep, left: Sequence[PlannedJob], task: TrainTask, console: 
         except Exception as error:  # noqa: BLE001  a launcher raises its own types for a lost job; folders tell which
             console.print(f"[red]{type(error).__name__}[/] {escape(str(error))}", highlight=False)
         first += len(batch)
-
-
-def _write(sweep: Sweep, overrides: Sequence[str]) -> None:
-    """Keep what was asked for: `medix-r1 compare` says which runs are missing."""
-    sweep.folder.mkdir(parents=True, exist_ok=True)
-    before = read(sweep.folder).get("runs", {})
-    runs = before | {job.name: list(job.overrides) for job in sweep.jobs}  # a second command may add runs
-    temporary = sweep.folder / f".{FILE}"
-    temporary.write_text(json.dumps({"asked": list(overrides), "runs": runs}, indent=1), encoding="utf-8")
-    os.replace(temporary, sweep.folder / FILE)
-
-
-def read(folder: Path) -> dict[str, dict[str, list[str]]]:
-    """What was asked for in a sweep's folder; empty where nothing was."""
-    path = folder / FILE
-    if not path.is_file():
-        return {}
-    record: dict[str, dict[str, list[str]]] = json.loads(path.read_text(encoding="utf-8"))
-    return record
 
 
 def _summary(planned: Sequence[PlannedJob], console: Console) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from medix_r1.config import compose_train
+from medix_r1.sweeps.expand import expand
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -43,8 +44,11 @@ def test_the_command_exists(page: str, command: str) -> None:
 
     path = [verb, *words[:1]] if verb in GROUPS and "=" not in words[0] else [verb]
     assert CliRunner().invoke(app, [*path, "--help"]).exit_code == 0, f"{page}: {command}"
-    if verb == "train":
-        compose_train([word for word in words if "=" in word and not word.startswith("--")])
+    overrides = [word for word in words if "=" in word and not word.startswith("--")]
+    if verb == "train" and "-m" in words:
+        assert len(expand(overrides).jobs) > 1
+    elif verb == "train":
+        compose_train(overrides)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
