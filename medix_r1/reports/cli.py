@@ -59,10 +59,12 @@ def add_verbs(app: typer.Typer, console: Console) -> None:
         """Compare runs, seeds together: `medix-r1 compare outputs/sweeps/nano_ablation_reward --out outputs/table`."""
         from medix_r1.reports import compare_files
         from medix_r1.reports.compare import read_kinds
+        from medix_r1.reports.compare_gaps import gaps
 
         kinds = read_kinds(runs)
-        compare_files.show(kinds, console)
-        for path in compare_files.write(kinds, out) if out else ():
+        missing = gaps(runs, kinds)
+        compare_files.show(kinds, console, missing)
+        for path in compare_files.write(kinds, out, missing) if out else ():
             console.print(f"written: {path}", highlight=False)
 
     @app.command()

@@ -109,7 +109,7 @@ def estimate(values: Sequence[float]) -> Estimate:
 
 
 def read_kinds(paths: Sequence[str]) -> list[Kind]:
-    """Read runs and put those together that differ only in their seed.
+    """Read runs and put those together that differ only in their seed; what has not logged a step is left out.
 
     Args:
         paths: run folders, folders of runs (such as a sweep's), or patterns of such.
@@ -122,9 +122,9 @@ def read_kinds(paths: Sequence[str]) -> list[Kind]:
         f"{path}: no run there (no config.yaml), and no folder of runs" for path, folders in found if not folders
     ]
     runs = [_read(folder) for folder in dict.fromkeys(folder for _, folders in found for folder in folders)]
-    problems += [f"{run.root}: has not logged a step" for run in runs if not run.metrics]
-    if problems:
-        raise ConfigError(problems)
+    runs = [run for run in runs if run.metrics]
+    if problems or not runs:
+        raise ConfigError(problems or [f"{', '.join(paths)}: no run there has logged a step"])
     shared = set.intersection(*(set(run.overrides) for run in runs))
     kinds: dict[str, list[Run]] = {}
     for run in runs:

@@ -24,10 +24,10 @@ _NOTES = (
 )
 
 
-def sheets(kinds: Sequence[Kind]) -> list[Sheet]:
-    """The tables: at the last validation, at the best one, and what it took."""
+def sheets(kinds: Sequence[Kind], gaps: Sequence[str] = ()) -> list[Sheet]:
+    """The tables: at the last validation, at the best one, and what it took; gaps are said below the first."""
     return [
-        _values("at the last validation", kinds, lambda run: run.last_validation, _NOTES),
+        _values("at the last validation", kinds, lambda run: run.last_validation, (*gaps, *_NOTES)),
         _values(
             "at the best validation by held-out reward",
             kinds,
@@ -38,16 +38,16 @@ def sheets(kinds: Sequence[Kind]) -> list[Sheet]:
     ]
 
 
-def show(kinds: Sequence[Kind], console: Console) -> None:
+def show(kinds: Sequence[Kind], console: Console, gaps: Sequence[str] = ()) -> None:
     """Print all tables."""
-    for sheet in sheets(kinds):
+    for sheet in sheets(kinds, gaps):
         sheet.show(console)
 
 
-def write(kinds: Sequence[Kind], folder: Path) -> list[Path]:
+def write(kinds: Sequence[Kind], folder: Path, gaps: Sequence[str] = ()) -> list[Path]:
     """Write compare.md, compare.csv and compare.png into a folder."""
     paths = [folder / f"compare.{end}" for end in ("md", "csv", "png")]
-    write_whole(paths[0], "\n".join(sheet.markdown() for sheet in sheets(kinds)))
+    write_whole(paths[0], "\n".join(sheet.markdown() for sheet in sheets(kinds, gaps)))
     write_whole(paths[1], csv_text([row for kind in kinds for row in _rows(kind)]))
     draw(kinds, paths[2])
     return paths

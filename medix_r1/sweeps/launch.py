@@ -19,11 +19,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from medix_r1.reports import status
-from medix_r1.sweeps import record
 from medix_r1.sweeps.expand import Sweep, expand, quoted
 from medix_r1.sweeps.plan import PlannedJob, plan, show, show_jobs
 from medix_r1.sweeps.task import TrainTask
-from medix_r1.training import checkpoint_folder
+from medix_r1.training import checkpoint_folder, sweep_record
 from medix_r1.training.launch import sigterm_as_interrupt
 from medix_r1.training.run_folder import read_lines
 
@@ -42,7 +41,7 @@ def train_all(overrides: Sequence[str], config_dirs: Sequence[Path], console: Co
     left = [run for run in planned if not run.is_finished]
     if dry_run or not left:
         return 0
-    record.add(sweep.folder, {job.name: job.overrides for job in sweep.jobs})
+    sweep_record.add(sweep.folder, {job.name: job.overrides for job in sweep.jobs})
     try:
         with sigterm_as_interrupt():
             _launch(sweep, left, TrainTask(tuple(str(folder.absolute()) for folder in config_dirs)), console)

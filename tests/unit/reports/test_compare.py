@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 from rich.console import Console
 
+from medix_r1.config import compose_train
 from medix_r1.errors import ConfigError
 from medix_r1.reports import compare_files
 from medix_r1.reports.compare import YARDSTICK, estimate, read_kinds
+from medix_r1.reports.compare_gaps import OF_A_SEED, gaps
+from medix_r1.training import resume, sweep_record
 
 
 def make(root: Path, mix: str, seed: int, exact: tuple[float, float], *, llm: bool = True) -> Path:
@@ -91,3 +95,45 @@ def test_what_is_no_run_is_named(tmp_path: Path):
     with pytest.raises(ConfigError) as caught:
         read_kinds([str(tmp_path / "empty"), str(tmp_path / "gone*")])
     assert len(caught.value.problems) == 2
+
+
+def test_what_the_tables_do_not_show_is_said(sweep: Path):
+    sweep_record.add(sweep, {"composite_1": [], "composite_2": [], "embedding_only_1": [], "llm_only_1": []})
+    started = sweep / "llm_only_1"
+    started.mkdir()
+    (started / "config.yaml").write_text(yaml.safe_dump({"run": {"seed": 1}}))
+    other = {"run": {"seed": 2}, "trainer": {"total_training_steps": 12}, "algorithm": {"gamma": 0.9}}
+    (sweep / "composite_2" / "config.yaml").write_text(yaml.safe_dump(other))
+
+    kinds = read_kinds([str(sweep)])
+
+    assert gaps([str(sweep)], kinds) == [
+        "Not in here, because they have not logged a step: llm_only_1.",
+        "composite_2 has reached step 10 of 12.",
+        "The runs of 'reward=composite' are not alike but for their seed; they differ in algorithm.gamma.",
+    ]
+    assert gaps([str(sweep / "embedding_only_1")], kinds[1:]) == []
+
+
+def test_other_code_and_a_seed_twice_are_said(sweep: Path):
+    again = sweep / "composite_2"
+    (again / "config.yaml").write_text(yaml.safe_dump({"run": {"seed": 1}}))
+    words = json.loads((again / "provenance.json").read_text())["overrides"]
+    (again / "provenance.json").write_text(json.dumps({"overrides": words, "code": "another commit"}))
+
+    assert gaps([str(sweep)], read_kinds([str(sweep)])) == [
+        "'reward=composite' holds a seed twice: its interval is too narrow.",
+        "The runs were made by different code (provenance.json).",
+    ]
+
+
+def test_a_seed_reaches_no_other_key(tmp_path: Path):
+    first = compose_train(["experiment=nano_cpu", "run.seed=1", "run.name=a"])
+    OmegaConf.save(first, tmp_path / "config.yaml")
+    second = compose_train(["experiment=nano_cpu", "run.seed=2", "run.name=b"])
+
+    assert {one.key for one in resume.differences(tmp_path / "config.yaml", second)} == set(OF_A_SEED)
+
+
+def test_the_yardstick_is_the_composites_weights():
+    assert dict(compose_train([]).reward.weights) == YARDSTICK

@@ -17,8 +17,8 @@ from rich.console import Console
 
 from medix_r1 import config as configs
 from medix_r1.errors import ConfigError
-from medix_r1.sweeps import launch, record
-from medix_r1.training import checks
+from medix_r1.sweeps import launch
+from medix_r1.training import checks, sweep_record
 from tests.unit.sweeps.recorded import RecordingTask, leave_run
 
 ROOT = Path(__file__).parents[3]
@@ -143,7 +143,7 @@ def test_a_second_command_adds_its_runs_to_the_record(sweep, tmp_path):
     sweep()
     sweep("run.seed=2,3")
 
-    assert list(record.read(tmp_path / "sweep")) == ["seed-1", "seed-2", "seed-3"]
+    assert list(sweep_record.read(tmp_path / "sweep")) == ["seed-1", "seed-2", "seed-3"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,0 +1,73 @@
+"""What a comparison does not show: runs that are missing or half done, and differences that no name tells."""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from medix_r1.reports.compare import Kind, Run
+from medix_r1.training import provenance, resume, sweep_record
+from medix_r1.training.run_folder import RunFolder
+
+# Keys that a run's seed and name reach; everything else should be equal in runs that are taken for one kind.
+OF_A_SEED = (
+    *("run.seed", "data.seed", "actor_rollout_ref.rollout.seed"),
+    *("run.name", "trainer.experiment_name", "actor_rollout_ref.rollout.trace.experiment_name"),
+)
+_NAMED = 4  # keys that are named when runs of a kind differ
+
+
+def gaps(paths: Sequence[str], kinds: Sequence[Kind]) -> list[str]:
+    """One sentence for each gap, for those who read the tables."""
+    runs = [run for kind in kinds for run in kind.runs]
+    return [*_missing(paths, runs), *_half_done(runs), *_unlike(kinds), *_made_of(runs)]
+
+
+def _missing(paths: Sequence[str], runs: Sequence[Run]) -> Iterator[str]:
+    compared = {run.root for run in runs}
+    for folder in (Path(match).resolve() for path in paths for match in sorted(glob.glob(path))):
+        names = [name for name in sweep_record.read(folder) if folder / name not in compared]
+        if names:
+            yield f"Not in here, because they have not logged a step: {', '.join(names)}."
+
+
+def _half_done(runs: Sequence[Run]) -> Iterator[str]:
+    for run in runs:
+        config = yaml.safe_load((run.root / "config.yaml").read_text(encoding="utf-8"))
+        total = config.get("trainer", {}).get("total_training_steps")
+        if total is not None and run.steps < total:
+            yield f"{run.root.name} has reached step {run.steps} of {total}."
+
+
+def _unlike(kinds: Sequence[Kind]) -> Iterator[str]:
+    for kind in kinds:
+        first, *others = (run.root / "config.yaml" for run in kind.runs)
+        found = {
+            difference.key
+            for other in others
+            for difference in resume.differences(first, _load(other))
+            if not difference.safe and difference.key not in OF_A_SEED
+        }
+        if found:
+            keys = ", ".join(sorted(found)[:_NAMED]) + (", ..." if len(found) > _NAMED else "")
+            yield f"The runs of '{kind.label}' are not alike but for their seed; they differ in {keys}."
+        if len({run.seed for run in kind.runs}) < len(kind.runs):
+            yield f"'{kind.label}' holds a seed twice: its interval is too narrow."
+
+
+def _load(config: Path) -> DictConfig:
+    loaded = OmegaConf.load(config)
+    assert isinstance(loaded, DictConfig)
+    return loaded
+
+
+def _made_of(runs: Sequence[Run]) -> Iterator[str]:
+    records = [record for run in runs if (record := provenance.read(RunFolder(run.root)))]
+    for name, what in (("code", "by different code"), ("data", "on different data")):
+        if len({json.dumps(record.get(name)) for record in records}) > 1:
+            yield f"The runs were made {what} (provenance.json)."
