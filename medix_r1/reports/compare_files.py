@@ -130,8 +130,8 @@ def draw(kinds: Sequence[Kind], path: Path) -> None:
         axis.grid(alpha=0.3)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     handles, names = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=min(3, len(names)), frameon=False)
-    figure.supxlabel("step; marked lines: held out, thin lines: while training; means over seeds", fontsize=9)
+    title = "Over the steps, means over seeds. Marked lines: held out; thin lines: while training"
+    figure.legend(handles, names, loc="outside lower center", ncols=min(3, len(names)), frameon=False, title=title)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
