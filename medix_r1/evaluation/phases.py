@@ -29,6 +29,7 @@ from medix_r1.grammar import ThinkElement
 
 GENERATIONS, JUDGEMENTS, LOGS = "generations.jsonl", "judgements.jsonl", "logs"
 Advance = Callable[[], None]
+_AT_ONCE = 1000  # samples of one evaluation of inspect, each with a log of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,17 @@ def judge_missing(
 
 
 def _run(
+    name: str,
+    phase: str,
+    samples: Sequence[Sample],
+    *arguments: Any,
+) -> None:
+    """Give a phase's samples to inspect, some at a time: it holds what it has run until an evaluation ends."""
+    for first in range(0, len(samples), _AT_ONCE):
+        _evaluate(name, phase, list(samples[first : first + _AT_ONCE]), *arguments)
+
+
+def _evaluate(
     name: str,
     phase: str,
     samples: list[Sample],
