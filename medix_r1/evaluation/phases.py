@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import inspect_ai
 from inspect_ai.dataset import MemoryDataset, Sample
@@ -29,6 +30,7 @@ from medix_r1.grammar import ThinkElement
 
 GENERATIONS, JUDGEMENTS, LOGS = "generations.jsonl", "judgements.jsonl", "logs"
 Advance = Callable[[], None]
+_T = TypeVar("_T")
 _AT_ONCE = 1000  # samples of one evaluation of inspect, each with a log of its own
 
 
@@ -85,9 +87,17 @@ def reply_of(item: Item, generation: Mapping[str, Any], asking: Asking) -> Reply
 
 
 def generate_missing(
-    data: TaskData, folder: Path, model: Model, asking: Asking, outage: Outage, advance: Advance
+    data: TaskData, folder: Path, open_model: Callable[[], Model], asking: Asking, outage: Outage, advance: Advance
 ) -> None:
     """Ask the model for every reply that the journal does not hold.
+
+    Args:
+        data: the task's samples.
+        folder: of the task's results.
+        open_model: makes a client of the model, one for each evaluation: each has an event loop of its own.
+        asking: how to ask.
+        outage: notes what fails.
+        advance: called after each reply.
 
     Raises:
         DataError: the journal cannot be written.
@@ -96,13 +106,13 @@ def generate_missing(
     with Journal(folder / GENERATIONS) as journal:
         done = journal.read()
         missing = {item.id: item for item in data.items if item.id not in done}
-        samples = [
-            Sample(id=item.id, input=message_text(item, asking.prompt, asking.think_element), target=_target(item))
-            for item in missing.values()
-        ]
-        if samples:
-            ask = _asking(missing, asking, journal, outage, advance)
-            _run(data.task.name, "generate", samples, folder, asking.connections, outage, ask, model)
+        for part in _parts(missing):
+            samples = [
+                Sample(id=item.id, input=message_text(item, asking.prompt, asking.think_element), target=_target(item))
+                for item in part.values()
+            ]
+            ask = _asking(part, asking, journal, outage, advance)
+            _run(data.task.name, "generate", samples, folder, asking.connections, outage, ask, open_model())
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +144,7 @@ def judge_missing(
     scorer: str,
     replies: Mapping[str, Answered],
     folder: Path,
-    judges: Sequence[Model],
+    open_judges: Callable[[], list[Model]],
     voting: VotingSettings,
     connections: int,
     outage: Outage,
@@ -142,15 +152,15 @@ def judge_missing(
 ) -> None:
     """Judge every saved reply whose judgement is missing or lacks a vote; replies that need no judge cost no call.
 
+    `open_judges` is to `generate_missing`'s `open_model` what judges are to the model.
+
     Raises:
         DataError: the journal cannot be written.
         KeyboardInterrupt: the user stopped; what is through is kept.
     """
     known = read_judgements(folder)
     missing = {key: value for key, value in replies.items() if not (key in known and known[key].is_final)}
-    samples = [Sample(id=key, input=value.item.question, target=_target(value.item)) for key, value in missing.items()]
-    if not samples:
-        return
+    judges: list[Model] = []
     with Journal(folder / JUDGEMENTS) as journal:
 
         async def judge(sample: str) -> Judgement:
@@ -169,23 +179,23 @@ def judge_missing(
             advance()
             return judgement
 
-        roles = {"grader": list(judges)} if judges else None
-        solver, judging = _replaying(missing), _judging(judge)
-        _run(name, "judge", samples, folder, connections, outage, solver, "none/none", judging, roles)
+        for part in _parts(missing):
+            judges[:] = open_judges()
+            samples = [
+                Sample(id=key, input=each.item.question, target=_target(each.item)) for key, each in part.items()
+            ]
+            roles = {"grader": list(judges)} if judges else None
+            solver, judging = _replaying(part), _judging(judge)
+            _run(name, "judge", samples, folder, connections, outage, solver, "none/none", judging, roles)
+
+
+def _parts(items: Mapping[str, _T]) -> Iterator[dict[str, _T]]:
+    """Some samples at a time: inspect holds what it has run until an evaluation ends."""
+    for first in range(0, len(items), _AT_ONCE):
+        yield dict(islice(items.items(), first, first + _AT_ONCE))
 
 
 def _run(
-    name: str,
-    phase: str,
-    samples: Sequence[Sample],
-    *arguments: Any,
-) -> None:
-    """Give a phase's samples to inspect, some at a time: it holds what it has run until an evaluation ends."""
-    for first in range(0, len(samples), _AT_ONCE):
-        _evaluate(name, phase, list(samples[first : first + _AT_ONCE]), *arguments)
-
-
-def _evaluate(
     name: str,
     phase: str,
     samples: list[Sample],

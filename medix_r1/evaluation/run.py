@@ -155,7 +155,7 @@ def _generate(evaluation: Evaluation, console: Console) -> dict[str, str]:
         for data in evaluation.tasks:
             if counts[data.task.name]:
                 folder, bar = evaluation.folder_of(data), bars[data.task.name]
-                generate_missing(data, folder, open_model(), evaluation.asking, outage, bar)
+                generate_missing(data, folder, open_model, evaluation.asking, outage, bar)
     return outage.failures
 
 
@@ -210,7 +210,7 @@ def judge_all(work: Sequence[ToJudge], settings: EvalSettings, folder: Path, con
             open_judges = stack.enter_context(servers.judges(settings, folder / "judge_server.log"))
         for t in todo:
             voting, bar = _voting(settings), bars[t.name]
-            judge_missing(t.name, t.scorer, t.replies, t.folder, open_judges(), voting, judge.connections, outage, bar)
+            judge_missing(t.name, t.scorer, t.replies, t.folder, open_judges, voting, judge.connections, outage, bar)
     return outage.failures
 
 

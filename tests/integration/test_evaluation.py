@@ -19,6 +19,7 @@ from inspect_ai.log import list_eval_logs, read_eval_log
 from rich.console import Console
 
 from medix_r1.errors import ConfigError, EvaluationError
+from medix_r1.evaluation import phases
 from medix_r1.evaluation import run as runs
 from medix_r1.evaluation.records import Record, read_run
 from medix_r1.evaluation.rejudge import rejudge
@@ -118,6 +119,15 @@ def test_three_phases_in_one_command(words, policy, judge) -> None:
     logs = [read_eval_log(log) for log in list_eval_logs(str(folder / "rad_vqa" / "logs"))]
     assert {log.eval.task.rsplit("_", 1)[1] for log in logs} == {"generate", "judge"}
     assert all(log.status == "success" and log.samples and len(log.samples) == 3 for log in logs)
+
+
+def test_many_samples_are_several_evaluations_of_inspect(words, policy, judge, monkeypatch) -> None:
+    """Each has an event loop of its own: a client that had been kept from the one before would fail."""
+    monkeypatch.setattr(phases, "_AT_ONCE", 2)
+    folder, records = _run(words("rad_vqa"))
+    assert [record.score for record in records["rad_vqa"]] == [1.0, 0.0, 0.0]
+    assert (len(policy.calls), len(judge.calls)) == (3, 9)
+    assert len(list_eval_logs(str(folder / "rad_vqa" / "logs"))) == 4  # two and one, generated and judged
 
 
 def test_the_same_command_again_asks_nobody(words, policy, judge) -> None:
