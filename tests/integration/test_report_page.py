@@ -67,7 +67,7 @@ async def test_watched_it_follows_the_run_and_keeps_the_filter(tmp_path: Path, m
     watching.start()
     while not (run / "report.html").exists():
         time.sleep(0.05)
-    async with open_page(run / "report.html", tmp_path / "home") as page:
+    async with open_page((run / "report.html").as_uri(), tmp_path / "home") as page:
         await page.wait_until("document.body.dataset.drawn === 'yes' && document.querySelectorAll('.card').length >= 4")
         await page.evaluate("document.forms[0].text.focus(); document.forms[0].source.value = 'b'")
         await page.evaluate("document.forms[0].dispatchEvent(new Event('input')); window.untouched = true")

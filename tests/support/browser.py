@@ -70,9 +70,9 @@ class OpenPage:
 
 
 @asynccontextmanager
-async def open_page(page: Path, home: Path) -> AsyncIterator[OpenPage]:
+async def open_page(address: str, home: Path) -> AsyncIterator[OpenPage]:
     """Keep a page open in a browser of its own for the length of a block."""
-    command = [*_command(home, "--remote-debugging-port=0"), page.as_uri()]
+    command = [*_command(home, "--remote-debugging-port=0"), address]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         async with aiohttp.ClientSession() as session:
