@@ -52,7 +52,10 @@ def evaluate(policy: Path, config: DictConfig) -> Evaluation:
 
     async def score() -> dict[str, SetResult]:
         scorer = Scorer(config)  # inside the loop: the judge's connections belong to it
-        return {name: await _set_result(scorer, rows[name], replies[name], shuffled[name]) for name in SETS}
+        try:
+            return {name: await _set_result(scorer, rows[name], replies[name], shuffled[name]) for name in SETS}
+        finally:
+            await scorer.aclose()
 
     return Evaluation(
         model=str(policy),
@@ -99,6 +102,10 @@ class Scorer:
                 failure = breakdown.failure or ""
                 raise (JudgeUnavailable if "llm" in failure else EmbedderError)(f"evaluation stopped: {failure}")
         return list(breakdowns)
+
+    async def aclose(self) -> None:
+        """Let go of the judge's connections."""
+        await self._composite.aclose()
 
     def exact_accuracy(self, rows: EncodedRows, replies: Sequence[Reply]) -> float:
         """Share of replies whose answer is the reference or an accepted wording."""

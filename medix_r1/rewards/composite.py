@@ -91,6 +91,13 @@ class CompositeReward:
             for key, value in signal.statistics().items()
         }
 
+    async def aclose(self) -> None:
+        """Let go of connections and caches of the signals that have any."""
+        for signal in self.signals.values():
+            for holder in (signal, getattr(signal, "judge", None), getattr(signal, "embedder", None)):
+                if close := getattr(holder, "aclose", None):
+                    await close()
+
     async def score(self, sample: Sample) -> RewardBreakdown:
         """Score one rollout; a failing signal that counts masks the sample, any other error is a bug and is raised."""
         outcomes = await self._outcomes(sample)

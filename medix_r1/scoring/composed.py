@@ -36,10 +36,7 @@ class ReadyReward:
 
     async def aclose(self) -> None:
         """Let go of connections and caches of the signals that have any."""
-        for signal in self.composite.signals.values():
-            for holder in (signal, getattr(signal, "judge", None), getattr(signal, "embedder", None)):
-                if close := getattr(holder, "aclose", None):
-                    await close()
+        await self.composite.aclose()
 
 
 class PlannedReward:
