@@ -104,6 +104,16 @@ def test_rings_on_a_sick_run(name: str):
     assert rules()[name].seen(sick) is not None
 
 
+def test_the_gap_rings_on_a_real_run_that_hacked_its_embedder_and_at_no_step_before():
+    """The embedder alone was its reward, and the window 3; with the shipped 5 it had not rung yet when it was ended."""
+    tree = yaml.safe_load((configs.config_dir() / "alarms" / "default.yaml").read_text())
+    rule, history = instantiate(tree["embed_leaves_llm"], window=3), recorded("metrics_hacked.jsonl")
+    rung = [end for end in range(1, len(history) + 1) if rule.seen(history[:end])]
+    assert rung == [len(history)]
+    assert history[-1]["reward/embed/mean"] > history[0]["reward/embed/mean"] + 0.3
+    assert abs(history[-1]["reward/llm/mean"] - history[0]["reward/llm/mean"]) < 0.1
+
+
 def test_every_alarm_has_advice():
     for name, rule in rules().items():
         assert rule.advice.endswith("."), name
