@@ -41,7 +41,8 @@ class Batches:
         self._futures: dict[str, asyncio.Future[Vector]] = {}  # waiting or on their way
         self._kept_in: dict[str, list[LRUCache[str, Vector]]] = {}  # where their vectors go
         self._waiting: dict[str, None] = {}  # in the order of their arrival
-        self._workers: set[asyncio.Task[None]] = set()
+        self._working = 0
+        self._workers: set[asyncio.Task[None]] = set()  # the event loop itself holds its tasks weakly
         self.batches = self.texts = self.cache_hits = self.failures = 0
 
     async def similarity(self, prediction: str, reference: str) -> float:
@@ -61,7 +62,8 @@ class Batches:
         if (future := self._futures.get(text)) is None:
             future = self._futures[text] = asyncio.get_running_loop().create_future()
             self._waiting[text], self._kept_in[text] = None, []
-            if len(self._workers) < self._parallel:
+            if self._working < self._parallel:
+                self._working += 1
                 worker = asyncio.create_task(self._work())
                 self._workers.add(worker)
                 worker.add_done_callback(self._workers.discard)
@@ -75,12 +77,17 @@ class Batches:
         return wanted.result() if wanted.done() else await asyncio.shield(wanted)
 
     async def _work(self) -> None:
-        await asyncio.sleep(0)  # let everything that is ready join the first batch
-        while self._waiting:
-            texts = self._next_batch()
-            for text in texts:
-                del self._waiting[text]
-            await self._run(texts)
+        try:
+            await asyncio.sleep(0)  # let everything that is ready join the first batch
+            while self._waiting:
+                texts = self._next_batch()
+                for text in texts:
+                    del self._waiting[text]
+                await self._run(texts)
+        finally:
+            # In the same breath as the last look, not when the loop notices that this task has ended: a text that comes
+            # in between would count on a worker that works no more, and wait for ever.
+            self._working -= 1
 
     def _next_batch(self) -> list[str]:
         """The text that waits longest, and of the next ones those closest to it in length: less padding to compute."""

@@ -68,11 +68,18 @@ def add_verbs(app: typer.Typer, console: Console) -> None:
             console.print(f"written: {path}", highlight=False)
 
     @app.command()
-    def status(run: Run) -> None:
+    def status(
+        run: Run,
+        stacks: Annotated[
+            bool, typer.Option("--stacks", help="Also let its processes on this node write where they are.")
+        ] = False,
+    ) -> None:
         """Show how a run stands, from any shell: `medix-r1 status outputs/nano_cpu`."""
-        from medix_r1.reports.status import show_status
+        from medix_r1.reports.status import show_stacks, show_status
 
         show_status(run, console)
+        if stacks:
+            show_stacks(run, console)
 
     @app.command()
     def ask(

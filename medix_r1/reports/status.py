@@ -15,6 +15,7 @@ from rich.markup import escape
 from medix_r1.errors import ConfigError
 from medix_r1.training import checkpoint_folder, steering
 from medix_r1.training.run_folder import RunFolder, read_lines
+from medix_r1.training.stacks import write_stacks
 from medix_r1.training.trend import step_line
 
 
@@ -42,6 +43,14 @@ def show_status(run: Path, console: Console) -> None:
     console.print(f"newest checkpoint: {newest.name if newest else 'none'}", highlight=False)
     if asked := steering.asked(run):
         console.print(f"asked and not yet done: {', '.join(sorted(asked))}")
+
+
+def show_stacks(run: Path, console: Console) -> None:
+    """Let the run's processes on this node write where they are, and say where that stands."""
+    folder = RunFolder(run.absolute())  # as the launcher names it to its processes
+    asked = write_stacks(folder)
+    where = f"stand in {folder.stacks}" if asked else "none: no process of this run is on this node"
+    console.print(f"stacks of {len(asked)} processes: {escape(where)}", highlight=False, soft_wrap=True)
 
 
 def state(folder: RunFolder, events: list[dict[str, Any]]) -> str:

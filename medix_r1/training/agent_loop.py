@@ -45,7 +45,7 @@ class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):
         if task is None:
             task = asyncio.create_task(super().ct_build_initial_tokens(messages, **media))
             self._prompts[self._uid] = task
-        return list(await task)
+        return list(await asyncio.shield(task))  # a rollout that is given up takes nothing from its group
 
 
 def rollout_identity(row: dict[str, Any]) -> tuple[str, int]:

@@ -29,7 +29,10 @@ def problems(config: DictConfig) -> list[str]:
     """All problems of a composed training config, in the order of the file."""
     if missing := configs.missing_keys(config):
         return missing  # the checks below would only repeat it
-    checks = (_reward, _batches, _placement, _data, _model, judge_problems, embedder_problems, _trackers, _machine)
+    checks = (
+        *(_reward, _batches, _limits, _placement, _data, _model),
+        *(judge_problems, embedder_problems, _trackers, _machine),
+    )
     return [problem for check in checks for problem in check(config)]
 
 
@@ -83,6 +86,19 @@ def _batches(config: DictConfig) -> Iterator[str]:
             f"actor_rollout_ref.rollout.max_model_len: {found} is more than max_num_batched_tokens="
             f"{rollout.max_num_batched_tokens}, which vLLM refuses without chunked prefill; use {needed} for both"
         )
+
+
+def _limits(config: DictConfig) -> Iterator[str]:
+    """Of several limits the one whose message says most must come first: the judge's, the rollouts', the run's."""
+    silence, stall = config.run.silence_limit, config.run.stall_limit
+    if silence <= stall:
+        yield f"run.silence_limit: {silence} s is not more than run.stall_limit={stall}; use at least {2 * stall}"
+    client = config.judge.client or {}
+    voters = [client, *client.get("judges", ())]
+    patience = max((voter["patience"] for voter in voters if "patience" in voter), default=0)
+    if stall <= patience:
+        least = 2 * patience
+        yield f"run.stall_limit: {stall} s is not more than judge.client.patience={patience}; use at least {least}"
 
 
 def _placement(config: DictConfig) -> Iterator[str]:

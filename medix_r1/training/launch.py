@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from medix_r1 import config as configs
 from medix_r1.errors import ConfigError, TrainingError
 from medix_r1.serving import server
-from medix_r1.training import checkpoint_folder, checks, provenance, resume
+from medix_r1.training import checkpoint_folder, checks, provenance, resume, stacks
 from medix_r1.training.progress import ProgressView
 from medix_r1.training.run_folder import RunFolder
 
@@ -113,8 +113,7 @@ def run(planned: Plan, view: ProgressView) -> int:
 
 
 def _environment(folder: RunFolder, scratch: Path) -> dict[str, str]:
-    # MEDIX_R1_RUN is inherited by every process of the run, so that each can be told from another run's.
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "MEDIX_R1_RUN": str(folder.root)}
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", stacks.VARIABLE: str(folder.root)}
     environment["TMPDIR"] = str(scratch)  # verl and vLLM leave sockets and lock files behind; they go with it
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # otherwise each of a dozen processes compiles everything again
     return environment

@@ -11,11 +11,12 @@ from medix_r1.training import cpu
 
 
 def activate() -> None:
-    """Register our reward manager and agent loop, cure the position-id crash, and on CPUs the CPU room."""
+    """Register our reward manager and agent loop, cure the position-id crash, answer for stacks; on CPUs the CPU room."""
     if cpu.is_active():
         cpu.install()
-    from medix_r1.training import agent_loop, position_ids, reward_manager
+    from medix_r1.training import agent_loop, position_ids, reward_manager, stacks
 
+    stacks.answer()
     position_ids.install()
     reward_manager.register()
     agent_loop.register()

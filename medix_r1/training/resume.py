@@ -22,6 +22,7 @@ SAFE = (
     "trainer.logger",
     "run.keep_checkpoints",
     "run.stall_limit",
+    "run.silence_limit",
     "run.poll_interval",
     "run.max_refills",
     "judge.server.host",

@@ -5,6 +5,7 @@
       events.jsonl           one line per event, appended by any process
       run.lock               held by the process that is training here
       logs/attempt_001.log   everything verl, Ray and vLLM say
+      logs/stacks.txt        where every process was when the run was stuck, or when somebody asked
       metrics/attempt_001.jsonl   verl's `file` tracker, one line a step
       tensorboard/           verl's TensorBoard tracker
       samples/{train,validation}/000012.jsonl   every rollout of a step with its reward
@@ -63,6 +64,11 @@ class RunFolder:
 
     def log(self, attempt: int) -> Path:
         return self.root / "logs" / f"attempt_{attempt:03d}.log"
+
+    @property
+    def stacks(self) -> Path:
+        """Where processes of the run were when somebody asked (training/stacks.py)."""
+        return self.root / "logs" / "stacks.txt"
 
     def metrics(self, attempt: int) -> Path:
         return self.root / "metrics" / f"attempt_{attempt:03d}.jsonl"

@@ -17,10 +17,11 @@ from typing import Any
 import yaml
 
 from medix_r1 import processes
-from medix_r1.errors import ServerError
+from medix_r1.errors import ServerError, TrainingError
 from medix_r1.processes import Stopped
 from medix_r1.serving import server
 from medix_r1.training.run_folder import RunFolder
+from medix_r1.training.silence import SilenceWatch
 
 _POLL = 0.5  # seconds
 
@@ -55,9 +56,11 @@ def supervise(folder: RunFolder, attempt: int) -> int:
         log = folder.log(attempt).with_suffix(".judge.log")
         judge = JudgeServer(folder, server.ServerSettings(**settings), log)
     driver = start_driver(folder, attempt)
+    silence = SilenceWatch(folder, config["run"]["silence_limit"])
     while driver.poll() is None:
         if processes.launcher_is_gone(timeout=_POLL):
             raise Stopped
+        silence.check()
         if judge is not None:
             judge.check()
     return driver.returncode
@@ -87,7 +90,7 @@ def main() -> int:
     with processes.keeper(scratch):
         try:
             return supervise(folder, attempt)
-        except ServerError as error:
+        except (ServerError, TrainingError) as error:
             folder.add_event("error", message=str(error))
         except Stopped:
             folder.add_event("stopped")

@@ -42,9 +42,12 @@ def medix(*arguments: str, timeout: float = 600.0, environment: dict[str, str] |
 
 
 def train(folder: Path, overrides: Sequence[str], **keywords: object) -> FinishedRun:
-    """Run `medix-r1 train` to its end."""
+    """Run `medix-r1 train` to its end; of a run that hung, the output ends with where each process was."""
     code, output = medix("train", *overrides, f"run.dir={folder}", **keywords)  # type: ignore[arg-type]
-    return FinishedRun(RunFolder(folder), code, output)
+    run = RunFolder(folder)
+    if code and "the run is stuck" in output:
+        output += run.stacks.read_text(encoding="utf-8")
+    return FinishedRun(run, code, output)
 
 
 @pytest.fixture(scope="session")
@@ -70,6 +73,7 @@ def nano_overrides(demo: Path) -> list[str]:
         "judge.client.api_key_env=MEDIX_TEST_KEY",
         "data.train_batch_size=8",
         f"trainer.total_training_steps={STEPS}",
+        *["run.stall_limit=200", "run.silence_limit=300"],  # a run that hangs says where before `medix` gives up
         "trainer.test_freq=-1",
         "trainer.save_freq=1",
         "run.keep_checkpoints=null",

@@ -14,8 +14,9 @@ import psutil
 import pytest
 import torch
 
-from medix_r1.training import checkpoint_folder
+from medix_r1.training import checkpoint_folder, stacks
 from medix_r1.training.run_folder import RunFolder, read_lines
+from medix_r1.training.stacks import processes_of
 from tests.e2e.conftest import KEY, STEPS, FinishedRun, train
 
 CLEAN_UP = 15.0  # seconds, as promised
@@ -36,26 +37,25 @@ def killed(nano_overrides: list[str], tmp_path_factory: pytest.TempPathFactory) 
         time.sleep(0.2)
     time.sleep(random.uniform(0.0, 4.0))
     family = psutil.Process(process.pid).children(recursive=True)
+    stacks.write_stacks(folder)
     assert len(family) > 5, "verl, Ray and vLLM should be running"
     process.send_signal(signal.SIGKILL)
     process.wait()
     time.sleep(CLEAN_UP)
     assert [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
-    assert processes_of(folder) == []
+    assert list(processes_of(folder)) == []
     assert set(os.listdir("/dev/shm")) - shared_memory == set()
     return folder
 
 
-def processes_of(folder: RunFolder) -> list[psutil.Process]:
-    """Every process whose environment says that it belongs to this run."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("MEDIX_R1_RUN") == str(folder.root):
-                found.append(process)
-        except (psutil.AccessDenied, psutil.NoSuchProcess):
-            continue
-    return found
+def test_every_process_says_where_it_is(killed: RunFolder) -> None:
+    """Driver, trainer, actor, reward, vLLM's server and engine, and the judge's engine, while the run went on."""
+    answers = {}
+    for answer in killed.stacks.read_text(encoding="utf-8").split("\n=== ")[1:]:
+        name, frames = answer.split("\n", 1)
+        answers[name] = frames
+    for name in ("medix_r1.training.driver", "ray::", "VLLM::EngineCore", "VLLM::Worker"):
+        assert any(name in asked and "File" in frames for asked, frames in answers.items()), (name, list(answers))
 
 
 def test_ctrl_c_ends_everything_with_one_line(nano_overrides: list[str], tmp_path: Path) -> None:
@@ -68,14 +68,14 @@ def test_ctrl_c_ends_everything_with_one_line(nano_overrides: list[str], tmp_pat
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background job ignores it
     )
     folder = RunFolder(tmp_path)
-    while len(processes_of(folder)) < 3 and process.poll() is None:
+    while len(list(processes_of(folder))) < 3 and process.poll() is None:
         time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "stopping" in output
     assert "Traceback" not in output
-    assert processes_of(folder) == []
+    assert list(processes_of(folder)) == []
 
 
 @pytest.fixture(scope="module")

@@ -49,6 +49,24 @@ async def test_the_text_that_waits_longest_is_always_in_the_next_batch(encoder, 
     assert sorted(text for batch in encoder.batches for text in batch) == sorted(texts)
 
 
+async def test_a_text_that_comes_in_the_moment_a_worker_ends_is_embedded_too():
+    """Seen in training: the last rollouts of a step waited for ever, since nobody came after them."""
+    gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def encode(texts: list[str]) -> list[np.ndarray]:
+        await gate
+        return [np.array([1.0, 0.0], dtype=np.float32) for _ in texts]
+
+    batches = Batches(encode, batch_size=4, parallel=1, cache_size=10)
+    first = asyncio.create_task(batches.similarity("a", "b"))
+    await asyncio.sleep(0.01)
+
+    gate.set_result(None)  # the worker goes on, finds nothing waiting and ends; what is ready next is the second text
+    second = asyncio.create_task(batches.similarity("c", "d"))
+
+    assert await asyncio.wait_for(asyncio.gather(first, second), timeout=5.0) == [1.0, 1.0]
+
+
 async def test_a_caller_that_goes_away_takes_nothing_from_the_others(batches):
     gone, stays = (asyncio.create_task(batches.similarity("left", "right")) for _ in range(2))
     await asyncio.sleep(0)

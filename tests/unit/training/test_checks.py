@@ -110,6 +110,16 @@ def test_one_wrong_value_is_one_line_with_its_key(good, key, value, expected):
     assert "\n" not in problem
 
 
+def test_the_limit_whose_message_says_most_comes_first(good):
+    config = changed(good, **{"run.silence_limit": 600, "judge.client.patience": 700})
+    assert checks.problems(config) == [
+        "run.silence_limit: 600 s is not more than run.stall_limit=600; use at least 1200",
+        "run.stall_limit: 600 s is not more than judge.client.patience=700; use at least 1400",
+    ]
+    config = changed(good, **{"judge.client": {"judges": [{"patience": 5}, {"patience": 600}]}})
+    assert any("judge.client.patience=600" in problem for problem in checks.problems(config))
+
+
 def test_rows_that_do_not_divide_among_ranks(good):
     found = checks.problems(changed(good, **{"trainer.n_gpus_per_node": 7}))
 

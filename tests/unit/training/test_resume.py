@@ -54,6 +54,7 @@ SAFE = {
     "trainer__logger": ["file"],
     "run__keep_checkpoints": 1,
     "run__stall_limit": 5,
+    "run__silence_limit": 6,
     "run__poll_interval": 3.0,
     "run__max_refills": 3,
     "judge__client__base_url": "http://elsewhere/v1",
