@@ -79,7 +79,7 @@ def _build_parts(out: Path, parts: Sequence[Part], progress: Progress, *, rebuil
 
 @contextmanager
 def _judge_beside(out: Path, progress: Progress) -> Iterator[None]:
-    """Train the judge in a process of its own meanwhile: each training uses one thread, so two cores take both."""
+    """Train the judge in a process of its own meanwhile: the policy's uses one thread, and two cores take both."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_train_judge, args=(out, sender), daemon=True)

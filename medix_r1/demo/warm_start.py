@@ -42,11 +42,11 @@ TOTAL_STEPS = LEARN.steps + HEDGE.steps
 
 
 @contextmanager
-def deterministic() -> Iterator[None]:
-    """One thread and deterministic kernels: the sums are taken in the same order every time."""
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+def deterministic(threads: int = 1) -> Iterator[None]:
+    """A fixed number of threads and deterministic kernels: the sums are taken in the same order every time."""
+    before, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     fills = torch.utils.deterministic.fill_uninitialized_memory
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     # Only hides reads of uninitialised memory, of which there are none, at thousands of fills a step.
     torch.utils.deterministic.fill_uninitialized_memory = False
@@ -55,7 +55,7 @@ def deterministic() -> Iterator[None]:
     finally:
         torch.utils.deterministic.fill_uninitialized_memory = fills
         torch.use_deterministic_algorithms(strict)
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
 
 
 def train(

@@ -11,7 +11,7 @@ from medix_r1.training import cpu
 
 
 def activate() -> None:
-    """Register our reward manager and agent loop, cure the position-id crash, answer for stacks; on CPUs the CPU room."""
+    """Register our reward manager and agent loop, cure the position-id crash, answer for stacks; CPU parts on CPUs."""
     if cpu.is_active():
         cpu.install()
     from medix_r1.training import agent_loop, position_ids, reward_manager, stacks

@@ -1,6 +1,7 @@
 """Notices that a run is stuck although all its processes live, and ends it with the place where each of them waits.
 
-Rollouts have a limit of their own (`run.stall_limit`); start, weight sync, update and save have none in verl, whose collectives wait for hours. The supervisor waits for nobody, so it looks: a run that lives writes events, samples,
+Rollouts have a limit of their own (`run.stall_limit`). Start, weight sync, update and save have none in verl, whose
+collectives wait for hours. The supervisor waits for nobody, so it looks: a run that lives writes events, samples,
 metrics and checkpoints. Its log says nothing of this, since those who wait say so in it again and again.
 """
 
