@@ -64,7 +64,7 @@ def _why(figures: Figures) -> Iterator[str]:
             "embedder and the judge's stand-in share the machine's cores."
         )
     yield (
-        "- The longer the answers, the more of the time is the embedder's, in every way alike: closer to the bound, fewer "
+        "- The longer the answers, the more of the time is the embedder's, in every way: closer to the bound, fewer "
         "times the serial way. Neither of the two lengths reaches both targets."
     )
     yield "- What grows in the long runs are caches, all of them bounded: verdicts, vectors, answers taken apart."
