@@ -11,7 +11,6 @@ import faulthandler
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -56,14 +55,20 @@ def write_stacks(folder: RunFolder) -> list[str]:
     return asked
 
 
-def processes_of(folder: RunFolder) -> Iterator[psutil.Process]:
-    """Every process on this node whose environment says that it belongs to the run."""
+def processes_of(folder: RunFolder) -> list[psutil.Process]:
+    """Every process on this node that the run started, by its environment or by descent.
+
+    Ray's daemons leave the tree, and a process that gives itself a title may lose its environment's text.
+    """
+    found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
         try:
             if process.environ().get(VARIABLE) == str(folder.root):
-                yield process
+                family = [process, *process.children(recursive=True)]
+                found |= {member.pid: member for member in family}
         except (psutil.Error, OSError):
             continue
+    return list(found.values())
 
 
 def _can_answer(pid: int) -> bool:

@@ -43,7 +43,7 @@ def killed(nano_overrides: list[str], tmp_path_factory: pytest.TempPathFactory) 
     process.wait()
     time.sleep(CLEAN_UP)
     assert [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
-    assert list(processes_of(folder)) == []
+    assert processes_of(folder) == []
     assert set(os.listdir("/dev/shm")) - shared_memory == set()
     return folder
 
@@ -68,14 +68,14 @@ def test_ctrl_c_ends_everything_with_one_line(nano_overrides: list[str], tmp_pat
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background job ignores it
     )
     folder = RunFolder(tmp_path)
-    while len(list(processes_of(folder))) < 3 and process.poll() is None:
+    while len(processes_of(folder)) < 3 and process.poll() is None:
         time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "stopping" in output
     assert "Traceback" not in output
-    assert list(processes_of(folder)) == []
+    assert processes_of(folder) == []
 
 
 @pytest.fixture(scope="module")
