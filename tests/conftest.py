@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A background job of a shell starts with Ctrl-C ignored, and would hand that down to every command tested here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     path: Path | None = config.getoption("--acceptance-summary")
     if path is not None:
         from tests.support.acceptance_page import AcceptancePage

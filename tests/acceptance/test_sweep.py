@@ -54,7 +54,6 @@ def cut_in(run: RunFolder, words: list[str]) -> tuple[int, str]:
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background job ignores it
     )
     while process.poll() is None and len(processes_of(run)) < 3:
         time.sleep(0.5)

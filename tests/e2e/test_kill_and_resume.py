@@ -65,7 +65,6 @@ def test_ctrl_c_ends_everything_with_one_line(nano_overrides: list[str], tmp_pat
         stdin=subprocess.DEVNULL,
         text=True,
         env={**os.environ, **KEY},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background job ignores it
     )
     folder = RunFolder(tmp_path)
     while len(processes_of(folder)) < 3 and process.poll() is None:

@@ -178,7 +178,6 @@ def test_ctrl_c_keeps_what_is_scored(tmp_path: Path, stub: JudgeStub) -> None:
         stderr=subprocess.STDOUT,
         text=True,
         env=wide(),
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background job ignores Ctrl-C
     )
     wait_for_lines(out, 5)
     running.send_signal(signal.SIGINT)

@@ -42,7 +42,6 @@ def start(tmp_path: Path, program: str, port: int) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
         cwd=tmp_path,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job ignores Ctrl-C
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), sysconfig.get_path("purelib")])},
     )
 
