@@ -41,7 +41,7 @@ def staged(out: Path, *, force: bool) -> Iterator[Path]:
                 os.replace(out, old)
             os.replace(temporary, out)
             _sync(out.parent)
-        except BaseException:
+        except BaseException:  # Ctrl-C as well: what stood there comes back; raised again
             _recover(out, old)
             raise
         shutil.rmtree(old, ignore_errors=True)

@@ -55,7 +55,7 @@ def prepare_image(raw: bytes, rules: ImageRules) -> PreparedImage:
         raise RowRejected(Reason.IMAGE_BOMB, str(error)) from error
     except UnidentifiedImageError as error:
         raise RowRejected(Reason.CORRUPT_IMAGE, f"none of {', '.join(_FORMATS)} or DICOM") from error
-    except Exception as error:
+    except Exception as error:  # decoders fail in any way on hostile bytes: the row is rejected
         raise RowRejected(Reason.CORRUPT_IMAGE, f"{type(error).__name__}: {error}"[:300]) from error
     return PreparedImage(
         content=content,

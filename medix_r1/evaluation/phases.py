@@ -168,7 +168,7 @@ def judge_missing(
             each = missing[sample]
             try:
                 judgement = await ask_votes(each.item, each.reply, scorer, judges, voting, known.get(sample))
-            except Exception as error:
+            except Exception as error:  # counted, and raised again
                 outage.failed(sample, error)
                 raise
             _append(journal, judgement.to_json(sample), outage)
@@ -254,7 +254,7 @@ def _asking(items: Mapping[str, Item], asking: Asking, journal: Journal, outage:
                 state.messages = [message]
                 start = time.monotonic()
                 state = await generate(state)
-            except Exception as error:
+            except Exception as error:  # counted, and raised again
                 outage.failed(sample, error)
                 raise
             _append(journal, _generation(sample, state.output, time.monotonic() - start), outage)

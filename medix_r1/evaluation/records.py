@@ -209,6 +209,6 @@ def write_whole(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         Path(name).replace(path)
-    except BaseException:
+    except BaseException:  # Ctrl-C as well: no half file stays; raised again
         Path(name).unlink(missing_ok=True)
         raise

@@ -184,7 +184,7 @@ def _write_zip(path: Path, files: Mapping[str, bytes]) -> None:
                 member.external_attr = 0o644 << 16
                 archive.writestr(member, content)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException:  # Ctrl-C as well: no half archive stays; raised again
         Path(temporary).unlink(missing_ok=True)
         raise
 

@@ -83,7 +83,7 @@ class SentenceTransformerEmbedder:
     async def _in_thread(self, texts: list[str]) -> Vector:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._encode, texts)
-        except Exception as error:
+        except Exception as error:  # torch and the model may fail in any way
             raise EmbedderError(f"embedder {self.model}: {error}") from error
 
     def _encode(self, texts: list[str]) -> Vector:

@@ -133,7 +133,7 @@ class _InThread:
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, run)
-        except Exception as error:
+        except Exception as error:  # the code of somebody else may raise anything
             raise RewardError(f"{self.name} raised {type(error).__name__}: {error}") from error
 
     def only(self, returned: Any) -> Any:

@@ -53,7 +53,7 @@ class SilenceWatch:
             time.sleep(_ANSWERS)
             raise TrainingError(
                 f"the run is stuck: no event, sample, metric or checkpoint for {self._limit:.0f} s "
-                f"(run.silence_limit), and none of its processes has died. Where {len(asked)} of them wait stands in "
+                f"(run.silence_limit), and it has not ended by itself. Where {len(asked)} of them wait stands in "
                 f"{self._folder.stacks}; the same command resumes from the last checkpoint."
             )
 
@@ -64,7 +64,8 @@ def signs_of_life(folder: RunFolder) -> frozenset[tuple[Path, int, int]]:
 
 
 def _signs(folder: RunFolder) -> Iterator[tuple[Path, int, int]]:
-    patterns = ("events.jsonl", "metrics/*", "samples/*", "samples/*/*", "checkpoints/*", "checkpoints/*/*/*")
+    # of the samples the folders alone, which change with each new file: there may be thousands, on a slow shared disk
+    patterns = ("events.jsonl", "metrics/*", "samples/*", "checkpoints/*", "checkpoints/*/*/*")
     for pattern in patterns:
         for path in folder.root.glob(pattern):
             with contextlib.suppress(FileNotFoundError):

@@ -125,16 +125,16 @@ def test_silence_ends_the_run(folder, process, clock, monkeypatch):
     [
         "events.jsonl",
         "metrics/attempt_001.jsonl",
-        "samples/train/000001.jsonl",
+        "samples/train/{:06d}.jsonl",
         "checkpoints/global_step_1/actor/model.pt",
     ],
 )
 def test_whatever_a_run_writes_is_a_sign_of_life(folder, clock, sign):
     watch = SilenceWatch(folder, limit=100)
-    path = folder.root / sign
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for _ in range(4):
+    for step in range(4):
         clock(watch, 90)
+        path = folder.root / sign.format(step)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
             file.write("more\n")
     clock(watch, 90)
