@@ -2,9 +2,10 @@
 
 `long` and `short` (the answers' length) compare on the same completions and the same loopback judge (30 ms service
 time, 64 slots, a process of its own): the bare unique work, this reward, this reward and a user's function as verl
-calls them, and a serial loop in the manner of the paper's public code (on a part of the completions). `replay`: how
-long the reward is not complete after the last of 2,560 recorded rollouts. `many`, `cached`: whether time is linear and
-memory flat over many completions. Without a word all five are measured.
+calls them, and a serial loop in the manner of the paper's public code (on a part of the completions). All but the last
+run on uvloop, the event loop that Ray gives its actors. `replay`: how long the reward is not complete after the last of
+2,560 recorded rollouts. `many`, `cached`: whether time is linear and memory flat over many completions. Without a word
+all five are measured.
 
 Figures go into reward_speed.json beside this file, part by part, and the page docs/reward_speed.md is written from them
 (reward_page.py); parts that were not measured now keep their earlier figures.
@@ -28,6 +29,7 @@ from typing import Any
 import psutil
 import reward_page
 import reward_server
+import uvloop
 from reward_data import GROUP, Row, draw, draw_demo, needs_models, unique_questions, unique_texts
 from reward_ways import (
     Bare,
@@ -91,7 +93,7 @@ class Bench:
 
     def bare(self) -> Timed:
         bare = Bare(self.address, self.rows, self.encoder)
-        return self.timed("bare", len(self.rows), lambda: asyncio.run(bare.run()))
+        return self.timed("bare", len(self.rows), lambda: uvloop.run(bare.run()))
 
     def ours(self) -> Timed:
         ours = Ours(settings(self.address))
@@ -102,7 +104,7 @@ class Bench:
             await ours.aclose()
             return int(ours.composite.statistics()["embed/texts"])
 
-        return self.timed("ours", len(self.rows), lambda: asyncio.run(run()))
+        return self.timed("ours", len(self.rows), lambda: uvloop.run(run()))
 
     def in_verl(self, name: str, rows: Sequence[Row], make: Callable[[Any], tuple[Any, Close]]) -> Timed:
         tokenizer = byte_tokenizer()
@@ -119,7 +121,7 @@ class Bench:
             return embedded(manager)
 
         seconds = processor = 0.0
-        whole = self.timed(f"{name}, with its start", len(rows), lambda: asyncio.run(run()))
+        whole = self.timed(f"{name}, with its start", len(rows), lambda: uvloop.run(run()))
         return dataclasses.replace(whole, seconds=seconds, processor_seconds=processor)
 
     def ours_in_verl(self) -> Timed:
@@ -199,7 +201,7 @@ def replay(address: str, rows: Sequence[Row], finished: Sequence[float]) -> dict
         await ours.aclose()
         return late, latency
 
-    late, latency = asyncio.run(run())
+    late, latency = uvloop.run(run())
     progress.print(f"replay: {late:.3f} s after the last one", highlight=False)
     return {"rollouts": len(rows), "seconds": max(finished), "late": round(late, 4), "latency": round(latency, 4)}
 
@@ -247,7 +249,7 @@ def growth(address: str, total: int, cached: bool, limit: float) -> dict[str, An
         return found
 
     before = reward_server.calls(address)
-    found = asyncio.run(run())
+    found = uvloop.run(run())
     calls = reward_server.calls(address) - before
     tenths = [{"completions": done, "seconds": round(took, 2), "mib": round(mib)} for done, took, mib in found]
     return {"wanted": total, "limit": limit, "calls": calls, "tenths": tenths}

@@ -44,6 +44,8 @@ _LEADING_TAG = re.compile(r"\s{0,64}<\s{0,8}([A-Za-z][A-Za-z_]{0,31})\s{0,8}>")
 _TAG_NAME = re.compile(rf"\b(?:{'|'.join(ModalityTag)})\b", re.IGNORECASE)
 _NAMES = ("think", "thinking", "answer")
 _MARK = re.compile(r"<\s{0,8}(/?)\s{0,8}(thinking|think|answer)\s{0,8}>", re.IGNORECASE)
+# What most replies of a trained policy are: every block once, and no other mark that could be one.
+_PLAIN = re.compile(r"<([A-Z_]{1,32})>\s*<(think|thinking)>([^<]*)</\2>\s*<answer>([^<]*)</answer>\s*")
 _BEFORE_NAME = 18  # characters that a mark can have in front of its name
 
 
@@ -80,6 +82,23 @@ def parse_completion(text: str, *, think_element: ThinkElement = "think", wants_
     Returns:
         The parts that could be found. Two answer blocks, or none, give `answer=None`: nothing is graded by guess.
     """
+    if wants_modality and (plain := _parse_plain(text, think_element)) is not None:
+        return plain
+    return _parse_any(text, think_element, wants_modality)
+
+
+def _parse_plain(text: str, think_element: ThinkElement) -> Completion | None:
+    """The parts of a reply without any fault, at a fifth of the time; None for all others."""
+    match = _PLAIN.fullmatch(text)
+    if match is None or match[1] not in ModalityTag.__members__ or match[2] != think_element:
+        return None
+    think, answer = match[3].strip(), match[4].strip()
+    if not answer or not any(character.isalnum() for character in think):
+        return None
+    return Completion(text=text, modality=match[1], think=think, answer=answer, problems=())
+
+
+def _parse_any(text: str, think_element: ThinkElement, wants_modality: bool) -> Completion:
     problems: list[str] = []
     modality, body_start = _leading_tag(text)
     if wants_modality and modality is None:

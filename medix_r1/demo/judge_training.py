@@ -20,8 +20,6 @@ STEPS = 1700
 BATCH = 64
 PEAK_RATE = 1e-3
 WARM_UP = 30
-# The longer of two trainings that run side by side (build.py): alone at the end, it takes the other's core as well.
-_THREADS = 2
 _CHUNK = 16  # batches drawn at once and sorted by length, so that little is padded
 _FORM_WEIGHT = 0.05  # of the losses that keep the reply to one verdict and its end
 _TRAIN_SEED, _CALIBRATION_SEED = 0, 7
@@ -45,7 +43,7 @@ def train(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, advance: 
         tokenizer: the judge's.
         advance: called after each of `STEPS` steps with a word on how it stands.
     """
-    with deterministic(_THREADS):
+    with deterministic():
         optimizer = _optimizer(model)
         model.train()
         for step, batch in zip(range(STEPS), _batches(tokenizer), strict=False):

@@ -38,7 +38,7 @@ class Batches:
         self._encode, self._batch_size, self._parallel = encode, batch_size, parallel
         self._references: LRUCache[str, Vector] = LRUCache(cache_size)
         self._predictions: LRUCache[str, Vector] = LRUCache(_PREDICTIONS)
-        self._futures: dict[str, asyncio.Future[Vector]] = {}  # waiting or on their way
+        self._asked: dict[str, list[asyncio.Future[Vector]]] = {}  # who waits for a text, waiting or on its way
         self._kept_in: dict[str, list[LRUCache[str, Vector]]] = {}  # where their vectors go
         self._waiting: dict[str, None] = {}  # in the order of their arrival
         self._working = 0
@@ -48,19 +48,22 @@ class Batches:
     async def similarity(self, prediction: str, reference: str) -> float:
         """Cosine of two texts, in [-1, 1]."""
         wanted = self._wanted(prediction, self._predictions), self._wanted(reference, self._references)
-        left, right = [await self._arrived(one) for one in wanted]
+        left, right = [one if isinstance(one, np.ndarray) else await one for one in wanted]
         cosine = float(left @ right)
         if not math.isfinite(cosine):
             raise EmbedderError("the embedder gave a vector that holds no finite numbers")
         return min(1.0, max(-1.0, cosine))
 
     def _wanted(self, text: str, kept: LRUCache[str, Vector]) -> Vector | asyncio.Future[Vector]:
-        """The vector of a text, or what will hold it."""
+        """The vector of a text, or what will hold it: one for each caller, as one that is cancelled cancels it."""
         if (known := kept.get(text)) is not None:
             self.cache_hits += 1
             return known
-        if (future := self._futures.get(text)) is None:
-            future = self._futures[text] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Vector] = asyncio.get_running_loop().create_future()
+        if (asked := self._asked.get(text)) is not None:
+            asked.append(future)
+        else:
+            self._asked[text] = [future]
             self._waiting[text], self._kept_in[text] = None, []
             if self._working < self._parallel:
                 self._working += 1
@@ -69,12 +72,6 @@ class Batches:
                 worker.add_done_callback(self._workers.discard)
         self._kept_in[text].append(kept)
         return future
-
-    async def _arrived(self, wanted: Vector | asyncio.Future[Vector]) -> Vector:
-        if not isinstance(wanted, asyncio.Future):
-            return wanted
-        # others wait for the same one: a caller that is cancelled must not cancel it
-        return wanted.result() if wanted.done() else await asyncio.shield(wanted)
 
     async def _work(self) -> None:
         try:
@@ -118,15 +115,18 @@ class Batches:
                 own = np.array(vector, dtype=np.float32)  # a copy: a row would keep its batch alive
                 for kept in self._kept_in.pop(text):
                     kept[text] = own
-                self._futures.pop(text).set_result(own)
+                for future in self._asked.pop(text):
+                    if not future.done():
+                        future.set_result(own)
 
     def _fail(self, texts: list[str], error: EmbedderError) -> None:
         self.failures += len(texts)
         for text in texts:
             del self._kept_in[text]
-            future = self._futures.pop(text)
-            future.set_exception(error)
-            future.exception()  # read: nobody may be left to read it
+            for future in self._asked.pop(text):
+                if not future.done():
+                    future.set_exception(error)
+                    future.exception()  # read: nobody may be left to read it
 
     def statistics(self) -> dict[str, float]:
         """Counts so far, by name."""

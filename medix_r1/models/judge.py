@@ -109,7 +109,7 @@ class ChatJudge:
         identity = [model, revision, self._template, self._base, thinking, mode]
         self._identity = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
         self._answers = Answers(cache_size, cache_path)
-        self._in_flight: dict[bytes, asyncio.Task[Verdict]] = {}
+        self._in_flight: dict[bytes, tuple[asyncio.Task[Verdict], list[asyncio.Future[Verdict]]]] = {}
         self.cache_hits = self.shared = self.rejected = 0
         self._connection = Connection(
             name="judge",
@@ -120,8 +120,8 @@ class ChatJudge:
             **limits,
         )
 
-    async def judge(self, question: Question) -> Verdict:
-        """Return the verdict on one question.
+    def judge(self, question: Question) -> asyncio.Future[Verdict]:
+        """Ask for the verdict on one question; the call is on its way when this returns.
 
         Raises:
             JudgeUnavailable: the servers gave nothing but failures for `patience` seconds.
@@ -129,22 +129,32 @@ class ChatJudge:
             JudgeRejected: the server refuses this request, or its replies cannot be read.
         """
         key = self._key(question)
+        own: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()  # who is cancelled cancels this alone
         if (known := self._answers.get(key)) is not None:
             self.cache_hits += 1
-            return Verdict(*known)
-        task = self._in_flight.get(key)
-        if task is None:
-            task = asyncio.create_task(self._find_or_ask(key, question))
-            self._in_flight[key] = task
-            task.add_done_callback(lambda done: self._finished(key, done))
-        else:
+            own.set_result(Verdict(*known))
+        elif (asked := self._in_flight.get(key)) is not None:
             self.shared += 1
-        return await asyncio.shield(task)
+            asked[1].append(own)
+        else:
+            task = asyncio.create_task(self._find_or_ask(key, question))
+            self._in_flight[key] = task, [own]
+            task.add_done_callback(partial(self._finished, key))
+        return own
 
     def _finished(self, key: bytes, task: asyncio.Task[Verdict]) -> None:
-        del self._in_flight[key]
-        if not task.cancelled():
-            task.exception()  # read: all who asked may have been cancelled
+        _, waiting = self._in_flight.pop(key)
+        error = None if task.cancelled() else task.exception()
+        for future in waiting:
+            if future.done():
+                continue
+            if task.cancelled():
+                future.cancel()
+            elif error is not None:
+                future.set_exception(error)
+                future.exception()  # read: nobody may be left to read it
+            else:
+                future.set_result(task.result())
 
     def _key(self, question: Question) -> bytes:
         images = [hashlib.sha256(image).hexdigest() for image in question.images]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -55,7 +55,7 @@ class Verdict:
 class Judge(Protocol):
     """Anything that gives verdicts."""
 
-    async def judge(self, question: Question) -> Verdict:
+    def judge(self, question: Question) -> Awaitable[Verdict]:
         """Return the verdict on one question.
 
         Raises:

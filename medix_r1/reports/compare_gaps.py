@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -71,3 +72,10 @@ def _made_of(runs: Sequence[Run]) -> Iterator[str]:
     for name, what in (("code", "by different code"), ("data", "on different data")):
         if len({json.dumps(record.get(name)) for record in records}) > 1:
             yield f"The runs were made {what} (provenance.json)."
+    weights: defaultdict[str, set[str]] = defaultdict(set)
+    for record in records:
+        for model, files in record.get("models", {}).items():
+            weights[model].add(json.dumps(files, sort_keys=True))
+    for model, found in weights.items():
+        if len(found) > 1:
+            yield f"{model} did not hold the same weights for all runs (provenance.json)."

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from medix_r1.grammar import Completion, Reference
+
+Said = TypeVar("Said")
 
 NO_MODALITY = "none"  # what a row without a modality tag is called in weight tables and metrics
 
@@ -43,6 +46,24 @@ class Score:
     reason: str
 
 
+class Started(Generic[Said]):
+    """A score that is on its way already, so that nobody has to make a task of it to wait for several at once.
+
+    Args:
+        pending: what is waited for; it fails as the signal does.
+        read: makes the score of it.
+    """
+
+    __slots__ = ("_read", "pending")
+
+    def __init__(self, pending: asyncio.Future[Said], read: Callable[[Said], Score]) -> None:
+        self.pending, self._read = pending, read
+
+    def __await__(self) -> Generator[Any, None, Score]:
+        said = yield from self.pending
+        return self._read(said)
+
+
 class Reward(Protocol):
     """One signal. The name of its file is the name of its metric.
 
@@ -53,6 +74,8 @@ class Reward(Protocol):
 
     def score(self, sample: Sample) -> Score | Awaitable[Score]:
         """Score one rollout. `async` where something is waited for; a signal that only computes may be plain.
+
+        A signal of which thousands wait at once may return a `Started`, which costs less than a coroutine.
 
         Raises:
             JudgeError, EmbedderError, RewardError: there is no score; the sample is masked, never scored 0.

@@ -10,12 +10,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
-from collections.abc import Awaitable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from medix_r1.errors import ConfigError, EmbedderError, EmbedderRejected, JudgeError, JudgeUnavailable, RewardError
-from medix_r1.rewards.base import Reward, Sample, Score
+from medix_r1.rewards.base import Reward, Sample, Score, Started
 from medix_r1.rewards.weights import WeightTables, gate_problems, table_problems, weight_problems
 
 __all__ = ["CompositeReward", "RewardBreakdown", "weight_problems"]
@@ -142,31 +141,39 @@ class CompositeReward:
 
     async def _gathered(self, sample: Sample, signals: Mapping[str, Reward]) -> dict[str, Score | _Failure]:
         outcomes: dict[str, Score | _Failure] = {}
-        waiting: dict[str, Coroutine[Any, Any, Score | _Failure]] = {}
+        waiting: dict[str, Awaitable[Score]] = {}
         for name, signal in signals.items():
             try:
                 result = signal.score(sample)
                 if isinstance(result, Score):
                     outcomes[name] = _checked(name, result)
                 else:
-                    waiting[name] = _outcome(name, result)
+                    waiting[name] = result
             except _FAILURES as error:
                 outcomes[name] = error
         if waiting:
-            outcomes |= zip(waiting, await _together(list(waiting.values())), strict=True)
+            outcomes |= await _together(waiting)
         return outcomes
 
 
-async def _together(waiting: Sequence[Coroutine[Any, Any, Score | _Failure]]) -> list[Score | _Failure]:
-    """Wait for all at once; the last one needs no task of its own, and most samples have two."""
-    tasks = [asyncio.ensure_future(one) for one in waiting[:-1]]
+async def _together(waiting: Mapping[str, Awaitable[Score]]) -> dict[str, Score | _Failure]:
+    """Wait for all at once; what has not started yet runs in a task, the last of it right here."""
+    here = next((name for name in reversed(list(waiting)) if not isinstance(waiting[name], Started)), None)
+    elsewhere = {
+        name: one if isinstance(one, Started) else asyncio.ensure_future(one)
+        for name, one in waiting.items()
+        if name != here
+    }
     try:
-        last = await waiting[-1]
-        return [*[await task for task in tasks], last]
+        outcomes = {} if here is None else {here: await _outcome(here, waiting[here])}
+        for name, one in elsewhere.items():
+            outcomes[name] = await _outcome(name, one)
+        return outcomes
     except BaseException:  # a bug in a signal, or this sample is cancelled: then all of it is
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        left = [one.pending if isinstance(one, Started) else one for one in elsewhere.values()]
+        for future in left:
+            future.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
         raise
 
 

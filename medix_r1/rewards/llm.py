@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+import asyncio
 
-from medix_r1.models.judge import Judge, Question
-from medix_r1.rewards.base import Sample, Score
+from medix_r1.models.judge import Judge, Question, Verdict
+from medix_r1.rewards.base import Sample, Score, Started
 from medix_r1.rewards.settled import settle
 
 
@@ -31,11 +31,10 @@ class JudgeReward:
         self.judge, self.give_choices, self.wants_images = judge, give_choices, give_images
         self.max_characters, self.refuse_echo = max_characters, refuse_echo
 
-    def score(self, sample: Sample) -> Score | Awaitable[Score]:
+    def score(self, sample: Sample) -> Score | Started[Verdict]:
         settled = settle(sample, max_characters=self.max_characters, refuse_echo=self.refuse_echo)
-        return self._ask(sample) if settled is None else settled
-
-    async def _ask(self, sample: Sample) -> Score:
+        if settled is not None:
+            return settled
         question = Question(
             sample.question,
             sample.reference.answer,
@@ -43,10 +42,13 @@ class JudgeReward:
             choices=sample.choices if self.give_choices else (),
             images=sample.images if self.wants_images else (),
         )
-        verdict = await self.judge.judge(question)
-        said = "" if verdict.probability is None else f", P(YES) {verdict.probability:.3f}"
-        return Score(verdict.score, f"judge: {verdict.reply.strip()[:80]}{said}")
+        return Started(asyncio.ensure_future(self.judge.judge(question)), _score)
 
     def statistics(self) -> dict[str, float]:
         """Counts and times of the judge, by name."""
         return self.judge.statistics()
+
+
+def _score(verdict: Verdict) -> Score:
+    said = "" if verdict.probability is None else f", P(YES) {verdict.probability:.3f}"
+    return Score(verdict.score, f"judge: {verdict.reply.strip()[:80]}{said}")

@@ -28,10 +28,9 @@ class RepetitionMonitor:
         phrases = list(zip(*(words[start:] for start in range(self.words)), strict=False))
         if len(phrases) < 2:
             return Score(None, "too short to repeat anything")
-        counts = Counter(phrases)
-        distinct = len(counts)
+        distinct = len(set(phrases))
         reason = f"{distinct} of {len(phrases)} phrases are distinct"
         if distinct < len(phrases):
-            phrase, times = counts.most_common(1)[0]
+            phrase, times = Counter(phrases).most_common(1)[0]
             reason += f"; '{' '.join(phrase)}' stands {times} times"
         return Score(distinct / len(phrases), reason)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
+import uvloop
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -49,7 +50,7 @@ def run_shown(
                     await one.aclose()
 
         try:
-            asyncio.run(whole())
+            uvloop.run(whole())  # as in training: Ray gives its actors this loop
         except KeyboardInterrupt:
             return False
         finally:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as parquet
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from medix_r1.machine import this_machine
 from medix_r1.training.run_folder import RunFolder
@@ -31,6 +31,7 @@ def write(run: RunFolder, config: DictConfig, overrides: Sequence[str] = ()) -> 
         "code": _code(),
         "overrides": list(overrides),
         "data": {key: [fingerprint(Path(name)) for name in _files(config.data[key])] for key in _DATA},
+        "models": {name: weights_fingerprint(Path(name)) for name in _models(config)},
     }
     temporary = run.root / f".{_FILE}"
     temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
@@ -38,6 +39,8 @@ def write(run: RunFolder, config: DictConfig, overrides: Sequence[str] = ()) -> 
 
 
 _DATA = ("train_files", "val_files")
+_MODELS = ("actor_rollout_ref.model.path", "judge.server.model")
+_ENDS = 1024**2  # bytes of each end of a weights file that are hashed: a training moves all of them
 
 
 def read(run: RunFolder) -> dict[str, Any]:
@@ -56,6 +59,25 @@ def fingerprint(file: Path) -> dict[str, Any]:
         content.seek(-(metadata.serialized_size + 8), os.SEEK_END)
         footer = content.read()
     return {"file": file.name, "rows": metadata.num_rows, "sha256": hashlib.sha256(footer).hexdigest()[:16]}
+
+
+def weights_fingerprint(folder: Path) -> dict[str, str]:
+    """Weights file → a hash of its size and both its ends, quick at 60 GB too; empty for a name on the hub."""
+    return {file.name: _ends(file) for file in sorted(folder.glob("*.safetensors"))}
+
+
+def _ends(file: Path) -> str:
+    size = file.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with file.open("rb") as content:
+        digest.update(content.read(_ENDS))
+        content.seek(max(0, size - _ENDS))
+        digest.update(content.read())
+    return digest.hexdigest()[:16]
+
+
+def _models(config: DictConfig) -> list[str]:
+    return sorted({str(name) for key in _MODELS if (name := OmegaConf.select(config, key))})
 
 
 def _files(value: Any) -> list[str]:

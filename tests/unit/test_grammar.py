@@ -10,6 +10,8 @@ from medix_r1.grammar import (
     Completion,
     ModalityTag,
     Reference,
+    _parse_any,
+    _parse_plain,
     is_gradable,
     normalize_answer,
     parse_completion,
@@ -72,6 +74,25 @@ def test_any_text_gives_a_defined_result(text):
             for part in (parsed.think, parsed.answer):
                 assert part is None or (part in text and part == part.strip())
     parse_reference(text)
+
+
+BLOCK = st.text(alphabet="ab 5-<>/\n", max_size=5)
+MARKS = st.sampled_from(["", "<X_RAY>", "<x_ray>", "<X>", "<think>", "</think>", "<thinking>", "</thinking>"])
+
+
+@given(st.tuples(MARKS, BLOCK, MARKS, BLOCK, MARKS, BLOCK, BLOCK, BLOCK), st.sampled_from(["think", "thinking"]))
+def test_the_short_way_for_plain_replies_says_what_the_long_one_says(parts, element):
+    tag, before, opened, thought, closed, between, answer, after = parts
+    for text in (
+        f"{tag}{before}{opened}{thought}{closed}{between}<answer>{answer}</answer>{after}",
+        f"<X_RAY>{before.strip('<>/ab-5')}<{element}>{thought}</{element}>\n<answer>{answer}</answer>",
+    ):
+        plain = _parse_plain(text, element)
+        assert plain is None or plain == _parse_any(text, element, wants_modality=True)
+
+
+def test_the_short_way_is_taken():
+    assert _parse_plain("<CT_SCAN><think>a</think>\n<answer>b</answer>\n", "think") is not None
 
 
 WORDS = st.text(alphabet="abc 5:/?.<>", min_size=1, max_size=12).filter(str.strip)

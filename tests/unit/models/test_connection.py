@@ -184,7 +184,7 @@ async def test_one_question_that_always_fails_does_not_stop_the_run(stub, make_j
 
     stub.behave = behave
     judge = make_judge(stub.address, patience=60)
-    poisoned = asyncio.create_task(judge.judge(OTHER))
+    poisoned = judge.judge(OTHER)
     for question in questions(400):
         assert not (await judge.judge(question)).matches
         if poisoned.done():
@@ -200,7 +200,7 @@ async def test_a_busy_server_is_never_the_samples_fault(stub, make_judge):
 
     stub.behave = behave
     judge = make_judge(stub.address, patience=60)
-    throttled = asyncio.create_task(judge.judge(OTHER))
+    throttled = judge.judge(OTHER)
     for question in questions(80):
         await judge.judge(question)
 
@@ -208,7 +208,7 @@ async def test_a_busy_server_is_never_the_samples_fault(stub, make_judge):
 
 
 async def test_calls_in_flight_are_limited(stub, make_judge):
-    stub.delay = 0.02
+    stub.delay = 0.1
     judge = make_judge(stub.address, concurrency=3)
 
     await asyncio.gather(*(judge.judge(question) for question in questions(12)))

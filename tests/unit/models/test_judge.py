@@ -61,11 +61,11 @@ async def test_a_different_question_is_another_case(stub, make_judge, other):
 async def test_an_answer_outlives_the_caller_that_asked_for_it(stub, make_judge):
     stub.delay = 0.05
     judge = make_judge(stub.address)
-    caller = asyncio.create_task(judge.judge(SAME))
+    caller = judge.judge(SAME)
     while not stub.calls:
         await asyncio.sleep(0.005)
     caller.cancel()
-    await asyncio.wait([caller, *judge._in_flight.values()])
+    await asyncio.wait([call for call, _ in judge._in_flight.values()])
 
     assert (await judge.judge(SAME)).matches
     assert len(stub.calls) == 1

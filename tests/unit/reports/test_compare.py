@@ -127,6 +127,17 @@ def test_other_code_and_a_seed_twice_are_said(sweep: Path):
     ]
 
 
+def test_a_model_that_was_made_anew_between_two_runs_is_said(sweep: Path):
+    for name, hashed in (("composite_1", "a"), ("composite_2", "b")):
+        record = json.loads((sweep / name / "provenance.json").read_text())
+        models = {"models/policy": {"model.safetensors": hashed}, "models/judge": {"model.safetensors": "same"}}
+        (sweep / name / "provenance.json").write_text(json.dumps({**record, "models": models}))
+
+    assert gaps([str(sweep)], read_kinds([str(sweep)])) == [
+        "models/policy did not hold the same weights for all runs (provenance.json)."
+    ]
+
+
 def test_a_seed_reaches_no_other_key(tmp_path: Path):
     first = compose_train(["experiment=nano_cpu", "run.seed=1", "run.name=a"])
     OmegaConf.save(first, tmp_path / "config.yaml")
