@@ -53,6 +53,14 @@ class ServerState:
         """Seconds since the first failure after the last success."""
         return 0.0 if self._down_since is None else time.monotonic() - self._down_since
 
+    def down_at(self, moment: float) -> bool:
+        """Whether nothing has succeeded since `moment`, by which a call had failed.
+
+        Two moments are compared, not two durations: those are read one after the other, and a process that is
+        suspended in between would blame a sample for an outage.
+        """
+        return self._down_since is not None and self._down_since <= moment
+
 
 class Patience:
     """The patience with one call."""
@@ -92,4 +100,4 @@ class Patience:
     @property
     def sample_is_to_blame(self) -> bool:
         """Whether the servers answered other calls while this one went on failing."""
-        return self._first_failure is not None and self._state.down_for() < time.monotonic() - self._first_failure
+        return self._first_failure is not None and not self._state.down_at(self._first_failure)
