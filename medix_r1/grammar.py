@@ -88,7 +88,7 @@ def parse_completion(text: str, *, think_element: ThinkElement = "think", wants_
 
 
 def _parse_plain(text: str, think_element: ThinkElement) -> Completion | None:
-    """The parts of a reply without any fault, at a fifth of the time; None for all others."""
+    """The parts of a reply without any fault, quicker than `_parse_any` would find them; None for all others."""
     match = _PLAIN.fullmatch(text)
     if match is None or match[1] not in ModalityTag.__members__ or match[2] != think_element:
         return None

@@ -83,7 +83,7 @@ def _judge_beside(out: Path, progress: Progress) -> Iterator[None]:
     """Train the judge in a process of its own meanwhile: the policy's uses one thread, and two cores take both.
 
     The judge's takes longer. Once it is alone it takes the other's core as well; before that a second thread only
-    gets in the way (measured: 12:25 for both, instead of 10:56 with one).
+    gets in the way (docs/demo.md has the times).
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
@@ -113,7 +113,7 @@ def _train_judge(out: Path, sender: Connection, alone: Event) -> None:
 
     def advance(detail: str) -> None:
         if alone.is_set():
-            torch.set_num_threads(2)  # the sums, and so the weights, do not depend on it
+            torch.set_num_threads(2)  # gave the same bits as one in the steps that were compared (docs/demo.md)
         sender.send(detail)
 
     _build_judge(out, inputs_hash("judge", rebuild=True), advance, rebuild=True)
