@@ -20,7 +20,7 @@ from cachetools import LRUCache
 logger = logging.getLogger(__name__)
 
 _DISK_LIMIT = 8 * 1024**3
-_DISK_TROUBLE = (OSError, sqlite3.Error, diskcache.Timeout, ValueError)
+_DISK_TROUBLE = (OSError, sqlite3.Error, diskcache.Timeout, ValueError, TypeError)
 
 
 class _PlainDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache is untyped
@@ -45,10 +45,13 @@ class Answers:
         self._memory: LRUCache[bytes, Any] = LRUCache(size)
         self._disk: diskcache.Cache | None = None
         if path is not None:
-            folder = Path(path).expanduser()
-            self._disk = diskcache.Cache(str(folder), disk=_PlainDisk, size_limit=_DISK_LIMIT, timeout=10.0)
             # SQLite blocks; one thread keeps that out of the event loop
             self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="answers")
+            folder = str(Path(path).expanduser())
+            try:
+                self._disk = diskcache.Cache(folder, disk=_PlainDisk, size_limit=_DISK_LIMIT, timeout=10.0)
+            except _DISK_TROUBLE as error:
+                logger.warning("answers are not kept on disk, in %s: %s", path, error)
 
     def get(self, key: bytes) -> Any | None:
         """The answer kept in memory, or None."""
@@ -56,11 +59,10 @@ class Answers:
 
     async def find(self, key: bytes) -> Any | None:
         """The answer kept on disk, or None; it is in memory afterwards."""
-        text = await self._on_disk(lambda disk: disk.get(key.hex()))
-        if not isinstance(text, str):
-            return None
-        self.disk_hits += 1
-        answer = self._memory[key] = json.loads(text)
+        answer = await self._on_disk(lambda disk: json.loads(disk.get(key.hex(), "null")))
+        if answer is not None:
+            self.disk_hits += 1
+            self._memory[key] = answer
         return answer
 
     async def keep(self, key: bytes, answer: Any) -> None:

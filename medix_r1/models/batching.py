@@ -101,6 +101,7 @@ class Batches:
             vectors = await self._encode(texts)
             if len(vectors) != len(texts):
                 raise EmbedderError(f"the embedder gave {len(vectors)} vectors for {len(texts)} texts")
+            self._deliver(texts, vectors)
         except EmbedderRejected as error:
             if len(texts) == 1:
                 self._fail(texts, error)
@@ -109,20 +110,23 @@ class Batches:
                 await self._run(texts[len(texts) // 2 :])
         except Exception as error:  # noqa: BLE001  whatever it is: whoever waits must hear of it, or waits for ever
             self._fail(texts, error if isinstance(error, EmbedderError) else EmbedderError(str(error)))
-        else:
-            self.texts += len(texts)
-            for text, vector in zip(texts, vectors, strict=True):
-                own = np.array(vector, dtype=np.float32)  # a copy: a row would keep its batch alive
-                for kept in self._kept_in.pop(text):
-                    kept[text] = own
-                for future in self._asked.pop(text):
-                    if not future.done():
-                        future.set_result(own)
+
+    def _deliver(self, texts: list[str], vectors: Sequence[Vector] | Vector) -> None:
+        for text, vector in zip(texts, vectors, strict=True):
+            own = np.array(vector, dtype=np.float32)  # a copy: a row would keep its batch alive
+            for kept in self._kept_in.pop(text):
+                kept[text] = own
+            self.texts += 1
+            for future in self._asked.pop(text):
+                if not future.done():
+                    future.set_result(own)
 
     def _fail(self, texts: list[str], error: EmbedderError) -> None:
-        self.failures += len(texts)
         for text in texts:
-            del self._kept_in[text]
+            if text not in self._asked:
+                continue  # delivered before its batch failed
+            self.failures += 1
+            self._kept_in.pop(text, None)
             for future in self._asked.pop(text):
                 if not future.done():
                     future.set_exception(error)

@@ -66,7 +66,7 @@ class Connection:
         concurrency: calls in flight at once, over all addresses.
         timeout: seconds for one call.
         patience: seconds of nothing but failures until the servers count as lost.
-        unknown_model_patience: the same for a server that answers but does not know the model.
+        unknown_model_patience: seconds of nothing but answers that the model is unknown until the same.
         requests_per_minute, tokens_per_minute: None for no limit.
         price_prompt, price_completion: money per million tokens; None counts no cost.
         cost_cap: money after which every call ends in `BudgetSpent`; needs both prices.
@@ -92,7 +92,7 @@ class Connection:
     ) -> None:
         self.name, self.unavailable, self.rejected, self._cost_cap = name, unavailable, rejected, cost_cap
         self.usage = Usage(price_prompt, price_completion)
-        self.state = ServerState(patience, min(patience, unknown_model_patience))
+        self.state = ServerState(patience, unknown_model_patience)
         self.addresses = Addresses(urls)
         self._pace = Pace(requests_per_minute, tokens_per_minute)
         self._slots = asyncio.Semaphore(concurrency)
@@ -143,18 +143,19 @@ class Connection:
             self.usage.failures += 1
             if patience.sample_is_to_blame:
                 raise self.rejected(f"{trouble} ({patience.attempts} times, while other calls succeed)") from None
-            self.state.lost(str(trouble))
-            raise self.unavailable(str(trouble)) from None
+            raise self._lost(str(trouble)) from None
         except MedixError:
             self.usage.failures += 1
             raise
 
     async def _attempt(self, call: Call[Read], patience: Patience) -> Read:
-        await self._pace.turn(call.characters, call.max_tokens)
+        while True:
+            self._end_if_lost(patience)
+            if await self._pace.turn(call.characters, call.max_tokens):
+                break
         async with self._slots:
             while True:
-                if (lost := self.state.lost_since(patience.started)) is not None:
-                    raise self.unavailable(lost)  # waited in line while the servers were given up
+                self._end_if_lost(patience)
                 now = time.monotonic()
                 if (address := self.addresses.pick(now)) is not None:
                     break
@@ -167,7 +168,7 @@ class Connection:
             except Trouble as trouble:
                 now = time.monotonic()
                 self.addresses.failed(address, now, trouble.retry_after)
-                self.state.failed(now)
+                self.state.failed(now, unknown_model=trouble.unknown_model)
                 raise
             finally:
                 address.in_flight -= 1
@@ -191,8 +192,7 @@ class Connection:
             if trouble := trouble_of(status, headers, said, call.model):
                 raise trouble
             if status in (401, 402):
-                self.state.lost(said)
-                raise self.unavailable(said)  # no sample is to blame, and waiting will not help
+                raise self._lost(said)  # no sample is to blame, and waiting will not help
             self.state.succeeded()
             self.addresses.succeeded(address)
             refused = self.rejected(said)
@@ -209,6 +209,16 @@ class Connection:
         if tokens is None and self._cost_cap is not None:
             raise BudgetSpent(f"{where} does not say how many tokens a call had, so the cost cap cannot be kept")
         return result
+
+    def _lost(self, message: str) -> MedixError:
+        """Give the servers up, and call back whoever waits for a turn, which at a slow pace may be an hour away."""
+        self.state.lost(message)
+        self._pace.call_back()
+        return self.unavailable(message)
+
+    def _end_if_lost(self, patience: Patience) -> None:
+        if (lost := self.state.lost_since(patience.started)) is not None:
+            raise self.unavailable(lost)  # waited in line while the servers were given up
 
     def _check_budget(self) -> None:
         if self._cost_cap is not None and self.usage.cost >= self._cost_cap:
@@ -248,26 +258,3 @@ class Connection:
         if self._session is not None:
             await self._session.close()
             self._session = None
-
-
-def settings_problems(key: str, urls: Sequence[str], settings: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the settings of a connection, each with its full key.
-
-    Args:
-        key: where they stand in the config, such as `judge.client`.
-        urls: the addresses.
-        settings: the constructor's other arguments, by name.
-    """
-    problems = []
-    if any("@" in url.split("//", 1)[-1].split("/", 1)[0] for url in urls):
-        problems.append(f"{key}.base_url: holds a name or password; give {key}.api_key_env instead")
-    for name, least in (("concurrency", 1), ("patience", 0), ("unknown_model_patience", 0)):
-        if not settings[name] >= least:  # NaN is not, either
-            problems.append(f"{key}.{name}: {settings[name]} is less than {least}")
-    for name in ("timeout", "requests_per_minute", "tokens_per_minute", "cost_cap"):
-        value = settings.get(name)
-        if value is not None and not value > 0:
-            problems.append(f"{key}.{name}: {value} is not above 0")
-    if settings.get("cost_cap") is not None and None in (settings["price_prompt"], settings["price_completion"]):
-        problems.append(f"{key}.cost_cap: needs {key}.price_prompt and {key}.price_completion")
-    return problems

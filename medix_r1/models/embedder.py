@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from medix_r1 import collector
 from medix_r1.errors import ConfigError, EmbedderError
 from medix_r1.models.batching import Batches, Vector
+from medix_r1.models.settings import count_problems
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,8 @@ class SentenceTransformerEmbedder:
         batch_size: int = 128,
         cache_size: int = 200_000,
     ) -> None:
+        if problems := count_problems("embedder", batch_size=batch_size, cache_size=cache_size):
+            raise ConfigError(problems)
         self.model, self.revision, self.device, self.batch_size = model, revision, device, batch_size
         self._batches = Batches(self._in_thread, batch_size=batch_size, parallel=1, cache_size=cache_size)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embedder")

@@ -20,7 +20,8 @@ from typing import Any, Literal
 from medix_r1 import prompts
 from medix_r1.errors import ConfigError, JudgeRejected, JudgeUnavailable
 from medix_r1.models.answers import Answers
-from medix_r1.models.connection import Call, Connection, settings_problems
+from medix_r1.models.connection import Call, Connection
+from medix_r1.models.settings import connection_problems, count_problems, key_problems
 from medix_r1.models.verdict import Judge, Question, Verdict, parse_verdict, yes_probability
 
 __all__ = ["ChatJudge", "Judge", "Question", "Verdict"]
@@ -53,7 +54,7 @@ class ChatJudge:
         requests_per_minute, tokens_per_minute: limits over all servers; None for none.
         timeout: seconds for one call.
         patience: seconds of nothing but failures until the judge counts as lost.
-        unknown_model_patience: the same while a server answers that it does not know the model.
+        unknown_model_patience: the same of nothing but answers that the model is unknown.
         parse_attempts: calls until an unreadable reply is given up.
         cache_size: verdicts kept in memory.
         cache_path: folder in which verdicts are kept over runs and processes, or None.
@@ -99,14 +100,21 @@ class ChatJudge:
             "price_completion": price_completion,
             "cost_cap": cost_cap,
         }
-        problems = _problems(mode, constrained, thinking) + settings_problems("judge.client", urls, limits)
-        if problems := problems + key_problems(api_key_env, "judge.client"):
+        problems = [
+            *_problems(mode, constrained, thinking),
+            *connection_problems("judge.client", urls, limits),
+            *count_problems(
+                "judge.client", max_tokens=max_tokens, parse_attempts=parse_attempts, cache_size=cache_size
+            ),
+            *key_problems("judge.client", api_key_env),
+        ]
+        if problems:
             raise ConfigError(problems)
         self.model, self.mode, self.parse_attempts = model, mode, parse_attempts
         self._template = prompts.load(prompt)
         self._base, self._extras = _request(model, mode, max_tokens, constrained, thinking)
         self._chosen, self._settled = 0, False  # which of the extras the server takes
-        identity = [model, revision, self._template, self._base, thinking, mode]
+        identity = [model, revision, self._template, self._base, constrained, thinking, mode]
         self._identity = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
         self._answers = Answers(cache_size, cache_path)
         self._in_flight: dict[bytes, tuple[asyncio.Task[Verdict], list[asyncio.Future[Verdict]]]] = {}
@@ -247,13 +255,6 @@ class ChatJudge:
         """Close the connection pool and the cache."""
         await self._connection.aclose()
         self._answers.close()
-
-
-def key_problems(variable: str | None, section: str) -> list[str]:
-    """What is wrong with the variable that should hold a key."""
-    if variable is None or os.environ.get(variable):
-        return []
-    return [f"{section}.api_key_env: the environment variable {variable} is not set"]
 
 
 def _problems(mode: str, constrained: bool, thinking: str) -> list[str]:

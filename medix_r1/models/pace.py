@@ -24,9 +24,27 @@ class Pace:
         self._per_character = _TOKENS_PER_CHARACTER
         self._told = False
         self._queue = asyncio.Lock()  # in turn: aiolimiter lets small amounts overtake large ones for ever
+        self._waits: set[asyncio.Timeout] = set()
 
-    async def turn(self, characters: int, max_tokens: int) -> None:
-        """Wait for the turn of a call with so many characters of prompt and at most so many tokens of reply."""
+    async def turn(self, characters: int, max_tokens: int) -> bool:
+        """Wait for the turn of a call with so many characters of prompt and at most so many tokens of reply.
+
+        Returns:
+            Whether it came; it did not when `call_back` ended the wait.
+        """
+        if self._requests is None and self._tokens is None:
+            return True
+        try:
+            async with asyncio.timeout(None) as wait:
+                self._waits.add(wait)
+                await self._fit(characters, max_tokens)
+        except TimeoutError:
+            return False
+        finally:
+            self._waits.discard(wait)
+        return True
+
+    async def _fit(self, characters: int, max_tokens: int) -> None:
         if self._requests is not None:
             await self._requests.acquire()
         if self._tokens is not None:
@@ -34,6 +52,12 @@ class Pace:
             tokens = min(characters * self._per_character + max_tokens, self._tokens.max_rate)
             async with self._queue:
                 await self._tokens.acquire(tokens)
+
+    def call_back(self) -> None:
+        """End all waits for a turn now."""
+        waits, self._waits = self._waits, set()
+        for wait in waits:
+            wait.reschedule(asyncio.get_running_loop().time())
 
     def learn(self, characters: int, tokens: int | None) -> None:
         """Take in how many tokens a call really had, for the estimates to come."""

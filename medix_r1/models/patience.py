@@ -23,23 +23,28 @@ class ServerState:
 
     Args:
         limit: seconds of nothing but failures until they count as lost.
-        unknown_model_limit: the same while a server answers that it does not know the model.
+        unknown_model_limit: the same of nothing but answers that the model is unknown.
     """
 
     def __init__(self, limit: float, unknown_model_limit: float) -> None:
         self.limit, self.unknown_model_limit = limit, unknown_model_limit
         self.successes = 0
         self._down_since: float | None = None
+        self._unknown_since: float | None = None
         self._lost: tuple[float, str] | None = None
 
     def succeeded(self) -> None:
         """A server answered."""
         self.successes += 1
-        self._down_since = self._lost = None
+        self._down_since = self._unknown_since = self._lost = None
 
-    def failed(self, now: float) -> None:
-        """A call failed."""
+    def failed(self, now: float, *, unknown_model: bool = False) -> None:
+        """A call failed; `unknown_model` when a server answered that it does not know the model."""
         self._down_since = now if self._down_since is None else self._down_since
+        if not unknown_model:
+            self._unknown_since = None  # a server that starts: what it says next has a time of its own
+        elif self._unknown_since is None:
+            self._unknown_since = now
 
     def lost(self, message: str) -> None:
         """The servers are given up."""
@@ -52,6 +57,10 @@ class ServerState:
     def down_for(self) -> float:
         """Seconds since the first failure after the last success."""
         return 0.0 if self._down_since is None else time.monotonic() - self._down_since
+
+    def unknown_for(self) -> float:
+        """Seconds since the first answer of those that all said that the model is unknown."""
+        return 0.0 if self._unknown_since is None else time.monotonic() - self._unknown_since
 
     def down_at(self, moment: float) -> bool:
         """Whether nothing has succeeded since `moment`, by which a call had failed.
@@ -89,12 +98,12 @@ class Patience:
         elif not trouble.busy and self._state.successes > self._successes_at_failure:
             self._blame += 1
         self._successes_at_failure = self._state.successes
-        limit = self._state.unknown_model_limit if trouble.unknown_model else self._state.limit
-        waits_until = state.upcoming_sleep
+        sleep, limit = state.upcoming_sleep, self._state.limit
         return (
             self._blame >= _BLAMED_AFTER
-            or self._state.down_for() + waits_until > limit
-            or now - self._first_failure + waits_until > limit
+            or (trouble.unknown_model and self._state.unknown_for() + sleep > self._state.unknown_model_limit)
+            or self._state.down_for() + sleep > limit
+            or now - self._first_failure + sleep > limit
         )
 
     @property

@@ -10,8 +10,8 @@ import numpy as np
 
 from medix_r1.errors import ConfigError, EmbedderError, EmbedderRejected
 from medix_r1.models.batching import Batches, Vector
-from medix_r1.models.connection import Call, Connection, settings_problems
-from medix_r1.models.judge import key_problems
+from medix_r1.models.connection import Call, Connection
+from medix_r1.models.settings import connection_problems, count_problems, key_problems
 
 
 class RemoteEmbedder:
@@ -27,7 +27,7 @@ class RemoteEmbedder:
         requests_per_minute, tokens_per_minute: limits over all servers; None for none.
         timeout: seconds for one call.
         patience: seconds of nothing but failures until the embedder counts as lost.
-        unknown_model_patience: the same while a server answers that it does not know the model.
+        unknown_model_patience: the same of nothing but answers that the model is unknown.
         cache_size: vectors of references kept in memory, of 4 bytes a dimension.
     """
 
@@ -56,7 +56,12 @@ class RemoteEmbedder:
             "requests_per_minute": requests_per_minute,
             "tokens_per_minute": tokens_per_minute,
         }
-        if problems := settings_problems("embedder", urls, limits) + key_problems(api_key_env, "embedder"):
+        problems = [
+            *connection_problems("embedder", urls, limits),
+            *count_problems("embedder", batch_size=batch_size, cache_size=cache_size),
+            *key_problems("embedder", api_key_env),
+        ]
+        if problems:
             raise ConfigError(problems)
         self.model = model
         self._served: str | None = None

@@ -16,10 +16,13 @@ class VotingJudge:
     Binary members vote: more YES than NO is YES, a tie is NO. When a member gives probabilities, the verdict is the
     mean (a binary member counts as 0 or 1).
 
+    Members that fail are no votes for NO: when theirs could change YES into NO or back, there is no verdict, whatever
+    the quorum.
+
     Args:
         judges: the members, any clients.
-        quorum: members that must answer; None means all. With fewer the vote fails as the member did that keeps it from
-            a verdict: as an outage if waiting may help, else as a rejected question.
+        quorum: members that must answer; None means all. Without a verdict the vote fails as the member did that keeps
+            it from one: as an outage if waiting may help, else as a rejected question.
     """
 
     def __init__(self, *, judges: Sequence[Judge], quorum: int | None = None) -> None:
@@ -34,21 +37,20 @@ class VotingJudge:
         """Return the verdict of the members that answered.
 
         Raises:
-            JudgeUnavailable, JudgeRejected: fewer than `quorum` members answered.
+            JudgeUnavailable, JudgeRejected: fewer than `quorum` members answered, or those that did not would decide.
         """
         outcomes = await asyncio.gather(*(self._ask(judge, question) for judge in self._judges))
         verdicts = [outcome for outcome in outcomes if isinstance(outcome, Verdict)]
         failures = [outcome for outcome in outcomes if isinstance(outcome, JudgeError)]
         self.failed_members += len(failures)
-        if len(verdicts) < self._quorum:
+        graded = any(verdict.probability is not None for verdict in verdicts)
+        if len(verdicts) < self._quorum or (failures and _open(verdicts, len(failures), graded)):
             raise next((error for error in failures if isinstance(error, JudgeUnavailable)), failures[0])
         self.votes += 1
         self.split_votes += len({verdict.matches for verdict in verdicts}) > 1
         reply = " | ".join(verdict.reply.strip() for verdict in verdicts)
-        if any(verdict.probability is not None for verdict in verdicts):
-            mean = sum(verdict.score for verdict in verdicts) / len(verdicts)
-            return Verdict(mean >= 0.5, reply, mean)
-        return Verdict(2 * sum(verdict.matches for verdict in verdicts) > len(verdicts), reply)
+        mean = sum(verdict.score for verdict in verdicts) / len(verdicts)
+        return Verdict(_matches(mean, graded), reply, mean if graded else None)
 
     async def _ask(self, judge: Judge, question: Question) -> Verdict | JudgeError:
         try:
@@ -72,3 +74,14 @@ class VotingJudge:
         """Close every member."""
         for judge in self._judges:
             await judge.aclose()
+
+
+def _matches(mean: float, graded: bool) -> bool:
+    """YES or NO of a mean; of plain votes a tie is NO."""
+    return mean >= 0.5 if graded else mean > 0.5
+
+
+def _open(verdicts: Sequence[Verdict], missing: int, graded: bool) -> bool:
+    """Whether the missing votes, all NO or all YES, would give different verdicts."""
+    given, members = sum(verdict.score for verdict in verdicts), len(verdicts) + missing
+    return _matches(given / members, graded) != _matches((given + missing) / members, graded)

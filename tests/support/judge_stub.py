@@ -56,6 +56,7 @@ class JudgeStub(ThreadingHTTPServer):
         tokens: log-probabilities of the first token, by token; without any, the reply's first word gets nearly all.
         delay: seconds before each answer.
         calls: the requests so far, each with `at` (monotonic seconds), `authorization` and `path` added.
+        connections: how many were opened; a client with a pool makes many calls over each.
     """
 
     daemon_threads = True
@@ -68,6 +69,7 @@ class JudgeStub(ThreadingHTTPServer):
         self.tokens: dict[str, float] = {}
         self.delay = 0.0
         self.calls: list[dict[str, Any]] = []
+        self.connections = 0
         self.most_in_flight = 0
         self._in_flight = 0
         self._lock = threading.Lock()
@@ -75,6 +77,11 @@ class JudgeStub(ThreadingHTTPServer):
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+    def get_request(self) -> tuple[Any, Any]:
+        accepted = super().get_request()
+        self.connections += 1
+        return accepted
 
     def record(self, request: dict[str, Any]) -> int:
         with self._lock:

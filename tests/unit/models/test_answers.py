@@ -4,6 +4,8 @@ import sqlite3
 import subprocess
 import sys
 
+import pytest
+
 from medix_r1.models.answers import Answers
 
 
@@ -77,6 +79,35 @@ async def test_a_pickle_in_the_cache_is_not_loaded(tmp_path, caplog):
     assert "answers are no longer kept on disk: a row of the cache is a pickle" in caplog.text
     other.close()
     answers.close()
+
+
+@pytest.mark.parametrize("broken", ["no folder", "no database"])
+async def test_a_cache_that_cannot_be_opened_costs_the_saving_and_no_answer(tmp_path, caplog, broken):
+    path = tmp_path / "answers"
+    if broken == "no folder":
+        path.write_text("a file where the folder should be")
+    else:
+        path.mkdir()
+        (path / "cache.db").write_text("no database at all, and long enough to be taken for one" * 99)
+
+    answers = Answers(10, str(path))
+    await answers.keep(key(1), [1])
+
+    assert answers.get(key(1)) == [1]
+    assert await answers.find(key(2)) is None
+    assert [record.getMessage().split(": ")[0] for record in caplog.records] == [
+        f"answers are not kept on disk, in {path}"
+    ]
+    answers.close()
+
+
+@pytest.mark.parametrize("row", ["[1, ", 7])
+async def test_a_row_that_is_no_answer_is_none(tmp_path, caplog, row):
+    answers = Answers(10, str(tmp_path))
+    answers._disk.set(key(1).hex(), row)
+
+    assert await answers.find(key(1)) is None
+    assert caplog.text.count("no longer kept on disk") == 1
 
 
 async def test_a_disk_that_fails_costs_the_saving_and_no_answer(tmp_path, caplog):

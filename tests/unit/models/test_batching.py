@@ -7,6 +7,7 @@ import asyncio
 import numpy as np
 import pytest
 
+from medix_r1.errors import EmbedderError
 from medix_r1.models.batching import Batches
 
 
@@ -74,3 +75,21 @@ async def test_a_caller_that_goes_away_takes_nothing_from_the_others(batches):
 
     assert await stays == 1.0
     assert batches.texts == 2
+
+
+async def test_a_vector_that_cannot_be_kept_is_heard_of_and_costs_no_other_text():
+    """Whatever goes wrong after the call: who waits must hear of it, or the run waits for ever."""
+
+    async def encode(texts: list[str]) -> list[np.ndarray]:
+        return [np.array(["no number"] if text == "bad" else [1.0]) for text in texts]
+
+    batches = Batches(encode, batch_size=4, parallel=1, cache_size=10)
+    pairs = [("a", "b"), ("bad", "c")]
+    good, bad = await asyncio.wait_for(
+        asyncio.gather(*(batches.similarity(*pair) for pair in pairs), return_exceptions=True), timeout=5.0
+    )
+
+    assert good == 1.0
+    assert isinstance(bad, EmbedderError)
+    assert (batches.texts, batches.failures) == (2, 2)
+    assert await asyncio.wait_for(batches.similarity("c", "d"), timeout=5.0) == 1.0

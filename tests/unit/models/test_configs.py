@@ -11,6 +11,7 @@ from medix_r1.models.embedder import SentenceTransformerEmbedder
 from medix_r1.models.judge import ChatJudge
 from medix_r1.models.remote_embedder import RemoteEmbedder
 from medix_r1.models.voting import VotingJudge
+from medix_r1.serving import checks
 
 ADDRESS = "http://127.0.0.1:1/v1"
 GIVEN = {
@@ -52,6 +53,16 @@ def test_an_embedder(name):
     embedder = instantiate(config.embedder, _convert_="all")
     assert isinstance(embedder, RemoteEmbedder if name == "remote" else SentenceTransformerEmbedder)
     assert embedder.versions()["embedder"] == config.embedder.model
+
+
+@pytest.mark.parametrize("name", choices("embedder"))
+def test_numbers_that_cannot_work_are_found_before_a_model_loads(name):
+    given = [f"embedder.base_url={ADDRESS}"] if name == "remote" else []
+    wrong = ["embedder.batch_size=0", "embedder.cache_size=0", "judge.client.parse_attempts=0"]
+    config = configs.compose_reward(["judge=vllm", f"embedder={name}", *given, *wrong])
+
+    found = [*checks.judge_problems(config), *checks.embedder_problems(config)]
+    assert {f"{key.split('=')[0]}: 0 is no whole number from 1 on; use at least 1" for key in wrong} <= set(found)
 
 
 def test_what_the_nano_judge_was_trained_on_stays():

@@ -116,17 +116,30 @@ async def test_a_server_that_stays_away_is_an_outage(make_judge):
     assert judge.statistics()["failures"] == 1
 
 
-async def test_a_hang_ends_for_all_who_stand_in_line(stub, make_judge):
+@pytest.mark.parametrize("pace", [{}, {"requests_per_minute": 600}, {"tokens_per_minute": 6000}], ids=str)
+async def test_a_hang_ends_for_all_who_stand_in_line(stub, make_judge, pace):
     """Upstream defect 3: there a call may hang for ever. Here the limit is one for all, not one after the other."""
     stub.behave = lambda call: time.sleep(3.0)
-    judge = make_judge(stub.address, timeout=0.2, patience=0.3, concurrency=2)
+    judge = make_judge(stub.address, timeout=0.2, patience=0.3, concurrency=2, **pace)
     start = time.monotonic()
 
     outcomes = await asyncio.gather(*(judge.judge(question) for question in questions(60)), return_exceptions=True)
 
     assert {type(outcome) for outcome in outcomes} == {JudgeUnavailable}
     assert "timed out" in str(outcomes[0])
-    assert time.monotonic() - start < 3.0  # in turn it would be 60 / 2 * 0.2 = 6 s and more
+    assert time.monotonic() - start < 3.0  # in turn it would be 60 / 2 * 0.2 = 6 s and more; 5 s at 600 a minute
+
+
+async def test_a_refused_account_ends_all_who_wait_for_their_turn(stub, make_judge):
+    stub.behave = lambda call: (402, {}, b'{"error": {"message": "no credit"}}')
+    judge = make_judge(stub.address, requests_per_minute=1)  # the second call would wait for a minute
+
+    outcomes = await asyncio.wait_for(
+        asyncio.gather(*(judge.judge(question) for question in questions(100)), return_exceptions=True), 10
+    )
+
+    assert {type(outcome) for outcome in outcomes} == {JudgeUnavailable}
+    assert len(stub.calls) == 1
 
 
 async def test_after_an_outage_a_later_call_tries_again(stub, make_judge):
@@ -145,6 +158,19 @@ async def test_an_unknown_model_has_a_shorter_limit_and_a_clear_error(stub, make
 
     with pytest.raises(JudgeUnavailable, match=r"HTTP 404: The model `m` does not exist"):
         await asyncio.wait_for(judge.judge(SAME), 10)
+
+
+async def test_a_server_that_was_away_for_longer_may_still_load_its_model(make_judge):
+    """The shorter limit is for an unknown model, not for what was before."""
+    port = free_port()
+    judge = make_judge(f"http://127.0.0.1:{port}/v1", patience=60, unknown_model_patience=0.2)
+    asked = judge.judge(SAME)
+    await asyncio.sleep(0.4)
+
+    with JudgeStub(port=port) as server:
+        server.behave = lambda call: TROUBLE["unknown model"] if call == 1 else None
+        assert (await asked).matches
+        assert len(server.calls) == 2
 
 
 async def test_a_404_that_names_no_model_is_a_restart(stub, make_judge):
@@ -207,13 +233,27 @@ async def test_a_busy_server_is_never_the_samples_fault(stub, make_judge):
     assert not (await asyncio.wait_for(throttled, 10)).matches
 
 
-async def test_calls_in_flight_are_limited(stub, make_judge):
+async def test_calls_in_flight_are_limited_and_share_connections(stub, make_judge):
     stub.delay = 0.1
     judge = make_judge(stub.address, concurrency=3)
 
     await asyncio.gather(*(judge.judge(question) for question in questions(12)))
 
-    assert stub.most_in_flight == 3
+    assert len(stub.calls) == 12
+    assert stub.most_in_flight == stub.connections == 3
+
+
+async def test_a_question_that_is_throttled_beyond_all_patience_while_others_are_answered(stub, make_judge):
+    stub.behave = lambda call: TROUBLE["429"] if "right" in stub.calls[call - 1]["messages"][0]["content"] else None
+    judge = make_judge(stub.address, patience=0.3)
+    throttled = judge.judge(OTHER)
+    number = 0
+    while not throttled.done():
+        number += 1
+        await judge.judge(Question("", "a", f"b{number}"))
+
+    with pytest.raises(JudgeRejected, match="slow down"):
+        await throttled
 
 
 async def test_calls_go_where_the_fewest_are_in_flight(make_judge):
@@ -277,14 +317,26 @@ def test_a_failed_server_gets_one_call_at_a_time():
 async def test_requests_a_minute(stub, make_judge):
     judge = make_judge(stub.address, requests_per_minute=600)  # 10 at once, then one every 0.1 s
 
+    start = time.monotonic()
     await asyncio.gather(*(judge.judge(question) for question in questions(20)))
 
-    times = sorted(call["at"] for call in stub.calls)
-    assert len(times) == 20
-    assert times[-1] - times[0] >= 0.85
+    assert len(stub.calls) == 20
+    assert max(call["at"] for call in stub.calls) - start >= 0.85
 
 
-async def test_tokens_a_minute():
+@pytest.mark.parametrize(("length", "max_tokens"), [(4_000, 4), (1, 1_600)], ids=["of the prompt", "of the reply"])
+async def test_tokens_a_minute_of_a_client(stub, make_judge, length, max_tokens):
+    # Each is taken for 1,600 tokens and a little: 12 at once, then two a second.
+    judge = make_judge(stub.address, tokens_per_minute=120 * 1_600, max_tokens=max_tokens)
+
+    start = time.monotonic()
+    await asyncio.gather(*(judge.judge(Question("", "a", f"{number} " + "b" * length)) for number in range(13)))
+
+    assert len(stub.calls) == 13
+    assert max(call["at"] for call in stub.calls) - start >= 0.45
+
+
+async def test_a_pace_in_tokens():
     pace = Pace(None, 6000)  # 100 a second, 600 at once
     pace.learn(characters=100, tokens=50)
     start = time.monotonic()

@@ -211,10 +211,17 @@ async def test_thinking_is_cut_off(stub, make_judge):
             {"mode": "graded", "concurrency": 0, "timeout": 0, "patience": -1, "requests_per_minute": 0},
             [
                 "judge.client.mode: 'graded' is neither binary nor probability",
-                "judge.client.concurrency: 0 is less than 1",
-                "judge.client.patience: -1 is less than 0",
-                "judge.client.timeout: 0 is not above 0",
-                "judge.client.requests_per_minute: 0 is not above 0",
+                "judge.client.concurrency: 0 is no whole number from 1 on; use at least 1",
+                "judge.client.patience: -1 is less than 0; use at least 0",
+                "judge.client.timeout: 0 is not above 0; give seconds",
+                "judge.client.requests_per_minute: 0 is not above 0; use null for no limit",
+            ],
+        ),
+        (
+            {"max_tokens": 0, "parse_attempts": 0, "cache_size": 0},
+            [
+                f"judge.client.{name}: 0 is no whole number from 1 on; use at least 1"
+                for name in ("max_tokens", "parse_attempts", "cache_size")
             ],
         ),
         ({"cost_cap": 1}, ["judge.client.cost_cap: needs judge.client.price_prompt and judge.client.price_completion"]),
@@ -336,7 +343,10 @@ async def test_answers_on_disk_are_found_by_another_process(stub, make_judge, tm
 
 @pytest.mark.parametrize(
     "settings",
-    [{"model": "n"}, {"revision": "abc"}, {"prompt": "match"}, {"mode": "probability"}, {"max_tokens": 9}],
+    [
+        *({"model": "n"}, {"revision": "abc"}, {"prompt": "match"}, {"mode": "probability"}, {"max_tokens": 9}),
+        *({"constrained": False}, {"thinking": "default"}),
+    ],
     ids=lambda settings: next(iter(settings)),
 )
 async def test_other_settings_have_answers_of_their_own(stub, make_judge, tmp_path, settings):

@@ -53,17 +53,33 @@ DOWN, REFUSED = JudgeUnavailable("down"), JudgeRejected("too long")
         ([True, True, REFUSED], None, REFUSED),
         ([True, REFUSED, DOWN], 2, DOWN),
         ([DOWN, DOWN], 1, DOWN),
+        ([DOWN, True, False], 2, DOWN),
+        ([True, REFUSED, False], 2, REFUSED),
+        ([DOWN, REFUSED, True], 1, DOWN),
+        ([DOWN, True], 1, DOWN),
+        ([DOWN, 0.9, 0.2], 2, DOWN),
+        ([DOWN, True, 0.4], 2, DOWN),
     ],
 )
-async def test_too_few_members_are_no_vote(says, quorum, error):
+async def test_too_few_members_are_no_vote_and_a_missing_one_is_no_no(says, quorum, error):
     with pytest.raises(type(error), match=str(error)):
         await vote(*says, quorum=quorum).judge(ASKED)
 
 
-async def test_a_quorum_decides_without_the_others():
-    voting = vote(True, DOWN, True, quorum=2)
+@pytest.mark.parametrize(
+    ("says", "verdict"),
+    [
+        ([True, DOWN, True], Verdict(True, "YES | YES")),
+        ([False, REFUSED, False], Verdict(False, "NO | NO")),
+        ([DOWN, False], Verdict(False, "NO")),
+        ([0.9, DOWN, 0.7], Verdict(True, "YES | YES", pytest.approx(0.8))),
+        ([0.1, DOWN, 0.3], Verdict(False, "YES | YES", pytest.approx(0.2))),
+    ],
+)
+async def test_a_quorum_decides_when_the_others_could_not_change_it(says, verdict):
+    voting = vote(*says, quorum=len(says) - 1)
 
-    assert (await voting.judge(ASKED)).matches
+    assert await voting.judge(ASKED) == verdict
     assert voting.statistics()["failed_members"] == 1
 
 

@@ -1,0 +1,48 @@
+"""What is wrong with a client's settings: all of it in one list, each with its full key and what to give instead."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def connection_problems(key: str, urls: Sequence[str], settings: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the settings of a connection.
+
+    Args:
+        key: where they stand in the config, such as `judge.client`.
+        urls: the addresses.
+        settings: the other arguments of `Connection`, by name.
+    """
+    problems = []
+    if any("@" in url.split("//", 1)[-1].split("/", 1)[0] for url in urls):
+        problems.append(f"{key}.base_url: holds a name or password; give {key}.api_key_env instead")
+    problems += count_problems(key, concurrency=settings["concurrency"])
+    for name in ("patience", "unknown_model_patience"):
+        if not settings[name] >= 0:  # NaN is not, either
+            problems.append(f"{key}.{name}: {settings[name]} is less than 0; use at least 0")
+    for name in ("timeout", "requests_per_minute", "tokens_per_minute", "cost_cap"):
+        value = settings.get(name)
+        if value is not None and not value > 0:
+            instead = "give seconds" if name == "timeout" else "use null for no limit"
+            problems.append(f"{key}.{name}: {value} is not above 0; {instead}")
+    if settings.get("cost_cap") is not None and None in (settings["price_prompt"], settings["price_completion"]):
+        problems.append(f"{key}.cost_cap: needs {key}.price_prompt and {key}.price_completion")
+    return problems
+
+
+def count_problems(key: str, **counts: object) -> list[str]:
+    """Which of these are no whole numbers from 1 on: a cache of none or a batch of none has no meaning."""
+    return [
+        f"{key}.{name}: {value!r} is no whole number from 1 on; use at least 1"
+        for name, value in counts.items()
+        if not isinstance(value, int) or value < 1
+    ]
+
+
+def key_problems(key: str, variable: str | None) -> list[str]:
+    """What is wrong with the variable that should hold a key."""
+    if variable is None or os.environ.get(variable):
+        return []
+    return [f"{key}.api_key_env: the environment variable {variable} is not set"]
