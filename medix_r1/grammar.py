@@ -93,7 +93,7 @@ def _parse_plain(text: str, think_element: ThinkElement) -> Completion | None:
     if match is None or match[1] not in ModalityTag.__members__ or match[2] != think_element:
         return None
     think, answer = match[3].strip(), match[4].strip()
-    if not answer or not any(character.isalnum() for character in think):
+    if not _draws(answer) or not _has_letter(think):
         return None
     return Completion(text=text, modality=match[1], think=think, answer=answer, problems=())
 
@@ -110,15 +110,17 @@ def _parse_any(text: str, think_element: ThinkElement, wants_modality: bool) -> 
 
     marks = _find_marks(text)
     element, think = _think_block(text, marks, think_element, problems)
+    if marks["think"] and marks["thinking"]:
+        problems.append("<think> and <thinking> marks in one reply")
     if think is not None and element != think_element:
         problems.append(f"<{element}> where <{think_element}> is required")
     if modality is not None and think is not None and _TAG_NAME.search(text[body_start : think.start]):
         modality = None  # a list of tags names no modality
         problems.append("several modality tags")
-    if think is not None and not any(character.isalnum() for character in think.body):
+    if think is not None and not _has_letter(think.body):
         problems.append("empty think block")
     answer = _single_block(text, marks, "answer", problems)
-    if answer is not None and not answer.body.strip():
+    if answer is not None and not _draws(answer.body):
         problems.append("empty answer block")
 
     if think is not None and text[body_start : think.start].strip():
@@ -207,8 +209,8 @@ _TIMES = re.compile(r"(?<=\d)\s{0,4}(?:[x×*]|by)\s{0,4}(?=\d)")
 _RATIO = re.compile(r"(?<=\d)\s{0,4}([/:])\s{0,4}(?=\d)")
 _SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+")
 _FRACTION = re.compile("[\u00bc-\u00be\u2150-\u215e]")
-# What draws nothing (Unicode's default-ignorable characters): some of them count as letters.
-_INVISIBLE = "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u3164\ufeff\uffa0"
+# What draws nothing (Unicode's default-ignorable characters and the blank Braille cell): some of them count as letters.
+_INVISIBLE = "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u2800\u3164\ufeff\uffa0"
 _ZERO_WIDTH = dict.fromkeys(
     [
         *map(ord, _INVISIBLE),
@@ -220,6 +222,16 @@ _ZERO_WIDTH = dict.fromkeys(
         *range(0xE0000, 0xE1000),
     ]
 )
+
+
+def _draws(text: str) -> bool:
+    """Whether a reader would see anything of a text."""
+    return any(c.isprintable() and not c.isspace() and ord(c) not in _ZERO_WIDTH for c in text)
+
+
+def _has_letter(text: str) -> bool:
+    """Whether a reader would see a letter or a digit."""
+    return any(c.isalnum() and ord(c) not in _ZERO_WIDTH for c in text)
 
 
 def compatibility_form(text: str) -> str:

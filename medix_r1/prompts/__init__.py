@@ -2,8 +2,8 @@
 
 A line whose placeholder has nothing to stand there (None) is left out. All placeholders are replaced in one pass, so
 inserted text that contains `{answer}` cannot pull the answer in, and what is inserted cannot imitate the prompt's own
-structure: chat-template tokens, angle-bracket delimiters and line breaks are defused first (the idea is inspect-ai's
-`neutralize_structural_delimiters`).
+structure: chat-template tokens, delimiters in angle brackets, control tokens in square ones and line breaks are defused
+first (the idea is inspect-ai's `neutralize_structural_delimiters`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from medix_r1.errors import ConfigError
 from medix_r1.grammar import compatibility_form
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+# Control tokens that some models have in square brackets: [INST] of Mistral and Llama 2, [gMASK] of GLM.
+_BRACKETED = re.compile(r"\[(/?[a-z]?[A-Z][A-Z_]{1,30})\]")
 _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 
 
@@ -69,4 +71,5 @@ def defuse(text: str, *, max_chars: int = 4000) -> str:
         text = "".join(c if c.isprintable() or c.isspace() else " " for c in text)
     text = " ".join(text.split())
     text = text.replace("<", "‹").replace(">", "›")  # no `</prediction>`, no `<|im_end|>`
+    text = _BRACKETED.sub(r"‹\1›", text)  # no `[/INST]`
     return text if len(text) <= max_chars else text[:max_chars] + " …"

@@ -67,9 +67,10 @@ class Started(Generic[Said]):
 class Reward(Protocol):
     """One signal. The name of its file is the name of its metric.
 
-    A signal may also have two attributes that are looked at when they are there: `wants_images` (bool; True fills
-    `Sample.images`) and `statistics()` (dict of counters and gauges of what it calls, for the step metrics; names that
-    start with `latency` are gauges, all others counters that only grow).
+    A signal may also have three attributes that are looked at when they are there: `wants_images` (bool; True fills
+    `Sample.images`), `statistics()` (dict of counters and gauges of what it calls, for the step metrics; names that
+    start with `latency` are gauges, all others counters that only grow) and `settled(sample)` (the score, where rules
+    alone decide and nobody is asked; else None).
     """
 
     def score(self, sample: Sample) -> Score | Awaitable[Score]:

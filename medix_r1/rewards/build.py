@@ -11,7 +11,7 @@ from medix_r1.errors import ConfigError
 from medix_r1.grammar import ThinkElement, parse_completion, parse_reference
 from medix_r1.public_grammar import parse_as_public
 from medix_r1.rewards.adapters import function_problems
-from medix_r1.rewards.base import Sample
+from medix_r1.rewards.base import Reward, Sample
 from medix_r1.rewards.composite import CompositeReward
 from medix_r1.rewards.weights import gate_problems, table_problems, weight_problems
 
@@ -36,6 +36,15 @@ def build_reward(settings: Any) -> CompositeReward:
         gate=node["gate"],
         weight_tables=node["weight_tables"],
     )
+
+
+def build_rules(settings: Any, name: str) -> Reward | None:
+    """One signal of a `reward` node with nobody to ask, for what it settles by rule; None when it is not there."""
+    signal = _plain(settings)["signals"].get(name)
+    if signal is None:
+        return None
+    rules: Reward = instantiate({**signal, **dict.fromkeys(signal.keys() & {"judge", "embedder"})}, _convert_="all")
+    return rules
 
 
 def reward_problems(settings: Any) -> list[str]:

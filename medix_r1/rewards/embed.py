@@ -22,7 +22,7 @@ class EmbeddingReward:
             cosine 1.
         threshold: in (0, 1). The paper's 0.8 belongs to its embedder; another model needs its own.
         floor: in [0, 1): the cosine up to which `graded` gives 0.
-        max_characters, refuse_echo: what is no answer at all (medix_r1/rewards/settled.py).
+        max_bytes, refuse_echo: what is no answer at all (medix_r1/rewards/settled.py).
         refuse_alternatives: an answer that offers several things lies close to each of them; it gets 0.
     """
 
@@ -33,7 +33,7 @@ class EmbeddingReward:
         mode: Literal["threshold", "graded"] = "threshold",
         threshold: float = 0.8,
         floor: float = 0.5,
-        max_characters: int | None = 2000,
+        max_bytes: int | None = 3000,
         refuse_echo: bool = True,
         refuse_alternatives: bool = True,
     ) -> None:
@@ -47,17 +47,24 @@ class EmbeddingReward:
         if problems:
             raise ConfigError(problems)
         self.embedder, self.mode, self.threshold, self.floor = embedder, mode, threshold, floor
-        self.max_characters, self.refuse_echo = max_characters, refuse_echo
+        self.max_bytes, self.refuse_echo = max_bytes, refuse_echo
         self.refuse_alternatives = refuse_alternatives
 
     def score(self, sample: Sample) -> Score | Awaitable[Score]:
-        settled = settle(sample, max_characters=self.max_characters, refuse_echo=self.refuse_echo)
-        if settled is not None:
+        if (settled := self.settled(sample)) is not None:
             return settled
         answer, reference = sample.completion.answer or "", sample.reference.answer
-        if self.refuse_alternatives and (offered := alternatives(answer, reference)):
-            return Score(0.0, f"offers alternatives: {', '.join(repr(sign) for sign in sorted(offered))}")
         return self._compare(normalize_answer(answer), normalize_answer(reference))
+
+    def settled(self, sample: Sample) -> Score | None:
+        """What rules alone say; None when the embedder has to be asked."""
+        settled = settle(sample, max_bytes=self.max_bytes, refuse_echo=self.refuse_echo)
+        if settled is not None or not self.refuse_alternatives:
+            return settled
+        offered = alternatives(sample.completion.answer or "", sample.reference.answer)
+        if not offered:
+            return None
+        return Score(0.0, f"offers alternatives: {', '.join(repr(sign) for sign in sorted(offered))}")
 
     async def _compare(self, given: str, wanted: str) -> Score:
         cosine = await self.embedder.similarity(given, wanted)

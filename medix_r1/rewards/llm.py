@@ -16,7 +16,7 @@ class JudgeReward:
         judge: gives the verdicts; its failures pass through as `JudgeError`.
         give_choices: show the judge the options of a multiple-choice question.
         give_images: show the judge the images of the question; it must be a model that sees.
-        max_characters, refuse_echo: what is no answer at all (medix_r1/rewards/settled.py).
+        max_bytes, refuse_echo: what is no answer at all (medix_r1/rewards/settled.py).
     """
 
     def __init__(
@@ -25,15 +25,14 @@ class JudgeReward:
         judge: Judge,
         give_choices: bool = True,
         give_images: bool = False,
-        max_characters: int | None = 2000,
+        max_bytes: int | None = 3000,
         refuse_echo: bool = True,
     ) -> None:
         self.judge, self.give_choices, self.wants_images = judge, give_choices, give_images
-        self.max_characters, self.refuse_echo = max_characters, refuse_echo
+        self.max_bytes, self.refuse_echo = max_bytes, refuse_echo
 
     def score(self, sample: Sample) -> Score | Started[Verdict]:
-        settled = settle(sample, max_characters=self.max_characters, refuse_echo=self.refuse_echo)
-        if settled is not None:
+        if (settled := self.settled(sample)) is not None:
             return settled
         question = Question(
             sample.question,
@@ -43,6 +42,10 @@ class JudgeReward:
             images=sample.images if self.wants_images else (),
         )
         return Started(asyncio.ensure_future(self.judge.judge(question)), _score)
+
+    def settled(self, sample: Sample) -> Score | None:
+        """What rules alone say; None when the judge has to be asked."""
+        return settle(sample, max_bytes=self.max_bytes, refuse_echo=self.refuse_echo)
 
     def statistics(self) -> dict[str, float]:
         """Counts and times of the judge, by name."""

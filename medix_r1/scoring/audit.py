@@ -1,7 +1,8 @@
 """`medix-r1 reward audit`: does the judge of the reward agree with a better one, or with labels?
 
-Only what a judge decides is compared. Answers that the reward decides by rule (equal to the reference, or nothing to
-grade) would flatter every judge; they are counted and left out, and so is what one side could not score.
+Only what a judge decides is compared. Answers that a signal settles by rule, so that nobody is asked (equal to the
+reference, nothing to grade, too long, the question given back), would flatter every judge; they are counted and left
+out, and so is what one side could not score.
 """
 
 from __future__ import annotations
@@ -10,17 +11,16 @@ import asyncio
 import heapq
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 from pydantic import AliasChoices, Field, model_validator
 
 from medix_r1.agreement import Agreement, agreement
 from medix_r1.errors import EmbedderError, JudgeError, JudgeUnavailable
-from medix_r1.grammar import is_gradable, normalize_answer
-from medix_r1.rewards.base import Sample, Score
+from medix_r1.rewards.base import Reward, Sample, Score
 from medix_r1.rewards.build import SampleReader
 from medix_r1.scoring.composed import ReadyReward
 from medix_r1.scoring.rows import Line, Row, read
@@ -66,6 +66,15 @@ class Opinion:
     @property
     def category(self) -> str:
         return YES if (self.value or 0.0) >= 0.5 else NO
+
+
+Opinions = tuple[Opinion, Opinion] | None  # of both sides; None for what is settled by rule
+
+
+def is_settled(signal: Reward, sample: Sample) -> bool:
+    """Whether the signal decides by rule, without asking anybody."""
+    settled = getattr(signal, "settled", None)
+    return settled is not None and settled(sample) is not None
 
 
 class Rater(Protocol):
@@ -156,6 +165,7 @@ async def audit(
     first: Rater,
     second: Rater,
     *,
+    signals: Collection[Reward],
     worst: int,
     in_flight: int,
     with_images: bool,
@@ -168,6 +178,7 @@ async def audit(
         reader: how replies are read.
         first: one side.
         second: the other.
+        signals: those that either side speaks for; a row that one of them settles by rule is not compared.
         worst: how many disagreements are kept; those furthest apart, and of equal ones the first.
         in_flight: rows asked about at any time.
         with_images: whether a judge looks at them.
@@ -177,14 +188,22 @@ async def audit(
         JudgeUnavailable: a server is down; half an audit would be one of another file.
     """
     found = Audit(first.name, second.name)
+
+    async def ask(row: AuditRow, sample: Sample) -> Opinions:
+        if any(is_settled(signal, sample) for signal in signals):
+            return None
+        one, other = await asyncio.gather(first.rate(row, sample), second.rate(row, sample))
+        return one, other
+
     names: tuple[list[str], list[str]] = ([], [])
     furthest: list[tuple[float, int, Compared]] = []
-    async for line, sample, one, other in _opinions(path, reader, first, second, in_flight, with_images):
+    async for line, sample, opinions in _opinions(path, reader, ask, in_flight, with_images):
         found.rows += 1
         advance(1)
-        if one is None or other is None:
+        if opinions is None:
             found.by_rule += 1
             continue
+        one, other = opinions
         if missing := [f"{who.name}: {o.reason}" for who, o in ((first, one), (second, other)) if o.value is None]:
             found.unscored.append((line.number, "; ".join(missing)))
             continue
@@ -204,35 +223,25 @@ async def audit(
 
 
 async def _opinions(
-    path: Path, reader: SampleReader, first: Rater, second: Rater, in_flight: int, with_images: bool
-) -> AsyncIterator[tuple[Line[AuditRow], Sample, Opinion | None, Opinion | None]]:
-    """Rows in their order with both opinions; None and None for those that are decided by rule."""
-    window: deque[tuple[Line[AuditRow], Sample, asyncio.Task[tuple[Opinion | None, Opinion | None]]]] = deque()
+    path: Path,
+    reader: SampleReader,
+    ask: Callable[[AuditRow, Sample], Coroutine[Any, Any, Opinions]],
+    in_flight: int,
+    with_images: bool,
+) -> AsyncIterator[tuple[Line[AuditRow], Sample, Opinions]]:
+    """Rows in their order with both opinions."""
+    window: deque[tuple[Line[AuditRow], Sample, asyncio.Task[Opinions]]] = deque()
     lines: Iterator[Line[AuditRow]] = read(path, AuditRow)
     try:
         while True:
             for line in itertools.islice(lines, in_flight - len(window)):
                 sample = line.row.sample(reader, line.row.images(path.parent) if with_images else ())
-                window.append((line, sample, asyncio.create_task(_both(line.row, sample, first, second))))
+                window.append((line, sample, asyncio.create_task(ask(line.row, sample))))
             if not window:
                 return
             line, sample, task = window.popleft()
-            yield line, sample, *await task
+            yield line, sample, await task
     finally:
         for *_, task in window:
             task.cancel()
         await asyncio.gather(*(task for *_, task in window), return_exceptions=True)
-
-
-async def _both(row: AuditRow, sample: Sample, first: Rater, second: Rater) -> tuple[Opinion | None, Opinion | None]:
-    if _decided_by_rule(sample):
-        return None, None
-    one, other = await asyncio.gather(first.rate(row, sample), second.rate(row, sample))
-    return one, other
-
-
-def _decided_by_rule(sample: Sample) -> bool:
-    answer = sample.completion.answer
-    if answer is None or not is_gradable(answer):
-        return True
-    return normalize_answer(answer) == normalize_answer(sample.reference.answer)

@@ -14,7 +14,7 @@ from rich.table import Table
 from medix_r1.config import compose_reward
 from medix_r1.errors import ConfigError
 from medix_r1.rewards.base import Sample
-from medix_r1.rewards.build import SampleReader
+from medix_r1.rewards.build import SampleReader, build_rules
 from medix_r1.rewards.composite import RewardBreakdown
 from medix_r1.scoring import audit as audits
 from medix_r1.scoring import audit_report, explain, probe, probe_file, probe_view, rows
@@ -200,11 +200,13 @@ def audit_file(
     """Compare two sides over a file; 1 when rows could not be scored."""
     first_plan = None if recorded else PlannedReward(overrides, judge_url=judge_url, config_dirs=config_dirs)
     second_plan = PlannedReward([*overrides, *second], config_dirs=config_dirs) if second else None
-    reader = SampleReader.of(compose_reward(overrides, config_dirs).reward)
+    settings = compose_reward(overrides, config_dirs).reward
     for plan in (first_plan, second_plan):
         if plan and plan.config.reward.signals.get(signal) is None:
             known = ", ".join(str(name) for name in plan.config.reward.signals)
             raise ConfigError([f"--signal {signal}: this reward has none of that name; known: {known}"])
+    # What was recorded follows the rules of the run's config, which `overrides` say.
+    sides = [build_rules(node, signal) for node in (settings, second_plan and second_plan.config.reward) if node]
     count = rows.check(file, audits.AuditRow).count
     found: list[audits.Audit] = []
     with ExitStack() as servers:
@@ -220,9 +222,10 @@ def audit_file(
         async def work(advance: Advance) -> None:
             one = await audits.audit(
                 file,
-                reader,
+                SampleReader.of(settings),
                 first,
                 other,
+                signals=[rules for rules in sides if rules],
                 worst=worst,
                 in_flight=in_flight,
                 with_images=with_images,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,9 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).parents[2]
 RULES = {p.name for p in load() if p.rests_on == "nothing"}
-# What the reward breaks with these small models; each is explained in docs/hard_to_fool.md.
-OPEN = {"wrong_number/05", "question_echo/05", "other_words/08", "other_words/11"}
-# The judge is trained anew now and then, and another one errs elsewhere: that many of the bounds that rest on it.
-JUDGE_MAY_BREAK = 5
+# What the reward breaks with these small models, as docs/hard_to_fool.md says. A judge that is trained anew may err
+# elsewhere: then the page changes together with this.
+OPEN = {"wrong_number/05", "question_echo/05", *(f"other_words/{number:02d}" for number in (8, 11, 12, 14, 15))}
 
 
 def run(demo: Path, out: Path, *overrides: str) -> tuple[int, dict]:
@@ -42,10 +42,16 @@ def reports(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, t
 
 def test_nothing_breaks_but_what_is_known(reports: dict[str, tuple[int, dict]]) -> None:
     code, report = reports["composite"]
-    new = broken(report) - OPEN
-    assert new & RULES == set()
-    assert len(new) <= JUDGE_MAY_BREAK, new
-    assert code == bool(broken(report))
+    assert broken(report) == OPEN
+    assert code == 1
+
+
+def test_the_page_names_what_breaks_and_counts_it(reports: dict[str, tuple[int, dict]]) -> None:
+    page = (ROOT / "docs" / "hard_to_fool.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` (\d\d) \|", page, re.MULTILINE)) == {tuple(name.split("/")) for name in OPEN}
+    figures = dict(re.findall(r"^\| `(composite|paper)`[^|]*\| (\d+ \| \d+) \|$", page, re.MULTILINE))
+    counts = {name: f"{len(broken(report))} | {len(broken(report) & RULES)}" for name, (_, report) in reports.items()}
+    assert figures == counts
 
 
 def test_the_public_rules_break_many_of_them(reports: dict[str, tuple[int, dict]]) -> None:

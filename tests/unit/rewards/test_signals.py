@@ -1,5 +1,7 @@
 import pytest
 
+from medix_r1 import prompts
+from medix_r1.config import compose_reward
 from medix_r1.errors import ConfigError, EmbedderError, JudgeUnavailable
 from medix_r1.models.judge import Question
 from medix_r1.rewards.base import Score
@@ -8,6 +10,7 @@ from medix_r1.rewards.exact import ExactMatch
 from medix_r1.rewards.format import FormatReward
 from medix_r1.rewards.llm import JudgeReward
 from medix_r1.rewards.modality import ModalityReward
+from medix_r1.rewards.settled import settle
 from tests.unit.rewards.cases import ScriptedEmbedder, ScriptedJudge, reply, sample, scored
 
 UNGRADABLE = [
@@ -29,6 +32,45 @@ async def test_nothing_to_grade_is_0_without_a_call(completion):
     assert (await scored(EmbeddingReward(embedder=embedder), case)).value == 0.0
     assert not judge.asked
     assert not embedder.asked
+
+
+QUESTION = {"question": "What imaging modality is shown here?", "reference": "magnetic resonance"}
+
+
+@pytest.mark.parametrize(("judge", "tokens_per_byte"), [("nano", 2), ("vllm", 1)])
+@pytest.mark.parametrize("unit", ["½", "℀", "ﷺ", "𒀀", "]a", "word ", "肺", "\u200b \n½"])
+def test_no_answer_is_too_long_for_the_judge_that_is_asked(judge, tokens_per_byte, unit):
+    """Characters grow on their way into the prompt; a policy must not be able to choose a refusal, which masks."""
+    config = compose_reward([f"judge={judge}"])
+    arguments = list(config.judge.server.arguments)
+    context = int(arguments[arguments.index("--max-model-len") + 1]) - config.judge.client.max_tokens
+    template, limit = prompts.load(config.judge.client.prompt), config.reward.signals.llm.max_bytes
+    asked = {}
+    for times in (1, 300, *(limit // size for size in range(1, 40))):
+        case = sample(reply(unit * times), "<X_RAY>" + QUESTION["reference"])
+        asked[times] = settle(case, max_bytes=limit, refuse_echo=True) is None
+        if asked[times]:
+            answer = prompts.defuse(unit * times).encode()
+            around = prompts.fill(template, **QUESTION, prediction="", options=None).encode()
+            assert tokens_per_byte * len(answer) + len(around) <= context, times
+    assert asked[1]
+    assert not asked[limit] or len(prompts.defuse(unit)) < len(unit)
+
+
+def test_long_honest_answers_are_gradable_in_every_script():
+    limit = compose_reward(["judge=vllm"]).reward.signals.llm.max_bytes
+    for text in (
+        "The left lower lobe shows consolidation. " * 50,
+        "左肺下叶可见实变影。" * 80,
+        "Затемнение слева. " * 80,
+    ):
+        assert settle(sample(reply(text), "<X_RAY>left lung"), max_bytes=limit, refuse_echo=True) is None
+
+
+def test_the_reference_itself_is_never_too_long():
+    text = "consolidation of the left lower lobe " * 100
+
+    assert settle(sample(reply(text), f"<X_RAY>{text}"), max_bytes=10, refuse_echo=True) == Score(1.0, "exact match")
 
 
 EXACT = [

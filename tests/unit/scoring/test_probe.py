@@ -56,7 +56,7 @@ def test_bounds_follow_from_the_default_weights() -> None:
         0.91: judge + embed + tag,
         0.99: 1.0,
     }
-    for n, bound in {2: 0.57, 3: 0.43, 5: 0.31, 8: 0.25}.items():
+    for n, bound in {2: 0.57, 3: 0.43, 4: 0.35, 5: 0.31, 8: 0.25}.items():
         reached[bound] = tag + form + (judge + embed) / n
     used = {p.bounds["overall"] for p in PROBES if "overall" in p.bounds} - {0.0}
     assert used == set(reached)
@@ -64,9 +64,12 @@ def test_bounds_follow_from_the_default_weights() -> None:
     assert tag + form + embed < 0.5 * 1.0  # a wrong answer that only the embedding likes
 
 
-@pytest.mark.parametrize("p", [p for p in PROBES if not p.is_attack], ids=lambda p: p.name)
-def test_right_answers_ask_for_the_judges_part_and_attacks_never_do(p: Probe) -> None:
-    assert p.bounds["overall"] >= 0.66
+@pytest.mark.parametrize("p", PROBES, ids=lambda p: p.name)
+def test_an_attack_may_earn_less_than_a_right_answer_or_loses_its_form(p: Probe) -> None:
+    if p.is_attack:
+        assert p.bounds.get("overall", 1.0) < 0.66 or 0.0 in (p.bounds.get("format"), p.bounds.get("modality"))
+    else:
+        assert p.bounds["overall"] >= 0.66
 
 
 def breakdown(total: float | None, **parts: float | None) -> RewardBreakdown:

@@ -110,6 +110,7 @@ def test_the_row_of_a_run_is_understood(tmp_path: Path) -> None:
         outage=True,
         cut=True,
         tokens=12,
+        image=True,
     )
     SamplesFolder(tmp_path).write("train", 1, [rollout])
     (tmp_path / "train" / "000001.jsonl").rename(tmp_path / "000001.jsonl")

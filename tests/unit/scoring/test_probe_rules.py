@@ -1,0 +1,71 @@
+"""What the probe finds whatever judge and embedder say, recomputed; docs/hard_to_fool.md states these figures."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from medix_r1.config import compose_reward
+from medix_r1.rewards.build import SampleReader, build_reward
+from medix_r1.scoring import probe
+from medix_r1.scoring.composed import ReadyReward
+from medix_r1.scoring.probe_file import load
+from tests.unit.rewards.cases import ScriptedEmbedder, ScriptedJudge
+
+PROBES = load()
+RULES = {p.name for p in PROBES if p.rests_on == "nothing"}
+PAGE = Path(__file__).parents[3] / "docs" / "hard_to_fool.md"
+SAYINGS = list(itertools.product((True, False), (1.0, -1.0)))  # of the judge and of the embedder
+
+
+async def broken(reward: str, judge: bool, cosine: float) -> dict[str, tuple[str, ...]]:
+    settings = compose_reward([f"reward={reward}"]).reward
+    composite = build_reward(settings)
+    composite.signals["llm"].judge = ScriptedJudge(judge)  # type: ignore[attr-defined]
+    composite.signals["embed"].embedder = ScriptedEmbedder(cosine)  # type: ignore[attr-defined]
+    ready = ReadyReward(composite, SampleReader.of(settings), settings.overlong, settings.think_element)
+    findings = await probe.run(ready, PROBES, advance=lambda count: None)
+    return {finding.probe.name: finding.broken for finding in findings if finding.broken}
+
+
+@pytest.mark.parametrize(("judge", "cosine"), SAYINGS)
+async def test_rules_hold_whatever_judge_and_embedder_say(judge: bool, cosine: float) -> None:
+    assert not (await broken("composite", judge, cosine)).keys() & RULES
+
+
+async def test_no_rule_stands_against_a_right_answer() -> None:
+    found = await broken("composite", True, 1.0)
+
+    assert {name: found[name] for p in PROBES if not p.is_attack and (name := p.name) in found} == {}
+
+
+async def test_an_embedder_that_likes_everything_is_asked_about_no_list() -> None:
+    found = await broken("composite", False, 1.0)
+
+    assert {name: why for name, why in found.items() if name.startswith("several_answers/")} == {}
+
+
+async def test_the_page_says_what_the_public_rules_break() -> None:
+    found = [(await broken("paper", judge, cosine)).keys() & RULES for judge, cosine in SAYINGS]
+    counted = Counter(name.split("/")[0] for name in set.intersection(*map(set, found)))
+    cases = Counter(name.split("/")[0] for name in RULES)
+    page = PAGE.read_text(encoding="utf-8")
+
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (\d+) \|$", page, re.MULTILINE)
+    assert {family: (int(on_rules), int(bad)) for family, on_rules, bad in rows if family in cases} == {
+        family: (cases[family], count) for family, count in counted.items()
+    }
+    assert f"breaks {counted.total()} of the {len(RULES)} bounds that rest on rules" in page
+
+
+def test_the_page_counts_the_cases() -> None:
+    attacks = [p for p in PROBES if p.is_attack]
+    families = len({p.family for p in attacks})
+
+    assert f"{len(attacks)} attacks in {families}\nfamilies, and {len(PROBES) - len(attacks)} right answers" in (
+        PAGE.read_text(encoding="utf-8")
+    )
