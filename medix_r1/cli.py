@@ -61,6 +61,8 @@ def train(
     if dry_run:
         sys.stdout.write(OmegaConf.to_yaml(planned.config))
     elif planned.is_finished:
+        for difference in planned.differences:
+            console.print(f"[yellow]changed[/] {escape(str(difference))}", highlight=False)
         console.print(f"{planned.folder.root} has finished step {planned.first_step - 1}; nothing is left to do")
     else:
         raise typer.Exit(launch.run(planned, ProgressView(console)))

@@ -12,6 +12,7 @@ MedixError
 │   └── EmbedderRejected              this text can never be embedded; waiting will not help
 ├── RewardError(RuntimeError)         a reward function broke its contract; never a score
 ├── TrainingError(RuntimeError)       the training run failed
+│   └── NothingToTrainOn              refills reached their limit; ends the run as a lost server does
 ├── EvaluationError(RuntimeError)     a phase of an evaluation cannot go on, or its folder is in use
 └── CheckpointError(ValueError)       a checkpoint is missing, incomplete or not ours
 """
@@ -73,11 +74,15 @@ class EmbedderRejected(EmbedderError):
 
 
 class RewardError(MedixError, RuntimeError):
-    """A reward raised, or returned what is no score in [0, 1]. A run stops for it: the code has to be mended."""
+    """A reward raised, or returned what is no score in [0, 1]. Where it counts, a run stops for it."""
 
 
 class TrainingError(MedixError, RuntimeError):
     """A training run failed."""
+
+
+class NothingToTrainOn(TrainingError):
+    """Prompts were generated anew up to the limit, and still no batch differs in its rewards and could be judged."""
 
 
 class EvaluationError(MedixError, RuntimeError):

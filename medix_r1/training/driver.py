@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from medix_r1.errors import MedixError
 from medix_r1.training import run_folder
+from medix_r1.training.run_folder import TRACEBACK
 
 _OF_THE_RUN = ("VERL_FILE_LOGGER_PATH", "TENSORBOARD_DIR", "MEDIX_R1_RUN")  # where things go; never a key
 
@@ -82,6 +83,7 @@ def main() -> int:
         cause = root_cause(error)
         name = "" if isinstance(cause, MedixError) else f"{type(cause).__name__}: "
         folder.add_event("error", message=f"{name}{cause}")
+        sys.stderr.write(f"{TRACEBACK}\n")
         raise
     folder.add_event("finished")
     return 0

@@ -69,11 +69,7 @@ def plan(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Plan:
     folder = RunFolder(Path(config.run.dir).absolute())
     newest = checkpoint_folder.latest(folder.checkpoints)
     changed = resume.differences(folder.config, config) if newest and folder.config.exists() else []
-    problems += [
-        f"{difference}: not safe for a run that has {newest.name if newest else ''}; undo it, or take another run.dir"
-        for difference in changed
-        if not difference.safe
-    ]
+    problems += resume.problems(folder, config, changed)
     if problems:
         raise ConfigError(problems)
     return Plan(config, folder, newest, changed, tuple(overrides))

@@ -18,13 +18,15 @@ from rich.status import Status
 
 from medix_r1.errors import TrainingError
 from medix_r1.training.phases import time_shares
-from medix_r1.training.run_folder import Follower
+from medix_r1.training.run_folder import TRACEBACK, Follower
 from medix_r1.training.trend import PARTS, WINDOW, Metrics, step_line
 
 if TYPE_CHECKING:
     from medix_r1.training.launch import Plan
 
 _TAIL = 15  # lines of the log shown with an error
+_WIDEST = 1000  # characters of such a line
+_LOOK_BACK = 100_000  # bytes of the log that are read for them; a traceback through Ray may be long
 _POLL = 0.3  # seconds
 
 
@@ -150,10 +152,10 @@ def heldout_lines(metrics: dict[str, float]) -> list[str]:
 
 
 def tail(log: Path) -> str:
-    """The last lines of a log, read without loading all of it."""
+    """The last lines of a log before the traceback of the cause, read without loading all of it."""
     if not log.exists():
         return ""
     with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - 20_000))
-        lines = file.read().decode(errors="replace").splitlines()
-    return "\n".join(["", f"the end of {log}:", *lines[-_TAIL:]])
+        file.seek(max(0, log.stat().st_size - _LOOK_BACK))
+        lines = file.read().decode(errors="replace").partition(TRACEBACK)[0].splitlines()
+    return "\n".join(["", f"the end of {log}:", *(line[:_WIDEST] for line in lines[-_TAIL:])])

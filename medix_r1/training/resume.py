@@ -1,8 +1,11 @@
-"""May a run folder be continued with this config? Shows every difference and refuses the unsafe ones."""
+"""May a run folder be continued with this config? Shows every difference and refuses the unsafe ones.
+
+A checkpoint is loaded with pickle, so one that no run of the folder wrote is neither loaded nor deleted.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,8 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from medix_r1.config import flatten
+from medix_r1.training import checkpoint_folder
+from medix_r1.training.run_folder import RunFolder
 
 # Keys that change neither what is learnt nor what is in a checkpoint.
 SAFE = (
@@ -70,6 +75,34 @@ class Difference:
 
     def __str__(self) -> str:
         return f"{self.key}: {self.before!r} -> {self.now!r}"
+
+
+def problems(folder: RunFolder, config: DictConfig, changed: Sequence[Difference]) -> list[str]:
+    """Why this config may not start or go on in this folder; `changed` is what differs from the folder's last one."""
+    found = [
+        f"{key}: medix-r1 finds the checkpoint in run.dir by itself; leave this key out. To start from the weights of "
+        "another run, `medix-r1 merge` that one and give the folder as actor_rollout_ref.model.path."
+        for key in ("trainer.resume_mode", "trainer.resume_from_path")
+        if OmegaConf.select(config, key) not in (None, "disable")
+    ]
+    folders = checkpoint_folder.all_folders(folder.checkpoints)
+    if folders and not (folder.attempts and folder.config.exists()):
+        found.append(
+            f"run.dir: {folders[-1]} was not written by a run of this folder, so it is neither loaded nor deleted. "
+            "Take another run.dir; to start from its weights, `medix-r1 merge` it first."
+        )
+    elif folders and not config.trainer.v1.trainer_mode.startswith("medix_"):
+        found.append(
+            f"run.dir: {folder.root} has checkpoints, and verl's own trainer (trainer.v1.trainer_mode="
+            f"{config.trainer.v1.trainer_mode}) marks none as whole, so this run cannot go on. Take another run.dir."
+        )
+    safe = "; ".join(str(difference) for difference in changed if difference.safe)
+    return found + [
+        f"{difference}: not safe for a run that has checkpoints; undo it, or take another run.dir"
+        + (f" (also changed, harmless: {safe})" if safe else "")
+        for difference in changed
+        if not difference.safe
+    ]
 
 
 def differences(before: Path, now: DictConfig) -> list[Difference]:

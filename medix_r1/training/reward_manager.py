@@ -24,7 +24,7 @@ from medix_r1.rewards.base import Sample
 from medix_r1.rewards.build import SampleReader
 from medix_r1.rewards.composite import RewardBreakdown
 from medix_r1.training import job_wide
-from medix_r1.training.samples import is_gauge
+from medix_r1.training.samples import is_gauge, texts
 
 NAME = "medix"
 _READ_EVERY = 1.0  # seconds between two readings of the counters while replies are being scored
@@ -93,11 +93,11 @@ class CompositeRewardManager(RewardManagerBase):
             reference=rollout.row["reward_model"]["ground_truth"],
             has_image=prompt_has_image(messages),
             question=str(extra.get("question") or ""),
-            choices=_texts(extra.get("choices")),
+            choices=texts(extra.get("choices")),
             images=images,
             source=str(rollout.row.get("data_source") or ""),
             cut=rollout.cut,
-            accepted=_texts(extra.get("answers")),
+            accepted=texts(extra.get("answers")),
         )
 
     def _to_verl(
@@ -123,6 +123,7 @@ class CompositeRewardManager(RewardManagerBase):
             "failure": breakdown.failure,
             "outage": breakdown.outage,
             "text": rollout.text,
+            "image": sample.has_image,
             "statistics": statistics,
             "seconds": seconds,
         }
@@ -180,10 +181,6 @@ def training_step(row: Mapping[str, Any]) -> str | None:
     """The step in our trainer's `step…-prompt…` ids; None for a row of a validation."""
     uid = str(row.get("uid", ""))
     return uid.split("-")[0] if uid.startswith("step") else None
-
-
-def _texts(values: Any) -> tuple[str, ...]:
-    return () if values is None else tuple(str(value) for value in values)
 
 
 def prompt_has_image(messages: Any) -> bool:

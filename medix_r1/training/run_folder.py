@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+TRACEBACK = "--- the training process's traceback, and what others said after it ---"  # a line of its log
+
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:

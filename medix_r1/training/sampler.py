@@ -18,9 +18,16 @@ import transfer_queue as tq
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer, ReplayBufferAsync
 
-from medix_r1.errors import JudgeUnavailable, TrainingError
+from medix_r1.errors import JudgeUnavailable, NothingToTrainOn, TrainingError
 from medix_r1.training.liveness import WorkerWatch
-from medix_r1.training.samples import OVERALL, ScoredRollout, read_rollout, reward_metrics, reward_tail
+from medix_r1.training.samples import (
+    OVERALL,
+    ScoredRollout,
+    read_rollout,
+    reward_metrics,
+    reward_tail,
+    unscored_shares,
+)
 from medix_r1.training.samples_folder import SamplesFolder
 
 _FIELDS = ["extra_fields", "extra_info", "reward_model", "data_source"]
@@ -77,11 +84,12 @@ class MedixSampling(_Base):
         self._max_refill_prompts = int(sampler_kwargs["max_refills"]) * int(sampler_kwargs["train_batch_size"])
         self._stall_limit = float(sampler_kwargs["stall_limit"])
         self._samples = SamplesFolder(Path(sampler_kwargs["samples_dir"]), **sampler_kwargs["samples"])
+        self._step = 0
         self._refilled = 0  # prompts
         self._first_refill_at: float | None = None
         self._progress: tuple[int, int, int] = (0, 0, 0)
         self._progress_at = time.monotonic()
-        self._filtered: list[ScoredRollout] = []  # of the batch that is being waited for
+        self._aside: list[ScoredRollout] = []  # of this step: groups that taught nothing, batches all of it masked
         self.validation: list[ScoredRollout] = []
         self.workers: WorkerWatch | None = None  # the trainer's
 
@@ -90,9 +98,11 @@ class MedixSampling(_Base):
 
         Raises:
             JudgeUnavailable: a server that the reward needs is down for longer than its patience.
-            TrainingError: a worker died, nothing moves any more, or refills reached their limit.
+            NothingToTrainOn: refills reached their limit.
+            TrainingError: a worker died, or nothing moves any more.
         """
-        self._refilled, self._first_refill_at, self._progress_at = 0, None, time.monotonic()
+        self._step, self._refilled, self._first_refill_at = global_steps, 0, None
+        self._progress_at = time.monotonic()
         while True:
             try:
                 batch, metrics = super().sample(global_steps, partition_id, batch_size)
@@ -106,26 +116,27 @@ class MedixSampling(_Base):
             if (failed := len(self.failure_keys[partition_id])) and self.workers is not None:
                 self.workers.look_now()  # verl would train on what is left of these groups
             rollouts = read_batch(batch)
-            kept = rollouts if partition_id == "val" else comparable(rollouts)
-            self._samples.write(
-                "validation" if partition_id == "val" else "train", global_steps, rollouts + self._filtered
-            )
-            self._filtered = []
+            everything = rollouts if partition_id == "val" else rollouts + self._aside
+            self._samples.write("validation" if partition_id == "val" else "train", global_steps, everything)
             if outage := next((rollout.failure for rollout in rollouts if rollout.outage), None):
                 tq.kv_clear(keys=batch.keys, partition_id=partition_id)
                 raise JudgeUnavailable(outage)
+            kept = rollouts if partition_id == "val" else comparable(rollouts)
             batch = keep_only(batch, [rollout for rollout in kept if not rollout.masked])
             if partition_id == "val":
                 self.validation.extend(rollouts)
                 return batch, metrics
             if len(batch):
+                self._aside = []
                 dropped = 1.0 - len(batch) / len(rollouts)
-                return batch, metrics | reward_metrics(rollouts, "reward") | {
+                rewards = reward_metrics(rollouts, "reward") | unscored_shares(everything, "reward")
+                return batch, metrics | rewards | {
                     "reward/dropped_share": dropped,
                     "sampler/failed_groups": float(failed),
                     "timing_s/reward_tail": reward_tail(rollouts),
                     **refill_metrics(metrics, batch_size, len(rollouts) / batch_size, self._refilled, self._waited()),
                 }
+            self._aside = everything
             self.refill_fn(batch_size)  # every sample was masked: ask for others
 
     def _waited(self) -> float:
@@ -139,7 +150,8 @@ class MedixSampling(_Base):
         self._refilled += num_prompts
         self._first_refill_at = self._first_refill_at or time.monotonic()
         if self._refilled > self._max_refill_prompts:
-            raise TrainingError(
+            self._samples.write("train", self._step, self._aside)  # to see why
+            raise NothingToTrainOn(
                 f"{self._refilled} prompts were generated anew in one step and still no batch is full: the groups "
                 "teach nothing (all right or all wrong) or cannot be judged. Loosen algorithm.filter_groups, raise "
                 "run.max_refills, or start from a better model."
@@ -156,9 +168,10 @@ class MedixSampling(_Base):
             del cache[uid]
         for uid, group in self._groups(partition_id, finished - cache.keys()).items():
             values = self._values(group)
-            dropped = self._filter.drops(values)
+            lost = any(rollout.outage for rollout in group)  # kept, so that `sample` sees it instead of asking for more
+            dropped = self._filter.drops(values) and not lost
             cache[uid] = (sum(values) / len(values) if values else -1.0) if dropped else None
-            self._filtered += [replace(rollout, filtered=True) for rollout in group if dropped]
+            self._aside += [replace(rollout, filtered=True) for rollout in group if dropped]
         means = [round(mean, 3) for mean in cache.values() if mean is not None]
         return {uid for uid, mean in cache.items() if mean is not None}, Counter(means)
 

@@ -44,6 +44,9 @@ class ScoredRollout:
     think: str | None = None
     problems: Sequence[str] = ()
     split: str = ""  # of the row; rows of `test` never choose a checkpoint
+    image: bool = False  # the question shows one
+    choices: Sequence[str] = ()  # of a multiple-choice question
+    accepted: Sequence[str] = ()  # other wordings of the reference; with these three `medix-r1 reward` scores the same
     advantage: float | None = None  # mean over the reply's tokens; None where nothing was trained on it
     filtered: bool = False  # its group taught nothing and was generated anew
     seconds: tuple[float, float] = (0.0, 0.0)  # when its reward began and ended, since the epoch
@@ -79,8 +82,16 @@ def read_rollout(key: str, fields: Mapping[str, Any], tokens: int) -> ScoredRoll
         think=detail["think"],
         problems=tuple(detail["problems"]),
         split=str(extra_info.get("split", "")),
+        image=detail["image"],
+        choices=texts(extra_info.get("choices")),
+        accepted=texts(extra_info.get("answers")),
         seconds=(float(detail["seconds"][0]), float(detail["seconds"][1])),
     )
+
+
+def texts(values: Any) -> tuple[str, ...]:
+    """A column of texts as the data set holds it: a list, an array, or nothing."""
+    return () if values is None else tuple(str(value) for value in values)
 
 
 def reward_metrics(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str, float]:
@@ -101,8 +112,7 @@ def reward_metrics(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str, 
             metrics[f"{prefix}/{name}/interval"] = half_interval(rollouts, column)
             metrics[f"{prefix}/{name}/zero_variance_groups"] = _zero_variance_share(rollouts, column)
         metrics[f"{prefix}/{name}/masked_share"] = 1.0 - len(values) / len(column)
-    metrics[f"{prefix}/masked_share"] = statistics.fmean(rollout.masked for rollout in rollouts)
-    metrics[f"{prefix}/failed_share"] = statistics.fmean(rollout.failure is not None for rollout in rollouts)
+    metrics |= unscored_shares(rollouts, prefix)
     metrics[f"{prefix}/cut_share"] = statistics.fmean(rollout.cut for rollout in rollouts)
     metrics[f"{prefix}/gate_shut_share"] = statistics.fmean(rollout.gate_shut for rollout in rollouts)
     metrics |= _gap(rollouts, prefix) | _denied(rollouts, prefix)
@@ -111,6 +121,14 @@ def reward_metrics(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str, 
     if len(set(sources)) > 1:
         metrics |= _split(rollouts, f"{prefix}/by_source", sources)
     return metrics | {f"{prefix}/{name}": value for name, value in served(rollouts).items()}
+
+
+def unscored_shares(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str, float]:
+    """How many of the rollouts have no reward, and of how many a signal failed."""
+    return {
+        f"{prefix}/masked_share": statistics.fmean(rollout.masked for rollout in rollouts),
+        f"{prefix}/failed_share": statistics.fmean(rollout.failure is not None for rollout in rollouts),
+    }
 
 
 def heldout_metrics(rollouts: Sequence[ScoredRollout]) -> dict[str, float]:

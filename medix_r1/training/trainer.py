@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,7 +20,7 @@ from verl.trainer.ppo.v1.trainer_colocate_async import PPOTrainerColocateAsync
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils import tensordict_utils
 
-from medix_r1.errors import JudgeUnavailable, TrainingError
+from medix_r1.errors import JudgeUnavailable, NothingToTrainOn, TrainingError
 from medix_r1.training import checkpoint_folder, gdpo
 from medix_r1.training.liveness import WorkerWatch, engines_of, workers_of
 from medix_r1.training.run_folder import RunFolder
@@ -52,6 +54,7 @@ class MedixSteps(_Base):
         self._prompts_of_step = (-1, 0)  # the step that prompts are named after, and how many there are of it
         self._loader_state: dict[str, Any] | None = None  # as it was when the last step had finished
         self._last_saved_step = -1
+        self._finished_step = 0
         self._watch = RunWatch(RunFolder(Path(config.run.dir)), config.alarms, config.run.best_metric)
 
     def _build_replay_buffer(self) -> Any:
@@ -76,12 +79,9 @@ class MedixSteps(_Base):
         return batch
 
     def step(self, metrics: dict[str, Any], timing_raw: dict[str, Any]) -> Any:
-        """Run one step; if the judge or another server of the reward is lost, keep the last finished step first."""
-        try:
+        """Run one step; if no reward can be had any more, keep the last finished step first."""
+        with self._keeping_what_is_finished():
             batch = super().step(metrics, timing_raw)
-        except JudgeUnavailable:
-            self._save_last_finished_step()
-            raise
         if self._watch.asked("checkpoint"):
             self._save_checkpoint()
             self._watch.done("checkpoint")
@@ -125,11 +125,12 @@ class MedixSteps(_Base):
     def on_train_begin(self) -> None:
         self._loader_state = copy.deepcopy(self.train_dataloader.state_dict())
         super().on_train_begin()
-        self._last_saved_step = self.global_steps - 1
+        self._last_saved_step = self._finished_step = self.global_steps - 1
 
     def on_step_end(self) -> None:
         super().on_step_end()
         self._loader_state = copy.deepcopy(self.train_dataloader.state_dict())
+        self._finished_step = self.global_steps
 
     def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
         """Bring GDPO the parts of the reward, which verl leaves in TransferQueue."""
@@ -142,13 +143,24 @@ class MedixSteps(_Base):
         with gdpo.parts_of_batch(parts):
             return super()._compute_advantage(batch, metrics)
 
-    def _save_last_finished_step(self) -> None:
+    @contextmanager
+    def _keeping_what_is_finished(self) -> Iterator[None]:
+        """Save the last finished step when the reward's servers are lost or nothing is left to train on.
+
+        Every other error may have come from an actor that is needed to save.
+        """
+        try:
+            yield
+        except (JudgeUnavailable, NothingToTrainOn):
+            if self._finished_step not in (0, self._last_saved_step):
+                self._save_finished_step()
+            raise
+
+    def _save_finished_step(self) -> None:
         """Save weights and loader as they were at the last step's end; inside a step the loader is already ahead."""
-        finished = self.global_steps - 1
-        if finished < 1 or finished == self._last_saved_step:
-            return
-        self.on_sample_end()  # ends generation and frees what it holds; saving may need it on a GPU
-        self.global_steps = finished
+        self.checkpoint_manager.abort_replicas()  # replies of prompts that were generated anew may be under way
+        self.on_sample_end()  # frees what generation holds; saving may need it on a GPU
+        self.global_steps = self._finished_step
         self._save_checkpoint(loader_state=self._loader_state)
 
     def _save_checkpoint(self, loader_state: dict[str, Any] | None = None) -> None:
@@ -168,7 +180,8 @@ class MedixSteps(_Base):
     def _validate(self) -> dict[str, float]:
         """Add our own held-out metrics: masked samples are left out of the means and counted."""
         self.replay_buffer.validation.clear()
-        metrics: dict[str, float] = super()._validate()
+        with self._keeping_what_is_finished():
+            metrics: dict[str, float] = super()._validate()
         return metrics | heldout_metrics(self.replay_buffer.validation)
 
 

@@ -13,6 +13,7 @@ import pytest
 from medix_r1.training.run_folder import read_lines
 from tests.e2e.conftest import FinishedRun, stub_overrides, train
 from tests.support.judge_stub import JudgeStub
+from tests.support.trained_weights import moved
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(7200)]
 
@@ -42,14 +43,21 @@ def run(request: pytest.FixtureRequest, demo: Path, tmp_path_factory: pytest.Tem
         return train(tmp_path_factory.mktemp(request.param), [*stub_overrides(demo, server.address), *overrides])
 
 
-def test_two_steps_change_the_policy(run: FinishedRun) -> None:
+def test_two_steps_change_the_policy(run: FinishedRun, demo: Path) -> None:
     assert run.exit_code == 0, run.output
     metrics = run.folder.metrics_by_step()
     for step in STEPS:
         assert math.isfinite(metrics[step]["actor/grad_norm"])
         assert metrics[step]["actor/grad_norm"] > 0
         assert math.isfinite(metrics[step]["actor/pg_loss"])
-    assert (run.folder.checkpoints / "global_step_2" / "actor").is_dir()
+    changed = moved(run.folder.checkpoints / "global_step_2", demo / "models" / "policy")
+    language = [now for name, now in changed.items() if "visual" not in name]
+    vision = [now for name, now in changed.items() if "visual" in name]
+    assert sum(language) > len(language) / 2
+    if "frozen" in run.folder.root.name:
+        assert not any(vision)
+    elif "lora" not in run.folder.root.name:
+        assert sum(vision) > len(vision) / 2
 
 
 def test_refused_questions_are_masked(run: FinishedRun) -> None:

@@ -10,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 import torch
 
@@ -18,6 +17,8 @@ from medix_r1.training import checkpoint_folder, stacks
 from medix_r1.training.run_folder import RunFolder, read_lines
 from medix_r1.training.stacks import processes_of
 from tests.e2e.conftest import KEY, STEPS, FinishedRun, train
+from tests.support.leftovers import SHARED_MEMORY, Held
+from tests.support.trained_weights import local, moved_share, shards
 
 CLEAN_UP = 15.0  # seconds, as promised
 
@@ -26,7 +27,7 @@ CLEAN_UP = 15.0  # seconds, as promised
 def killed(nano_overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A run whose command is killed at a random moment between two checkpoints, and looked at 15 s later."""
     folder = RunFolder(tmp_path_factory.mktemp("killed"))
-    shared_memory = set(os.listdir("/dev/shm"))
+    shared_memory = set(os.listdir(SHARED_MEMORY))
     process = subprocess.Popen(
         [sys.executable, "-m", "medix_r1.cli", "train", *nano_overrides, f"run.dir={folder.root}"],
         stdout=subprocess.DEVNULL,
@@ -36,15 +37,14 @@ def killed(nano_overrides: list[str], tmp_path_factory: pytest.TempPathFactory) 
     while not (checkpoint_folder.latest(folder.checkpoints) or process.poll() is not None):
         time.sleep(0.2)
     time.sleep(random.uniform(0.0, 4.0))
-    family = psutil.Process(process.pid).children(recursive=True)
+    held = Held(process.pid, folder, shared_memory)
     stacks.write_stacks(folder)
-    assert len(family) > 5, "verl, Ray and vLLM should be running"
+    assert len(held.family) > 5, "verl, Ray and vLLM should be running"
+    assert held.ports
     process.send_signal(signal.SIGKILL)
     process.wait()
     time.sleep(CLEAN_UP)
-    assert [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
-    assert processes_of(folder) == []
-    assert set(os.listdir("/dev/shm")) - shared_memory == set()
+    assert held.left() == {}
     return folder
 
 
@@ -78,8 +78,10 @@ def test_ctrl_c_ends_everything_with_one_line(nano_overrides: list[str], tmp_pat
 
 
 @pytest.fixture(scope="module")
-def resumed(killed: RunFolder, nano_overrides: list[str]) -> FinishedRun:
-    assert checkpoint_folder.latest(killed.checkpoints) is not None
+def resumed(killed: RunFolder, nano_overrides: list[str], demo: Path) -> FinishedRun:
+    newest = checkpoint_folder.latest(killed.checkpoints)
+    assert newest is not None
+    assert moved_share(newest, demo / "models" / "policy") > 0.5  # otherwise weights not loaded would go unseen
     return train(killed.root, nano_overrides, environment=KEY)
 
 
@@ -105,14 +107,7 @@ def test_the_same_replies_are_sampled(resumed: FinishedRun, run: FinishedRun) ->
 
 
 def test_parameters_are_equal_bit_for_bit(resumed: FinishedRun, run: FinishedRun) -> None:
-    first, second = (
-        torch.load(
-            finished.folder.checkpoints / f"global_step_{STEPS}" / "actor" / "model_world_size_1_rank_0.pt",
-            weights_only=False,  # written by this test's own runs
-        )
-        for finished in (resumed, run)
-    )
+    first, second = (shards(finished.folder.checkpoints / f"global_step_{STEPS}") for finished in (resumed, run))
     assert first.keys() == second.keys()
     for name, tensor in first.items():
-        local = [t.to_local() if hasattr(t, "to_local") else t for t in (tensor, second[name])]
-        assert torch.equal(*local), name
+        assert torch.equal(local(tensor), local(second[name])), name

@@ -8,7 +8,7 @@ from ray.exceptions import RayTaskError
 from medix_r1.errors import ConfigError, JudgeUnavailable
 from medix_r1.training import driver
 from medix_r1.training.driver import root_cause
-from medix_r1.training.run_folder import RunFolder, read_lines
+from medix_r1.training.run_folder import TRACEBACK, RunFolder, read_lines
 
 
 def raised(error: Exception, cause: Exception | None = None) -> Exception:
@@ -92,7 +92,7 @@ def run(tmp_path, monkeypatch):
         (from_ray(ValueError("bad shape")), "ValueError: bad shape"),
     ],
 )
-def test_a_failure_is_one_event_and_still_raised(run, monkeypatch, error, message):
+def test_a_failure_is_one_event_and_still_raised(run, monkeypatch, capsys, error, message):
     def train(config):
         raise error
 
@@ -103,6 +103,7 @@ def test_a_failure_is_one_event_and_still_raised(run, monkeypatch, error, messag
 
     (event,) = read_lines(run.events)
     assert (event["event"], event["message"]) == ("error", message)
+    assert capsys.readouterr().err == f"{TRACEBACK}\n"  # where the terminal's excerpt of the log ends
 
 
 def test_success_is_one_event(run, monkeypatch):

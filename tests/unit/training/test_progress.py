@@ -12,7 +12,7 @@ from medix_r1.errors import TrainingError
 from medix_r1.training import progress
 from medix_r1.training.progress import ProgressView, heldout_lines, tail
 from medix_r1.training.resume import Difference
-from medix_r1.training.run_folder import RunFolder
+from medix_r1.training.run_folder import TRACEBACK, RunFolder
 from medix_r1.training.trend import step_line
 
 METRICS = {
@@ -157,6 +157,20 @@ def test_a_failure_shows_its_cause_and_the_end_of_the_log(folder):
     assert message[0] == "judge away [/red]"
     assert message[-15:] == [f"line {i}" for i in range(25, 40)]
     assert f"the end of {folder.log(1)}:" in message
+
+
+def test_a_failure_shows_no_traceback(folder):
+    """The driver marks where it begins; what Ray's processes say after it is about their end, not about the cause."""
+    view = View(folder)
+    folder.log(1).write_text(
+        f"step 2\n33%|###  |{TRACEBACK}\nTraceback (most recent call last):\n  File …\nray: {{}}\n", encoding="utf-8"
+    )
+    folder.add_event("error", message="judge away")
+
+    with pytest.raises(TrainingError) as caught:
+        view.follow("exit(1)")
+
+    assert str(caught.value).splitlines() == ["judge away", "", f"the end of {folder.log(1)}:", "step 2", "33%|###  |"]
 
 
 def test_a_process_that_just_vanishes(folder):

@@ -4,6 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from medix_r1 import config as configs
+from medix_r1.errors import ConfigError
 from medix_r1.training import launch, resume
 from medix_r1.training.run_folder import RunFolder
 
@@ -123,3 +124,80 @@ def test_a_key_that_is_new_or_gone(saved, composed):
 
 def test_the_copy_of_the_judge_is_not_compared(saved, composed):
     assert resume.differences(saved, changed(composed, reward__signals__llm__judge__base_url="http://x/v1")) == []
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = RunFolder(tmp_path)
+    made.create()
+    return made
+
+
+def started(folder, composed):
+    folder.log(1).touch()
+    OmegaConf.save(composed, folder.config)
+
+
+def test_an_empty_folder_may_be_started_in(folder, composed):
+    assert resume.problems(folder, composed, []) == []
+
+
+def test_a_checkpoint_of_the_folders_own_run_may_be_gone_on_from(folder, composed):
+    started(folder, composed)
+    (folder.checkpoints / "global_step_5").mkdir()
+
+    assert resume.problems(folder, composed, []) == []
+
+
+@pytest.mark.parametrize("missing", ["config.yaml", "logs/attempt_001.log"])
+def test_a_checkpoint_that_nobody_wrote_here_is_refused(folder, composed, missing):
+    started(folder, composed)
+    (folder.root / missing).unlink()
+    (folder.checkpoints / "global_step_5").mkdir()
+
+    (problem,) = resume.problems(folder, composed, [])
+
+    assert problem.startswith(
+        f"run.dir: {folder.checkpoints / 'global_step_5'} was not written by a run of this folder"
+    )
+    assert "medix-r1 merge" in problem
+
+
+def test_the_launcher_refuses_a_foreign_checkpoint_before_it_deletes_anything(folder):
+    torn = folder.checkpoints / "global_step_5"
+    torn.mkdir()
+
+    with pytest.raises(ConfigError, match="was not written by a run of this folder"):
+        launch.plan(["experiment=nano_cpu", f"run.dir={folder.root}"])
+
+    assert torn.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("trainer.resume_mode", "auto"), ("trainer.resume_from_path", "/elsewhere/global_step_5")]
+)
+def test_a_checkpoint_from_elsewhere_is_never_loaded(folder, composed, key, value):
+    (problem,) = resume.problems(folder, changed(composed, **{key: value}), [])
+
+    assert problem.startswith(f"{key}: ")
+
+
+def test_verls_own_trainer_cannot_go_on(folder, composed):
+    """It marks no checkpoint as whole, so the next start would take its own ones for leftovers."""
+    started(folder, composed)
+    (folder.checkpoints / "global_step_5").mkdir()
+    config = changed(composed, trainer__v1__trainer_mode="separate_async")
+
+    (problem,) = resume.problems(folder, config, [])
+
+    assert "trainer.v1.trainer_mode=separate_async" in problem
+    assert "run.dir" in problem
+
+
+def test_a_refusal_names_the_harmless_changes_too(folder, composed):
+    differences = [resume.Difference("data.seed", 1, 2), resume.Difference("trainer.test_freq", 1, 5)]
+
+    (problem,) = resume.problems(folder, composed, differences)
+
+    assert problem.startswith("data.seed: 1 -> 2: not safe")
+    assert "trainer.test_freq: 1 -> 5" in problem

@@ -3,10 +3,13 @@ import math
 from collections import defaultdict
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medix_r1.scoring.rows import Row
+from medix_r1.training.run_folder import read_lines
 from medix_r1.training.samples import (
     ScoredRollout,
     heldout_metrics,
@@ -15,6 +18,7 @@ from medix_r1.training.samples import (
     reward_metrics,
     served,
 )
+from medix_r1.training.samples_folder import SamplesFolder
 
 BLANK = ScoredRollout(
     key="u_0_0",
@@ -221,6 +225,7 @@ FIELDS = {
                     "failure": None,
                     "outage": False,
                     "text": "the whole reply",
+                    "image": True,
                     "weights": {"llm": 1.0, "modality": 0.0},
                     "gate_shut": False,
                     "statistics": {"llm/calls": 2.0},
@@ -246,6 +251,23 @@ def test_a_rollout_out_of_transfer_queue():
     assert (read.think, read.problems) == ("it is the left one", ("text after the answer block",))
     assert (read.seconds, read.split, read.advantage) == ((10.0, 12.5), "", None)
     assert (read.overall, read.masked, read.cut, read.tokens) == (0.955, False, True, 9)
+
+
+def test_a_sample_holds_all_that_scoring_it_again_needs(tmp_path):
+    """`medix-r1 reward score|audit|explain` read samples; without options the judge would be asked another question."""
+    extra = {"question": "Which?", "choices": np.array(["left", "right"]), "answers": ["left", "the left one"]}
+    fields = {**FIELDS, "extra_info": extra, "reward_model": {"ground_truth": "left"}}
+    SamplesFolder(tmp_path).write("train", 1, [read_rollout("u_0_0", fields, tokens=3)])
+
+    (line,) = read_lines(tmp_path / "train" / "000001.jsonl")
+    row = Row.model_validate_json(json.dumps(line))
+
+    assert (row.completion, row.choices, row.accepted) == (
+        "the whole reply",
+        ("left", "right"),
+        ("left", "the left one"),
+    )
+    assert row.has_image  # although the reference has no tag
 
 
 def test_a_row_without_extras():

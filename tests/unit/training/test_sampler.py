@@ -1,0 +1,171 @@
+"""The sampler, with verl's buffer replaced: what it gives the trainer, drops, counts and refuses."""
+
+from collections import Counter, defaultdict
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from transfer_queue import KVBatchMeta
+
+from medix_r1.errors import JudgeUnavailable, NothingToTrainOn
+from medix_r1.training import sampler
+from medix_r1.training.run_folder import read_lines
+from medix_r1.training.sampler import MedixSampling
+from tests.unit.training.test_samples import BLANK
+
+
+class Buffer:
+    """Stands for verl's: hands out what a test has put there, one batch a call."""
+
+    def __init__(self, **settings):
+        self.settings, self.batches = settings, []
+        self.refill_fn = settings["refill_fn"]
+        self.partitions, self.failure_keys = defaultdict(dict), defaultdict(set)
+        self.finished_keys = defaultdict(set)
+        self._dapo_classification_cache = defaultdict(dict)
+
+    def sample(self, global_steps, partition_id, batch_size):
+        groups = self.batches.pop(0)
+        keys = [rollout.key for group in groups for rollout in group]
+        return KVBatchMeta(partition_id=partition_id, keys=keys, tags=[{}] * len(keys)), {}
+
+
+class Sampling(MedixSampling, Buffer):
+    pass
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """A sampler, what was cleared from TransferQueue, and the prompts that were asked for."""
+    known, cleared, asked = {}, [], []
+
+    def build(*batches, signal=None, max_refills=2):
+        known.update({rollout.key: rollout for groups in batches for group in groups for rollout in group})
+        built = Sampling(
+            sampler_kwargs={
+                "filter": {"signal": signal, "low": None, "high": None},
+                "poll_interval": 1,
+                "stall_limit": 1,
+                "train_batch_size": 2,
+                "max_refills": max_refills,
+                "samples_dir": tmp_path,
+                "samples": {"share": 1.0, "keep_steps": None},
+            },
+            refill_fn=lambda prompts: asked.append(prompts) or prompts,
+        )
+        built.batches = list(batches)
+        return built
+
+    def read(keys, tags, partition_id):
+        return [known[key] for key in keys]
+
+    monkeypatch.setattr(sampler, "read_rollouts", read)
+    monkeypatch.setattr(sampler, "tq", SimpleNamespace(kv_clear=lambda keys, partition_id: cleared.extend(keys)))
+    build.cleared, build.asked, build.samples = (
+        cleared,
+        asked,
+        lambda step: list(read_lines(tmp_path / "train" / f"{step:06d}.jsonl")),
+    )
+    return build
+
+
+def group(uid, *values, **changes):
+    """One rollout a value; None is a masked one."""
+    return [
+        replace(
+            BLANK,
+            key=f"{uid}_{i}_0",
+            uid=uid,
+            overall=value,
+            masked=value is None,
+            parts={"llm": value},
+            failure=None if value is not None else "refused",
+            **changes,
+        )
+        for i, value in enumerate(values)
+    ]
+
+
+def test_masked_samples_and_lone_survivors_are_not_trained_on(made):
+    built = made([group("a", 1.0, 0.0, None), group("b", 1.0, None, None)])
+
+    batch, metrics = built.sample(3, "train", 2)
+
+    assert batch.keys == ["a_0_0", "a_1_0"]
+    assert sorted(made.cleared) == ["a_2_0", "b_0_0", "b_1_0", "b_2_0"]
+    assert metrics["reward/masked_share"] == metrics["reward/failed_share"] == pytest.approx(3 / 6)
+    assert metrics["reward/dropped_share"] == pytest.approx(4 / 6)
+    assert metrics["reward/overall/mean"] == pytest.approx(2 / 3)
+
+
+def test_a_lost_judge_ends_the_step_and_its_samples_are_kept_to_look_at(made):
+    built = made([group("a", 1.0, 0.0), group("b", None, None, outage=True)])
+
+    with pytest.raises(JudgeUnavailable, match="refused"):
+        built.sample(3, "train", 2)
+
+    assert len(made.samples(3)) == len(made.cleared) == 4
+
+
+def test_an_empty_batch_samples_again_and_is_counted(made):
+    built = made([group("a", None, None)], [group("b", 1.0, 0.0)])
+
+    batch, metrics = built.sample(3, "train", 1)
+
+    assert made.asked == [1]
+    assert batch.keys == ["b_0_0", "b_1_0"]
+    assert metrics["reward/masked_share"] == 0.5  # of all that were judged in this step
+    assert metrics["reward/overall/masked_share"] == 0.0  # of the batch
+    assert {row["key"] for row in made.samples(3)} == {"a_0_0", "a_1_0", "b_0_0", "b_1_0"}
+    assert metrics["sampler/refilled_prompts"] == 1.0
+
+
+def test_what_was_set_aside_belongs_to_its_step_alone(made):
+    built = made([group("a", None, None)], [group("b", 1.0, 0.0)], [group("c", 1.0, 0.0)])
+    built.sample(3, "train", 1)
+
+    _, metrics = built.sample(4, "train", 1)
+
+    assert metrics["reward/masked_share"] == 0.0
+    assert {row["key"] for row in made.samples(4)} == {"c_0_0", "c_1_0"}
+
+
+def test_refills_have_a_limit(made):
+    built = made(*[[group(f"a{i}", None, None)] for i in range(9)], max_refills=2)  # of 2 prompts each
+
+    with pytest.raises(NothingToTrainOn, match=r"5 prompts were generated anew.*run\.max_refills"):
+        built.sample(3, "train", 1)
+
+    assert made.asked == [1] * 4
+    assert len(made.samples(3)) == 10  # to see why
+
+
+def finished(built, *groups):
+    """The groups as verl's buffer holds them once they are finished."""
+    for rollouts in groups:
+        built.finished_keys["train"].add(rollouts[0].uid)
+        built.partitions["train"].update({rollout.key: {} for rollout in rollouts})
+
+
+def test_groups_that_teach_nothing_are_filtered_and_counted(made):
+    same, differ, masked = group("a", 1.0, 1.0), group("b", 1.0, 0.0), group("c", 1.0, None)
+    built = made([same, differ, masked], [differ], signal="llm")
+    built.batches.pop(0)
+    finished(built, same, differ, masked)
+
+    assert built._dapo_filtered_keys("train") == ({"a", "c"}, Counter({1.0: 2}))
+
+    _, metrics = built.sample(3, "train", 1)
+    assert metrics["reward/masked_share"] == pytest.approx(1 / 6)  # the masked one of a filtered group counts
+    assert {row["key"] for row in made.samples(3) if row["filtered"]} == {"a_0_0", "a_1_0", "c_0_0", "c_1_0"}
+
+
+def test_a_group_that_lost_its_judge_is_never_filtered(made):
+    """It would be generated anew, up to the limit, instead of stopping the run."""
+    lost = group("a", None, None, outage=True)
+    built = made([lost], signal="llm")
+    finished(built, lost)
+
+    assert built._dapo_filtered_keys("train") == (set(), Counter())
+    with pytest.raises(JudgeUnavailable):
+        built.sample(3, "train", 1)

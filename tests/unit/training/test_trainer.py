@@ -1,0 +1,132 @@
+"""What the trainer saves when a reward cannot be had any more, with verl's trainer replaced."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from medix_r1.errors import BudgetSpent, JudgeUnavailable, NothingToTrainOn, TrainingError
+from medix_r1.training.trainer import MedixSteps
+
+
+class Loader:
+    position = 0
+
+    def state_dict(self):
+        return {"position": self.position}
+
+
+class Verl:
+    """Stands for verl's trainer: its hooks in the order of its `fit`, and errors where a test wants them."""
+
+    def __init__(self, resumed_after=0):
+        self.calls, self.saved = [], []
+        self.global_steps, self.train_dataloader = resumed_after, Loader()
+        self.checkpoint_manager = SimpleNamespace(abort_replicas=lambda: self.calls.append("abort"))
+        self.replay_buffer = SimpleNamespace(validation=[])
+        self._watch = SimpleNamespace(asked=lambda request: False)
+        self._loader_state, self._last_saved_step, self._finished_step = None, -1, 0
+        self.error = None
+
+    def on_train_begin(self):
+        pass
+
+    def on_step_end(self):
+        pass
+
+    def on_sample_end(self):
+        self.calls.append("sample_end")
+
+    def step(self, metrics, timing_raw):
+        self.train_dataloader.position += 1
+        if self.error:
+            raise self.error
+        return "batch"
+
+    _validate = lambda self: self.step({}, {}) and {}  # noqa: E731
+
+
+class Steps(MedixSteps, Verl):
+    __init__ = Verl.__init__
+
+    def _save_checkpoint(self, loader_state=None):
+        self.saved.append((self.global_steps, loader_state))
+        self._last_saved_step = self.global_steps
+
+    def train(self, steps):
+        """As verl's `fit` counts."""
+        self.global_steps += 1
+        self.on_train_begin()
+        for _ in range(steps):
+            self.step({}, {})
+            self.on_step_end()
+            self.global_steps += 1
+
+
+LOST = [JudgeUnavailable("gone"), BudgetSpent("cap"), NothingToTrainOn("all wrong")]
+
+
+@pytest.mark.parametrize("error", LOST, ids=lambda error: type(error).__name__)
+def test_the_last_finished_step_is_saved_when_no_reward_can_be_had(error):
+    trainer = Steps()
+    trainer.train(2)
+    trainer.error = error
+
+    with pytest.raises(type(error)):
+        trainer.step({}, {})
+
+    assert trainer.saved == [(2, {"position": 2})]  # the loader is at 3 by now
+    assert trainer.calls == ["abort", "sample_end"]
+
+
+@pytest.mark.parametrize("error", LOST, ids=lambda error: type(error).__name__)
+def test_a_judge_lost_in_a_validation_costs_no_finished_step(error):
+    trainer = Steps()
+    trainer.train(1)
+    trainer.step({}, {})
+    trainer.on_step_end()  # step 2; verl counts up after the validation
+    trainer.error = error
+
+    with pytest.raises(type(error)):
+        trainer._validate()
+
+    assert trainer.saved == [(2, {"position": 2})]
+
+
+def test_nothing_is_saved_twice():
+    trainer = Steps()
+    trainer.train(1)
+    trainer._last_saved_step = 1
+    trainer.error = JudgeUnavailable("gone")
+
+    with pytest.raises(JudgeUnavailable):
+        trainer.step({}, {})
+
+    assert trainer.saved == []
+
+
+@pytest.mark.parametrize("resumed_after", [0, 7])
+def test_nothing_is_saved_before_the_first_step(resumed_after):
+    trainer = Steps(resumed_after)
+    trainer.error = JudgeUnavailable("gone")
+
+    with pytest.raises(JudgeUnavailable):
+        trainer._validate()  # the one before training
+    trainer.error = None
+    trainer.train(0)
+    trainer.error = JudgeUnavailable("gone")
+    with pytest.raises(JudgeUnavailable):
+        trainer.step({}, {})
+
+    assert trainer.saved == []
+
+
+def test_after_another_error_nothing_is_saved():
+    """The actor that died may be the one that saves, and the run would hang."""
+    trainer = Steps()
+    trainer.train(1)
+    trainer.error = TrainingError("FSDP worker 0 died")
+
+    with pytest.raises(TrainingError):
+        trainer.step({}, {})
+
+    assert trainer.saved == []
