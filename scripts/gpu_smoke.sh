@@ -3,8 +3,9 @@
 #
 # Installs the GPU extra into .venv-gpu, runs the tests marked `gpu`, trains the 2B recipe for three steps on the demo's
 # pictures (every parameter where one GPU has 70 GiB, LoRA elsewhere), merges, evaluates 20 rows of VQA-RAD, and writes
-# OUT/report.md, whatever failed on the way. Needs Python 3.11, the driver, about 40 GB of disk, the package index, and
-# the hub for the 2B model, the embedder and VQA-RAD. --dry-run prints every command and runs none but nvidia-smi.
+# OUT/report.md, whatever failed on the way; what an earlier call trained there is removed first. Needs Python 3.11, the
+# driver, about 40 GB of disk, the package index, and the hub for the 2B model, the embedder and VQA-RAD. --dry-run prints
+# every command and runs none but nvidia-smi.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
@@ -25,7 +26,7 @@ fence="\`\`\`"
 train=(
     experiment=medix_r1_2b_gpu24 data=nano "+demo_dir=$out/demo" "run.dir=$out/run" run.name=gpu_smoke
     judge=vllm "judge.server.model=$out/demo/models/judge" judge.server.served_name=nano-judge
-    judge.client.prompt=match_short judge.longest_answer=300 placement=shared placement.judge_memory=0.1
+    judge.client.prompt=match_short judge.longest_answer=200 placement=shared placement.judge_memory=0.1
     "judge.server.arguments=[--enforce-eager,--max-model-len,'512',--gpu-memory-utilization,'0.1']"
     trainer.total_training_steps=3 trainer.save_freq=3 trainer.val_before_train=false trainer.test_freq=-1
     trainer.v1.sampler.sampler_kwargs.filter.signal=null # three steps are to pass, even if every group is all right or wrong
@@ -76,8 +77,14 @@ write_report() {
 say "$gpus"
 say "the 2B recipe with $kind"
 if [[ ! $dry_run ]]; then
+    # Nothing of anybody else is removed below.
+    if [[ -e $out && ! -e $out/report.md && $(ls -A "$out") ]]; then
+        echo "$out is not empty and has no report of this script: name another folder" >&2
+        exit 2
+    fi
     mkdir -p "$out"
-    rm -f "$out"/*.log
+    # A finished run would be resumed, find that nothing is left to do, and pass.
+    rm -rf "${out:?}"/{run,model,eval} "$out"/*.log
     trap write_report EXIT
     "$python" -m venv .venv-gpu && "$bin/pip" install --quiet --disable-pip-version-check uv || exit 1
 fi

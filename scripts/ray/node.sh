@@ -5,7 +5,6 @@ set -uo pipefail
 kind=$1 address=$2
 bin=${MEDIX_BIN:-$(cd "$(dirname "$0")/../.." && pwd)/.venv/bin}
 export RAY_TMPDIR=${RAY_TMPDIR:-/tmp} # short: Ray puts sockets below it
-files=$(mktemp -d "$RAY_TMPDIR/medix-ray-XXXXXX")
 read -ra more <<<"${RAY_NODE_ARGUMENTS:-}"
 
 finish() {
@@ -14,17 +13,21 @@ finish() {
     wait "$ray" 2>/dev/null
     rm -rf "$files"
 }
+
 case $kind in
 head) where=(--head --node-ip-address="${address%:*}" --port="${address##*:}" --include-dashboard=false) ;;
 worker) where=(--address="$address") ;;
 *) echo "usage: $0 head|worker HOST:PORT" >&2 && exit 2 ;;
 esac
 
+ray=
+files=$(mktemp -d "$RAY_TMPDIR/medix-ray-XXXXXX")
+trap 'finish; exit 143' TERM INT
+
 # A worker asks the head for a while, so the order in which nodes start does not matter.
 for ((attempt = 1; attempt <= 60; attempt++)); do
     "$bin/ray" start "${where[@]}" --temp-dir="$files" --disable-usage-stats --block ${more[@]+"${more[@]}"} &
     ray=$!
-    trap 'finish; exit 143' TERM INT
     SECONDS=0
     wait "$ray"
     code=$?

@@ -6,7 +6,7 @@
 : "${SLURM_JOB_ID:?this is a script for sbatch}"
 MEDIX_BIN=${MEDIX_BIN:-$SLURM_SUBMIT_DIR/.venv/bin}
 STOP_GRACE=${STOP_GRACE:-600} # seconds for the step that runs when time is nearly up, checkpoint included
-END_GRACE=${END_GRACE:-60}    # seconds for everything else to end by itself
+END_GRACE=${END_GRACE:-60}    # seconds for each other process to end by itself
 
 started=() # process ids of what this job started, oldest first
 trainer=
@@ -21,22 +21,34 @@ start() {
 }
 
 # on NODE COMMAND...: become srun with one task there. Every task sees all of its node; steps share it.
-# For `start`, `train` and $(...): it takes the place of a shell, so that a signal reaches srun and not a shell before it.
+# For `start`, `train`, (...) and $(...): it takes the place of a shell, so the process id in the step's name is srun's.
 on() {
-    local node=$1
+    local node=$1 more
     shift
+    read -ra more <<<"${MEDIX_SRUN_OPTIONS:-}"
     export SRUN_CPUS_PER_TASK=${SLURM_CPUS_ON_NODE:-1}
-    exec srun --overlap --nodes=1 --ntasks=1 --nodelist="$node" --mem=0 "$@"
+    exec srun --overlap --nodes=1 --ntasks=1 --nodelist="$node" --mem=0 --job-name="medix-$BASHPID" \
+        ${more[@]+"${more[@]}"} "$@"
 }
 
-# End what was started, newest first; srun passes SIGTERM on to its task.
+# terminate PID: SIGTERM for what srun PID runs. srun answers its own SIGTERM with SIGKILL for the task, so Slurm delivers
+# this one, to every process of the step. What is no step, or not one yet, gets it directly.
+terminate() {
+    local step
+    step=$(squeue --noheader --steps --jobs="$SLURM_JOB_ID" --format='%i %j' | awk -v name="medix-$1" '$2 == name { print $1 }')
+    if [[ $step ]]; then scancel --signal=TERM "$step"; else kill -TERM "$1" 2>/dev/null; fi
+}
+
+# End what was started, newest first. When srun is killed, Slurm kills its step.
 clean_up() {
     trap '' TERM USR1
-    local pid waited=0
+    local pid waited
     while ((${#started[@]})); do
         pid=${started[-1]}
         unset 'started[-1]'
-        kill -TERM "$pid" 2>/dev/null || continue
+        kill -0 "$pid" 2>/dev/null || continue
+        terminate "$pid"
+        waited=0
         while kill -0 "$pid" 2>/dev/null && ((waited++ < 5 * END_GRACE)); do sleep 0.2; done
         kill -KILL "$pid" 2>/dev/null
         wait "$pid" 2>/dev/null
@@ -53,18 +65,22 @@ stop_and_requeue() {
     [[ $time_is_up ]] && return
     time_is_up=yes
     say "time is nearly up: asking the run to stop after this step"
-    "$MEDIX_BIN/medix-r1" ask "$RUN_DIR" stop || kill -TERM "$trainer" 2>/dev/null
-    start end_late_trainer
+    start end_trainer_in_time
 }
 
-# A step that is longer than its grace is given up; the run goes on from the last checkpoint.
-end_late_trainer() {
-    sleep "$STOP_GRACE" &
-    # shellcheck disable=SC2064 # this sleep, now
-    trap "kill $! 2>/dev/null; exit" TERM
-    wait $!
-    say "the step did not end within $STOP_GRACE s: ending the trainer"
-    kill -TERM "$trainer" 2>/dev/null
+# Ask where the trainer runs: with a container, medix-r1 is nowhere else. A step that is longer than its grace is given up;
+# the run goes on from the last checkpoint.
+end_trainer_in_time() {
+    if (on "$SLURMD_NODENAME" "$MEDIX_BIN/medix-r1" ask "$RUN_DIR" stop); then
+        sleep "$STOP_GRACE" &
+        # shellcheck disable=SC2064 # this sleep, now
+        trap "kill $! 2>/dev/null; exit" TERM
+        wait $!
+        say "the step did not end within $STOP_GRACE s: ending the trainer"
+    else
+        say "the run could not be asked: ending the trainer"
+    fi
+    terminate "$trainer"
 }
 
 # train COMMAND...: run the trainer to its end; then, if time was up, clean up and requeue the job.
@@ -90,5 +106,5 @@ train() {
 }
 
 trap clean_up EXIT
-trap 'exit 143' TERM # scancel
+trap 'exit 143' TERM # scancel --batch --signal=TERM
 trap stop_and_requeue USR1

@@ -10,8 +10,10 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -21,6 +23,7 @@ from medix_r1.serving.server import free_port
 from medix_r1.training.run_folder import RunFolder
 from tests.e2e.conftest import FinishedRun, medix, stub_overrides
 from tests.support.judge_stub import JudgeStub
+from tests.support.trained_weights import moved_share
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(3600)]
 
@@ -32,6 +35,44 @@ NODE = {
     "RAY_worker_niceness": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
+WORKERS = {"rank": "ray::WorkerDict", "engine": "VLLM::EngineCore"}  # how their processes call themselves
+
+
+@dataclass(frozen=True)
+class Cluster:
+    address: str
+    nodes: list[subprocess.Popen[bytes]]  # scripts/ray/node.sh of the head and of the worker, above all that runs there
+
+
+def title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return ""
+
+
+class Watcher(threading.Thread):
+    """Looks every second which workers run below each node; `seen` has the process ids by node and kind."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__(daemon=True)
+        self.cluster, self.ended = cluster, threading.Event()
+        self.seen: list[dict[str, set[int]]] = [{kind: set() for kind in WORKERS} for _ in cluster.nodes]
+
+    def run(self) -> None:
+        while not self.ended.wait(1.0):
+            for node, seen in zip(self.cluster.nodes, self.seen, strict=True):
+                titles = {p.pid: title(p) for p in psutil.Process(node.pid).children(recursive=True)}
+                for kind, name in WORKERS.items():
+                    seen[kind] |= {pid for pid, words in titles.items() if words.startswith(name)}
+
+    def __enter__(self) -> Watcher:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+        self.join()
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +87,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def cluster(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a cluster of two nodes; nothing of them is left at the end."""
+def cluster(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster of two nodes; nothing of them is left at the end."""
     address = f"127.0.0.1:{free_port()}"
     logs = tmp_path_factory.mktemp("ray")
     nodes = []
@@ -58,7 +99,7 @@ def cluster(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactor
     try:
         wait = [sys.executable, str(ROOT / "scripts/ray/wait.py"), "--ray", address, "--nodes", "2", "--limit", "180"]
         subprocess.run(wait, env=environment, check=True)
-        yield address
+        yield Cluster(address, nodes)
     finally:
         family = [member for node in nodes for member in psutil.Process(node.pid).children(recursive=True)]
         for node in reversed(nodes):
@@ -73,14 +114,21 @@ def cluster(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture(scope="module")
-def run(cluster: str, environment: dict[str, str], demo: Path, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+def watcher(cluster: Cluster) -> Watcher:
+    return Watcher(cluster)
+
+
+@pytest.fixture(scope="module")
+def run(
+    watcher: Watcher, environment: dict[str, str], demo: Path, tmp_path_factory: pytest.TempPathFactory
+) -> FinishedRun:
     folder = RunFolder(tmp_path_factory.mktemp("two_nodes"))
-    with JudgeStub() as server:
+    with JudgeStub() as server, watcher:
         code, output = medix(
             "train",
             *stub_overrides(demo, server.address),
             "trainer.nnodes=2",
-            f"ray_kwargs.ray_init.address={cluster}",
+            f"ray_kwargs.ray_init.address={watcher.cluster.address}",
             f"trainer.total_training_steps={len(STEPS)}",
             "trainer.save_freq=2",
             f"run.dir={folder.root}",
@@ -90,19 +138,34 @@ def run(cluster: str, environment: dict[str, str], demo: Path, tmp_path_factory:
     return FinishedRun(folder, code, output)
 
 
-def test_two_nodes_train_real_steps(run: FinishedRun) -> None:
+def test_two_nodes_train_real_steps(run: FinishedRun, demo: Path) -> None:
     assert run.exit_code == 0, run.output
     metrics = run.folder.metrics_by_step()
     assert sorted(metrics) == list(STEPS)
     assert all(metrics[step]["actor/grad_norm"] > 0 for step in STEPS)
+    assert moved_share(run.folder.checkpoints / "global_step_2", demo / "models" / "policy") > 0.5
 
 
-def test_each_node_had_a_rank_and_an_engine(run: FinishedRun) -> None:
+def test_each_node_had_a_rank_and_an_engine(run: FinishedRun, watcher: Watcher) -> None:
+    assert run.exit_code == 0
+    assert all(seen[kind] for seen in watcher.seen for kind in WORKERS), watcher.seen
+
+
+def test_each_rank_wrote_its_shard(run: FinishedRun) -> None:
     shards = sorted(path.name for path in (run.folder.checkpoints / "global_step_2" / "actor").glob("model_*.pt"))
     assert shards == ["model_world_size_2_rank_0.pt", "model_world_size_2_rank_1.pt"]
 
 
-def test_the_cluster_outlives_the_run(run: FinishedRun, cluster: str, environment: dict[str, str]) -> None:
-    wait = [sys.executable, str(ROOT / "scripts/ray/wait.py"), "--ray", cluster, "--nodes", "2", "--limit", "30"]
+def test_the_cluster_outlives_the_run(run: FinishedRun, cluster: Cluster, environment: dict[str, str]) -> None:
+    wait = [
+        sys.executable,
+        str(ROOT / "scripts/ray/wait.py"),
+        "--ray",
+        cluster.address,
+        "--nodes",
+        "2",
+        "--limit",
+        "30",
+    ]
     assert run.exit_code == 0
     assert subprocess.run(wait, env=environment, check=False).returncode == 0

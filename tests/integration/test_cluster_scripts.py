@@ -30,8 +30,9 @@ SCRIPTS = sorted(
 class Job:
     """One submitted job that has ended."""
 
-    def __init__(self, result: subprocess.CompletedProcess[str], log: str) -> None:
-        self.code, self.output, self.log = result.returncode, result.stdout, log.splitlines()
+    def __init__(self, result: subprocess.CompletedProcess[str], folder: Path) -> None:
+        self.code, self.output, self.folder = result.returncode, result.stdout, folder
+        self.log = (folder / "log").read_text().splitlines()
 
     def lines(self, kind: str) -> list[str]:
         """`NODE PROGRAM WORDS` of every step that was started, or of every one that ended."""
@@ -39,6 +40,14 @@ class Job:
 
     def programs(self, kind: str) -> list[str]:
         return [" ".join(line.split()[:3]) for line in self.lines(kind)]
+
+    def cleaned_up(self) -> list[str]:
+        """What had the time to end by itself after a SIGTERM: verbs of `medix-r1`."""
+        return self.lines("clean")
+
+    def ray_folders(self) -> list[Path]:
+        """Files of Ray that are left on the nodes."""
+        return list(self.folder.glob("medix-ray-*"))
 
 
 def submitter(tmp_path: Path):
@@ -67,7 +76,7 @@ def submitter(tmp_path: Path):
             timeout=60,
             check=False,
         )
-        return Job(result, (tmp_path / "log").read_text())
+        return Job(result, tmp_path)
 
     return run
 
@@ -133,11 +142,44 @@ def test_what_was_started_ends_newest_first(finished: Job) -> None:
     ]
 
 
+def test_what_is_ended_cleans_up_after_itself(finished: Job) -> None:
+    assert finished.cleaned_up() == ["serve"]
+    assert finished.ray_folders() == []
+    assert processes_of(finished) == []
+
+
+def test_a_cancelled_job_lets_all_its_processes_clean_up(submit) -> None:
+    job = submit("nodes", train="slow", FAKE_SIGNAL="cancel")
+    assert job.code == 143, job.output
+    assert job.cleaned_up() == ["train", "serve"]
+    assert job.ray_folders() == []
+    assert sorted(job.programs("start")) == sorted(job.programs("end"))
+
+
+def test_a_process_that_does_not_end_takes_no_time_from_the_others(submit) -> None:
+    job = submit("nodes", train="finish", FAKE_SERVE="deaf", END_GRACE="2")
+    assert job.code == 0, job.output
+    assert job.cleaned_up() == []  # the judge was killed
+    assert job.ray_folders() == []  # Ray's nodes were not
+    assert processes_of(job) == []
+
+
+def test_every_step_gets_the_options_of_the_site(submit) -> None:
+    job = submit(
+        "one_node", train="steps finish", FAKE_SIGNAL="time_up", MEDIX_SRUN_OPTIONS="--container-image=a.sqsh --quiet"
+    )
+    steps = job.lines("srun")
+    assert set(job.programs("start")) == {"n0 medix-r1 train", "n0 medix-r1 ask"}
+    assert len(steps) == 3
+    assert all(step.endswith(" --container-image=a.sqsh --quiet") for step in steps)
+
+
 def test_a_failing_trainer_ends_the_job_with_its_code_and_leaves_nothing(submit) -> None:
     job = submit("nodes", train="fail")
     assert job.code == 3
     assert sorted(job.programs("start")) == sorted(job.programs("end"))
     assert not [line for line in job.log if line.startswith("requeue")]
+    assert job.ray_folders() == []
     assert processes_of(job) == []
 
 
@@ -146,10 +188,12 @@ def processes_of(job: Job) -> list[str]:
     return [line for line in found.splitlines() if "tests/support/slurm_medix" in line]
 
 
+WITH_SUBMISSIONS = ["docs/clusters.md", *map(str, SCRIPTS)]  # the page, and the header of each script
 SUBMISSIONS = [
     line
-    for line in (ROOT / "docs/clusters.md").read_text().splitlines()
-    if re.search(r"(sbatch|submit\.sh) .*exp", line)
+    for name in WITH_SUBMISSIONS
+    for line in (ROOT / name).read_text().splitlines()
+    if re.search(r"RUN_DIR=.*(sbatch|submit\.sh) .*exp", line)
 ]
 
 
@@ -166,11 +210,11 @@ def test_what_the_page_submits_has_no_problem_but_missing_data(line: str, monkey
             *overrides,
         ]
     problems = checks.problems(compose_train(overrides))
-    assert [problem for problem in problems if not problem.startswith("data.")] == []
+    assert [problem for problem in problems if "does not exist" not in problem] == []
 
 
 def test_there_are_submissions_to_check() -> None:
-    assert len(SUBMISSIONS) == 4
+    assert len(SUBMISSIONS) == 4 + 3
 
 
 def test_the_container_copies_what_is_there() -> None:
@@ -203,7 +247,7 @@ def test_one_node_for_the_judge_leaves_none_to_train(submit) -> None:
 
 @pytest.mark.parametrize("script", ["one_node", "nodes"])
 def test_before_time_is_up_the_run_stops_and_the_job_is_requeued_and_resumes(submit, script: str) -> None:
-    job = submit(script, "experiment=x", train="steps finish", FAKE_TIME_UP="1.5")
+    job = submit(script, "experiment=x", train="steps finish", FAKE_SIGNAL="time_up")
     assert job.code == 0, job.output
     assert job.log.count("requeue 77") == 1
     trained = [line for line in job.lines("start") if line.startswith("n0 medix-r1 train")]
@@ -215,15 +259,24 @@ def test_before_time_is_up_the_run_stops_and_the_job_is_requeued_and_resumes(sub
 
 
 def test_a_step_that_is_too_long_is_given_up_and_the_job_requeued(submit, tmp_path: Path) -> None:
-    job = submit("one_node", train="slow finish", FAKE_TIME_UP="0.5", STOP_GRACE="1")
+    job = submit("one_node", train="slow finish", FAKE_SIGNAL="time_up", STOP_GRACE="1")
     assert job.code == 0, job.output
     assert job.log.count("requeue 77") == 1
     assert "the step did not end within 1 s" in job.output
+    assert job.cleaned_up() == ["train"]
     assert not (tmp_path / "run/requests/stop").exists()  # it would end the next attempt after one step
 
 
+def test_a_run_that_cannot_be_asked_is_ended_and_the_job_requeued(submit) -> None:
+    job = submit("one_node", train="slow finish", FAKE_SIGNAL="time_up", FAKE_ASK="1")
+    assert job.code == 0, job.output
+    assert job.log.count("requeue 77") == 1
+    assert "the run could not be asked" in job.output
+    assert job.cleaned_up() == ["train"]
+
+
 def test_an_attempt_without_a_checkpoint_is_not_repeated(submit) -> None:
-    job = submit("one_node", train="nothing", FAKE_TIME_UP="0.5", STOP_GRACE="1")
+    job = submit("one_node", train="nothing", FAKE_SIGNAL="time_up", STOP_GRACE="1")
     assert job.code == 1
     assert "requeue 77" not in job.log
     assert "no checkpoint was written" in job.output

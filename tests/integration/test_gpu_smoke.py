@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -92,6 +93,51 @@ def test_the_evaluation_composes(commands: dict[str, list[str]]) -> None:
     config = compose_eval(words)
     assert list(config.tasks) == ["rad_vqa"]
     assert config.judge.server.model.endswith("/demo/models/judge")
+
+
+TOOLS = """#!/usr/bin/env bash
+# Stands for the interpreter, and for all that installing gives: `train` resumes as the real one does.
+case "$(basename "$0") $1 $2" in
+"python3.11 -m venv") mkdir -p "$3/bin" && for tool in pip uv python medix-r1; do cp "$0" "$3/bin/$tool"; done ;;
+"medix-r1 train "*)
+    for word in "$@"; do [[ $word == run.dir=* ]] && run=${word#run.dir=}; done
+    mkdir "$run" 2>/dev/null && echo "trained three steps" || echo "nothing is left to do"
+    ;;
+esac
+"""
+
+
+def call(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The whole script in a repository of its own, with `TOOLS` for what it installs."""
+    scripts = tmp_path / "repository" / "scripts"
+    scripts.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "scripts/gpu_smoke.sh", scripts)
+    for name, text in {"python3.11": TOOLS, "nvidia-smi": '#!/bin/sh\necho "NVIDIA Test, 24564, 580.1"\n'}.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    return subprocess.run(
+        [scripts / "gpu_smoke.sh", *arguments],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_second_call_trains_again(tmp_path: Path) -> None:
+    out = tmp_path / "repository/outputs/gpu_smoke"
+    for _ in range(2):
+        result = call(tmp_path)
+        assert result.returncode == 0, result.stderr
+        assert (out / "train.log").read_text() == "trained three steps\n"
+        assert "| train | passed |" in (out / "report.md").read_text()
+
+
+def test_a_folder_with_things_of_others_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine/run").mkdir(parents=True)
+    result = call(tmp_path, str(tmp_path / "mine"))
+    assert (result.returncode, list((tmp_path / "mine").iterdir())) == (2, [tmp_path / "mine/run"])
+    assert "is not empty and has no report of this script" in result.stderr
 
 
 def test_without_a_gpu_it_says_so(tmp_path: Path) -> None:
