@@ -1,5 +1,5 @@
 # make demo: install, build the small models and data, train, show what was learnt.   make test: what CI runs.
-# Both do all set-up themselves, need Python 3.11 and make, and neither root nor a GPU.
+# Both do all other set-up themselves, without root or a GPU; the machine has Python 3.11 with venv, git, make, libnuma1.
 PYTHON ?= python3.11
 BIN := .venv/bin
 

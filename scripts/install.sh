@@ -5,9 +5,15 @@ python=${1:-python3.11}
 cd "$(dirname "$0")/.."
 
 command -v "$python" >/dev/null || { echo "$python is not installed (set PYTHON=... to another 3.11)" >&2; exit 1; }
-if [ ! -x .venv/bin/python ]; then
+# vLLM's CPU build is linked with it; where it is missing vLLM only warns, and fails later in other words.
+"$python" -c 'import ctypes; ctypes.CDLL("libnuma.so.1")' 2>/dev/null || {
+    echo "libnuma.so.1 is missing, which vLLM's CPU build needs; on Debian and Ubuntu: apt install libnuma1" >&2
+    exit 1
+}
+if [ ! -x .venv/bin/pip ]; then # where the package is missing, `venv` leaves a folder with python but no pip
     "$python" -m venv .venv || {
-        echo "$python cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2
+        package=$(basename "$python")-venv
+        echo "$python cannot make a virtual environment; on Debian and Ubuntu: apt install $package" >&2
         exit 1
     }
 fi

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -66,9 +67,12 @@ def build(
 def _build_parts(out: Path, parts: Sequence[Part], progress: Progress, *, rebuild: bool) -> None:
     for part in parts:
         inputs = inputs_hash(part, rebuild=rebuild)
-        # To train again is asked for in so many words, so models are then made even when nothing has changed.
+        # To train again is asked for in so many words, so models are then made even when nothing has changed; what it
+        # made is as good as the shipped weights until its code or labels change.
         if is_current(out, part, inputs) and not (rebuild and part != "data"):
             progress.console.print(f"{part}: up to date")
+        elif part != "data" and not rebuild and is_current(out, part, inputs_hash(part, rebuild=True)):
+            progress.console.print(f"{part}: up to date, trained here by --rebuild (not the shipped weights)")
         elif part == "data":
             _build_data(out, inputs, progress)
         elif part == "policy":
@@ -116,7 +120,10 @@ def _train_judge(out: Path, sender: Connection, alone: Event) -> None:
             torch.set_num_threads(2)  # gave the same bits as one in the steps that were compared (docs/demo.md)
         sender.send(detail)
 
-    _build_judge(out, inputs_hash("judge", rebuild=True), advance, rebuild=True)
+    try:
+        _build_judge(out, inputs_hash("judge", rebuild=True), advance, rebuild=True)
+    except DataError as error:
+        sys.exit(str(error))  # one line in place of a trace
 
 
 def _pass_on(receiver: Connection, advance: Advance) -> None:
@@ -171,7 +178,23 @@ def _build_judge(out: Path, inputs: str, advance: Advance, *, rebuild: bool) -> 
     from medix_r1.demo.judge_model import build_judge
 
     with replacing(out, "judge", inputs, ["models/judge"]) as temporary:
-        build_judge(temporary / "models" / "judge", rebuild=rebuild, advance=advance)
+        folder = temporary / "models" / "judge"
+        build_judge(folder, rebuild=rebuild, advance=advance)
+        if rebuild:
+            _refuse_lenient(folder)
+
+
+def _refuse_lenient(folder: Path) -> None:
+    from medix_r1.demo.judge_pairs import read_pairs
+    from medix_r1.demo.judge_report import MAX_FALSE_YES, count_unserved
+
+    false_yes = count_unserved(folder, read_pairs()).false_yes
+    if false_yes >= MAX_FALSE_YES:
+        raise DataError(
+            f"the judge that was trained says YES to {false_yes:.1%} of the held-out pairs to refuse; one that rewards "
+            f"must stay below {MAX_FALSE_YES:.0%}. It is not installed and the judge that was there stays; a build "
+            "without --rebuild takes the shipped weights"
+        )
 
 
 def judge_steps() -> int:

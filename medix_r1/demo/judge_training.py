@@ -107,7 +107,9 @@ def _set_strictness(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast)
     """
     pairs = list(itertools.islice(training_pairs(_CALIBRATION_SEED), _CALIBRATION_PAIRS))
     states = judge_model.last_states(model, tokenizer, pairs)
-    constant = torch.linalg.lstsq(states, torch.ones(len(states), 1)).solution[:, 0]
+    # In double, since LAPACK's rounding differs between calls: in single the same states gave other bits.
+    ones = torch.ones(len(states), 1, dtype=torch.double)
+    constant = torch.linalg.lstsq(states.double(), ones).solution[:, 0].float()
     refused = torch.tensor([not pair.label for pair in pairs])
     yes, no = judge_model.verdict_ids(tokenizer)
     with torch.no_grad():

@@ -73,7 +73,13 @@ def evaluate(models: Sequence[Path], demo: Path, out: Path, overrides: Sequence[
     """Evaluate one nano model, or two and compare them; returns the exit code."""
     files = write_rows(demo, out / "rows")
     words = [f"task=[{','.join(files)}]", *(f"tasks.{name}.file={path}" for name, path in files.items())]
-    words += ["server=cpu", "judge=nano", f"judge.server.model={demo / 'models' / 'judge'}", "prompt=plain"]
+    words += [
+        "server=cpu",
+        "judge=nano",
+        f"judge.server.model={demo / 'models' / 'judge'}",
+        "prompt=plain",
+        "think_element=think",
+    ]
     words += ["decoding.max_tokens=64", "connections=16", f"out_dir={out}", *overrides]
     results, code = [], 0
     for model in models:

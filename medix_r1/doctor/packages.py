@@ -6,6 +6,7 @@ a machine with a GPU, where nothing else tells whether the driver fits.
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,12 +18,13 @@ from packaging.requirements import Requirement
 from medix_r1.doctor.finding import Finding, Level
 
 _INSTALL = "pip install 'medix-r1[gpu]', or scripts/install.sh on a machine without a GPU"
+_LIBNUMA = "libnuma.so.1"
 
 
 def findings(gpus: Sequence[str]) -> list[Finding]:
     """Look at Python and every package whose version matters; `gpus` decides which builds fit."""
     others = [_package(name) for name in ("verl", "transformers", "tensordict", "ray")]
-    return [_python(), *_torch(gpus), _flash_attention(gpus), _vllm(gpus), *others]
+    return [_python(), *_torch(gpus), _flash_attention(gpus), _vllm(gpus), _libnuma(gpus), *others]
 
 
 def installed(name: str) -> str | None:
@@ -117,3 +119,13 @@ def _vllm(gpus: Sequence[str]) -> Finding:
     if wanted is not None and not wanted.specifier.contains(found.partition("+")[0]):
         return Finding("vLLM", "warn", described, f"tested with {wanted.specifier}")
     return Finding("vLLM", "ok", described)
+
+
+def _libnuma(gpus: Sequence[str]) -> Finding:
+    """vLLM's CPU build is linked with it; where it is missing vLLM only warns, and fails later in other words."""
+    try:
+        ctypes.CDLL(_LIBNUMA)
+    except OSError:
+        fix = "vLLM's CPU build needs it; on Debian and Ubuntu: apt install libnuma1"
+        return Finding("libnuma", "warn" if gpus else "fail", f"no {_LIBNUMA}", fix)
+    return Finding("libnuma", "ok", _LIBNUMA)

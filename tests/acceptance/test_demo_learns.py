@@ -2,29 +2,48 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from medix_r1.demo.batches import read_rows
+from medix_r1.grammar import parse_completion
+from medix_r1.machine import GIB
 from medix_r1.serving import server
 from medix_r1.serving.kept import served
 from tests.e2e.conftest import medix
+from tests.support.memory_peak import memory_peak
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(3000)]
 
 OVERALL_GAIN = 0.20
 JUDGE_GAIN = 0.15
 SHUFFLE_COST = 0.10
+MOST_MEMORY = 18 * GIB
+
+
+@dataclass(frozen=True)
+class DemoRun:
+    folder: Path
+    memory: int  # bytes that all its processes held together, at most
 
 
 @pytest.fixture(scope="module")
-def run_dir(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def demo_run(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
     folder = tmp_path_factory.mktemp("demo_run")
-    code, output = medix("demo", "run", "--run-dir", str(folder), f"demo_dir={demo}", timeout=2400.0)
+    with memory_peak() as peak:
+        code, output = medix("demo", "run", "--run-dir", str(folder), f"demo_dir={demo}", timeout=2400.0)
     assert code == 0, output
-    return folder
+    return DemoRun(folder, peak.held)
+
+
+@pytest.fixture(scope="module")
+def run_dir(demo_run: DemoRun) -> Path:
+    return demo_run.folder
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +83,13 @@ def test_the_report_is_written(run_dir: Path) -> None:
     assert {".json", ".md", ".png"} <= written
 
 
-def test_vllm_serves_the_merged_model(run_dir: Path, tmp_path: Path) -> None:
+def test_it_takes_at_most_18_gib(demo_run: DemoRun, capsys: pytest.CaptureFixture[str]) -> None:
+    with capsys.disabled():
+        print(f" peak memory of the demo's processes: {demo_run.memory / GIB:.1f} GiB")
+    assert GIB < demo_run.memory <= MOST_MEMORY
+
+
+def test_vllm_serves_the_merged_model(demo: Path, run_dir: Path, tmp_path: Path) -> None:
     settings = server.ServerSettings(
         model=str(run_dir / "merged"),
         served_name="merged",
@@ -76,9 +101,15 @@ def test_vllm_serves_the_merged_model(run_dir: Path, tmp_path: Path) -> None:
             "TORCHDYNAMO_DISABLE": "1",
         },
     )
+    row = read_rows(demo / "data" / "heldout_views.parquet")[0]
+    picture = base64.b64encode(row["images"][0]["bytes"]).decode()
+    content = [
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{picture}"}},
+        {"type": "text", "text": row["extra_info"]["question"]},
+    ]
     body = {
         "model": "merged",
-        "messages": [{"role": "user", "content": "Which body part is shown?"}],
+        "messages": [{"role": "user", "content": content}],
         "max_tokens": 40,
         "temperature": 0,
     }
@@ -90,4 +121,4 @@ def test_vllm_serves_the_merged_model(run_dir: Path, tmp_path: Path) -> None:
         )
         with urllib.request.urlopen(request, timeout=60) as reply:
             text = json.load(reply)["choices"][0]["message"]["content"]
-    assert "<answer>" in text
+    assert parse_completion(text).answer, text

@@ -1,6 +1,5 @@
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -87,6 +86,7 @@ def test_errors_are_printed_as_they_are(
 
 
 def test_help_loads_nothing_heavy() -> None:
+    """That makes it quick (README.md has the time); the clock itself would tell of the machine's other work."""
     program = (
         "import sys\n"
         "from medix_r1 import cli\n"
@@ -94,24 +94,9 @@ def test_help_loads_nothing_heavy() -> None:
         "    sys.argv = ['medix-r1', *verb, '--help']\n"
         "    try: cli.main()\n"
         "    except SystemExit as ended: assert not ended.code\n"
-        "heavy = {'torch', 'verl', 'ray', 'vllm', 'transformers', 'hydra', 'numpy', 'openai'} & set(sys.modules)\n"
+        "heavy = {'torch', 'verl', 'ray', 'vllm', 'transformers', 'hydra', 'numpy', 'pandas', 'openai'}\n"
+        "heavy &= set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
-
-
-def test_help_is_quick() -> None:
-    seconds = []
-    for _ in range(3):  # the best of three: other work runs on the same cores
-        start = time.monotonic()
-        subprocess.run([sys.executable, "-m", "medix_r1.cli", "--help"], capture_output=True, check=True)
-        seconds.append(time.monotonic() - start)
-    assert min(seconds) < 0.4 or min(seconds) < 3 * _bare_python()
-
-
-def _bare_python() -> float:
-    """Seconds that Python and typer alone take here: a loaded machine is no fault of ours."""
-    start = time.monotonic()
-    subprocess.run([sys.executable, "-c", "import typer, rich.console"], capture_output=True, check=True)
-    return time.monotonic() - start

@@ -1,3 +1,4 @@
+import re
 from collections import namedtuple
 from pathlib import Path
 
@@ -7,6 +8,8 @@ from rich.console import Console
 from medix_r1 import doctor
 from medix_r1.doctor import packages, resources
 from medix_r1.doctor.finding import Finding
+from medix_r1.machine import GIB
+from medix_r1.training.checks import CPU_RANK_MEMORY, CPU_RUN_MEMORY
 from tests.support.judge_stub import MODEL, JudgeStub
 
 GPU = ["NVIDIA A100-SXM4-80GB, 81920 MiB, 81000 MiB"]
@@ -65,6 +68,15 @@ def test_flash_attention_matters_only_on_a_gpu(monkeypatch: pytest.MonkeyPatch) 
     assert packages._flash_attention(GPU).level == "warn"
 
 
+@pytest.mark.parametrize(("gpus", "level"), [([], "fail"), (GPU, "warn")])
+def test_a_missing_libnuma_names_its_package(monkeypatch: pytest.MonkeyPatch, gpus: list[str], level: str) -> None:
+    assert packages._libnuma(gpus).level == "ok"
+    monkeypatch.setattr(packages, "_LIBNUMA", "libnuma-is-not-here.so.1")
+    finding = packages._libnuma(gpus)
+    assert finding.level == level
+    assert "apt install libnuma1" in finding.fix
+
+
 def test_a_cpu_build_of_torch_beside_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packages, "torch_cuda_build", lambda: None)
     assert [finding.level for finding in packages._torch(GPU)] == ["ok", "fail"]
@@ -120,7 +132,25 @@ def test_exit_code_and_every_fix_is_shown(capsys: pytest.CaptureFixture[str]) ->
 
 def test_everything_is_looked_at() -> None:
     findings = doctor.check_all()
-    assert {"Python", "torch", "devices", "flash-attn", "vLLM", "verl", "memory", "disk", "/dev/shm", "judge"} <= {
-        finding.name for finding in findings
-    }
+    assert [finding.name for finding in findings] == [
+        *(
+            "Python",
+            "torch",
+            "torch build",
+            "flash-attn",
+            "vLLM",
+            "libnuma",
+            "verl",
+            "transformers",
+            "tensordict",
+            "ray",
+        ),
+        *("devices", "memory", "disk", "/dev/shm", "temporary files", "ports", "judge"),
+    ]
     assert all(finding.fix for finding in findings if finding.level != "ok")
+
+
+def test_the_memory_asked_for_covers_the_peak_that_was_measured() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cpu.md").read_text(encoding="utf-8")
+    (peak,) = re.findall(r"^\| peak memory of a whole run .* \| ([\d.]+) GiB \|$", page, re.MULTILINE)
+    assert float(peak) * GIB <= CPU_RUN_MEMORY + CPU_RANK_MEMORY

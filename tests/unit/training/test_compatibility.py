@@ -9,11 +9,13 @@ import importlib
 import importlib.util
 import inspect
 import json
+import pkgutil
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parents[3] / "medix_r1"
+THEIRS = ("verl", "vllm", "transfer_queue", "ray")
 TRAINER = "verl.trainer.ppo.v1.trainer_sync:PPOTrainerSync"
 ASYNC_TRAINER = "verl.trainer.ppo.v1.trainer_colocate_async:PPOTrainerColocateAsync"
 BUFFER = "verl.trainer.ppo.v1.replay_buffer:ReplayBuffer"
@@ -30,6 +32,8 @@ SYMBOLS = {
     f"{TRAINER}.fit": ["self", "agent_loop_manager"],
     f"{TRAINER}.on_train_begin": ["self"],
     f"{TRAINER}.on_step_end": ["self"],
+    f"{TRAINER}.on_train_end": ["self"],
+    f"{TRAINER}._compute_metrics": ["self", "batch", "metrics", "timing_raw", "global_steps", "epoch"],
     f"{TRAINER}._save_checkpoint": ["self"],
     f"{TRAINER}._validate": ["self"],
     f"{TRAINER}._compute_advantage": ["self", "batch", "metrics"],
@@ -65,6 +69,7 @@ SYMBOLS = {
     "verl.experimental.agent_loop.single_turn_agent_loop:SingleTurnAgentLoop.run": [
         *("self", "sampling_params", "priority", "kwargs"),
     ],
+    "verl.experimental.agent_loop.single_turn_agent_loop:SingleTurnAgentLoop.ct_build_initial_tokens": None,
     "verl.experimental.agent_loop.agent_loop:register": ["agent_name"],
     # reward_manager.py
     "verl.experimental.reward_loop.reward_manager:register": ["name"],
@@ -76,8 +81,14 @@ SYMBOLS = {
     "verl.utils.transferqueue_utils:_async_meta_to_realdata": ["meta"],
     "verl.utils.tensordict_utils:nested_tensor_from_tensor_list": ["tensors", "ragged_idx"],
     "verl.utils.tensordict_utils:maybe_fix_3d_position_ids": None,
-    # liveness.py
+    # liveness.py, job_wide.py
+    "ray:get": None,
+    "ray:wait": ["ray_waitables", "num_returns", "timeout", "fetch_local"],
+    "ray:kill": ["actor", "no_restart"],
+    "ray:remote": None,
+    "ray:get_runtime_context": [],
     "ray.exceptions:ActorUnavailableError": None,
+    "ray.exceptions:RayActorError": None,
     "verl.workers.rollout.llm_server:LLMServerManager.get_replicas": ["self"],
     # driver.py
     "verl.trainer.main_ppo:run_ppo": ["config", "task_runner_class"],
@@ -88,6 +99,9 @@ SYMBOLS = {
     "verl.utils.device:auto_set_device": ["config"],
     # cpu/
     "verl.plugin.platform:PlatformBase": None,
+    "verl.plugin.platform:PlatformBase.is_platform_available": ["self", "use_smi_check"],
+    "verl.plugin.platform:PlatformBase.ray_resource_options": ["self", "num_gpus"],
+    "verl.plugin.platform:PlatformBase.rollout_env_vars": ["self"],
     "verl.plugin.platform:PlatformRegistry.register": ["platform"],
     "verl.utils.distributed:initialize_global_process_group": ["timeout_second"],
     "verl.utils.distributed:initialize_global_process_group_ray": ["timeout_second", "backend"],
@@ -204,17 +218,60 @@ def test_the_fields_of_a_batch():
 def test_no_symbol_of_theirs_is_used_without_standing_in_the_table():
     named = {symbol.partition(":")[0] for symbol in (*SYMBOLS, *READ_BY_NAME)}
     named |= {f"{module}.{path.split('.')[0]}" for module, _, path in (symbol.partition(":") for symbol in SYMBOLS)}
-    used = set()
-    for path in (PACKAGE / "training").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                used |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                used |= {f"{node.module}.{alias.name}" for alias in node.names}
-    theirs = {name for name in used if name.split(".")[0] in ("verl", "vllm", "transfer_queue")}
+    used = set().union(*(_used(path) for path in (PACKAGE / "training").rglob("*.py")))
+    theirs = {name for name in used if name.split(".")[0] in THEIRS}
 
-    assert theirs
+    assert {name.split(".")[0] for name in theirs} == set(THEIRS)
     assert sorted(theirs - named) == []
+
+
+def _used(path: Path) -> set[str]:
+    """Names that a file imports; of a package imported as a whole (`import ray`) what is read from it."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    whole, used = {}, set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            whole |= {alias.asname or alias.name: alias.name for alias in node.names if "." not in alias.name}
+            used |= {alias.name for alias in node.names if "." in alias.name}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            used |= {f"{node.module}.{alias.name}" for alias in node.names}
+    for node in nodes:
+        root, _, rest = ast.unparse(node).partition(".") if isinstance(node, ast.Attribute) else ("", "", "")
+        if root in whole and rest.replace(".", "").isidentifier():
+            used.add(f"{whole[root]}.{rest}")
+    return used
+
+
+def test_every_override_stands_in_the_table():
+    """But of abstract methods: without ours the class cannot be made, which the next test sees."""
+    overrides, missing = 0, set()
+    for cls in _our_classes():
+        foreign = [base for base in cls.__mro__ if base.__module__.split(".")[0] in THEIRS]
+        ours = [base for base in cls.__mro__ if base.__module__.startswith("medix_r1.")]
+        for name in set().union(*map(_methods, ours)) & set().union(*map(vars, foreign)):
+            overrides += 1
+            listed = [resolve(symbol) for symbol in SYMBOLS if symbol.endswith(f".{name}")]
+            abstract = any(name in getattr(base, "__abstractmethods__", ()) for base in foreign)
+            if not abstract and getattr(foreign[0], name) not in listed:
+                missing.add(f"{cls.__name__}.{name}")
+
+    assert overrides
+    assert sorted(missing) == []
+
+
+def _our_classes() -> list[type]:
+    """Our classes in `medix_r1.training` that derive from one of theirs."""
+    found = []
+    for module in pkgutil.walk_packages([str(PACKAGE / "training")], "medix_r1.training."):
+        for value in vars(importlib.import_module(module.name)).values():
+            if inspect.isclass(value) and value.__module__ == module.name:
+                found += [value] if any(base.__module__.split(".")[0] in THEIRS for base in value.__mro__) else []
+    return found
+
+
+def _methods(cls: type) -> set[str]:
+    kinds = (property, staticmethod, classmethod)
+    return {name for name, value in vars(cls).items() if inspect.isfunction(value) or isinstance(value, kinds)}
 
 
 def test_our_classes_are_still_complete():
@@ -234,7 +291,15 @@ def test_our_overrides_override_something():
     from medix_r1.training.sampler import MedixAsyncSampler, MedixSampler, MedixSampling
     from medix_r1.training.trainer import MedixColocateAsyncTrainer, MedixSteps, MedixTrainer
 
-    own = {"_save_last_finished_step", "_refill", "_groups", "_values", "_waited", "write_advantages"}
+    own = {
+        "_keeping_what_is_finished",
+        "_save_finished_step",
+        "_refill",
+        "_groups",
+        "_values",
+        "_waited",
+        "write_advantages",
+    }
     own |= {"_write_advantages", "_stop_here"}
     own |= {"_vision_is_frozen", "_sequences_with_loss"}
     pairs = [(MedixSteps, MedixTrainer), (MedixSteps, MedixColocateAsyncTrainer)]
