@@ -45,12 +45,31 @@ _VERL_FIELDS = _PACKAGE / "training" / "verl_fields.json"
 def prepared_shards(folder: str, split: str) -> ListConfig:
     """`${shards:FOLDER,SPLIT}` in a YAML file: what `medix-r1 data prepare` wrote there, in order.
 
-    Where nothing has been written, the first shard's name stands in, for the checks to say that it does not exist.
+    Whole paths, because workers of a Ray cluster that runs already start in another folder. Where nothing has been
+    written, the first shard's name stands in, for the checks to say that it does not exist.
     """
-    found = sorted(str(path) for path in Path(folder).expanduser().glob(f"{split}-*.parquet"))
-    return ListConfig(found or [f"{folder}/{split}-00000.parquet"])
+    root = Path(folder).expanduser().absolute()
+    found = sorted(str(path) for path in root.glob(f"{split}-*.parquet"))
+    return ListConfig(found or [str(root / f"{split}-00000.parquet")])
 
 
+def gpu_list(numbers: Sequence[int]) -> str:
+    """`${gpu_list:NUMBERS}`: GPUs as CUDA_VISIBLE_DEVICES takes them."""
+    return ",".join(str(number) for number in numbers)
+
+
+def gpu_count(numbers: Sequence[int]) -> int:
+    """`${gpu_count:NUMBERS}`: how many GPUs."""
+    return len(numbers)
+
+
+def gpus_of_node(trained: int, judged: Sequence[int]) -> int:
+    """`${gpus_of_node:TRAINED,JUDGED}`: GPUs that a node needs for those that train (0, 1, ...) and the judge's."""
+    return max([trained, *(number + 1 for number in judged)])
+
+
+for _resolver in (gpu_list, gpu_count, gpus_of_node):
+    OmegaConf.register_new_resolver(_resolver.__name__, _resolver, replace=True)
 OmegaConf.register_new_resolver("shards", prepared_shards, replace=True)
 
 
@@ -119,6 +138,7 @@ def _compose(name: str, overrides: Sequence[str], config_dirs: Sequence[Path] = 
         except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: Hydra on judge=nan
             raise ConfigError([explain(error)]) from error
     _fill_run_name(config)
+    _drop_half_a_server(config)
     try:
         OmegaConf.resolve(config)
     except OmegaConfBaseException as error:
@@ -142,6 +162,12 @@ def _fill_run_name(config: DictConfig) -> None:
     if "run" in config and OmegaConf.is_interpolation(config.run, "name"):
         config.run.name = config.hydra.runtime.choices.get("experiment") or "unnamed"
     del config["hydra"]
+
+
+def _drop_half_a_server(config: DictConfig) -> None:
+    """A placement sets GPUs of `judge.server` even where the judge has none to start; the checks look for None."""
+    if "judge" in config and config.judge.get("server") is not None and "model" not in config.judge.server:
+        config.judge.server = None
 
 
 def missing_keys(config: DictConfig) -> list[str]:

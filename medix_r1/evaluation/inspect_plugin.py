@@ -40,7 +40,7 @@ def _task_of(spec: TaskSpec) -> Callable[..., Task]:
         file: str | None = None,
         revision: str | None = None,
         prompt: PromptName = "training",
-        think_element: ThinkElement = "think",
+        think_element: ThinkElement = "thinking",
         votes: int = 3,
     ) -> Task:
         """One benchmark; `file` or `data_dir` read it from this machine."""

@@ -41,7 +41,11 @@ def _half_done(runs: Sequence[Run]) -> Iterator[str]:
     for run in runs:
         config = yaml.safe_load((run.root / "config.yaml").read_text(encoding="utf-8"))
         total = config.get("trainer", {}).get("total_training_steps")
-        if total is not None and run.steps < total:
+        folder = RunFolder(run.root)
+        if total is None:  # its epochs say when it is done, and only the run itself has counted them
+            if folder.events.exists() and not folder.ended_by_itself:
+                yield f"{run.root.name} has reached step {run.steps} and did not end by itself."
+        elif run.steps < total:
             yield f"{run.root.name} has reached step {run.steps} of {total}."
 
 

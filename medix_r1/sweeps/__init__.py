@@ -1,1 +1,1 @@
-"""Many runs by one command: `medix-r1 train -m`. What they showed: medix_r1/reports/comparison.py."""
+"""Many runs by one command: `medix-r1 train -m`. What they showed: medix_r1/reports/compare.py."""

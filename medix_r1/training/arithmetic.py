@@ -27,7 +27,11 @@ class BatchArithmetic:
         mini_prompts: questions an update.
         ranks: data-parallel ranks that train.
         epochs_per_step: passes over a step's rows (`ppo_epochs`).
-        rows_per_pass: rows that one forward and backward pass of a rank takes; None when it is by tokens.
+        micro_batch: what one forward and backward pass of a rank takes: so many rows, or tokens when `by_tokens`.
+        by_tokens: whether micro-batches are filled by tokens (`use_dynamic_bsz`).
+        longest: tokens of the longest row, prompt and reply.
+        judges: judges that are asked about a rollout.
+        refills: batches that may be generated, and judged, in place of groups that teach nothing; 0 without a filter.
         train_rows: questions in the training files; None when they cannot be counted.
     """
 
@@ -36,7 +40,11 @@ class BatchArithmetic:
     mini_prompts: int
     ranks: int
     epochs_per_step: int
-    rows_per_pass: int | None
+    micro_batch: int
+    by_tokens: bool
+    longest: int
+    judges: int
+    refills: int
     train_rows: int | None
 
     @property
@@ -67,6 +75,19 @@ class BatchArithmetic:
         return self.rollouts * self.epochs_per_step / self.updates
 
     @property
+    def micro_batches(self) -> int:
+        """Forward and backward passes of a rank and update: so many, or by tokens at most so many."""
+        rows = self.mini_rows / self.ranks
+        if self.by_tokens:  # verl/utils/seqlen_balancing.py, `rearrange_micro_batches`
+            return math.ceil(min(rows, rows * self.longest / self.micro_batch))
+        return math.ceil(rows / self.micro_batch)
+
+    @property
+    def judge_calls(self) -> int:
+        """Questions to the judge in a step without refills, at most: equal answers are asked about once."""
+        return self.rollouts * self.judges
+
+    @property
     def steps_per_epoch(self) -> int | None:
         return None if self.train_rows is None else self.train_rows // self.prompts  # verl drops the last, short batch
 
@@ -90,17 +111,25 @@ class BatchArithmetic:
 
     def lines(self) -> dict[str, str]:
         """What `medix-r1 check` prints: a name and an explanation."""
-        per_pass = "by tokens" if self.rows_per_pass is None else f"{self.rows_per_pass} rows"
+        filled = f"{self.micro_batch} tokens" if self.by_tokens else f"{self.micro_batch} rows"
+        most = "at most " if self.by_tokens else ""
+        passes = self.micro_batches * self.updates
+        again = self.judge_calls * self.refills
+        refills = f", and {again} more for groups that are generated anew (run.max_refills={self.refills})"
         epoch = "unknown" if self.steps_per_epoch is None else f"{self.steps_per_epoch} ({self.train_rows} questions)"
         return {
             "prompts a step": f"{self.prompts}  (verl: data.train_batch_size; EasyR1: rollout_batch_size)",
-            "rollouts a step": f"{self.prompts} x {self.group} = {self.rollouts}  (at most as many judge calls)",
+            "rollouts a step": f"{self.prompts} x {self.group} = {self.rollouts}",
+            "judge calls a step": f"at most {self.judge_calls}{refills if again else ''}; retries are not counted",
             "mini-batch": (
                 f"{self.mini_prompts} prompts = {self.mini_rows} rollouts an update"
                 "  (verl: ppo_mini_batch_size; EasyR1: global_batch_size)"
             ),
             "updates a step": f"{self.updates}",
-            "a forward pass": f"{per_pass} a rank, {self.mini_rows / self.ranks:g} rollouts a rank and update",
+            "micro-batches": (
+                f"of {filled} a rank: {most}{self.micro_batches} an update ({self.mini_rows / self.ranks:g} rollouts), "
+                f"{most}{passes} a step"
+            ),
             "padding": (
                 f"{self.padding} rows ({self.rollouts} -> {self.padded}); {self.real_per_update:.0f} of "
                 f"{self.mini_rows} rows of an update are real"
@@ -112,16 +141,34 @@ class BatchArithmetic:
 def of_config(config: DictConfig) -> BatchArithmetic:
     """The arithmetic of a composed training config."""
     actor = config.actor_rollout_ref.actor
-    sequence_parallel = int(actor.get("ulysses_sequence_parallel_size") or 1)
+    parallel = sequence_parallel(actor)
+    filtered = config.trainer.v1.sampler.sampler_kwargs.filter.signal is not None
+    by_tokens = bool(actor.use_dynamic_bsz)
+    tokens, rows = actor.ppo_max_token_len_per_gpu * parallel, actor.ppo_micro_batch_size_per_gpu
     return BatchArithmetic(
         prompts=int(config.data.train_batch_size),
         group=int(config.actor_rollout_ref.rollout.n),
         mini_prompts=int(actor.ppo_mini_batch_size),
-        ranks=max(1, int(config.trainer.nnodes) * int(config.trainer.n_gpus_per_node) // sequence_parallel),
+        ranks=max(1, int(config.trainer.nnodes) * int(config.trainer.n_gpus_per_node) // parallel),
         epochs_per_step=int(actor.ppo_epochs),
-        rows_per_pass=None if actor.use_dynamic_bsz else actor.ppo_micro_batch_size_per_gpu,
+        micro_batch=int(tokens if by_tokens else rows or 1),
+        by_tokens=by_tokens,
+        longest=int(config.data.max_prompt_length + config.data.max_response_length),
+        judges=_judges(config),
+        refills=int(config.run.max_refills) if filtered else 0,
         train_rows=_rows(config.data.train_files),
     )
+
+
+def sequence_parallel(actor: DictConfig) -> int:
+    """GPUs that share one row; of its two keys verl takes the old one when it is above 1 (FSDPActorConfig)."""
+    old = int(actor.get("ulysses_sequence_parallel_size") or 1)
+    return old if old > 1 else int(actor.fsdp_config.get("ulysses_sequence_parallel_size") or 1)
+
+
+def _judges(config: DictConfig) -> int:
+    asked = any(node is not None and node.get("judge") is not None for node in config.reward.signals.values())
+    return max(1, len(config.judge.client.get("judges", ()))) if asked else 0
 
 
 def _rows(files: str | ListConfig) -> int | None:

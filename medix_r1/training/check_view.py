@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from omegaconf import DictConfig
+from omegaconf.errors import MissingMandatoryValue
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -12,7 +15,7 @@ from rich.table import Table
 
 from medix_r1 import config as configs
 from medix_r1.errors import ConfigError
-from medix_r1.training import arithmetic, checks, memory
+from medix_r1.training import arithmetic, launch, memory
 
 
 def show_check(overrides: Sequence[str], config_dirs: Sequence[Path], gpu_gib: float, console: Console) -> int:
@@ -22,21 +25,34 @@ def show_check(overrides: Sequence[str], config_dirs: Sequence[Path], gpu_gib: f
         ConfigError: the config does not compose.
     """
     config = configs.compose_train(overrides, config_dirs)
-    problems = checks.problems(config)
-    if not configs.missing_keys(config):
+    problems = _problems(overrides, config_dirs)
+    with contextlib.suppress(MissingMandatoryValue):  # a value without which nothing can be said, and which is named
         console.print(_table("batches", arithmetic.of_config(config).lines()))
-        try:
-            size = memory.size_of(Path(config.actor_rollout_ref.model.path).expanduser())
-        except ConfigError as error:
-            console.print(f"memory: no estimate; {escape(error.problems[0].splitlines()[0])}", highlight=False)
-        else:
-            found = memory.estimate(size, config, gpu_gib * memory.GIB)
-            console.print(_table(f"one rank while it updates (estimate, {gpu_gib:g} GiB a GPU)", _gib(found.update)))
-            console.print(_table("one rank while vLLM generates", _gib(found.rollout)))
+        _show_memory(config, gpu_gib, console)
     for problem in problems:
         console.print(f"  - {escape(problem)}", highlight=False)
     console.print(f"[red]{len(problems)} problem(s)[/]" if problems else "[green]no problem found[/]")
     return 1 if problems else 0
+
+
+def _problems(overrides: Sequence[str], config_dirs: Sequence[Path]) -> Sequence[str]:
+    """What `train` with the same words would refuse to start for."""
+    try:
+        launch.plan(overrides, config_dirs)
+    except ConfigError as error:
+        return error.problems
+    return []
+
+
+def _show_memory(config: DictConfig, gpu_gib: float, console: Console) -> None:
+    try:
+        size = memory.size_of(Path(config.actor_rollout_ref.model.path).expanduser())
+    except ConfigError as error:
+        console.print(f"memory: no estimate; {escape(error.problems[0].splitlines()[0])}", highlight=False)
+        return
+    found = memory.estimate(size, config, gpu_gib * memory.GIB)
+    console.print(_table(f"one rank while it updates (estimate, {gpu_gib:g} GiB a GPU)", _gib(found.update)))
+    console.print(_table("one rank while vLLM generates", _gib(found.rollout)))
 
 
 def _table(title: str, rows: Mapping[str, str]) -> Table:

@@ -1,7 +1,7 @@
 """An estimate of the memory that one training rank needs, by part, from the model's config alone.
 
-Counted exactly: parameters (from the model built on torch's `meta` device), hence gradients and AdamW's two moments of
-those that are trained, all sharded over the ranks by FSDP2. Estimated: activations with gradient checkpointing (one
+Counted exactly: parameters (from the model built on torch's `meta` device), hence gradients and the optimizer's states
+of those that are trained, all sharded over the ranks by FSDP2. Estimated: activations with gradient checkpointing (one
 hidden state a layer and token, one layer at work, the logits, which verl computes in fp32 as well). vLLM's share is
 what the config gives it. docs/check.md says how far this is from the tensors of real runs.
 """
@@ -22,6 +22,8 @@ GIB = 1024**3
 # SmolVLM's projection is a module of its own (`connector`) and stays trained.
 VISION_TOWERS = ("visual", "vision_model", "vision_tower")
 _BYTES = {"fp32": 4, "float32": 4, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2}
+# States of a parameter's size and dtype that an optimizer keeps: AdamW's two moments, and our own's compensation.
+_STATES = {"CompensatedAdamW": 3}
 _HIDDEN_COPIES, _MLP_COPIES = 10, 4  # states of a token that a layer holds while its backward pass runs
 
 
@@ -111,6 +113,16 @@ def _trained(size: ModelSize, config: DictConfig) -> tuple[int, int]:
     return size.parameters, size.parameters - size.vision * frozen
 
 
+def optimizer_states(actor: DictConfig) -> int:
+    """Tensors like its parameter that the actor's optimizer keeps of each."""
+    return _STATES.get(actor.optim.optimizer, 2)
+
+
+def stored_bytes(actor: DictConfig) -> int:
+    """Bytes of one number of parameters, gradients and optimizer states."""
+    return _BYTES[str(actor.fsdp_config.get("model_dtype") or "fp32")]
+
+
 def estimate(size: ModelSize, config: DictConfig, gpu_bytes: float) -> MemoryEstimate:
     """Estimate one rank's memory.
 
@@ -121,7 +133,9 @@ def estimate(size: ModelSize, config: DictConfig, gpu_bytes: float) -> MemoryEst
     """
     actor, rollout = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout
     ranks = config.trainer.nnodes * config.trainer.n_gpus_per_node
-    stored = _BYTES[str(actor.fsdp_config.get("model_dtype") or "fp32")]
+    if 0 < actor.fsdp_config.fsdp_size < ranks:  # so many share the parameters, and the others hold copies
+        ranks = actor.fsdp_config.fsdp_size
+    stored = stored_bytes(actor)
     mixed = actor.fsdp_config.get("mixed_precision") or {}
     computed = _BYTES[str(mixed.get("param_dtype", "bf16"))]
     tokens = _tokens(config)
@@ -129,7 +143,7 @@ def estimate(size: ModelSize, config: DictConfig, gpu_bytes: float) -> MemoryEst
     update = {
         "parameters": stored * parameters / ranks,
         "gradients": stored * trained / ranks,
-        "optimizer": 2.0 * stored * trained / ranks,
+        "optimizer": optimizer_states(actor) * stored * trained / ranks,
         "gathered layer": 2.0 * computed * size.largest_layer,  # and the next one on its way
         "activations": computed * tokens * ((size.layers + _HIDDEN_COPIES) * size.hidden + _MLP_COPIES * size.mlp),
         "logits": (computed + 4) * tokens * size.vocabulary,  # and once in fp32
@@ -138,7 +152,17 @@ def estimate(size: ModelSize, config: DictConfig, gpu_bytes: float) -> MemoryEst
     share = rollout.gpu_memory_utilization * gpu_bytes
     left = {"parameters": 0.0 if actor.fsdp_config.param_offload else update["parameters"]}
     left["optimizer"] = 0.0 if actor.fsdp_config.optimizer_offload else update["optimizer"]
-    return MemoryEstimate(update, left | {"vLLM weights": weights, "KV cache": max(0.0, share - weights)})
+    judge = _judge(config, gpu_bytes)
+    return MemoryEstimate(
+        update | judge, left | {"vLLM weights": weights, "KV cache": max(0.0, share - weights)} | judge
+    )
+
+
+def _judge(config: DictConfig, gpu_bytes: float) -> dict[str, float]:
+    """What a judge holds, all the time, of the GPUs that train as well."""
+    if config.judge.server is None or config.placement.judge != "shared":
+        return {}
+    return {"judge": float(config.placement.judge_memory) * gpu_bytes}
 
 
 def kv_tokens(size: ModelSize, config: DictConfig, gpu_bytes: float) -> float:

@@ -17,6 +17,7 @@ from medix_r1.reports import compare_files
 from medix_r1.reports.compare import YARDSTICK, estimate, read_kinds
 from medix_r1.reports.compare_gaps import OF_A_SEED, gaps
 from medix_r1.training import resume, sweep_record
+from medix_r1.training.run_folder import RunFolder
 
 
 def make(root: Path, mix: str, seed: int, exact: tuple[float, float], *, llm: bool = True) -> Path:
@@ -113,6 +114,22 @@ def test_what_the_tables_do_not_show_is_said(sweep: Path):
         "The runs of 'reward=composite' are not alike but for their seed; they differ in algorithm.gamma.",
     ]
     assert gaps([str(sweep / "embedding_only_1")], kinds[1:]) == []
+
+
+def test_a_run_by_epochs_that_was_cut_is_said(sweep: Path):
+    """The recipes for GPUs set epochs and no steps."""
+    epochs = {"run": {"seed": 1}, "trainer": {"total_epochs": 2, "total_training_steps": None}}
+    (sweep / "composite_1" / "config.yaml").write_text(yaml.safe_dump(epochs))
+    cut, whole = RunFolder(sweep / "composite_1"), RunFolder(sweep / "embedding_only_1")
+    cut.add_event("started", attempt=1)
+    for event in ("started", "finished"):
+        whole.add_event(event)
+
+    kinds = read_kinds([str(sweep)])
+    assert "composite_1 has reached step 10 and did not end by itself." in gaps([str(sweep)], kinds)
+    assert not any("embedding_only_1" in gap for gap in gaps([str(sweep)], kinds))
+    cut.add_event("finished")
+    assert not any("composite_1" in gap for gap in gaps([str(sweep)], kinds))
 
 
 def test_other_code_and_a_seed_twice_are_said(sweep: Path):

@@ -20,6 +20,7 @@ def leave_run(config: DictConfig, *, steps: int, ending: str = "finished") -> No
     checkpoint.mkdir(exist_ok=True)
     (checkpoint / "data.pt").write_bytes(b"state")
     checkpoint_folder.seal(checkpoint)
+    folder.log(1).touch()
     folder.add_event("started", attempt=1)
     folder.add_event(ending, **({"message": "the judge is gone"} if ending == "error" else {}))
 

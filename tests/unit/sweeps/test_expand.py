@@ -91,6 +91,20 @@ def test_slurm_composes_with_what_the_hardware_needs():
     assert launcher.submitit_folder == "outputs/sweeps/ablation_reward/.submitit/%j"
 
 
+@pytest.mark.parametrize(
+    ("overrides", "gpus"),
+    [
+        ("placement=own_gpus", 8),
+        ("placement=own_gpus placement.judge_gpus=[3] trainer.n_gpus_per_node=3", 4),
+        ("placement=shared", 8),
+    ],
+)
+def test_a_slurm_job_has_the_judges_gpus_too(overrides, gpus):
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    sweep = expand(["experiment=ablation_reward", "judge=vllm", "hydra/launcher=slurm", *overrides.split()])
+    assert sweep.config.hydra.launcher.gpus_per_node == gpus
+
+
 def test_a_child_is_one_run_with_its_overrides_as_they_are():
     command = TrainTask(("/my configs",)).arguments(["experiment=nano_ablation_reward", "run.dir='a b; c'"])
 

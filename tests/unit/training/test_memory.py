@@ -1,5 +1,6 @@
 """The estimate's exact parts against tensors that are counted; the rest against arithmetic done by hand."""
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,41 @@ def test_vllm_gets_its_share(policy: Path):
     found = memory.estimate(size, config, gpu_bytes=80e9)
     assert found.rollout["vLLM weights"] + found.rollout["KV cache"] == pytest.approx(0.1 * 80e9)
     assert memory.kv_tokens(size, config, 80e9) == pytest.approx(found.rollout["KV cache"] / size.kv_bytes_per_token)
+
+
+def test_the_states_of_an_optimizer_are_counted_by_its_class(policy: Path):
+    size = memory.size_of(policy)
+    config = composed("experiment=medix_r1_30b_dapo")
+    parts = memory.estimate(size, config, gpu_bytes=0.0).update
+    assert parts["optimizer"] == 6 * size.parameters / 8  # bf16: two moments and what rounding left over
+    adamw = memory.estimate(size, composed("experiment=medix_r1_8b_grpo"), gpu_bytes=0.0).update
+    assert adamw["optimizer"] == 8 * size.parameters / 8
+
+
+@pytest.mark.parametrize("recipe", ["medix_r1_30b_dapo", "medix_r1_8b_grpo"])
+def test_an_optimizer_keeps_as_many_states_as_are_counted(recipe: str):
+    actor = composed(f"experiment={recipe}").actor_rollout_ref.actor
+    parameter = torch.nn.Parameter(torch.ones(3, dtype=torch.bfloat16))
+    optimizer = getattr(importlib.import_module(actor.optim.optimizer_impl), actor.optim.optimizer)([parameter], lr=0.1)
+    parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    states = [state for state in optimizer.state[parameter].values() if state.ndim]
+    assert len(states) == memory.optimizer_states(actor)
+    assert all(state.dtype == parameter.dtype for state in states)
+
+
+def test_a_judge_on_a_gpu_that_trains_has_its_row(policy: Path):
+    size = memory.size_of(policy)
+    shared = memory.estimate(size, composed("experiment=medix_r1_8b_grpo", "judge=vllm", "placement=shared"), 80e9)
+    assert shared.update["judge"] == shared.rollout["judge"] == pytest.approx(0.2 * 80e9)
+    elsewhere = memory.estimate(size, composed("experiment=medix_r1_8b_grpo"), 80e9)
+    assert "judge" not in elsewhere.update
+
+
+def test_parameters_are_shared_within_a_group_of_ranks(policy: Path):
+    size = memory.size_of(policy)
+    config = composed("experiment=medix_r1_8b_grpo", "actor_rollout_ref.actor.fsdp_config.fsdp_size=4")
+    assert memory.estimate(size, config, 0.0).update["parameters"] == 4 * size.parameters / 4
 
 
 def test_tensors_are_counted_however_deep():
