@@ -33,6 +33,7 @@ _OPEN = (  # dictionaries whose keys belong to somebody else
     "reward_kwargs",
     "environment",
     "mm_processor_kwargs",
+    "extra_body",
     "apply_chat_template_kwargs",
     "mixed_precision",
     "weights",  # names of signals, checked by the composite reward

@@ -29,6 +29,7 @@ class RemoteEmbedder:
         patience: seconds of nothing but failures until the embedder counts as lost.
         unknown_model_patience: the same of nothing but answers that the model is unknown.
         cache_size: vectors of references kept in memory, of 4 bytes a dimension.
+        extra_body: more fields of each request, for example vLLM's that cuts texts which are too long for the model.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class RemoteEmbedder:
         patience: float = 600.0,
         unknown_model_patience: float = 30.0,
         cache_size: int = 200_000,
+        extra_body: Mapping[str, Any] | None = None,
     ) -> None:
         urls = [base_url, *base_urls]
         limits: dict[str, Any] = {
@@ -63,7 +65,7 @@ class RemoteEmbedder:
         ]
         if problems:
             raise ConfigError(problems)
-        self.model = model
+        self.model, self._extra_body = model, dict(extra_body or {})
         self._served: str | None = None
         self._batches = Batches(self._encode, batch_size=batch_size, parallel=concurrency, cache_size=cache_size)
         self._connection = Connection(
@@ -85,7 +87,7 @@ class RemoteEmbedder:
         return await self._batches.similarity(prediction, reference)
 
     async def _encode(self, texts: list[str]) -> Vector:
-        body = {"model": self.model, "input": texts, "encoding_format": "float"}
+        body = {"model": self.model, "input": texts, "encoding_format": "float", **self._extra_body}
 
         def read(reply: Mapping[str, Any]) -> Vector:
             self._served = str(reply.get("model") or self.model)

@@ -64,8 +64,14 @@ def _used(config: DictConfig, name: str) -> bool:
 def _settings_problems(node: DictConfig, key: str) -> Iterator[str]:
     """What the class says of its own settings; it is built and thrown away, with nothing opened or loaded."""
     plain: Any = OmegaConf.to_container(node, resolve=True)
-    for member in [plain, *plain.get("judges", [])]:
-        member.pop("cache_path", None)  # opening it would make it
+    members = [(f"{key}.judges[{i}]", member) for i, member in enumerate(plain.get("judges", []))]
+    found = [problem.replace(key, own, 1) for own, member in members for problem in _built(member, key)]
+    yield from found or _built(plain, key)
+
+
+def _built(plain: dict[str, Any], key: str) -> Iterator[str]:
+    for one in [plain, *plain.get("judges", [])]:
+        one.pop("cache_path", None)  # opening it would make it
     try:
         instantiate(plain, _convert_="all")
     except InstantiationException as error:

@@ -1,12 +1,16 @@
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
+import yaml
 
 from medix_r1.errors import ConfigError, EmbedderError, EmbedderRejected
 from medix_r1.models.batching import Batches
 from medix_r1.models.remote_embedder import RemoteEmbedder
 from tests.support.judge_stub import TROUBLE, bag_of_words
+
+REMOTE = yaml.safe_load((Path(__file__).parents[3] / "configs/embedder/remote.yaml").read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -31,6 +35,16 @@ async def test_the_cosine_of_two_texts(stub, make_embedder):
     assert stub.calls[0]["path"] == "/v1/embeddings"
     assert stub.calls[0]["encoding_format"] == "float"
     assert embedder.versions() == {"embedder": "m", "embedder_revision": "served as m"}
+
+
+async def test_more_fields_of_a_request(stub, make_embedder):
+    """A text that is refused for its length masks its sample, which a policy could choose; vLLM can be told to cut."""
+    embedder = make_embedder(stub.address, extra_body=REMOTE["extra_body"])
+
+    await embedder.similarity("left lung", "left lung")
+
+    assert stub.calls[0]["truncate_prompt_tokens"] == -1
+    assert stub.calls[0]["input"] == ["left lung"]
 
 
 async def test_texts_go_in_batches_and_references_once(stub, make_embedder):

@@ -349,6 +349,13 @@ def test_a_vote_is_looked_at_member_by_member(good):
         config = changed(config, **{"judge.client": {**client, "patience": 5}})
         assert "patience" in checks.problems(config)[0]
 
+        bad = [{**members[0], "mode": "graded"}, {**members[0], "parse_attempts": 0}]
+        config = changed(config, **{"judge.client": {**client, "judges": bad}})
+        assert [problem.split(":")[0] for problem in checks.problems(config)] == [
+            "judge.client.judges[0].mode",
+            "judge.client.judges[1].parse_attempts",
+        ]
+
 
 def test_an_embedder_elsewhere(good):
     with JudgeStub() as stub:

@@ -18,7 +18,7 @@ def test_samples_are_lines_of_json(tmp_path):
     folder.write("train", 12, [BLANK, replace(BLANK, answer="левое лёгкое", overall=None)])
     path = folder.path("train", 12)
     written = {key: value for key, value in asdict(BLANK).items() if key not in ("statistics", "seconds")}
-    written["problems"] = []
+    written |= {"problems": [], "choices": [], "accepted": []}
     assert list(read_lines(path)) == [written, written | {"answer": "левое лёгкое", "overall": None}]
     assert "левое" in path.read_text(encoding="utf-8")
     assert [entry.name for entry in path.parent.iterdir()] == ["000012.jsonl"]
