@@ -47,6 +47,19 @@ def test_the_judge_is_asked_and_the_reward_is_the_weighted_sum(run: FinishedRun)
         assert row["overall"] == pytest.approx(expected)
 
 
+def test_each_reply_is_updated_by_its_own_reward(run: FinishedRun) -> None:
+    """Upstream defect 13 gave rewards to other places; GRPO's advantage, by hand, from the rewards in the samples."""
+    for step in range(1, STEPS + 1):
+        groups: dict[str, list[dict]] = {}
+        for row in samples(run, step):
+            groups.setdefault(row["uid"], []).append(row)
+        for rows in groups.values():
+            rewards = [row["overall"] for row in rows]
+            for row in rows:
+                expected = (row["overall"] - statistics.fmean(rewards)) / (statistics.stdev(rewards) + 1e-6)
+                assert row["advantage"] == pytest.approx(expected, abs=1e-4)
+
+
 @pytest.mark.parametrize("tracker", ["file", "tensorboard"])
 @pytest.mark.parametrize("of", ["run", "gspo_with_a_failing_judge"])  # of the second, samples are masked
 def test_every_tracker_has_every_part_at_every_step(request: pytest.FixtureRequest, of: str, tracker: str) -> None:
