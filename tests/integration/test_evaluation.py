@@ -34,7 +34,7 @@ KEY = "sk-very-secret-7351"
 def policy_reply(request: Request) -> str:
     tag = "<X_RAY>" if images_of(request) else ""
     answer = "C" if "A. " in text_of(request) else "no"
-    return f"{tag}<think>I look closely</think><answer>{answer}</answer>"
+    return f"{tag}<thinking>I look closely</thinking><answer>{answer}</answer>"
 
 
 def judge_reply(request: Request) -> str:
@@ -113,7 +113,7 @@ def test_three_phases_in_one_command(words, policy, judge) -> None:
     assert all(call["response_format"]["json_schema"]["schema"]["properties"]["score"]["enum"] for call in graded)
 
     sent = next(call for call in policy.calls if images_of(call))
-    assert "<TAG><think>your reasoning</think>" in text_of(sent)
+    assert "<TAG><thinking>your reasoning</thinking>" in text_of(sent)
     assert images_of(sent)[0].startswith("data:image/png;base64,")
 
     logs = [read_eval_log(log) for log in list_eval_logs(str(folder / "rad_vqa" / "logs"))]
@@ -163,7 +163,7 @@ def test_a_limit_is_a_part_of_the_whole_result(words, policy) -> None:
     "change",
     [
         "prompt=plain",
-        "think_element=thinking",
+        "think_element=think",
         "decoding.temperature=0.5",
         "revision=abc",
         "judge.seeds=[4,5,6]",
@@ -334,4 +334,4 @@ def test_a_task_runs_by_inspects_own_command(hub, tmp_path, policy, judge) -> No
     assert log.results is not None
     assert log.results.scores[0].metrics["mean"].value == pytest.approx(1 / 3)
     assert len(judge.calls) == 9
-    assert "<think>" in (log.samples or [])[0].output.completion  # the reply is kept word for word
+    assert "<thinking>" in (log.samples or [])[0].output.completion  # the reply is kept word for word
