@@ -13,9 +13,9 @@ from medix_r1.demo import warm_start
 from medix_r1.demo.batches import EncodedRows, read_rows
 from medix_r1.demo.build import build
 from medix_r1.demo.evaluation import Measurement, measure
-from tests.e2e.conftest import demo
+from tests.e2e.conftest import demo, nano_overrides
 
-__all__ = ["demo", "heldout", "rebuilt"]
+__all__ = ["demo", "heldout", "nano_overrides", "rebuilt"]
 
 
 @dataclass
