@@ -18,12 +18,13 @@ from tests.support.leftovers import SHARED_MEMORY, Held
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(3000)]
 
-STEPS = 30  # more than fit between the cuts
-CUTS = [(signal.SIGKILL, 60.0), (signal.SIGINT, 90.0), (signal.SIGKILL, 90.0)]  # and the latest moment, in s
+STEPS = 20  # more than fit between the cuts
+CUTS = [(signal.SIGKILL, False), (signal.SIGINT, True), (signal.SIGKILL, True)]  # and whether it trains by then
+IN_START, IN_STEPS = 60.0, 20.0  # seconds from which a moment is drawn: of the start, after the first new checkpoint
 CLEAN_UP = 15.0  # seconds, as promised
 
 
-def cut(folder: RunFolder, overrides: list[str], how: signal.Signals, latest: float) -> dict[str, object]:
+def cut(folder: RunFolder, overrides: list[str], how: signal.Signals, training: bool) -> dict[str, object]:
     """Start the run, end the command at a random moment, and say what stood then and what was left 15 s later."""
     shared_memory = set(os.listdir(SHARED_MEMORY))
     process = subprocess.Popen(
@@ -32,8 +33,10 @@ def cut(folder: RunFolder, overrides: list[str], how: signal.Signals, latest: fl
         stdin=subprocess.DEVNULL,
         env={**os.environ, **KEY},
     )
-    delay = random.uniform(2.0, latest)
-    time.sleep(delay)
+    started, before = time.monotonic(), checkpoint_folder.latest(folder.checkpoints)
+    while training and checkpoint_folder.latest(folder.checkpoints) == before and process.poll() is None:
+        time.sleep(0.2)
+    time.sleep(random.uniform(0.0, IN_STEPS) if training else random.uniform(2.0, IN_START))
     held = Held(process.pid, folder, shared_memory)
     process.send_signal(how)
     process.wait(60)
@@ -41,7 +44,7 @@ def cut(folder: RunFolder, overrides: list[str], how: signal.Signals, latest: fl
     newest = checkpoint_folder.latest(folder.checkpoints)
     return {
         "signal": how.name,
-        "after": round(delay, 1),
+        "after": round(time.monotonic() - started - CLEAN_UP, 1),
         "processes": len(held.family),
         "ports": len(held.ports),
         "checkpoint": newest.name if newest else None,
@@ -51,7 +54,7 @@ def cut(folder: RunFolder, overrides: list[str], how: signal.Signals, latest: fl
 
 @pytest.fixture(scope="module")
 def overrides(nano_overrides: list[str]) -> list[str]:
-    return [*nano_overrides, f"trainer.total_training_steps={STEPS}", "trainer.test_freq=10", "run.keep_checkpoints=2"]
+    return [*nano_overrides, f"trainer.total_training_steps={STEPS}", "run.keep_checkpoints=2"]
 
 
 @pytest.fixture(scope="module")
