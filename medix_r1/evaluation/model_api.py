@@ -7,9 +7,7 @@ a body that is no completion is tried again.
 from __future__ import annotations
 
 import os
-from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
 
 import openai
 from inspect_ai.model import (
@@ -30,6 +28,8 @@ from inspect_ai.model._providers.openai_compatible import OpenAICompatibleAPI
 from inspect_ai.tool import ToolInfo
 from tenacity import wait_random_exponential
 from tenacity.wait import WaitBaseT
+
+from medix_r1.serving.address import is_loopback
 
 _NO_KEY = "none"  # the client insists on a value; a server without authentication ignores it
 
@@ -114,12 +114,3 @@ def open_model(name: str, base_url: str, api_key_env: str | None, config: Genera
     """
     key = os.environ[api_key_env] if api_key_env else _NO_KEY
     return get_model(f"medix/{name}", base_url=base_url, api_key=key, config=config, memoize=False)
-
-
-def is_loopback(address: str) -> bool:
-    """Whether an address is this machine."""
-    host = urlsplit(address).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

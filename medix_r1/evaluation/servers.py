@@ -11,10 +11,11 @@ from typing import Any
 import httpx
 from inspect_ai.model import Model
 
-from medix_r1.evaluation.model_api import is_loopback, open_model
+from medix_r1.evaluation.model_api import open_model
 from medix_r1.evaluation.phases import decoding
 from medix_r1.evaluation.settings import EvalSettings, JudgeAddress, ServedModel
 from medix_r1.serving import server
+from medix_r1.serving.address import is_loopback
 from medix_r1.serving.kept import served
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from omegaconf import DictConfig, ListConfig
+
+from medix_r1.serving.address import is_loopback
 
 _MOST_OF_A_GPU = 0.7  # for vLLM and a judge on the same one; the actor's update needs the rest
 _STARTED_BY_THE_RUN = ("own_gpus", "shared")
@@ -85,12 +85,3 @@ def _loopback_problems(config: DictConfig) -> Iterator[str]:
                     f"{key}.base_url: {address} leads every node of the Ray cluster to itself, and what scores may run "
                     f"on any; give an address that all nodes reach{hint if key == 'judge.client' else ''}"
                 )
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a URL's host is this machine by its loopback name or address."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
 from medix_r1.training import checkpoint_folder
 from medix_r1.training.run_folder import RunFolder, read_lines
-from tests.e2e.conftest import KEY, FinishedRun, train
+from tests.e2e.conftest import KEY, FinishedRun, start, train
 from tests.support.leftovers import SHARED_MEMORY, Held
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(3000)]
@@ -27,12 +25,7 @@ CLEAN_UP = 15.0  # seconds, as promised
 def cut(folder: RunFolder, overrides: list[str], how: signal.Signals, training: bool) -> dict[str, object]:
     """Start the run, end the command at a random moment, and say what stood then and what was left 15 s later."""
     shared_memory = set(os.listdir(SHARED_MEMORY))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "medix_r1.cli", "train", *overrides, f"run.dir={folder.root}"],
-        stdout=subprocess.DEVNULL,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, **KEY},
-    )
+    process = start(folder.root, overrides)
     started, before = time.monotonic(), checkpoint_folder.latest(folder.checkpoints)
     while training and checkpoint_folder.latest(folder.checkpoints) == before and process.poll() is None:
         time.sleep(0.2)

@@ -50,6 +50,17 @@ def train(folder: Path, overrides: Sequence[str], **keywords: object) -> Finishe
     return FinishedRun(run, code, output)
 
 
+def start(folder: Path, overrides: Sequence[str], output: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+    """Start `medix-r1 train`, for a test that ends it."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "medix_r1.cli", "train", *overrides, f"run.dir={folder}"],
+        stdout=output,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, **KEY},
+    )
+
+
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's data and models, from the shipped weights."""

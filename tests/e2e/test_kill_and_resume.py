@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import torch
 from medix_r1.training import checkpoint_folder, stacks
 from medix_r1.training.run_folder import RunFolder, read_lines
 from medix_r1.training.stacks import processes_of
-from tests.e2e.conftest import KEY, STEPS, FinishedRun, train
+from tests.e2e.conftest import KEY, STEPS, FinishedRun, start, train
 from tests.support.leftovers import SHARED_MEMORY, Held
 from tests.support.trained_weights import local, moved_share, shards
 
@@ -28,12 +27,7 @@ def killed(nano_overrides: list[str], tmp_path_factory: pytest.TempPathFactory) 
     """A run whose command is killed at a random moment between two checkpoints, and looked at 15 s later."""
     folder = RunFolder(tmp_path_factory.mktemp("killed"))
     shared_memory = set(os.listdir(SHARED_MEMORY))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "medix_r1.cli", "train", *nano_overrides, f"run.dir={folder.root}"],
-        stdout=subprocess.DEVNULL,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, **KEY},
-    )
+    process = start(folder.root, nano_overrides)
     while not (checkpoint_folder.latest(folder.checkpoints) or process.poll() is not None):
         time.sleep(0.2)
     time.sleep(random.uniform(0.0, 4.0))
@@ -59,13 +53,7 @@ def test_every_process_says_where_it_is(killed: RunFolder) -> None:
 
 
 def test_ctrl_c_ends_everything_with_one_line(nano_overrides: list[str], tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "medix_r1.cli", "train", *nano_overrides, f"run.dir={tmp_path}"],
-        stdout=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, **KEY},
-    )
+    process = start(tmp_path, nano_overrides, subprocess.PIPE)
     folder = RunFolder(tmp_path)
     while len(processes_of(folder)) < 3 and process.poll() is None:
         time.sleep(0.2)

@@ -4,8 +4,9 @@ import pytest
 from omegaconf import OmegaConf
 
 from medix_r1.config import compose_train, gpus_of_node
+from medix_r1.serving.address import is_loopback
 from medix_r1.training import checks
-from medix_r1.training.placement import cluster_problems, is_loopback, placement_problems
+from medix_r1.training.placement import cluster_problems, placement_problems
 
 RECIPE = "experiment=medix_r1_8b_grpo"
 ADDRESS = "judge.client.base_url=http://10.0.0.9:8000/v1"
