@@ -12,7 +12,11 @@ _SLOWER, _GROWTH = 1.10, 1.10  # what still counts as linear and as flat
 _BUSY = 1.0  # load average before the start
 
 _TITLES = {"long": "Answers of about 45 characters", "short": "Answers of one to four words"}
-_GROWTHS = {"many": "Many completions, every part real", "cached": "Many completions, every answer from memory"}
+_GROWTHS = {
+    "many": "Many completions, every part real",
+    "bounded": "Many completions, every part real, caches that the first tenth fills",
+    "cached": "Many completions, every answer from memory",
+}
 
 Figures = Mapping[str, Any]
 
@@ -67,7 +71,10 @@ def _why(figures: Figures) -> Iterator[str]:
         "- The longer the answers, the more of the time is the embedder's, in every way: closer to the bound, fewer "
         "times the serial way. Neither of the two lengths reaches both targets."
     )
-    yield "- What grows in the long runs are caches, all of them bounded: verdicts, vectors, answers taken apart."
+    yield (
+        "- What grows in the long runs are caches, all of them bounded: verdicts, vectors, answers taken apart. The "
+        "run whose small caches are full after its first tenth is the one that shows whether anything else grows."
+    )
 
 
 def _growth_targets(title: str, measured: Figures | None) -> Iterator[tuple[str, str, str]]:
@@ -156,6 +163,11 @@ def _differences(tenths: Sequence[Figures]) -> list[tuple[int, float]]:
     return [(now["completions"] - last["completions"], now["seconds"] - last["seconds"]) for last, now in pairs]
 
 
+def _caches(part: Figures) -> str:
+    size = part.get("cache_size")
+    return "" if size is None else f"; caches of {size} verdicts and as many vectors"
+
+
 def _growth(part: Figures) -> list[str]:
     tenths, done = part["tenths"], part["tenths"][-1]["completions"]
     stopped = "" if done >= part["wanted"] else f" (of {part['wanted']}: stopped after {part['limit']:.0f} s)"
@@ -169,5 +181,5 @@ def _growth(part: Figures) -> list[str]:
             for now, (more, seconds) in zip(tenths, _differences(tenths), strict=True)
         ),
         "",
-        f"{done} completions{stopped}, {part['calls']} judge calls.",
+        f"{done} completions{stopped}, {part['calls']} judge calls{_caches(part)}.",
     ]

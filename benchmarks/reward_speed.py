@@ -1,11 +1,12 @@
-"""The reward's speed on one machine: `python benchmarks/reward_speed.py [long] [short] [replay] [many] [cached]`.
+"""The reward's speed on one machine: `python reward_speed.py [long] [short] [replay] [many] [bounded] [cached]`.
 
 `long` and `short` (the answers' length) compare on the same completions and the same loopback judge (30 ms service
 time, 64 slots, a process of its own): the bare unique work, this reward, this reward and a user's function as verl
 calls them, and a serial loop in the manner of the paper's public code (on a part of the completions). All but the last
 run on uvloop, the event loop that Ray gives its actors. `replay`: how long the reward is not complete after the last of
-2,560 recorded rollouts. `many`, `cached`: whether time is linear and memory flat over many completions. Without a word
-all five are measured.
+2,560 recorded rollouts. `many`, `bounded`, `cached`: whether time is linear and memory flat over many completions: with
+the caches of the default config, which such a run does not fill; with caches that its first tenth fills; with every
+answer from memory. Without a word all six are measured.
 
 Figures go into reward_speed.json beside this file, part by part, and the page docs/reward_speed.md is written from them
 (reward_page.py); parts that were not measured now keep their earlier figures.
@@ -50,9 +51,10 @@ from rich.console import Console
 
 from medix_r1.machine import this_machine
 
-PARTS = ("long", "short", "replay", "many", "cached")
+PARTS = ("long", "short", "replay", "many", "bounded", "cached")
 STEP = 2560  # completions of a step of the paper's recipe: 512 questions x 5 rollouts
 MIB = 1024**2
+FULL_AFTER = 50  # a tenth of `many` asks a twentieth of its completions anew, which fills caches of a fiftieth
 FINISH_TIMES = Path(__file__).with_name("finish_times.json")
 FIGURES = Path(__file__).with_name("reward_speed.json")
 PAGE = Path(__file__).parents[1] / "docs" / "reward_speed.md"
@@ -230,9 +232,15 @@ async def _steps(
     return found
 
 
-def growth(address: str, total: int, cached: bool, limit: float) -> dict[str, Any]:
-    """Time and memory over many completions, a step's worth at a time; `cached` scores the same ones again."""
-    ours = Ours(settings(address))
+def growth(
+    address: str, total: int, limit: float, *, cached: bool = False, cache_size: int | None = None
+) -> dict[str, Any]:
+    """Time and memory over many completions, a step's worth at a time; `cached` scores the same ones again.
+
+    `cache_size` is that of the verdicts and of the vectors of references; None: that of the default config.
+    """
+    sizes = () if cache_size is None else (f"judge.client.cache_size={cache_size}", f"embedder.cache_size={cache_size}")
+    ours = Ours(settings(address, *sizes))
     size = min(STEP, total)
     same = draw(size // GROUP, seed=1)
 
@@ -252,7 +260,7 @@ def growth(address: str, total: int, cached: bool, limit: float) -> dict[str, An
     found = uvloop.run(run())
     calls = reward_server.calls(address) - before
     tenths = [{"completions": done, "seconds": round(took, 2), "mib": round(mib)} for done, took, mib in found]
-    return {"wanted": total, "limit": limit, "calls": calls, "tenths": tenths}
+    return {"wanted": total, "limit": limit, "calls": calls, "cache_size": cache_size, "tenths": tenths}
 
 
 def measures(address: str, options: argparse.Namespace) -> Mapping[str, Callable[[], dict[str, Any]]]:
@@ -266,8 +274,9 @@ def measures(address: str, options: argparse.Namespace) -> Mapping[str, Callable
         "long": lambda: comparison(draw(groups)),
         "short": lambda: comparison(draw_demo(groups)),
         "replay": lambda: replays(address, options),
-        "many": lambda: growth(address, options.many, False, options.limit),
-        "cached": lambda: growth(address, options.cached, True, options.limit),
+        "many": lambda: growth(address, options.many, options.limit),
+        "bounded": lambda: growth(address, options.many, options.limit, cache_size=options.many // FULL_AFTER),
+        "cached": lambda: growth(address, options.cached, options.limit, cached=True),
     }
 
 

@@ -39,6 +39,7 @@ _OPEN = (  # dictionaries whose keys belong to somebody else
     "weights",  # names of signals, checked by the composite reward
     "weight_tables",  # sources and modalities of rows, checked there too
 )
+_SHORT = ("actor.", "rollout.", "ref.", "model.")  # nodes below actor_rollout_ref
 _NAMED = ("reward.signals.", "alarms.")  # nodes whose entries are named by whoever adds one
 _VERL_FIELDS = _PACKAGE / "training" / "verl_fields.json"
 
@@ -198,6 +199,8 @@ def explain(error: Exception) -> str:
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:
+    if word.startswith(_SHORT):  # as the docs and papers name keys; verl has a critic with keys of the same end
+        word = f"actor_rollout_ref.{word}"
     if near := difflib.get_close_matches(word, known, n=1, cutoff=0.5):
         return f"; did you mean {near[0]}?"
     return f"; known: {', '.join(sorted(known))}" if len(known) < 40 else ""

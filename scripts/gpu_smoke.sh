@@ -93,7 +93,7 @@ run install "$bin/uv" pip install --python "$bin/python" -e '.[gpu]' -r requirem
 run install_images "$bin/uv" pip install --python "$bin/python" --no-deps -r requirements/demo-images.txt || exit 1
 # Compiled here, so it takes long and may fail; without it attention is torch's own.
 if [[ ${FLASH_ATTN:-} ]]; then
-    run install_flash_attn "$bin/uv" pip install --python "$bin/python" --no-build-isolation -e '.[flash-attn]' || failed=1
+    run install_flash_attn "$bin/uv" pip install --python "$bin/python" --no-build-isolation-package flash-attn -e '.[flash-attn]' || failed=1
 fi
 "$bin/python" -c 'import flash_attn' 2>/dev/null || train+=(+actor_rollout_ref.model.override_config.attn_implementation=sdpa)
 

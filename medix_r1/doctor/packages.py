@@ -17,7 +17,9 @@ from packaging.requirements import Requirement
 
 from medix_r1.doctor.finding import Finding, Level
 
-_INSTALL = "pip install 'medix-r1[gpu]', or scripts/install.sh on a machine without a GPU"
+_GPU = "pip install -e '.[gpu]' in a clone"
+_INSTALL = f"{_GPU}, or scripts/install.sh there on a machine without a GPU"
+_NO_FLASH = "+actor_rollout_ref.model.override_config.attn_implementation=sdpa"
 _LIBNUMA = "libnuma.so.1"
 
 
@@ -71,7 +73,7 @@ def _torch(gpus: Sequence[str]) -> Iterator[Finding]:
     if not gpus:
         yield Finding("torch build", "ok", f"CUDA {cuda}; runs on CPUs too" if cuda else "CPU")
     elif cuda is None:
-        yield Finding("torch build", "fail", "CPU, beside a GPU", "pip install 'medix-r1[gpu]'")
+        yield Finding("torch build", "fail", "CPU, beside a GPU", _GPU)
     else:
         import torch
 
@@ -100,7 +102,12 @@ def _flash_attention(gpus: Sequence[str]) -> Finding:
     found = installed("flash-attn")
     if found or not gpus:
         return Finding("flash-attn", "ok", found or "not installed; not needed on a CPU")
-    fix = "pip install --no-build-isolation 'medix-r1[flash-attn]'; without it, sdpa is slower"
+    wanted = pin("flash-attn")
+    package = f"flash-attn{wanted.specifier if wanted else ''}"
+    fix = (
+        f"training fails without it: pip install --no-build-isolation '{package}', or add {_NO_FLASH} to every run "
+        "(slower; docs/gpu.md)"
+    )
     return Finding("flash-attn", "warn", "not installed", fix)
 
 

@@ -144,7 +144,7 @@ def headline_tasks(names: Iterable[str]) -> list[str]:
 
 
 def averages(records: Records) -> list[Average]:
-    """Macro and micro averages; with MIMIC's two tasks also both sides of it, as they need credentials."""
+    """Macro and micro averages; with MIMIC's two tasks also both sides of it, as their use is restricted."""
     scored = {task: [r for r in rows if r.score is not None] for task, rows in records.items()}
     there = [task for task in headline_tasks(records) if scored[task]]
     if not there:

@@ -114,7 +114,7 @@ def compose_eval(
     settings = _build_all(tree)
     problems = list(_wrong(settings))
     if needs_task and not settings.tasks:
-        problems.append("task: has no value; give task=all, llm, vlm, a task's name or a list")
+        problems.append("task: has no value; give task=all, open, llm, vlm, a task's name or a list")
     if problems:
         raise ConfigError(problems)
     return settings

@@ -1,4 +1,4 @@
-"""What a task is, and which tasks an expression such as `all`, `llm` or `[slake_vqa,vlm]` means.
+"""What a task is, and which tasks an expression such as `all`, `open` or `[slake_vqa,llm]` means.
 
 One YAML file a task, `configs/eval/task/NAME.yaml`; how its rows become samples is its `format` (formats.py).
 """
@@ -17,6 +17,7 @@ from medix_r1.errors import ConfigError
 Kind = Literal["llm", "vlm"]
 ScorerName = Literal["short", "report"]
 Access = Literal["open", "credentials", "file"]
+_GROUPS = ("all", "llm", "vlm", "open")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,8 @@ def select(expression: str | Sequence[str], known: Mapping[str, TaskSpec]) -> li
     """Names of the tasks that an expression means, each once, in the order of the files.
 
     Args:
-        expression: `all` (the 17), `llm`, `vlm`, a task's name, or a list of these (`[a,b]` or `a,b`).
+        expression: `all` (the 17), `llm`, `vlm`, `open` (those of the 17 that need no credentials), a task's name, or a
+            list of these (`[a,b]` or `a,b`).
         known: every task.
 
     Raises:
@@ -91,8 +93,8 @@ def select(expression: str | Sequence[str], known: Mapping[str, TaskSpec]) -> li
     for word in (str(word).strip() for word in words):
         if word in known:
             wanted.add(word)
-        elif word in ("all", "llm", "vlm"):
-            wanted |= {n for n, spec in known.items() if spec.headline and word in ("all", spec.kind)}
+        elif word in _GROUPS:
+            wanted |= {n for n, spec in known.items() if spec.headline and word in ("all", spec.kind, spec.access)}
         else:
             problems.append(f"task={word}: there is no such task{_nearest(word, known)}")
     if problems:
@@ -101,7 +103,7 @@ def select(expression: str | Sequence[str], known: Mapping[str, TaskSpec]) -> li
 
 
 def _nearest(word: str, known: Mapping[str, TaskSpec]) -> str:
-    names = [*known, "all", "llm", "vlm"]
+    names = [*known, *_GROUPS]
     if near := difflib.get_close_matches(word, names, n=3, cutoff=0.5):
         return f"; did you mean {' or '.join(near)}?"
     return f"; known: {', '.join(names)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,6 +13,8 @@ from medix_r1.errors import ConfigError, EmbedderError, EmbedderRejected
 from medix_r1.models.batching import Batches, Vector
 from medix_r1.models.connection import Call, Connection
 from medix_r1.models.settings import connection_problems, count_problems, key_problems
+
+logger = logging.getLogger(__name__)
 
 
 class RemoteEmbedder:
@@ -29,7 +32,8 @@ class RemoteEmbedder:
         patience: seconds of nothing but failures until the embedder counts as lost.
         unknown_model_patience: the same of nothing but answers that the model is unknown.
         cache_size: vectors of references kept in memory, of 4 bytes a dimension.
-        extra_body: more fields of each request, for example vLLM's that cuts texts which are too long for the model.
+        extra_body: more fields of each request, for example vLLM's that cuts texts which are too long for the model. A
+            server that refuses them is asked without from then on, and the log says so.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class RemoteEmbedder:
         if problems:
             raise ConfigError(problems)
         self.model, self._extra_body = model, dict(extra_body or {})
+        self._settled = not self._extra_body  # whether it is known what the server takes
         self._served: str | None = None
         self._batches = Batches(self._encode, batch_size=batch_size, parallel=concurrency, cache_size=cache_size)
         self._connection = Connection(
@@ -87,7 +92,33 @@ class RemoteEmbedder:
         return await self._batches.similarity(prediction, reference)
 
     async def _encode(self, texts: list[str]) -> Vector:
-        body = {"model": self.model, "input": texts, "encoding_format": "float", **self._extra_body}
+        extra = self._extra_body
+        try:
+            vectors = await self._ask(texts, extra)
+        except EmbedderRejected as error:
+            if error.status not in (400, 422) or (self._settled and extra == self._extra_body):
+                raise
+            try:
+                vectors = await self._ask(texts, {})
+            except EmbedderRejected:
+                raise error from None  # a text is at fault, whatever the fields
+            extra = {}
+        self._settle(extra)
+        return vectors
+
+    def _settle(self, taken: dict[str, Any]) -> None:
+        """Remember what the server takes, once; said aloud when it is less than was asked for."""
+        if self._settled:
+            return
+        if taken != self._extra_body:
+            logger.warning(
+                "the embedder refuses %s; it is asked without from now on, and may refuse texts that are too long",
+                " and ".join(sorted(self._extra_body)),
+            )
+        self._extra_body, self._settled = taken, True
+
+    async def _ask(self, texts: list[str], extra: Mapping[str, Any]) -> Vector:
+        body = {"model": self.model, "input": texts, "encoding_format": "float", **extra}
 
         def read(reply: Mapping[str, Any]) -> Vector:
             self._served = str(reply.get("model") or self.model)

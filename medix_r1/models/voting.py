@@ -6,7 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 
-from medix_r1.errors import ConfigError, JudgeError, JudgeUnavailable
+from medix_r1.errors import ConfigError, JudgeError, JudgeRejected, JudgeUnavailable
 from medix_r1.models.verdict import Judge, Question, Verdict
 
 
@@ -21,8 +21,9 @@ class VotingJudge:
 
     Args:
         judges: the members, any clients.
-        quorum: members that must answer; None means all. Without a verdict the vote fails as the member did that keeps
-            it from one: as an outage if waiting may help, else as a rejected question.
+        quorum: members that must answer; None means all. With fewer the vote fails as the members did: as an outage if
+            waiting may help, else as a rejected question. With enough whose votes leave it open the question is
+            rejected: whoever sets a quorum wants to go on without the others.
     """
 
     def __init__(self, *, judges: Sequence[Judge], quorum: int | None = None) -> None:
@@ -37,15 +38,18 @@ class VotingJudge:
         """Return the verdict of the members that answered.
 
         Raises:
-            JudgeUnavailable, JudgeRejected: fewer than `quorum` members answered, or those that did not would decide.
+            JudgeUnavailable: fewer than `quorum` members answered, and one of the others is lost.
+            JudgeRejected: the same with none of them lost; or those that did not answer would decide.
         """
         outcomes = await asyncio.gather(*(self._ask(judge, question) for judge in self._judges))
         verdicts = [outcome for outcome in outcomes if isinstance(outcome, Verdict)]
         failures = [outcome for outcome in outcomes if isinstance(outcome, JudgeError)]
         self.failed_members += len(failures)
         graded = any(verdict.probability is not None for verdict in verdicts)
-        if len(verdicts) < self._quorum or (failures and _open(verdicts, len(failures), graded)):
+        if len(verdicts) < self._quorum:
             raise next((error for error in failures if isinstance(error, JudgeUnavailable)), failures[0])
+        if failures and _open(verdicts, len(failures), graded):
+            raise JudgeRejected(f"the vote is open without the members that failed: {failures[0]}")
         self.votes += 1
         self.split_votes += len({verdict.matches for verdict in verdicts}) > 1
         reply = " | ".join(verdict.reply.strip() for verdict in verdicts)

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import re
+import string
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import yaml
 
 from medix_r1.grammar import normalize_answer
 from medix_r1.remembered import remembered
@@ -13,11 +20,18 @@ _WORDS = re.compile(
     r"all of the above|none of the above)\b|\b(?:yes(?:,| &) no|no(?:,| &) yes)\b(?! \w)|"
     r"(?<=[a-z])/(?=[a-z])|(?<=[a-z]) / (?=[a-z])|[;|\n]"
 )
-_NUMBERED = re.compile(r"(?:^|\s)(?:\d{1,2}[.)]|\((?:\d{1,2}|[a-z])\)|[a-z][.)])\s", re.IGNORECASE)  # 1. this (B) that
+# 1. this (B) that
+_NUMBERED = re.compile(r"(?:^|\s)(?:\d{1,2}[.)]|\((?:\d{1,2}|[a-z])\)|([a-z])[.)])\s", re.IGNORECASE)
 _JOINT = re.compile(r"\s?(,(?!\d)|\.(?=\s)|&|\+|\band\b(?!/)|\bplus\b)\s?")
 _PAUSES = (",", ".")
-_ARTICLE = re.compile(r"(?:the|an?) ")
+_ARTICLE = re.compile(r"^(?:the|an?) ")
 _VERDICTS = ("yes", "no")
+_DATA: Mapping[str, Any] = yaml.safe_load(Path(__file__).with_name("qualifiers.yaml").read_text(encoding="utf-8"))
+_KINDS = {  # of each word that may stand in a detail
+    word: frozenset(kind for kind, words in _DATA["kinds"].items() if word in words)
+    for word in (*_DATA["fillers"], *(word for words in _DATA["kinds"].values() for word in words))
+}
+_RESTATED = re.compile(rf"\s?,\s?(?:{'|'.join(map(re.escape, _DATA['restatements']))}),?\s.+?(?={_JOINT.pattern}|$)")
 
 
 @remembered
@@ -39,7 +53,7 @@ def _list(answer: str, reference: str) -> Counter[str]:
 
     Words with others around them ("large, round, well-defined mass") describe one thing.
     """
-    numbered = len(_NUMBERED.findall(answer)) - len(_NUMBERED.findall(reference))
+    numbered = _numbers(answer) - _numbers(reference)
     words = [normalize_answer(part) for part in answer.split(",")]
     known = set(normalize_answer(reference).split())
     bare = len(words) > 2 and all(word and " " not in word for word in words)
@@ -50,23 +64,36 @@ def _list(answer: str, reference: str) -> Counter[str]:
     return Counter({name: count for name, count in found.items() if count})
 
 
-def _others(answer: str, reference: str) -> int:
-    """How many things stand beside the reference that share no word with it ("chest, abdomen").
+def _numbers(text: str) -> int:
+    """How many marks of a numbered list stand in a text; bare letters are some only as far as they run a, b, ...
 
-    What is longer than the reference and set off by a pause is a detail ("chest, frontal view"), up to two of them;
-    whatever follows yes or no is one.
+    "S. pneumoniae and H. influenzae" has two bare letters and no list.
+    """
+    marks = _NUMBERED.findall(text)
+    letters = [mark.lower() for mark in marks if mark]
+    run = takewhile(lambda pair: pair[0] == pair[1], zip(letters, string.ascii_lowercase, strict=False))
+    return len(marks) - len(letters) + len(list(run))
+
+
+def _others(answer: str, reference: str) -> int:
+    """How many things stand beside the reference that rival it ("chest, abdomen", "left lung and right lung").
+
+    Another thing shares no word with it, or differs from it in words of one kind only. What is set off by a pause is a
+    detail, up to two of them, when it is longer than the reference ("chest, frontal view") or does no more than qualify
+    it ("effusion, bilateral"). Whatever follows yes or no is one, and so is what the answer says once more.
     """
     wanted = _ARTICLE.sub("", normalize_answer(reference), count=1)
     if wanted in _VERDICTS or _JOINT.search(wanted):
         return 0
-    pieces = _JOINT.split(normalize_answer(answer))
+    pieces = _JOINT.split(_RESTATED.sub("", normalize_answer(answer), count=1))
     parts, joints = [_ARTICLE.sub("", part, count=1) for part in pieces[::2]], pieces[1::2]
     if wanted not in parts:
         return 0
     known = set(wanted.split())
     strange = {place for place, part in enumerate(parts) if part and not known & set(part.split())}
+    swapped = {place for place, part in enumerate(parts) if _is_swapped(part, wanted)}
     if len(strange) > 2:
-        return len(strange)
+        return len(strange | swapped)
     joined = {
         place + side
         for place, joint in enumerate(joints)
@@ -74,4 +101,33 @@ def _others(answer: str, reference: str) -> int:
         for side in (0, 1)
         if parts[place + 1 - side] == wanted
     }
-    return sum(place in joined or len(parts[place].split()) <= len(known) for place in strange)
+    short = {place for place in strange if len(parts[place].split()) <= len(known)}
+    return len(swapped | (strange & joined) | (short - _details(parts, wanted)))
+
+
+def _details(parts: Sequence[str], wanted: str) -> set[int]:
+    """Places behind the reference that only qualify it; each kind may be named once, by the reference or behind it."""
+    found: set[int] = set()
+    named = _kinds(wanted)
+    for place in range(parts.index(wanted) + 1, len(parts)):
+        kinds = _kinds(parts[place])
+        if kinds and not kinds & named and all(word in _KINDS for word in _single_words(parts[place])):
+            found.add(place)
+            named |= kinds
+    return found
+
+
+def _is_swapped(part: str, wanted: str) -> bool:
+    """Whether a part is the reference with other words of the same kinds in it: "right lung" for "left lung"."""
+    given, known = part.split(), wanted.split()
+    if part == wanted or len(given) != len(known):
+        return False
+    return all(one == other or _kinds(one) & _kinds(other) for one, other in zip(given, known, strict=True))
+
+
+def _kinds(text: str) -> frozenset[str]:
+    return frozenset().union(*(_KINDS.get(word, frozenset()) for word in _single_words(text)))
+
+
+def _single_words(text: str) -> list[str]:
+    return text.replace("-", " ").split()

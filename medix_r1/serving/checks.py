@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +13,33 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from medix_r1.errors import ConfigError
+from medix_r1.errors import ConfigError, ServerError
 from medix_r1.serving import server
 
 VERL_ROUTER = "verl-reward-router"  # the address of judge=verl; training/job_wide.py puts the real one in its place
 
 
+def members(client: Mapping[Any, Any] | None, key: str = "judge.client") -> list[tuple[str, Any]]:
+    """Every judge that is asked, with its key: those that vote, or the one."""
+    if client is None:
+        return []
+    if "judges" not in client:
+        return [(key, client)]
+    return [(f"{key}.judges[{i}]", member) for i, member in enumerate(client["judges"] or [])]
+
+
 def judge_problems(config: DictConfig) -> Iterator[str]:
     """What keeps a judge from answering: its settings, its key, its address, its port, its model, vLLM."""
-    if "reward" in config and not _used(config, "judge"):
+    if "reward" in config and not is_used(config, "judge"):
         return  # this reward asks no judge
     settings = config.judge.server
     yield from _settings_problems(config.judge.client, "judge.client")
-    members = [(f"judge.client.judges[{i}]", member) for i, member in enumerate(config.judge.client.get("judges", []))]
-    if any(member.get("base_url") == VERL_ROUTER for _, member in members) or (
-        config.judge.client.get("base_url") == VERL_ROUTER
-    ):
+    asked = members(config.judge.client)
+    if any(member.get("base_url") == VERL_ROUTER for _, member in asked):
         yield from _verl_problems(config)
         return
     if settings is None:
-        for key, member in members or [("judge.client", config.judge.client)]:
+        for key, member in asked:
             yield from _address_problems(member, key, "judge", "; start one (medix-r1 serve) or mend it")
         return
     if not isinstance(settings.port, int) or not 0 <= settings.port <= 65535:
@@ -49,14 +56,15 @@ def judge_problems(config: DictConfig) -> Iterator[str]:
 
 def embedder_problems(config: DictConfig) -> Iterator[str]:
     """What keeps an embedder from answering: its settings, its key, its address."""
-    if not _used(config, "embedder"):
+    if not is_used(config, "embedder"):
         return  # this reward embeds nothing
     yield from _settings_problems(config.embedder, "embedder")
     if config.embedder.get("base_url") is not None:
         yield from _address_problems(config.embedder, "embedder", "embedder", "; start one or mend it")
 
 
-def _used(config: DictConfig, name: str) -> bool:
+def is_used(config: DictConfig, name: str) -> bool:
+    """Whether a signal of this reward asks the judge (`judge`), or embeds (`embedder`)."""
     nodes = [signal.get(name) for signal in config.reward.signals.values() if signal is not None]
     return any(node is not None and "_target_" in node for node in nodes)  # judge=none has no class
 
@@ -64,13 +72,12 @@ def _used(config: DictConfig, name: str) -> bool:
 def _settings_problems(node: DictConfig, key: str) -> Iterator[str]:
     """What the class says of its own settings; it is built and thrown away, with nothing opened or loaded."""
     plain: Any = OmegaConf.to_container(node, resolve=True)
-    members = [(f"{key}.judges[{i}]", member) for i, member in enumerate(plain.get("judges", []))]
-    found = [problem.replace(key, own, 1) for own, member in members for problem in _built(member, key)]
+    found = [problem.replace(key, own, 1) for own, member in members(plain, key) for problem in _built(member, key)]
     yield from found or _built(plain, key)
 
 
 def _built(plain: dict[str, Any], key: str) -> Iterator[str]:
-    for one in [plain, *plain.get("judges", [])]:
+    for _, one in [(key, plain), *members(plain, key)]:
         one.pop("cache_path", None)  # opening it would make it
     try:
         instantiate(plain, _convert_="all")
@@ -86,7 +93,11 @@ def _address_problems(node: DictConfig, key: str, what: str, hint: str) -> Itera
     variable = node.get("api_key_env")
     for number, address in enumerate([node.base_url, *node.get("base_urls", [])]):
         name = f"{key}.base_url" if number == 0 else f"{key}.base_urls[{number - 1}]"
-        names = server.served_models(address, timeout=5.0, api_key=os.environ.get(variable or "", None))
+        try:
+            names = server.served_models(address, timeout=5.0, api_key=os.environ.get(variable or "", None))
+        except ServerError as error:
+            yield f"{name}: {error}; put it into a variable and name that as {key}.api_key_env"
+            continue
         if names is None:
             yield f"{name}: no {what} answers at {address}{hint}"
         elif node.model not in names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ def serve(overrides: Sequence[str], console: Console) -> None:
     try:
         with served(settings, log) as process:
             console.print(f"[green]ready[/] at {settings.address}/v1 (model {settings.served_name})", highlight=False)
-            console.print(attach_hint(settings), "Ctrl-C ends it.", sep="\n", highlight=False)
+            console.print(attach_hint(settings), "Ctrl-C ends it.", sep="\n", highlight=False, soft_wrap=True)
             _wait(process, log)
     except KeyboardInterrupt:
         console.print("stopped")
@@ -54,18 +55,25 @@ def judge_settings(config: DictConfig) -> server.ServerSettings:
     return server.ServerSettings(**{str(key): value for key, value in fields.items()})
 
 
-def attached(settings: server.ServerSettings) -> list[str]:
-    """Overrides that make a training config use this server and start none; how the judge is asked stays as it is."""
+def attached(settings: server.ServerSettings, address: str | None = None) -> list[str]:
+    """Overrides that make a training config use this server and start none; how the judge is asked stays as it is.
+
+    Args:
+        settings: the server's.
+        address: where it is reached; None takes the address on this machine.
+    """
     return [
         "judge.server=null",
-        f"judge.client.base_url={settings.address}/v1",
+        f"judge.client.base_url={address or settings.address}/v1",
         f"judge.client.model={settings.served_name}",
     ]
 
 
 def attach_hint(settings: server.ServerSettings) -> str:
-    """What to type elsewhere."""
-    return f"attach with: medix-r1 train experiment=... {' '.join(attached(settings))}"
+    """What to type elsewhere; on another machine too, where the server listens to others."""
+    everywhere = settings.host in ("0.0.0.0", "::")
+    address = f"http://{socket.gethostname()}:{settings.port}" if everywhere else None
+    return f"attach with: medix-r1 train experiment=... {' '.join(attached(settings, address))}"
 
 
 def new_log(prefix: str) -> Path:

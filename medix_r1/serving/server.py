@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -59,7 +60,8 @@ class ServerSettings:
         if program is None:
             raise ServerError("`vllm` is not installed here; use judge=remote with an address, or install an extra")
         listen = ["--host", self.host, "--port", str(self.port)]
-        return [program, "serve", self.model, "--served-model-name", self.served_name, *listen, *self.arguments]
+        named = ["--served-model-name", self.served_name, *map(str, self.arguments)]
+        return [program, "serve", self.model, *listen, *named]
 
 
 def free_port() -> int:
@@ -122,7 +124,11 @@ def is_ready(settings: ServerSettings, process: subprocess.Popen[bytes], log: Pa
 
 
 def served_models(address: str, timeout: float = 2.0, api_key: str | None = None) -> list[str] | None:
-    """Names of the models that a server offers, or None when nothing (yet) answers there."""
+    """Names of the models that a server offers, or None when nothing (yet) answers there.
+
+    Raises:
+        ServerError: it wants another key.
+    """
     request = urllib.request.Request(f"{address.removesuffix('/v1')}/v1/models")
     if api_key:
         request.add_header("Authorization", f"Bearer {api_key}")
@@ -131,5 +137,9 @@ def served_models(address: str, timeout: float = 2.0, api_key: str | None = None
         with opener.open(request, timeout=timeout) as reply:
             payload: Any = json.load(reply)
         return [str(model["id"]) for model in payload["data"]]
+    except urllib.error.HTTPError as error:
+        if error.code in (401, 403):
+            raise ServerError(f"{address} answers {error.code}: it wants {'another' if api_key else 'a'} key") from None
+        return None
     except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError):
         return None  # nothing there, still loading, or no model server at all

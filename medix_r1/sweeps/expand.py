@@ -153,5 +153,5 @@ def _load(
 
 def _explain(error: Exception) -> str:
     if str(getattr(error, "missing_cfg_file", "")).startswith("hydra/launcher/submitit"):
-        return "hydra/launcher: needs hydra-submitit-launcher; pip install 'medix-r1[slurm]'"
+        return "hydra/launcher: needs hydra-submitit-launcher; in the clone: pip install -e '.[slurm]'"
     return configs.explain(error)

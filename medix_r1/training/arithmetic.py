@@ -8,13 +8,15 @@ mini-batches (verl/trainer/ppo/v1/trainer_base.py, `_get_required_batch_multiple
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet as parquet
 from omegaconf import DictConfig, ListConfig
+
+from medix_r1.serving.checks import is_used, members
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,7 @@ def of_config(config: DictConfig) -> BatchArithmetic:
         longest=int(config.data.max_prompt_length + config.data.max_response_length),
         judges=_judges(config),
         refills=int(config.run.max_refills) if filtered else 0,
-        train_rows=_rows(config.data.train_files),
+        train_rows=_rows(data_files(config, "train_files")),
     )
 
 
@@ -167,12 +169,18 @@ def sequence_parallel(actor: DictConfig) -> int:
 
 
 def _judges(config: DictConfig) -> int:
-    asked = any(node is not None and node.get("judge") is not None for node in config.reward.signals.values())
-    return max(1, len(config.judge.client.get("judges", ()))) if asked else 0
+    return len(members(config.judge.client)) if is_used(config, "judge") else 0
 
 
-def _rows(files: str | ListConfig) -> int | None:
-    paths = [Path(name).expanduser() for name in (files if isinstance(files, ListConfig) else [files])]
+def data_files(config: DictConfig, key: str) -> list[str]:
+    """`data.train_files` or `data.val_files`, which may be one name or several."""
+    named = config.data[key]
+    several = named if isinstance(named, ListConfig) else [] if named is None else [named]
+    return [str(name) for name in several]
+
+
+def _rows(files: Sequence[str]) -> int | None:
+    paths = [Path(name).expanduser() for name in files]
     if not all(path.is_file() and path.suffix == ".parquet" for path in paths):
         return None
     try:

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from medix_r1 import config as configs
 from medix_r1.errors import ConfigError
-from medix_r1.training import arithmetic, launch, memory
+from medix_r1.training import arithmetic, launch, memory, placement
 
 
 def show_check(overrides: Sequence[str], config_dirs: Sequence[Path], gpu_gib: float, console: Console) -> int:
@@ -25,9 +25,9 @@ def show_check(overrides: Sequence[str], config_dirs: Sequence[Path], gpu_gib: f
         ConfigError: the config does not compose.
     """
     config = configs.compose_train(overrides, config_dirs)
-    problems = _problems(overrides, config_dirs)
+    problems = _problems(config)
     with contextlib.suppress(MissingMandatoryValue):  # a value without which nothing can be said, and which is named
-        console.print(_table("batches", arithmetic.of_config(config).lines()))
+        console.print(_table("batches", arithmetic.of_config(config).lines() | placement.gpu_pools(config)))
         _show_memory(config, gpu_gib, console)
     for problem in problems:
         console.print(f"  - {escape(problem)}", highlight=False)
@@ -35,10 +35,10 @@ def show_check(overrides: Sequence[str], config_dirs: Sequence[Path], gpu_gib: f
     return 1 if problems else 0
 
 
-def _problems(overrides: Sequence[str], config_dirs: Sequence[Path]) -> Sequence[str]:
+def _problems(config: DictConfig) -> Sequence[str]:
     """What `train` with the same words would refuse to start for."""
     try:
-        launch.plan(overrides, config_dirs)
+        launch.plan_of(config)
     except ConfigError as error:
         return error.problems
     return []
@@ -48,7 +48,7 @@ def _show_memory(config: DictConfig, gpu_gib: float, console: Console) -> None:
     try:
         size = memory.size_of(Path(config.actor_rollout_ref.model.path).expanduser())
     except ConfigError as error:
-        console.print(f"memory: no estimate; {escape(error.problems[0].splitlines()[0])}", highlight=False)
+        console.print(f"memory and disk: no estimate; {escape(error.problems[0].splitlines()[0])}", highlight=False)
         return
     found = memory.estimate(size, config, gpu_gib * memory.GIB)
     console.print(_table(f"one rank while it updates (estimate, {gpu_gib:g} GiB a GPU)", _gib(found.update)))

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 
 import psutil
 from omegaconf import DictConfig, ListConfig
-from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue
+from omegaconf.errors import MissingMandatoryValue
 
 from medix_r1 import config as configs
 from medix_r1.rewards.build import reward_problems
-from medix_r1.serving.checks import embedder_problems, judge_problems
+from medix_r1.serving.checks import embedder_problems, is_used, judge_problems, members
 from medix_r1.training import arithmetic
 from medix_r1.training.disk import disk_problems
 from medix_r1.training.lengths import length_problems
@@ -42,14 +42,14 @@ def problems(config: DictConfig) -> list[str]:
 
 def _checks() -> Sequence[Check]:
     return (
-        *(_reward, _batches, length_problems, _limits, placement_problems, _data, model_problems),
+        *(_reward, _batches, length_problems, _limits, placement_problems, _data, model_problems, _attention),
         *(judge_problems, embedder_problems, _trackers, disk_problems, cluster_problems, _machine),
     )
 
 
 def _of_what_is_there(check: Check, config: DictConfig) -> Iterator[str]:
     """What a check says until it comes to a value that is missing, which stands in the list already."""
-    with contextlib.suppress(MissingMandatoryValue, InterpolationToMissingValueError):
+    with contextlib.suppress(MissingMandatoryValue):
         yield from check(config)
 
 
@@ -102,25 +102,28 @@ def _batches(config: DictConfig) -> Iterator[str]:
 
 
 def _limits(config: DictConfig) -> Iterator[str]:
-    """Of several limits the one whose message says most must come first: the judge's, the rollouts', the run's."""
+    """Of several limits the one whose message says most must come first: a server's, the rollouts', the run's."""
     silence, stall = config.run.silence_limit, config.run.stall_limit
     if silence <= stall:
         yield f"run.silence_limit: {silence} s is not more than run.stall_limit={stall}; use at least {2 * stall}"
-    client = config.judge.client or {}
-    voters = [client, *client.get("judges", ())]
-    patience = max((voter["patience"] for voter in voters if "patience" in voter), default=0)
+    embedders = [("embedder", config.embedder)] if is_used(config, "embedder") else []
+    waiting = [(node.get("patience") or 0, key) for key, node in [*members(config.judge.client), *embedders]]
+    patience, key = max(waiting, default=(0, ""))
     if stall <= patience:
         least = 2 * patience
-        yield f"run.stall_limit: {stall} s is not more than judge.client.patience={patience}; use at least {least}"
+        yield f"run.stall_limit: {stall} s is not more than {key}.patience={patience}; use at least {least}"
 
 
 def _data(config: DictConfig) -> Iterator[str]:
     for key in ("train_files", "val_files"):
-        value = config.data[key]
-        for name in value if isinstance(value, ListConfig) else [value]:
+        names = arithmetic.data_files(config, key)
+        if not names:
+            yield f"data.{key}: no file is named; give at least one"
+        for name in names:
             if not Path(name).expanduser().is_file():
-                hint = "; build the demo first: medix-r1 demo build" if "demo_dir" in config else ""
-                yield f"data.{key}: {name} does not exist{hint}"
+                demo = "demo_dir" in config
+                hint = "build the demo first: medix-r1 demo build" if demo else "medix-r1 data prepare (docs/data.md)"
+                yield f"data.{key}: {name} does not exist; {hint}"
 
 
 def _trackers(config: DictConfig) -> Iterator[str]:
@@ -145,6 +148,19 @@ def _wandb_has_a_key() -> bool:
     except (OSError, netrc.NetrcParseError):
         return False
     return found is not None
+
+
+def _attention(config: DictConfig) -> Iterator[str]:
+    """verl asks transformers for FlashAttention 2, which then refuses to load the model without the package."""
+    model = config.actor_rollout_ref.model
+    asked = (model.get("override_config") or {}).get("attn_implementation", "flash_attention_2")
+    has_gpu = config.trainer.device == "cuda" and Path("/dev/nvidiactl").exists()  # a login node may lack both
+    if has_gpu and asked == "flash_attention_2" and importlib.util.find_spec("flash_attn") is None:
+        yield (
+            "actor_rollout_ref.model.override_config.attn_implementation: flash-attn is not installed; pip install "
+            "--no-build-isolation 'flash-attn>=2.8', or do without (docs/gpu.md): "
+            "+actor_rollout_ref.model.override_config.attn_implementation=sdpa"
+        )
 
 
 def _machine(config: DictConfig) -> Iterator[str]:

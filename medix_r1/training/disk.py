@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shutil
@@ -10,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import try_to_load_from_cache
 from omegaconf import DictConfig
 
 from medix_r1.training import arithmetic, checkpoint_folder, memory
+from medix_r1.training.model_folder import snapshot, tensor_sizes, weight_files
 from medix_r1.training.run_folder import RunFolder
 
 GIB = 1024**3
@@ -81,23 +80,11 @@ def _saves(config: DictConfig) -> int | None:
 
 def _parameters(model: str) -> tuple[int, int] | None:
     """All parameters of a model and those of its vision tower, by the headers of its safetensors files."""
-    folder = Path(model).expanduser()
-    if not folder.is_dir() and model.count("/") == 1:
-        cached = try_to_load_from_cache(model, "config.json")
-        folder = Path(cached).parent if isinstance(cached, str) else folder
-    files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
-    sizes = {name: size for file in files for name, size in _tensors(file)}
+    sizes: dict[str, int] = {}
+    for file in weight_files(snapshot(model)):
+        found = tensor_sizes(file)
+        if found is None:  # model_folder.py names it; a sum without it would promise room
+            return None
+        sizes |= found
     vision = [size for name, size in sizes.items() if set(name.split(".")) & set(memory.VISION_TOWERS)]
     return (sum(sizes.values()), sum(vision)) if sizes else None
-
-
-def _tensors(file: Path) -> Iterator[tuple[str, int]]:
-    """Name and number of elements of every tensor; the header is JSON behind its length in eight bytes."""
-    with file.open("rb") as opened:
-        length = int.from_bytes(opened.read(8), "little")
-        if length > file.stat().st_size:  # no safetensors file, whatever its name
-            return
-        header = json.loads(opened.read(length))
-    for name, tensor in header.items():
-        if name != "__metadata__":
-            yield name, math.prod(tensor["shape"])

@@ -55,7 +55,7 @@ class Plan:
 
 
 def plan(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Plan:
-    """Compose and check; nothing is loaded and nothing is written.
+    """Compose, with a port for a judge that takes any free one, and check.
 
     Raises:
         ConfigError: with all problems.
@@ -63,6 +63,15 @@ def plan(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Plan:
     config = configs.compose_train(overrides, config_dirs)
     if not configs.missing_keys(config) and config.judge.server is not None and config.judge.server.port == 0:
         config = configs.compose_train([*overrides, f"judge.server.port={server.free_port()}"], config_dirs)
+    return plan_of(config, overrides)
+
+
+def plan_of(config: DictConfig, overrides: Sequence[str] = ()) -> Plan:
+    """Check what is composed; nothing is loaded and nothing is written.
+
+    Raises:
+        ConfigError: with all problems.
+    """
     problems = checks.problems(config)
     if configs.missing_keys(config):
         raise ConfigError(problems)

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 
 from medix_r1.data.prepared import is_prepared, read_manifest
-from medix_r1.training.arithmetic import sequence_parallel
+from medix_r1.training.arithmetic import data_files, sequence_parallel
 from medix_r1.training.model_folder import model_config
 
 # Side of the square of pixels that becomes one token, for names on the hub that no folder tells more about.
 _SIDES = {"qwen2-vl": 28, "qwen2.5-vl": 28, "qwen3-vl": 32, "medix-r1": 32}
+_LOADER_MIN_TOKENS = 4  # qwen_vl_utils: IMAGE_MIN_TOKEN_NUM, as data/tokens.py counts
 _TEXT = 256  # tokens that the recipes leave for template and question
 
 
@@ -84,9 +85,9 @@ def _image_problems(config: DictConfig) -> Iterator[str]:
 
 def _prepared_problems(config: DictConfig) -> Iterator[str]:
     """What `data prepare` counted holds for its own backbone and limits; verl stops at the first longer prompt."""
-    files = config.data.train_files
-    folder = Path(files[0] if isinstance(files, ListConfig) else files).expanduser().parent
-    if not is_prepared(folder):
+    files = data_files(config, "train_files")
+    folder = Path(files[0]).expanduser().parent if files else None
+    if folder is None or not is_prepared(folder):
         return
     plan = read_manifest(folder)["plan"]
     options: dict[str, Any] = plan["options"]
@@ -112,8 +113,9 @@ def _prepared_problems(config: DictConfig) -> Iterator[str]:
             f"max_prompt_tokens={limit}, or let verl leave long rows out (data.filter_overlong_prompts=true)"
         )
     low = (config.data.get("mm_processor_kwargs") or {}).get("min_pixels")
-    if low and low > (options["image"]["min_pixels"] or low):
+    loader = _LOADER_MIN_TOKENS * (counted or side or max(_SIDES.values())) ** 2  # its own limit, which null leaves
+    if low and low > (options["image"]["min_pixels"] or loader):
         yield (
             f"data.mm_processor_kwargs.min_pixels: {low} enlarges more images than the lengths {again} "
-            f"image.min_pixels={low}"
+            f"image.min_pixels={low}, or let verl leave long rows out (data.filter_overlong_prompts=true)"
         )

@@ -16,6 +16,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from medix_r1.errors import ConfigError
+from medix_r1.training.placement import judge_share
 
 GIB = 1024**3
 # What the architectures call the module that turns pixels into features. Qwen's `visual` holds its merger as well;
@@ -68,8 +69,12 @@ def size_of(model: Path | str) -> ModelSize:
         config = AutoConfig.from_pretrained(model, trust_remote_code=False, local_files_only=True)
         with torch.device("meta"):
             built = AutoModelForImageTextToText.from_config(config, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise ConfigError([f"actor_rollout_ref.model.path: {model} has no config here: {error}"]) from error
+    except OSError as error:  # with local_files_only; transformers then speaks of a connection that nobody tried
+        raise ConfigError(
+            [f"actor_rollout_ref.model.path: {model} is not on this machine; `hf download {model}` fetches it"]
+        ) from error
+    except ValueError as error:
+        raise ConfigError([f"actor_rollout_ref.model.path: the config of {model} cannot be read: {error}"]) from error
     text = config.get_text_config()
     layers = [module for name, module in built.named_modules() if name.rpartition(".")[0].endswith("layers")]
     towers = [module for name, module in built.named_modules() if name.rpartition(".")[2] in VISION_TOWERS]
@@ -160,9 +165,10 @@ def estimate(size: ModelSize, config: DictConfig, gpu_bytes: float) -> MemoryEst
 
 def _judge(config: DictConfig, gpu_bytes: float) -> dict[str, float]:
     """What a judge holds, all the time, of the GPUs that train as well."""
-    if config.judge.server is None or config.placement.judge != "shared":
+    share = judge_share(config)
+    if config.judge.server is None or config.placement.judge != "shared" or share is None:
         return {}
-    return {"judge": float(config.placement.judge_memory) * gpu_bytes}
+    return {"judge": share * gpu_bytes}
 
 
 def kv_tokens(size: ModelSize, config: DictConfig, gpu_bytes: float) -> float:

@@ -1,13 +1,18 @@
-"""What is wrong with the policy's folder: nothing there, no tokenizer, no chat template, code that verl would run."""
+"""What is wrong with the policy's folder: not there, half there (tokenizer, template, weights), or with code to run."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # documented, in no __all__
 from omegaconf import DictConfig
+from safetensors import SafetensorError, safe_open
 
 _KEY = "actor_rollout_ref.model.path"
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")  # any of them
@@ -16,7 +21,7 @@ _WITH_CLASSES = ("config.json", "tokenizer_config.json", "processor_config.json"
 
 
 def model_problems(config: DictConfig) -> Iterator[str]:
-    """Look into the folder; a name on the hub is taken as it is."""
+    """Look into the folder; of a name on the hub, at the weights that its cache has."""
     path = config.actor_rollout_ref.model.path
     folder = Path(path).expanduser()
     if "smolvlm" in path.lower() or model_config(folder).get("model_type") == "smolvlm":
@@ -26,25 +31,68 @@ def model_problems(config: DictConfig) -> Iterator[str]:
         )
     if config.actor_rollout_ref.actor.freeze_vision_tower and config.actor_rollout_ref.actor.strategy != "fsdp2":
         yield "actor_rollout_ref.actor.freeze_vision_tower: works with actor.strategy=fsdp2 only"
-    looks_local = path.startswith(("/", "./", "../", "~")) or path.count("/") > 1
     if not folder.is_dir():
-        if looks_local:
+        if not _is_hub_name(path):
             hint = "; build the demo first: medix-r1 demo build" if "demo_dir" in config else ""
             yield f"{_KEY}: {path} does not exist{hint}"
+        # Links of its cache that lead nowhere are no problem: the hub gives those files again.
+        yield from _weight_problems(file for file in weight_files(snapshot(path)) if file.exists())
         return
     if not (folder / "config.json").is_file():
-        yield f"{_KEY}: {path} has no config.json"
+        yield f"{_KEY}: {path} has no config.json; give the folder of a whole model"
     if not any((folder / name).is_file() for name in _TOKENIZERS):
         yield f"{_KEY}: {path} has no tokenizer ({_TOKENIZERS[0]}); copy it from the base model"
     if not any((folder / name).is_file() for name in _TEMPLATES) and not _read(folder / "tokenizer_config.json").get(
         "chat_template"
     ):
         yield f"{_KEY}: {path} has no chat template ({_TEMPLATES[0]}); copy it from the base model"
+    yield from _weight_problems(weight_files(folder))
     if code := sorted(file.name for file in folder.glob("*.py")):
         yield f"{_KEY}: {path} holds code ({', '.join(code)}), which verl would run; remove it"
     for name in _WITH_CLASSES:
         if (folder / name).is_file() and '"auto_map"' in (folder / name).read_text(encoding="utf-8"):
             yield f"{_KEY}: {path}/{name} names code in auto_map, which verl would run; remove it"
+
+
+def _weight_problems(files: Iterable[Path]) -> Iterator[str]:
+    for file in files:
+        if tensor_sizes(file) is None:
+            yield (
+                f"{_KEY}: {file} is no whole safetensors file (a download that broke off, or a link to a file that is "
+                "gone); remove it, and download or copy it again"
+            )
+
+
+def _is_hub_name(model: str) -> bool:
+    """Whether a model on the hub can have this name; everything else is a folder, there or not."""
+    try:
+        validate_repo_id(model)
+    except HFValidationError:
+        return False
+    return True
+
+
+def snapshot(model: str) -> Path:
+    """A model's folder: for a name on the hub the one in its cache. There or not."""
+    folder = Path(model).expanduser()
+    if folder.is_dir() or not _is_hub_name(model):
+        return folder
+    cached = try_to_load_from_cache(model, "config.json")
+    return Path(cached).parent if isinstance(cached, str) else folder
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """A folder's safetensors files, broken ones among them."""
+    return sorted(folder.glob("*.safetensors"))
+
+
+def tensor_sizes(file: Path) -> dict[str, int] | None:
+    """Number of elements of every tensor by its name, from the header alone; None where the file is not whole."""
+    try:
+        with safe_open(file, framework="numpy") as opened:
+            return {name: math.prod(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError):
+        return None
 
 
 def model_config(folder: Path) -> dict[str, Any]:

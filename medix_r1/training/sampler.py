@@ -91,6 +91,7 @@ class MedixSampling(_Base):
         self._progress_at = time.monotonic()
         self._aside: list[ScoredRollout] = []  # of this step: groups that taught nothing, batches all of it masked
         self.validation: list[ScoredRollout] = []
+        self.unjudged_validation = False  # one of its batches is masked as a whole
         self.workers: WorkerWatch | None = None  # the trainer's
 
     def sample(self, global_steps: int, partition_id: str, batch_size: int) -> tuple[KVBatchMeta, dict[str, float]]:
@@ -116,16 +117,17 @@ class MedixSampling(_Base):
             if (failed := len(self.failure_keys[partition_id])) and self.workers is not None:
                 self.workers.look_now()  # verl would train on what is left of these groups
             rollouts = read_batch(batch)
-            everything = rollouts if partition_id == "val" else rollouts + self._aside
+            everything = rollouts + (self.validation if partition_id == "val" else self._aside)
             self._samples.write("validation" if partition_id == "val" else "train", global_steps, everything)
             if outage := next((rollout.failure for rollout in rollouts if rollout.outage), None):
                 tq.kv_clear(keys=batch.keys, partition_id=partition_id)
                 raise JudgeUnavailable(outage)
-            kept = rollouts if partition_id == "val" else comparable(rollouts)
-            batch = keep_only(batch, [rollout for rollout in kept if not rollout.masked])
             if partition_id == "val":
                 self.validation.extend(rollouts)
-                return batch, metrics
+                judged = [rollout for rollout in rollouts if not rollout.masked]
+                self.unjudged_validation |= not judged
+                return keep_only(batch, judged or rollouts), metrics  # verl stops at a batch of nothing
+            batch = keep_only(batch, [rollout for rollout in comparable(rollouts) if not rollout.masked])
             if len(batch):
                 self._aside = []
                 dropped = 1.0 - len(batch) / len(rollouts)
@@ -141,6 +143,25 @@ class MedixSampling(_Base):
 
     def _waited(self) -> float:
         return 0.0 if self._first_refill_at is None else time.monotonic() - self._first_refill_at
+
+    def ask_again_after_outage(self, partition_id: str) -> None:
+        """Make finished groups that a lost server left unjudged wait for generation again.
+
+        A checkpoint of an asynchronous run holds groups in flight, and some may have finished in the outage that ended
+        the run: the failure that they carry says nothing about the servers of now.
+        """
+        self._sync_metadata_from_transfer_queue()
+        groups = self._groups(partition_id, set(self.finished_keys[partition_id]))
+        lost = [uid for uid, group in groups.items() if any(rollout.outage for rollout in group)]
+        if lost:
+            steps = self.prompt_global_steps[partition_id]
+            tags = [{"is_prompt": True, "status": "pending", "global_steps": steps[uid]} for uid in lost]
+            tq.kv_batch_put(keys=lost, partition_id=partition_id, tags=tags)
+
+    def forget_prompts_after(self, step: int) -> None:
+        """Take out all groups that were fetched after a step; who goes on from that step's end fetches them again."""
+        self._sync_metadata_from_transfer_queue()
+        self._clear_groups("train", {uid for uid in self.prompt_global_steps["train"] if _step_of(uid) > step})
 
     def write_advantages(self, step: int, advantages: Mapping[str, float]) -> None:
         """Add what the trainer made of the samples of a step, which it knows only later."""
@@ -220,6 +241,28 @@ class MedixSampler(MedixSampling, ReplayBuffer):
 
 class MedixAsyncSampler(MedixSampling, ReplayBufferAsync):
     """For asynchronous trainers: takes the oldest finished groups and leaves the others in flight."""
+
+    def _materialize_batch(
+        self, partition_id: str, selected_prompt_uids: list[str], partition_snapshot: dict[str, dict[str, Any]]
+    ) -> KVBatchMeta:
+        """Before anything is taken out: a batch with an outage stays, so that a checkpoint can hold its prompts."""
+        if partition_id == "train":
+            groups = self._groups(partition_id, set(selected_prompt_uids)).values()
+            rollouts = [rollout for group in groups for rollout in group]
+            if outage := next((rollout.failure for rollout in rollouts if rollout.outage), None):
+                self._samples.write("train", self._step, rollouts + self._aside)
+                raise JudgeUnavailable(outage)
+        batch: KVBatchMeta = super()._materialize_batch(partition_id, selected_prompt_uids, partition_snapshot)
+        return batch
+
+
+def prompt_name(step: int, number: int) -> str:
+    """The id of the `number`-th prompt that was fetched in a step: the same in every run, and in the run's order."""
+    return f"step{step:06d}-prompt{number:06d}"
+
+
+def _step_of(uid: str) -> int:
+    return int(uid.removeprefix("step").partition("-")[0])
 
 
 def refill_metrics(

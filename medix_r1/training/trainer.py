@@ -24,7 +24,7 @@ from medix_r1.errors import JudgeUnavailable, NothingToTrainOn, TrainingError
 from medix_r1.training import checkpoint_folder, gdpo
 from medix_r1.training.liveness import WorkerWatch, engines_of, workers_of
 from medix_r1.training.run_folder import RunFolder
-from medix_r1.training.sampler import plain
+from medix_r1.training.sampler import plain, prompt_name
 from medix_r1.training.samples import heldout_metrics
 from medix_r1.training.watch import RunWatch
 
@@ -74,7 +74,7 @@ class MedixSteps(_Base):
         if step != self.global_steps:
             first = 0
         self._prompts_of_step = (self.global_steps, first + len(batch))
-        uids = [f"step{self.global_steps:06d}-prompt{first + i:06d}" for i in range(len(batch))]
+        uids = [prompt_name(self.global_steps, first + i) for i in range(len(batch))]
         tensordict_utils.assign_non_tensor_stack(batch, "uid", uids)
         return batch
 
@@ -122,6 +122,12 @@ class MedixSteps(_Base):
         if self._watch.stop_reason:
             raise TrainingError(f"{self._watch.stop_reason} A checkpoint of that step was saved.")
 
+    def _reissue_inflight_prompts(self, partition_id: str = "train") -> int:
+        """Ask, besides what was in flight, again for what an outage before the restart left without a reward."""
+        self.replay_buffer.ask_again_after_outage(partition_id)
+        asked: int = super()._reissue_inflight_prompts(partition_id)
+        return asked
+
     def on_train_begin(self) -> None:
         self._loader_state = copy.deepcopy(self.train_dataloader.state_dict())
         super().on_train_begin()
@@ -157,9 +163,13 @@ class MedixSteps(_Base):
             raise
 
     def _save_finished_step(self) -> None:
-        """Save weights and loader as they were at the last step's end; inside a step the loader is already ahead."""
+        """Save weights, loader and prompts in flight as they were at the last step's end.
+
+        Inside a step the loader is already ahead, by the prompts that are taken out here.
+        """
         self.checkpoint_manager.abort_replicas()  # replies of prompts that were generated anew may be under way
         self.on_sample_end()  # frees what generation holds; saving may need it on a GPU
+        self.replay_buffer.forget_prompts_after(self._finished_step)
         self.global_steps = self._finished_step
         self._save_checkpoint(loader_state=self._loader_state)
 
@@ -178,11 +188,16 @@ class MedixSteps(_Base):
         self._last_saved_step = self.global_steps
 
     def _validate(self) -> dict[str, float]:
-        """Add our own held-out metrics: masked samples are left out of the means and counted."""
-        self.replay_buffer.validation.clear()
+        """Add our own held-out metrics: masked samples are left out of the means and counted.
+
+        verl's own means are dropped when they hold a batch of which no sample could be judged.
+        """
+        buffer = self.replay_buffer
+        buffer.validation.clear()
+        buffer.unjudged_validation = False
         with self._keeping_what_is_finished():
             metrics: dict[str, float] = super()._validate()
-        return metrics | heldout_metrics(self.replay_buffer.validation)
+        return ({} if buffer.unjudged_validation else metrics) | heldout_metrics(buffer.validation)
 
 
 @register_trainer(MODE)
@@ -196,8 +211,8 @@ class MedixTrainer(MedixSteps, PPOTrainerSync):
 class MedixColocateAsyncTrainer(MedixSteps, PPOTrainerColocateAsync):
     """Trainer of medix-r1 that generates ahead: replies that are not finished when a batch is full go on after it.
 
-    Prompts in flight are part of a checkpoint (verl saves TransferQueue with it). Where a lost judge stops a run, the
-    batch it could not judge is left out on resume and as many prompts in flight are asked twice.
+    Prompts in flight are part of a checkpoint (verl saves TransferQueue with it), and so are those that a lost judge
+    left unjudged.
     """
 
     verl_mode = "colocate_async"

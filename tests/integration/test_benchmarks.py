@@ -26,7 +26,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     options = [word for name, number in numbers.items() for word in (f"--{name}", str(number))]
     options += ["--figures", str(folder / "figures.json"), "--page", str(out)]
     subprocess.run(
-        [sys.executable, "reward_speed.py", "long", "many", "cached", *options],
+        [sys.executable, "reward_speed.py", "long", "many", "bounded", "cached", *options],
         cwd=BENCHMARKS,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         check=True,
@@ -57,9 +57,14 @@ def test_every_way_makes_the_calls_that_it_must(report: str) -> None:
 
 
 def test_answers_from_memory_cost_no_call(report: str) -> None:
-    real, cached = re.findall(r"(\d+) completions, (\d+) judge calls", report)
-    assert [real[0], cached[0]] == ["80", "80"]
+    real, bounded, cached = re.findall(r"(\d+) completions, (\d+) judge calls", report)
+    assert [real[0], bounded[0], cached[0]] == ["80", "80", "80"]
     assert 0 < int(cached[1]) < 80  # those of the first time
+    assert int(bounded[1]) >= int(real[1])  # what fell out of a full cache is asked again
+
+
+def test_the_page_says_which_caches_are_full(report: str) -> None:
+    assert report.count("; caches of 1 verdicts and as many vectors.") == 1
 
 
 def test_what_was_not_measured_is_no_target_met(report: str) -> None:

@@ -107,6 +107,8 @@ def problem_of(*overrides: str) -> str:
         ("trainer.test_freqq=3", "trainer.test_freqq: no such key; did you mean trainer.test_freq?"),
         ("judge.sever.port=3", "judge.sever.port: no such key; did you mean judge.server.port?"),
         ("judg=nano", "judg: no such key; did you mean judge?"),
+        ("actor.optim.lr=1", "actor.optim.lr: no such key; did you mean actor_rollout_ref.actor.optim.lr?"),
+        ("rollout.n=3", "rollout.n: no such key; did you mean actor_rollout_ref.rollout.n?"),
         ("+run.sead=3", "run.sead: no such key; did you mean run.seed?"),
         (
             "+reward.signals.embed.treshold=1",

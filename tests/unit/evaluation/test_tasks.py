@@ -23,6 +23,7 @@ def test_groups_are_the_17_of_the_paper() -> None:
     assert set(select("llm", known)) == LLM
     assert set(select("vlm", known)) == VLM
     assert set(select("all", known)) == LLM | VLM
+    assert set(select("open", known)) == (LLM | VLM) - {"mimic_cxr_report_generation"}
     assert set(known) == LLM | VLM | {"mmmu_medical", "medpix"}
 
 

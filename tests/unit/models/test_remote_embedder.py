@@ -47,6 +47,70 @@ async def test_more_fields_of_a_request(stub, make_embedder):
     assert stub.calls[0]["input"] == ["left lung"]
 
 
+def strict(stub, *, refuse=lambda call: False, status=422):
+    """Let the stub refuse what it does not know, as Text Embeddings Inference and others may."""
+
+    def behave(number: int):
+        call = stub.calls[number - 1]
+        unknown = "truncate_prompt_tokens" in call
+        return (status, {}, b'{"message": "unknown field"}') if unknown or refuse(call) else None
+
+    stub.behave = behave
+
+
+@pytest.mark.parametrize("status", [400, 422])
+async def test_a_server_that_refuses_the_fields_is_asked_without(stub, make_embedder, caplog, status):
+    """Else every text of the run would be refused, and every sample masked."""
+    strict(stub, status=status)
+    embedder = make_embedder(stub.address, extra_body=REMOTE["extra_body"])
+
+    pairs = [embedder.similarity(f"answer {i}", f"reference {i}") for i in range(64)]
+    assert await asyncio.gather(*pairs) == pytest.approx([0.5] * 64, abs=0.5)
+
+    assert len(stub.calls) == 4  # two batches, on their way together, each asked twice
+    await embedder.similarity("left lung", "left kidney")
+    assert len(stub.calls) == 5
+    (said,) = caplog.messages
+    assert "refuses truncate_prompt_tokens" in said
+    assert "too long" in said
+
+
+@pytest.mark.parametrize(("status", "calls"), [(400, 2), (413, 1)])
+async def test_a_text_that_is_refused_either_way_settles_nothing(stub, make_embedder, caplog, status, calls):
+    stub.behave = lambda call: (status, {}, b'{"message": "call %d is too long"}' % call)
+    embedder = make_embedder(stub.address, extra_body=REMOTE["extra_body"])
+
+    with pytest.raises(EmbedderRejected, match="call 1 is too long"):
+        await embedder.similarity("bad", "bad")
+    assert len(stub.calls) == calls
+    stub.behave = lambda call: None
+    await embedder.similarity("left lung", "left lung")
+
+    assert stub.calls[-1]["truncate_prompt_tokens"] == -1
+    assert not caplog.messages
+
+
+async def test_a_server_that_takes_the_fields_is_never_asked_without(stub, make_embedder):
+    """Later refusals are of a text."""
+    embedder = make_embedder(stub.address, extra_body=REMOTE["extra_body"])
+    await embedder.similarity("left lung", "left lung")
+    strict(stub)
+
+    with pytest.raises(EmbedderRejected):
+        await embedder.similarity("bad", "bad")
+    assert len(stub.calls) == 2
+
+
+async def test_one_bad_text_at_a_server_that_refuses_the_fields(stub, make_embedder):
+    strict(stub, refuse=lambda call: "bad" in call["input"])
+    embedder = make_embedder(stub.address, extra_body=REMOTE["extra_body"])
+    predictions = ["bad", *(f"answer {i}" for i in range(7))]
+
+    outcomes = await asyncio.gather(*(embedder.similarity(p, "answer 3") for p in predictions), return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes] == [EmbedderRejected] + [float] * 7
+
+
 async def test_texts_go_in_batches_and_references_once(stub, make_embedder):
     stub.delay = 0.02
     embedder = make_embedder(stub.address, batch_size=8, concurrency=2)

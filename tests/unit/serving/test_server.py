@@ -91,6 +91,14 @@ def test_start_hands_over_environment_and_log(tmp_path, monkeypatch):
     assert "OWN" not in os.environ
 
 
+@pytest.mark.parametrize(("key", "says"), [(None, "it wants a key"), ("sk-1", "it wants another key")])
+def test_a_server_that_wants_a_key(speak, key, says):
+    answer = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"
+
+    with pytest.raises(ServerError, match=f"answers 401: {says}"):
+        server.served_models(speak(answer), api_key=key)
+
+
 def test_served_models():
     with JudgeStub() as stub:
         assert server.served_models(stub.address) == [MODEL]

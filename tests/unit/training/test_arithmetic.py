@@ -1,5 +1,6 @@
 import pytest
 
+from medix_r1.config import compose_train
 from medix_r1.training.arithmetic import BatchArithmetic, of_config
 from tests.support.configs import composed
 
@@ -74,6 +75,9 @@ def test_refills_are_judged_too():
 
 def test_judges_that_vote_are_asked_each_and_none_is_asked_for_nothing():
     assert recipe(8, judges=3).judge_calls == 7680
+    assert of_config(composed("experiment=medix_r1_8b_grpo")).judges == 1
+    vote = compose_train(["experiment=medix_r1_8b_grpo", "judge=voting"])
+    assert of_config(vote).judges == len(vote.judge.client.judges) == 3
     assert of_config(composed("experiment=medix_r1_8b_grpo", "reward=embedding_only")).judges == 0
 
 

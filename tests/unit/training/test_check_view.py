@@ -7,6 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
+from medix_r1 import config as configs
 from medix_r1.training import launch
 from medix_r1.training.check_view import show_check
 from medix_r1.training.run_folder import RunFolder
@@ -51,9 +52,38 @@ def test_it_says_what_train_says_about_the_folder(tmp_path, monkeypatch: pytest.
 
 def test_the_memory_of_a_model_that_is_not_here(tmp_path) -> None:
     _, text = shown(*RECIPE, f"actor_rollout_ref.model.path={tmp_path}")
-    assert "memory: no estimate" in text
+    assert "memory and disk: no estimate" in text
+
+
+def test_gpus_besides_those_that_train_are_counted() -> None:
+    _, text = shown(*RECIPE, "judge=verl")
+    assert "8 that train + 2 that judge = 10, in one Ray cluster" in text
+    _, text = shown(*RECIPE, "trainer=separate_async")
+    assert "8 that train + 8 that generate = 16, in one Ray cluster" in text
 
 
 def test_nothing_is_written(tmp_path) -> None:
     shown(*RECIPE, f"run.dir={tmp_path / 'run'}")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_mistyped_folder_is_said_to_be_missing() -> None:
+    code, text = shown(*RECIPE, "actor_rollout_ref.model.path=./missing")
+    assert code == 1
+    assert "actor_rollout_ref.model.path: ./missing does not exist" in text
+
+
+def test_a_shared_gpu_without_a_share_of_its_memory() -> None:
+    words = ("experiment=nano_cpu", "placement=shared", "placement.judge_memory=null", "trainer.device=cuda")
+    code, text = shown(*words)
+    assert code == 1
+    assert "placement.judge_memory: None is no share of a GPU's memory" in text
+
+
+def test_a_check_composes_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second and more each time."""
+    composed: list[object] = []
+    compose = configs.compose_train
+    monkeypatch.setattr(configs, "compose_train", lambda *words: composed.append(words) or compose(*words))
+    shown("experiment=nano_cpu")
+    assert len(composed) == 1

@@ -1,10 +1,12 @@
 import socket
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from omegaconf import OmegaConf
 
 from medix_r1 import config as configs
+from medix_r1.errors import ServerError
 from medix_r1.serving import checks as judge_checks
 from medix_r1.training import checks
 from tests.support.judge_stub import MODEL, JudgeStub
@@ -120,7 +122,36 @@ def test_the_limit_whose_message_says_most_comes_first(good):
         "run.stall_limit: 600 s is not more than judge.client.patience=700; use at least 1400",
     ]
     config = changed(good, **{"judge.client": {"judges": [{"patience": 5}, {"patience": 600}]}})
-    assert any("judge.client.patience=600" in problem for problem in checks.problems(config))
+    assert any("judge.client.judges[1].patience=600" in problem for problem in checks.problems(config))
+
+
+def test_an_embedders_patience_ends_before_the_rollouts(good):
+    """Else the stall would blame a worker for an embedder that is down."""
+    embedder = {**REMOTE_EMBEDDER, "base_url": "http://127.0.0.1:9/v1", "patience": 3600}
+    config = changed(good, embedder=embedder)
+    expected = "run.stall_limit: 600 s is not more than embedder.patience=3600; use at least 7200"
+    assert expected in checks.problems(config)
+    signals = {"llm": good.reward.signals.llm}
+    config = changed(config, **{"reward.signals": signals, "reward.weights": {"llm": 1.0}})
+    assert checks.problems(config) == [], "a reward that embeds nothing"
+
+
+@pytest.mark.parametrize("key", ["train_files", "val_files"])
+@pytest.mark.parametrize("files", [None, []])
+def test_no_data_at_all(good, key, files):
+    assert checks.problems(changed(good, **{f"data.{key}": files})) == [
+        f"data.{key}: no file is named; give at least one"
+    ]
+
+
+def test_a_value_that_interpolates_a_missing_one_is_missing():
+    """Composing resolves, so that the checks meet no interpolation."""
+    words = ["experiment=nano_cpu", "run.stall_limit=${run.seed}", "run.seed=???", "run.dir=of-${run.seed}"]
+    config = configs.compose_train(words)
+    assert OmegaConf.is_missing(config.run, "stall_limit")
+    assert OmegaConf.is_missing(config.run, "dir")
+    missing = [problem for problem in checks.problems(config) if "has no value" in problem]
+    assert "run.stall_limit: has no value; give one" in missing
 
 
 def test_rows_that_do_not_divide_among_ranks(good):
@@ -192,7 +223,34 @@ def test_a_folder_that_is_no_model(good, tmp_path):
     (tmp_path / "models/policy/config.json").unlink()
 
     (problem,) = checks.problems(good)
-    assert problem == f"actor_rollout_ref.model.path: {tmp_path}/models/policy has no config.json"
+    folder = tmp_path / "models" / "policy"
+    assert problem == f"actor_rollout_ref.model.path: {folder} has no config.json; give the folder of a whole model"
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_a_gpu_without_flash_attention(good, monkeypatch, installed):
+    device, find_spec = Path("/dev/nvidiactl"), checks.importlib.util.find_spec
+    monkeypatch.setattr(Path, "exists", lambda self, exists=Path.exists: self == device or exists(self))
+    monkeypatch.setattr(
+        checks.importlib.util, "find_spec", lambda name: installed or None if name == "flash_attn" else find_spec(name)
+    )
+    config = changed(good, **{"trainer.device": "cuda", "actor_rollout_ref.model.override_config": {}})
+    sdpa = changed(config, **{"actor_rollout_ref.model.override_config": {"attn_implementation": "sdpa"}})
+
+    assert any("flash-attn is not installed" in problem for problem in checks.problems(config)) is not installed
+    assert not any("flash-attn" in problem for problem in checks.problems(sdpa))
+
+
+def test_a_judge_that_wants_a_key(good, monkeypatch):
+    def refuse(*_, **__):
+        raise ServerError("http://judge/v1 answers 401: it wants a key")
+
+    monkeypatch.setattr(judge_checks.server, "served_models", refuse)
+
+    (problem,) = checks.problems(remote(good, "http://judge/v1"))
+
+    assert problem.startswith("judge.client.base_url: http://judge/v1 answers 401: it wants a key; ")
+    assert problem.endswith("judge.client.api_key_env")
 
 
 def test_a_judges_port_in_use(good):
@@ -262,7 +320,8 @@ def test_memory_is_counted_by_rank_and_on_the_cpu_alone(good, monkeypatch):
     (problem,) = checks.problems(changed(good, **{"trainer.n_gpus_per_node": 2}))
     assert problem.startswith("memory: 12.0 GiB")
     on_gpus = {"trainer.n_gpus_per_node": 2, "trainer.device": "cuda", "placement.judge": "own_gpus"}
-    assert checks.problems(changed(good, **on_gpus, **{"placement.judge_gpus": [2]})) == []
+    judges = {"placement.judge_gpus": [2], "placement.judge_memory": 0.9}
+    assert checks.problems(changed(good, **on_gpus, **judges)) == []
 
 
 @pytest.mark.parametrize("limit", [None, 2048])

@@ -1,6 +1,7 @@
 """Room for checkpoints, by the sizes in the headers of safetensors files."""
 
 import json
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -14,12 +15,13 @@ SIDE = 2**14  # of one weight: 2**28 parameters, 1 GiB in fp32
 VISION = 2**20
 
 
-def write_header(path, tensors):
-    """A safetensors file without its data: what is looked at is the header."""
-    header = {"__metadata__": {"format": "pt"}}
-    header |= {name: {"dtype": "BF16", "shape": shape, "data_offsets": [0, 0]} for name, shape in tensors.items()}
-    text = json.dumps(header).encode()
+def write_weight(path, name, side):
+    """A safetensors file of one square weight, whose data is a hole that takes no disk."""
+    size = 2 * side**2
+    weight = {"dtype": "BF16", "shape": [side, side], "data_offsets": [0, size]}
+    text = json.dumps({"__metadata__": {"format": "pt"}, name: weight}).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text)
+    os.truncate(path, 8 + len(text) + size)
 
 
 @pytest.fixture
@@ -27,8 +29,8 @@ def big(tmp_path, monkeypatch):
     """A run of a model of 1 GiB and free bytes as a test says."""
     model = tmp_path / "model"
     model.mkdir()
-    write_header(model / "model-1.safetensors", {"model.language_model.a.weight": [SIDE, SIDE]})
-    write_header(model / "model-2.safetensors", {"model.visual.b.weight": [1024, 1024]})
+    write_weight(model / "model-1.safetensors", "model.language_model.a.weight", SIDE)
+    write_weight(model / "model-2.safetensors", "model.visual.b.weight", 1024)
 
     def compose(*overrides, free):
         monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
@@ -78,6 +80,21 @@ def test_a_model_of_unknown_size_needs_some_room(big, tmp_path):
     assert problem == f"run.dir: only 0.5 GiB are free on the disk of {tmp_path}; at least 1 GiB is needed"
 
 
-def test_what_is_no_safetensors_file_has_no_size(tmp_path):
-    (tmp_path / "model.safetensors").write_bytes(b"0123456789")
-    assert disk._parameters(str(tmp_path)) is None
+@pytest.mark.parametrize("model", ["./missing", "../missing", "~/missing", "models/my model", "/missing"])
+def test_a_path_that_is_no_name_on_the_hub_is_not_looked_for_there(big, model):
+    config = big(free=64 * GIB).copy()
+    OmegaConf.update(config, "actor_rollout_ref.model.path", model)
+    assert list(disk.disk_problems(config)) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"0123456789", b"\2\0\0\0\0\0\0\0[]", None])
+def test_a_broken_weight_file_has_no_size(big, tmp_path, content):
+    """Nor has the model, of which the other files are but a part."""
+    broken = tmp_path / "model/model-2.safetensors"
+    broken.unlink()
+    if content is None:
+        broken.symlink_to(tmp_path / "pruned")
+    else:
+        broken.write_bytes(content)
+    assert disk.checkpoints(big(free=0)) is None
+    assert list(disk.disk_problems(big(free=64 * GIB))) == []

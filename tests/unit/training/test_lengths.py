@@ -5,6 +5,8 @@ import json
 import pytest
 
 from medix_r1.config import compose_train
+from medix_r1.data import tokens
+from medix_r1.training import lengths
 from medix_r1.training.lengths import length_problems, token_side
 from tests.support.configs import composed
 
@@ -98,7 +100,20 @@ def test_prepared_for_longer_prompts(prepared):
 def test_prepared_with_smaller_images(prepared):
     (problem,) = prepared("experiment=medix_r1_8b_grpo", low=3136)
     assert problem.startswith("data.mm_processor_kwargs.min_pixels: 262144 enlarges more images")
-    assert prepared("experiment=medix_r1_8b_grpo", low=None) == []
+    assert prepared("experiment=medix_r1_8b_grpo", "data.filter_overlong_prompts=true", low=3136) == []
+
+
+@pytest.mark.parametrize(("recipe", "backbone", "limit"), [("8b_grpo", QWEN_3, 4096), ("7b_gspo", QWEN_25, 3136)])
+def test_prepared_with_the_loaders_own_smallest_image(prepared, recipe, backbone, limit):
+    """`image.min_pixels=null` counts images as they are, from four tokens on."""
+    assert lengths._LOADER_MIN_TOKENS == tokens._LOADER_MIN_BLOCKS
+    key = "data.mm_processor_kwargs.min_pixels"
+    words = {"backbone": backbone, "low": None}
+    (problem,) = prepared(f"experiment=medix_r1_{recipe}", **words)
+    assert problem.startswith(f"{key}: 262144 enlarges more images")
+    assert len(prepared(f"experiment=medix_r1_{recipe}", f"{key}={limit + 1}", **words)) == 1
+    assert prepared(f"experiment=medix_r1_{recipe}", f"{key}={limit}", **words) == []
+    assert prepared(f"experiment=medix_r1_{recipe}", f"{key}=null", **words) == []
 
 
 def test_prepared_to_ask_for_another_element(prepared):

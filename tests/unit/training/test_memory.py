@@ -94,6 +94,8 @@ def test_a_judge_on_a_gpu_that_trains_has_its_row(policy: Path):
     size = memory.size_of(policy)
     shared = memory.estimate(size, composed("experiment=medix_r1_8b_grpo", "judge=vllm", "placement=shared"), 80e9)
     assert shared.update["judge"] == shared.rollout["judge"] == pytest.approx(0.2 * 80e9)
+    words = ("experiment=medix_r1_8b_grpo", "judge=vllm", "placement=shared", "placement.judge_memory=null")
+    assert "judge" not in memory.estimate(size, composed(*words), 80e9).update, "the list of problems says so"
     elsewhere = memory.estimate(size, composed("experiment=medix_r1_8b_grpo"), 80e9)
     assert "judge" not in elsewhere.update
 

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import Shard, distribute_tensor
 
-from medix_r1.training.optimizer import CompensatedAdamW
+from medix_r1.training.optimizer import CompensatedAdamW, _rounded_at_random
 
 LR, DECAY, BETAS, EPS = 1e-6, 0.01, (0.9, 0.999), 1e-8
 STEPS = 200
@@ -53,6 +55,44 @@ def test_small_updates_add_up_in_bfloat16(problem):
 
     # within 5 %: the moments and the rest are rounded to bf16 too
     assert np.abs(moved - wanted).mean() < 0.05 * np.abs(wanted).mean()
+
+
+def test_the_second_moment_falls_with_the_gradients_in_bfloat16():
+    """Rounded to the nearest, it would stay three times too high: bf16 cannot take a thousandth away."""
+    torch.manual_seed(0)
+    gradients = np.concatenate([np.ones(400), np.full(1200, 0.1)])[:, None] * np.ones((1, 500))
+    exact = 0.0
+    for gradient in gradients[:, 0]:
+        exact = BETAS[1] * exact + (1 - BETAS[1]) * gradient**2
+
+    parameter, optimizer = trained(CompensatedAdamW, torch.bfloat16, np.zeros(500), gradients)
+    stored = optimizer.state[parameter]["exp_avg_sq"].double().numpy()
+
+    assert stored.mean() == pytest.approx(exact, rel=0.02)
+    assert np.quantile(np.abs(stored / exact - 1), 0.95) < 0.15
+
+
+def test_a_number_that_bfloat16_holds_is_not_rounded():
+    numbers = torch.tensor([0.0, 1.0, 3.25, 1e-30]).bfloat16().float()
+
+    assert torch.equal(_rounded_at_random(numbers), numbers)
+
+
+def test_a_sharded_parameter_is_updated_like_a_plain_one(problem, tmp_path):
+    start, gradients = problem
+    plain, _ = trained(CompensatedAdamW, torch.float32, start, gradients[:3])
+    store = torch.distributed.FileStore(str(tmp_path / "store"), 1)
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        mesh = init_device_mesh("cpu", (1,))
+        parameter = torch.nn.Parameter(distribute_tensor(torch.tensor(start, dtype=torch.float32), mesh, [Shard(0)]))
+        optimizer = CompensatedAdamW([parameter], lr=LR, betas=BETAS, eps=EPS, weight_decay=DECAY)
+        for gradient in gradients[:3]:
+            parameter.grad = distribute_tensor(torch.tensor(gradient, dtype=torch.float32), mesh, [Shard(0)])
+            optimizer.step()
+        assert torch.equal(parameter.full_tensor(), plain)
+    finally:
+        torch.distributed.destroy_process_group()
 
 
 def test_torchs_own_adamw_loses_them(problem):

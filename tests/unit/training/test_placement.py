@@ -1,15 +1,18 @@
 """Where judge and trainer stand: what composes, and what is refused."""
 
+from types import SimpleNamespace
+
 import pytest
 from omegaconf import OmegaConf
 
 from medix_r1.config import compose_train, gpus_of_node
 from medix_r1.serving.address import is_loopback
-from medix_r1.training import checks
+from medix_r1.training import checks, placement
 from medix_r1.training.placement import cluster_problems, placement_problems
 
 RECIPE = "experiment=medix_r1_8b_grpo"
 ADDRESS = "judge.client.base_url=http://10.0.0.9:8000/v1"
+HERE = ["auto", "local", "10.0.0.5:6379", "head:6379"]  # of a machine as the test says
 CLUSTER = "ray_kwargs.ray_init.address=10.0.0.1:6379"
 
 
@@ -66,6 +69,23 @@ def test_a_shared_gpu_keeps_room_for_the_actor():
     (problem,) = placed("judge=vllm", "placement=shared", "placement.judge_memory=0.6")
     assert problem.startswith("placement.judge_memory: 0.6")
     assert "leave the actor 0% of a GPU" in problem
+
+
+@pytest.mark.parametrize(("placement", "first"), [("own_gpus", 6), ("shared", 0)])
+def test_a_judge_that_is_started_needs_a_gpu(placement, first):
+    """Its command would say `--tensor-parallel-size=0`."""
+    (problem,) = placed("judge=vllm", f"placement={placement}", "placement.judge_gpus=[]")
+    assert problem.startswith("placement.judge_gpus: [] gives the judge no GPU")
+    assert problem.endswith(f"as in placement.judge_gpus=[{first}]")
+
+
+@pytest.mark.parametrize("placement", ["own_gpus", "shared"])
+@pytest.mark.parametrize("memory", ["null", "0", "1", "-0.2", "all"])
+def test_a_judge_that_is_started_takes_a_share_of_its_gpus(placement, memory):
+    """Null would be the word `--gpu-memory-utilization=None`, and nothing in the sum with the rollouts' share."""
+    (problem,) = placed("judge=vllm", f"placement={placement}", f"placement.judge_memory={memory}")
+    assert problem.startswith("placement.judge_memory: ")
+    assert problem.endswith("give a number between 0 and 1")
 
 
 @pytest.mark.parametrize(
@@ -125,6 +145,18 @@ def test_nodes_on_one_machine_may_use_its_loopback():
     assert clustered("judge=vllm", "placement=shared", "ray_kwargs.ray_init.address=127.0.0.1:6379") == []
 
 
+@pytest.mark.parametrize(("address", "here"), [*((each, True) for each in HERE), ("10.0.0.9:6379", False)])
+def test_a_cluster_of_one_node_may_use_its_loopback(monkeypatch, address, here):
+    """`ray job submit` gives a job the head's real address. Several nodes, or one elsewhere, are not this machine."""
+    interface = [SimpleNamespace(address="10.0.0.5"), SimpleNamespace(address="00:16:3e:5e:6c:00")]
+    monkeypatch.setattr(placement.psutil, "net_if_addrs", lambda: {"eth0": interface})
+    monkeypatch.setattr(placement.socket, "gethostname", lambda: "Head")
+    one_node = ("judge=vllm", "placement=own_gpus", f"ray_kwargs.ray_init.address={address}", "trainer.nnodes=1")
+    found = [problem.partition(":")[0] for problem in clustered(*one_node)]
+    assert found == ([] if here else ["judge.client.base_url"])
+    assert len(clustered(*one_node, "trainer.nnodes=2")) == 1
+
+
 @pytest.mark.parametrize(
     ("url", "loopback"),
     [
@@ -139,3 +171,9 @@ def test_nodes_on_one_machine_may_use_its_loopback():
 )
 def test_loopback(url, loopback):
     assert is_loopback(url) is loopback
+
+
+def test_each_judge_of_a_vote_is_looked_at():
+    vote = {"judges": [{"base_url": "http://10.0.0.9:8000/v1"}, {"base_url": "http://127.0.0.1:8000/v1"}]}
+    (problem,) = clustered("judge=remote", ADDRESS, **{"judge.client": vote})
+    assert problem.startswith("judge.client.judges[1].base_url: http://127.0.0.1:8000/v1")

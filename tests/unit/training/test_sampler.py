@@ -10,7 +10,7 @@ from transfer_queue import KVBatchMeta
 from medix_r1.errors import JudgeUnavailable, NothingToTrainOn
 from medix_r1.training import sampler
 from medix_r1.training.run_folder import read_lines
-from medix_r1.training.sampler import MedixSampling
+from medix_r1.training.sampler import MedixAsyncSampler, MedixSampling, prompt_name
 from tests.unit.training.test_samples import BLANK
 
 
@@ -22,7 +22,18 @@ class Buffer:
         self.refill_fn = settings["refill_fn"]
         self.partitions, self.failure_keys = defaultdict(dict), defaultdict(set)
         self.finished_keys = defaultdict(set)
+        self.prompt_global_steps = defaultdict(dict)
         self._dapo_classification_cache = defaultdict(dict)
+
+    def _sync_metadata_from_transfer_queue(self):
+        """Groups that a test left in `waiting` have finished."""
+        for uid, group in self.waiting.items():
+            self.finished_keys["train"].add(uid)
+            self.prompt_global_steps["train"][uid] = 3
+            self.partitions["train"] |= {rollout.key: {"response_len": 1} for rollout in group}
+
+    def _clear_groups(self, partition_id, uids):
+        self.dropped = uids
 
     def sample(self, global_steps, partition_id, batch_size):
         groups = self.batches.pop(0)
@@ -37,7 +48,7 @@ class Sampling(MedixSampling, Buffer):
 @pytest.fixture
 def made(tmp_path, monkeypatch):
     """A sampler, what was cleared from TransferQueue, and the prompts that were asked for."""
-    known, cleared, asked = {}, [], []
+    known, cleared, asked, put = {}, [], [], []
 
     def build(*batches, signal=None, max_refills=2):
         known.update({rollout.key: rollout for groups in batches for group in groups for rollout in group})
@@ -60,12 +71,13 @@ def made(tmp_path, monkeypatch):
         return [known[key] for key in keys]
 
     monkeypatch.setattr(sampler, "read_rollouts", read)
-    monkeypatch.setattr(sampler, "tq", SimpleNamespace(kv_clear=lambda keys, partition_id: cleared.extend(keys)))
-    build.cleared, build.asked, build.samples = (
-        cleared,
-        asked,
-        lambda step: list(read_lines(tmp_path / "train" / f"{step:06d}.jsonl")),
+    queue = SimpleNamespace(
+        kv_clear=lambda keys, partition_id: cleared.extend(keys),
+        kv_batch_put=lambda keys, partition_id, tags: put.extend(zip(keys, tags, strict=True)),
     )
+    monkeypatch.setattr(sampler, "tq", queue)
+    build.known, build.cleared, build.asked, build.put = known, cleared, asked, put
+    build.samples = lambda step, split="train": list(read_lines(tmp_path / split / f"{step:06d}.jsonl"))
     return build
 
 
@@ -105,6 +117,59 @@ def test_a_lost_judge_ends_the_step_and_its_samples_are_kept_to_look_at(made):
         built.sample(3, "train", 2)
 
     assert len(made.samples(3)) == len(made.cleared) == 4
+
+
+def test_a_validation_keeps_the_samples_of_all_its_batches(made):
+    built = made([group("a", 1.0, None)], [group("b", 0.0)])
+    for _ in range(2):
+        built.sample(3, "val", 1)
+
+    assert {row["key"] for row in made.samples(3, "validation")} == {"a_0_0", "a_1_0", "b_0_0"}
+    assert len(built.validation) == 3
+    assert not built.unjudged_validation
+
+
+def test_a_validation_batch_that_nobody_could_judge_is_handed_over_and_noted(made):
+    """verl cannot read an empty one, and the run would end without a checkpoint."""
+    built = made([group("a", None, None)])
+
+    batch, _ = built.sample(3, "val", 1)
+
+    assert batch.keys == ["a_0_0", "a_1_0"]
+    assert built.unjudged_validation
+    assert all(rollout.masked for rollout in built.validation)
+
+
+def test_groups_that_finished_in_an_outage_are_asked_again(made):
+    built = made()
+    built.waiting = {"a": group("a", 1.0, None), "b": group("b", 1.0, None, outage=True)}
+    made.known.update({rollout.key: rollout for group in built.waiting.values() for rollout in group})
+
+    built.ask_again_after_outage("train")
+
+    assert made.put == [("b", {"is_prompt": True, "status": "pending", "global_steps": 3})]
+    assert not made.cleared  # verl clears the replies of what it asks again
+
+
+def test_an_asynchronous_batch_with_an_outage_is_not_taken_out(made):
+    built = made()
+    built.waiting = {"a": group("a", 1.0, 0.0), "b": group("b", None, None, outage=True)}
+    made.known.update({rollout.key: rollout for group in built.waiting.values() for rollout in group})
+    built._sync_metadata_from_transfer_queue()
+
+    with pytest.raises(JudgeUnavailable, match="refused"):
+        MedixAsyncSampler._materialize_batch(built, "train", ["a", "b"], {})
+    assert not made.cleared
+
+
+def test_prompts_that_the_loader_will_fetch_again_are_forgotten(made):
+    built = made()
+    names = [prompt_name(2, 7), prompt_name(3, 0), prompt_name(3, 1)]
+    built.waiting = {name: group(name, 1.0) for name in names}
+
+    built.forget_prompts_after(2)
+
+    assert built.dropped == set(names[1:])
 
 
 def test_an_empty_batch_samples_again_and_is_counted(made):

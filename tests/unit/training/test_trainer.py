@@ -18,11 +18,15 @@ class Loader:
 class Verl:
     """Stands for verl's trainer: its hooks in the order of its `fit`, and errors where a test wants them."""
 
+    unjudged = False
+
     def __init__(self, resumed_after=0):
         self.calls, self.saved = [], []
         self.global_steps, self.train_dataloader = resumed_after, Loader()
         self.checkpoint_manager = SimpleNamespace(abort_replicas=lambda: self.calls.append("abort"))
-        self.replay_buffer = SimpleNamespace(validation=[])
+        self.replay_buffer = SimpleNamespace(validation=[], unjudged_validation=False)
+        self.replay_buffer.forget_prompts_after = lambda step: self.calls.append(f"forget after {step}")
+        self.replay_buffer.ask_again_after_outage = lambda partition_id: self.calls.append(f"outage in {partition_id}")
         self._watch = SimpleNamespace(asked=lambda request: False)
         self._loader_state, self._last_saved_step, self._finished_step = None, -1, 0
         self.error = None
@@ -42,7 +46,14 @@ class Verl:
             raise self.error
         return "batch"
 
-    _validate = lambda self: self.step({}, {}) and {}  # noqa: E731
+    def _validate(self):
+        self.step({}, {})
+        self.replay_buffer.unjudged_validation = self.unjudged
+        return {"val-core/reward": 0.0}
+
+    def _reissue_inflight_prompts(self, partition_id="train"):
+        self.calls.append("reissue")
+        return 4
 
 
 class Steps(MedixSteps, Verl):
@@ -75,7 +86,7 @@ def test_the_last_finished_step_is_saved_when_no_reward_can_be_had(error):
         trainer.step({}, {})
 
     assert trainer.saved == [(2, {"position": 2})]  # the loader is at 3 by now
-    assert trainer.calls == ["abort", "sample_end"]
+    assert trainer.calls == ["abort", "sample_end", "forget after 2"]
 
 
 @pytest.mark.parametrize("error", LOST, ids=lambda error: type(error).__name__)
@@ -130,3 +141,18 @@ def test_after_another_error_nothing_is_saved():
         trainer.step({}, {})
 
     assert trainer.saved == []
+
+
+@pytest.mark.parametrize(("unjudged", "metrics"), [(False, {"val-core/reward": 0.0}), (True, {})])
+def test_verls_means_are_left_out_when_they_hold_what_nobody_judged(unjudged, metrics):
+    trainer = Steps()
+    trainer.unjudged = unjudged
+
+    assert trainer._validate() == metrics
+
+
+def test_what_an_outage_left_unjudged_is_asked_again_on_resume():
+    trainer = Steps()
+
+    assert trainer._reissue_inflight_prompts() == 4
+    assert trainer.calls == ["outage in train", "reissue"]

@@ -1,0 +1,47 @@
+"""What counts as offering several answers at once: the golden cases are data with reasons."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from medix_r1.rewards.alternatives import _DATA, alternatives
+
+GOLDEN = yaml.safe_load((Path(__file__).parents[1] / "golden" / "alternatives.yaml").read_text(encoding="utf-8"))
+FINE = [*GOLDEN["one_answer"], *GOLDEN["known_limits"]["missed"]]
+CAUGHT = [*GOLDEN["alternatives"], *GOLDEN["known_limits"]["hit"]]
+
+
+@pytest.mark.parametrize(("answer", "reference", "why"), FINE, ids=[f"{case[0]} | {case[1]}" for case in FINE])
+def test_one_answer(answer: str, reference: str, why: str) -> None:
+    assert not alternatives(answer, reference), why
+
+
+@pytest.mark.parametrize(("answer", "reference", "why"), CAUGHT, ids=[f"{case[0]} | {case[1]}" for case in CAUGHT])
+def test_several_answers(answer: str, reference: str, why: str) -> None:
+    assert alternatives(answer, reference), why
+
+
+def test_each_rival_is_counted_once() -> None:
+    """`right` is short, of the reference's kind and the reference with another side in it, all at once."""
+    assert alternatives("left, right", "left").total() == 1
+
+
+def test_the_qualifiers_are_words() -> None:
+    """YAML reads a bare on, no or yes as a truth value."""
+    lists = [*_DATA["kinds"].values(), _DATA["fillers"], _DATA["restatements"]]
+    words = [word for words in lists for word in words]
+
+    assert all(isinstance(word, str) and word == word.lower() for word in words)
+    assert not [words for words in lists if len(set(words)) < len(words)]
+
+
+@pytest.mark.parametrize("text", [", i.e. ", ", i.e., a and ", "left, ", " , that is", "a. "])
+def test_hostile_text_takes_linear_time(text: str) -> None:
+    started = time.perf_counter()
+    alternatives("chest" + text * 20_000, "chest")
+
+    assert time.perf_counter() - started < 5.0
