@@ -41,7 +41,7 @@ class ServerSettings:
     host: str = "127.0.0.1"
     port: int = 0
     start_timeout: float = 900.0
-    arguments: Sequence[str] = ()
+    arguments: Sequence[str | int | float] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -60,8 +60,8 @@ class ServerSettings:
         if program is None:
             raise ServerError("`vllm` is not installed here; use judge=remote with an address, or install an extra")
         listen = ["--host", self.host, "--port", str(self.port)]
-        named = ["--served-model-name", self.served_name, *map(str, self.arguments)]
-        return [program, "serve", self.model, *listen, *named]
+        words = map(str, self.arguments)  # YAML makes numbers of some
+        return [program, "serve", self.model, "--served-model-name", self.served_name, *listen, *words]
 
 
 def free_port() -> int:

@@ -42,7 +42,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 def test_the_command_is_a_list_of_words(monkeypatch):
     monkeypatch.setattr(server.shutil, "which", lambda name, path=None: f"/bin/{name}")
-    settings = ServerSettings("a model; rm -rf /", "name", port=8123, arguments=["--max-model-len", "4096"])
+    settings = ServerSettings("a model; rm -rf /", "name", port=8123, arguments=["--max-model-len", 4096])
 
     assert settings.command() == [
         *("/bin/vllm", "serve", "a model; rm -rf /", "--served-model-name", "name"),

@@ -112,5 +112,5 @@ def test_tensors_are_counted_however_deep():
 
 
 def test_a_model_that_is_not_here_says_so():
-    with pytest.raises(ConfigError, match="no config here"):
+    with pytest.raises(ConfigError, match="somebody/some-model is not on this machine; `hf download"):
         memory.size_of("somebody/some-model")
