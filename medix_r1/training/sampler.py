@@ -8,7 +8,7 @@ signal instead of the shaped total), refuses to wait for ever, and logs every pa
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,18 +20,9 @@ from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer, ReplayBufferAsync
 
 from medix_r1.errors import JudgeUnavailable, NothingToTrainOn, TrainingError
 from medix_r1.training.liveness import WorkerWatch
-from medix_r1.training.samples import (
-    OVERALL,
-    ScoredRollout,
-    read_rollout,
-    reward_metrics,
-    reward_tail,
-    unscored_shares,
-)
+from medix_r1.training.rollouts import MIN_GROUP, comparable, keep_only, read_batch, read_rollouts, step_of
+from medix_r1.training.samples import OVERALL, ScoredRollout, reward_metrics, reward_tail, unscored_shares
 from medix_r1.training.samples_folder import SamplesFolder
-
-_FIELDS = ["extra_fields", "extra_info", "reward_model", "data_source"]
-MIN_GROUP = 2  # the advantage of a lone survivor would be its raw reward
 
 if TYPE_CHECKING:
 
@@ -161,7 +152,7 @@ class MedixSampling(_Base):
     def forget_prompts_after(self, step: int) -> None:
         """Take out all groups that were fetched after a step; who goes on from that step's end fetches them again."""
         self._sync_metadata_from_transfer_queue()
-        self._clear_groups("train", {uid for uid in self.prompt_global_steps["train"] if _step_of(uid) > step})
+        self._clear_groups("train", {uid for uid in self.prompt_global_steps["train"] if step_of(uid) > step})
 
     def write_advantages(self, step: int, advantages: Mapping[str, float]) -> None:
         """Add what the trainer made of the samples of a step, which it knows only later."""
@@ -256,15 +247,6 @@ class MedixAsyncSampler(MedixSampling, ReplayBufferAsync):
         return batch
 
 
-def prompt_name(step: int, number: int) -> str:
-    """The id of the `number`-th prompt that was fetched in a step: the same in every run, and in the run's order."""
-    return f"step{step:06d}-prompt{number:06d}"
-
-
-def _step_of(uid: str) -> int:
-    return int(uid.removeprefix("step").partition("-")[0])
-
-
 def refill_metrics(
     evictions: Mapping[str, Any], batch_size: int, rollouts_per_prompt: float, refilled: int, seconds: float
 ) -> dict[str, float]:
@@ -287,60 +269,3 @@ def refill_metrics(
         "sampler/refilled_rollouts": refilled * rollouts_per_prompt,
         "sampler/refill_seconds": seconds,
     }
-
-
-def plain(column: Any) -> list[Any]:
-    """Unwrap a non-tensor column of a TensorDict into Python objects."""
-    return [getattr(value, "data", value) for value in list(column)]
-
-
-def read_batch(batch: KVBatchMeta) -> list[ScoredRollout]:
-    """Read what the reward said of every sample, in the order of the keys, and fix that order.
-
-    Samples arrive in the order in which they finished; sorted, the same samples give the same update bit for bit.
-    """
-    if not batch.keys:
-        return []
-    batch.reorder(sorted(range(len(batch.keys)), key=lambda index: _sort_key(batch.keys[index])))
-    return read_rollouts(batch.keys, batch.tags, batch.partition_id)
-
-
-def read_rollouts(keys: Sequence[str], tags: Sequence[Mapping[str, Any]], partition_id: str) -> list[ScoredRollout]:
-    """Read what the reward said of some samples, in the order of their keys."""
-    if not keys:
-        return []
-    data = tq.kv_batch_get(keys=list(keys), partition_id=partition_id, select_fields=_FIELDS)
-    columns = {name: plain(data[name]) for name in _FIELDS if name in data}
-    return [
-        read_rollout(key, {name: column[i] for name, column in columns.items()}, tokens=int(tag["response_len"]))
-        for i, (key, tag) in enumerate(zip(keys, tags, strict=True))
-    ]
-
-
-def _sort_key(key: str) -> tuple[str, int, int]:
-    uid, session, index = key.rsplit("_", 2)
-    return uid, int(session), int(index)
-
-
-def comparable(rollouts: Sequence[ScoredRollout]) -> list[ScoredRollout]:
-    """The rollouts whose group has at least two unmasked members."""
-    sizes: dict[str, int] = defaultdict(int)
-    for rollout in rollouts:
-        sizes[rollout.uid] += not rollout.masked
-    return [rollout for rollout in rollouts if sizes[rollout.uid] >= MIN_GROUP]
-
-
-def keep_only(batch: KVBatchMeta, kept: Sequence[ScoredRollout]) -> KVBatchMeta:
-    """Take samples out of a batch and out of TransferQueue."""
-    wanted = {rollout.key for rollout in kept}
-    dropped = [key for key in batch.keys if key not in wanted]
-    if not dropped:
-        return batch
-    tq.kv_clear(keys=dropped, partition_id=batch.partition_id)
-    pairs = [(key, tag) for key, tag in zip(batch.keys, batch.tags, strict=True) if key in wanted]
-    return KVBatchMeta(
-        partition_id=batch.partition_id,
-        keys=[key for key, _ in pairs],
-        tags=[tag for _, tag in pairs],
-        extra_info=batch.extra_info,
-    )

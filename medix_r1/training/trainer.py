@@ -23,8 +23,8 @@ from verl.utils import tensordict_utils
 from medix_r1.errors import JudgeUnavailable, NothingToTrainOn, TrainingError
 from medix_r1.training import checkpoint_folder, gdpo
 from medix_r1.training.liveness import WorkerWatch, engines_of, workers_of
+from medix_r1.training.rollouts import plain, prompt_name
 from medix_r1.training.run_folder import RunFolder
-from medix_r1.training.sampler import plain, prompt_name
 from medix_r1.training.samples import heldout_metrics
 from medix_r1.training.watch import RunWatch
 

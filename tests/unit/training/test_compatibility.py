@@ -44,7 +44,7 @@ SYMBOLS = {
     "verl.trainer.ppo.v1.trainer_base:PPOTrainer": None,
     "verl.trainer.ppo.v1.trainer_base:register_trainer": ["name"],
     "verl.utils.tensordict_utils:assign_non_tensor_stack": ["tensor_dict", "key", "val"],
-    # sampler.py
+    # sampler.py, rollouts.py
     f"{BUFFER}.__init__": [
         *("self", "trainer_mode", "trainer_config", "max_off_policy_threshold", "max_off_policy_strategy"),
         *("sampler_kwargs", "poll_interval", "refill_fn", "filter_groups_metric", "train_batch_size"),

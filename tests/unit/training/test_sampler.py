@@ -8,9 +8,10 @@ import pytest
 from transfer_queue import KVBatchMeta
 
 from medix_r1.errors import JudgeUnavailable, NothingToTrainOn
-from medix_r1.training import sampler
+from medix_r1.training import rollouts, sampler
+from medix_r1.training.rollouts import prompt_name
 from medix_r1.training.run_folder import read_lines
-from medix_r1.training.sampler import MedixAsyncSampler, MedixSampling, prompt_name
+from medix_r1.training.sampler import MedixAsyncSampler, MedixSampling
 from tests.unit.training.test_samples import BLANK
 
 
@@ -70,12 +71,14 @@ def made(tmp_path, monkeypatch):
     def read(keys, tags, partition_id):
         return [known[key] for key in keys]
 
-    monkeypatch.setattr(sampler, "read_rollouts", read)
+    for module in (rollouts, sampler):
+        monkeypatch.setattr(module, "read_rollouts", read)
     queue = SimpleNamespace(
         kv_clear=lambda keys, partition_id: cleared.extend(keys),
         kv_batch_put=lambda keys, partition_id, tags: put.extend(zip(keys, tags, strict=True)),
     )
-    monkeypatch.setattr(sampler, "tq", queue)
+    for module in (rollouts, sampler):
+        monkeypatch.setattr(module, "tq", queue)
     build.known, build.cleared, build.asked, build.put = known, cleared, asked, put
     build.samples = lambda step, split="train": list(read_lines(tmp_path / split / f"{step:06d}.jsonl"))
     return build
@@ -207,9 +210,9 @@ def test_refills_have_a_limit(made):
 
 def finished(built, *groups):
     """The groups as verl's buffer holds them once they are finished."""
-    for rollouts in groups:
-        built.finished_keys["train"].add(rollouts[0].uid)
-        built.partitions["train"].update({rollout.key: {} for rollout in rollouts})
+    for group in groups:
+        built.finished_keys["train"].add(group[0].uid)
+        built.partitions["train"].update({rollout.key: {} for rollout in group})
 
 
 def test_groups_that_teach_nothing_are_filtered_and_counted(made):

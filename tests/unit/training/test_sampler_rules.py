@@ -1,9 +1,6 @@
-from dataclasses import replace
-
 import pytest
 
-from medix_r1.training.sampler import GroupFilter, _sort_key, comparable, plain, refill_metrics
-from tests.unit.training.test_samples import BLANK
+from medix_r1.training.sampler import GroupFilter, refill_metrics
 
 ALL_WRONG = [0.145] * 5  # upstream defect 14: groups like these two are kept there and train on nothing
 ALL_RIGHT_WRONG_TAG = [0.955] * 5
@@ -41,32 +38,6 @@ def test_groups_of_equal_values_teach_nothing(values, drops):
 )
 def test_limits_of_the_mean(low, high, values, drops):
     assert GroupFilter("llm", low, high).drops(values) is drops
-
-
-def rollout(uid: str, masked: bool, number: int = 0):
-    return replace(BLANK, key=f"{uid}_{number}_0", uid=uid, masked=masked, overall=None if masked else 1.0)
-
-
-def test_a_lone_survivor_is_not_comparable():
-    """Its advantage would be its raw reward."""
-    pair = [rollout("a", False, 0), rollout("a", False, 1), rollout("a", True, 2)]
-    lone = [rollout("b", False, 0), rollout("b", True, 1)]
-    gone = [rollout("c", True, 0), rollout("c", True, 1)]
-
-    assert comparable([*lone, *pair, *gone]) == pair
-    assert comparable([]) == []
-
-
-def test_rollouts_are_sorted_by_number_and_not_by_text():
-    keys = ["step000001-prompt000001_10_0", "step000001-prompt000001_2_0", "step000001-prompt000000_3_1"]
-
-    assert sorted(keys, key=_sort_key) == [keys[2], keys[1], keys[0]]
-
-
-def test_columns_are_unwrapped():
-    wrapped = type("NonTensor", (), {"data": {"a": 1}})()
-
-    assert plain([wrapped, {"b": 2}, "c"]) == [{"a": 1}, {"b": 2}, "c"]
 
 
 def test_what_filtering_cost():
