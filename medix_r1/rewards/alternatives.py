@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-import string
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,8 @@ _WORDS = re.compile(
     r"all of the above|none of the above)\b|\b(?:yes(?:,| &) no|no(?:,| &) yes)\b(?! \w)|"
     r"(?<=[a-z])/(?=[a-z])|(?<=[a-z]) / (?=[a-z])|[;|\n]"
 )
-# 1. this (B) that
-_NUMBERED = re.compile(r"(?:^|\s)(?:\d{1,2}[.)]|\((?:\d{1,2}|[a-z])\)|([a-z])[.)])\s", re.IGNORECASE)
+# 1. this (B) that; a letter with a full stop may be an initial, so it is kept
+_NUMBERED = re.compile(r"(?:^|\s)(?:\d{1,2}[.)]|\((?:\d{1,2}|[a-z])\)|[a-z]\)|([a-z])\.)\s", re.IGNORECASE)
 _JOINT = re.compile(r"\s?(,(?!\d)|\.(?=\s)|&|\+|\band\b(?!/)|\bplus\b)\s?")
 _PAUSES = (",", ".")
 _ARTICLE = re.compile(r"^(?:the|an?) ")
@@ -31,7 +30,7 @@ _KINDS = {  # of each word that may stand in a detail
     word: frozenset(kind for kind, words in _DATA["kinds"].items() if word in words)
     for word in (*_DATA["fillers"], *(word for words in _DATA["kinds"].values() for word in words))
 }
-_RESTATED = re.compile(rf"\s?,\s?(?:{'|'.join(map(re.escape, _DATA['restatements']))}),?\s.+?(?={_JOINT.pattern}|$)")
+_RESTATED = re.compile(rf"\s?,\s?(?:{'|'.join(map(re.escape, _DATA['restatements']))}),?\s")
 
 
 @remembered
@@ -65,14 +64,15 @@ def _list(answer: str, reference: str) -> Counter[str]:
 
 
 def _numbers(text: str) -> int:
-    """How many marks of a numbered list stand in a text; bare letters are some only as far as they run a, b, ...
+    """How many marks of a numbered list stand in a text; letters with a full stop are some where they run on (b, c).
 
-    "S. pneumoniae and H. influenzae" has two bare letters and no list.
+    "S. pneumoniae and H. influenzae" has two initials and no list.
     """
     marks = _NUMBERED.findall(text)
-    letters = [mark.lower() for mark in marks if mark]
-    run = takewhile(lambda pair: pair[0] == pair[1], zip(letters, string.ascii_lowercase, strict=False))
-    return len(marks) - len(letters) + len(list(run))
+    letters = [ord(mark.lower()) for mark in marks if mark]
+    runs = [later - earlier == 1 for earlier, later in itertools.pairwise(letters)]
+    in_runs = sum(before or after for before, after in zip([False, *runs], [*runs, False], strict=True))
+    return len(marks) - len(letters) + (in_runs if letters else 0)
 
 
 def _others(answer: str, reference: str) -> int:
@@ -80,17 +80,18 @@ def _others(answer: str, reference: str) -> int:
 
     Another thing shares no word with it, or differs from it in words of one kind only. What is set off by a pause is a
     detail, up to two of them, when it is longer than the reference ("chest, frontal view") or does no more than qualify
-    it ("effusion, bilateral"). Whatever follows yes or no is one, and so is what the answer says once more.
+    it ("effusion, bilateral"), or once when it is announced as the same thing ("liver, i.e. hepatic tissue").
     """
     wanted = _ARTICLE.sub("", normalize_answer(reference), count=1)
     if wanted in _VERDICTS or _JOINT.search(wanted):
         return 0
-    pieces = _JOINT.split(_RESTATED.sub("", normalize_answer(answer), count=1))
-    parts, joints = [_ARTICLE.sub("", part, count=1) for part in pieces[::2]], pieces[1::2]
+    parts, joints, restated = _parts(normalize_answer(answer))
     if wanted not in parts:
         return 0
     known = set(wanted.split())
     strange = {place for place, part in enumerate(parts) if part and not known & set(part.split())}
+    if restated and parts[restated - 1] == wanted:
+        strange.discard(restated)
     swapped = {place for place, part in enumerate(parts) if _is_swapped(part, wanted)}
     if len(strange) > 2:
         return len(strange | swapped)
@@ -103,6 +104,18 @@ def _others(answer: str, reference: str) -> int:
     }
     short = {place for place in strange if len(parts[place].split()) <= len(known)}
     return len(swapped | (strange & joined) | (short - _details(parts, wanted)))
+
+
+def _parts(text: str) -> tuple[list[str], list[str], int]:
+    """Parts of a text, what joins them, and the place of the first that is announced as the one before it (0: none)."""
+    announced = _RESTATED.search(text)
+    restated = 0
+    if announced:
+        before = text[: announced.start()]
+        restated = len(_JOINT.split(before)[::2])
+        text = f"{before}, {text[announced.end() :]}"
+    pieces = _JOINT.split(text)
+    return [_ARTICLE.sub("", part, count=1) for part in pieces[::2]], pieces[1::2], restated
 
 
 def _details(parts: Sequence[str], wanted: str) -> set[int]:

@@ -115,22 +115,20 @@ def problems(folder: RunFolder, config: DictConfig, changed: Sequence[Difference
         for difference in changed
         if not difference.safe
     ]
-    if folders and not any(difference.key in _DATA for difference in changed):
-        refused += _exchanged_data(folder, config)
+    if checkpoint_folder.latest(folder.checkpoints):
+        named = {difference.key for difference in changed}
+        refused += [problem for key in _DATA if key not in named for problem in _exchanged_data(folder, config, key)]
     safe = "; ".join(str(difference) for difference in changed if difference.safe)
     if refused and safe:
         refused[-1] += f" (also changed, harmless: {safe})"
     return found + refused
 
 
-def _exchanged_data(folder: RunFolder, config: DictConfig) -> list[str]:
+def _exchanged_data(folder: RunFolder, config: DictConfig, key: str) -> list[str]:
     """Files of the same paths that hold other data than the run recorded."""
-    found = []
-    for key in _DATA:
-        recorded, files = provenance.read(folder).get("data", {}).get(key.rpartition(".")[2]), _plain(config, key)
-        if recorded and not (same := _same_data(recorded, files))[0]:
-            found.append(f"{key}: {same[1]}; put back what was there, or take another run.dir")
-    return found
+    recorded = provenance.read(folder).get("data", {}).get(key.rpartition(".")[2])
+    same, says = _same_data(recorded, _plain(config, key))
+    return [f"{key}: {says}; put back what was there, or take another run.dir"] if recorded and not same else []
 
 
 def _plain(config: DictConfig, key: str) -> Any:
@@ -147,8 +145,9 @@ def differences(before: Path, now: DictConfig) -> list[Difference]:
     clients = {key.rpartition(".")[0] for key in old.keys() | new.keys() if key.endswith(".base_url")}
     left_out = (*_NOT_SETTINGS, *(_copies(old) & _copies(new)))
     record = provenance.read(RunFolder(before.parent))
-    # The judge is started by the run instead of attached to, or the other way round; its name is a key of the client.
-    moved = not (isinstance(old.get("judge.server"), dict) and isinstance(new.get("judge.server"), dict))
+    # A judge that was started by the run is attached to; its name is a key of the client. Not the other way round: what
+    # served it before is not known, so that two changes could exchange it.
+    moved = isinstance(old.get("judge.server"), dict) and not isinstance(new.get("judge.server"), dict)
     found = []
     for key in sorted(old.keys() | new.keys()):
         was, value = _leaf(old, key), _leaf(new, key)

@@ -9,6 +9,7 @@ import time
 
 import ray
 
+from medix_r1.errors import ServerError
 from medix_r1.serving.server import served_models
 
 
@@ -42,7 +43,11 @@ def main() -> int:
             return 1
         if nodes < options.nodes:
             nodes = alive(options.ray)
-        judge = judge or served_models(options.judge, api_key=os.environ.get("VLLM_API_KEY")) is not None
+        try:
+            judge = judge or served_models(options.judge, api_key=os.environ.get("VLLM_API_KEY")) is not None
+        except ServerError as error:
+            print(f"{error}; put it into VLLM_API_KEY", file=sys.stderr)
+            return 1
         time.sleep(1.0)
     print(f"{nodes} Ray nodes{' and the judge' if options.judge else ''} are ready")
     return 0

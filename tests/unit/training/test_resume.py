@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from medix_r1 import config as configs
 from medix_r1.errors import ConfigError
-from medix_r1.training import launch, provenance, resume
+from medix_r1.training import checkpoint_folder, launch, provenance, resume
 from medix_r1.training.run_folder import RunFolder
 
 
@@ -136,6 +136,15 @@ def test_a_judge_that_the_run_no_longer_starts_is_safe_while_its_name_stays(save
 
     assert found
     assert all(difference.safe and difference.key.startswith("judge.server.") for difference in found)
+
+
+def test_a_judge_that_the_run_starts_instead_of_another_is_not(tmp_path, composed):
+    attached = changed(composed, judge__server=None)
+    OmegaConf.save(attached, tmp_path / "config.yaml")
+
+    found = [difference for difference in resume.differences(tmp_path / "config.yaml", composed) if not difference.safe]
+
+    assert {"judge.server.model", "judge.server.arguments"} <= {difference.key for difference in found}
 
 
 def test_all_differences_are_listed_as_readable_lines(saved, composed):
@@ -386,13 +395,18 @@ def test_data_that_was_exchanged_below_the_same_path_is_refused(tmp_path, compos
     old = tmp_path / "data.parquet"
     config = changed(composed, data__train_files=shard(old, "a", "b"), data__val_files=str(old))
     run = RunFolder(tmp_path / "run")
-    (run.checkpoints / "global_step_5").mkdir(parents=True)
     run.create()
     provenance.write(run, config)
+    step = run.checkpoints / "global_step_5"
+    step.mkdir()
     assert not any(problem.startswith("data.") for problem in resume.problems(run, config, []))
 
     shard(old, "a", "c")
+    assert not any(problem.startswith("data.") for problem in resume.problems(run, config, []))  # a torn save
+    checkpoint_folder.seal(step)
 
+    moved = resume.Difference("data.train_files", str(old), "elsewhere.parquet", safe=True)
+    assert any(problem.startswith("data.val_files") for problem in resume.problems(run, config, [moved]))
     problems = [problem for problem in resume.problems(run, config, []) if problem.startswith("data.")]
     assert [problem.partition(":")[0] for problem in problems] == ["data.train_files", "data.val_files"]
     assert all("other data, by its fingerprint" in problem for problem in problems)
