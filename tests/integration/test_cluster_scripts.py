@@ -9,6 +9,8 @@ import os
 import re
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -287,3 +289,20 @@ def test_one_node_fails_with_its_trainer(submit) -> None:
     assert job.code == 3
     assert job.programs("start") == job.programs("end") == ["n0 medix-r1 train"]
     assert job.lines("start")[0].endswith("/run experiment=x")
+
+
+class _Closed(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_error(401)
+
+
+def test_waiting_for_a_judge_that_wants_a_key_ends_at_once() -> None:
+    with HTTPServer(("127.0.0.1", 0), _Closed) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}/v1"
+        wait = [sys.executable, str(ROOT / "scripts/ray/wait.py"), "--ray", "127.0.0.1:1", "--nodes", "0"]
+        ended = subprocess.run([*wait, "--judge", address], capture_output=True, text=True, timeout=120, check=False)
+
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1] == f"{address} answers 401: it wants a key; put it into VLLM_API_KEY"
+    assert "Traceback" not in ended.stderr
