@@ -103,7 +103,9 @@ def _judge(url: str | None) -> Finding:
     try:
         names = server.served_models(url, timeout=5.0)
     except ServerError as error:
-        return Finding("judge", "ok", f"{error}, which doctor does not send", "medix-r1 check asks with the run's own")
+        return Finding(
+            "judge", "warn", f"{error}, which doctor does not send", "medix-r1 check asks with the run's own"
+        )
     if not names:
         return Finding("judge", "fail", f"none answers at {url}", "start one (medix-r1 serve), or mend the address")
     return Finding("judge", "ok", f"{', '.join(names)} at {url}")

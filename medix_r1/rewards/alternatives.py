@@ -72,7 +72,7 @@ def _numbers(text: str) -> int:
     letters = [ord(mark.lower()) for mark in marks if mark]
     runs = [later - earlier == 1 for earlier, later in itertools.pairwise(letters)]
     in_runs = sum(before or after for before, after in zip([False, *runs], [*runs, False], strict=True))
-    return len(marks) - len(letters) + (in_runs if letters else 0)
+    return len(marks) - len(letters) + in_runs
 
 
 def _others(answer: str, reference: str) -> int:

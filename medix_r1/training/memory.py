@@ -16,6 +16,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from medix_r1.errors import ConfigError
+from medix_r1.training.model_folder import is_hub_name
 from medix_r1.training.placement import judge_share
 
 GIB = 1024**3
@@ -70,9 +71,9 @@ def size_of(model: Path | str) -> ModelSize:
         with torch.device("meta"):
             built = AutoModelForImageTextToText.from_config(config, trust_remote_code=False)
     except OSError as error:  # with local_files_only; transformers then speaks of a connection that nobody tried
-        raise ConfigError(
-            [f"actor_rollout_ref.model.path: {model} is not on this machine; `hf download {model}` fetches it"]
-        ) from error
+        hub = is_hub_name(str(model))
+        says = f"is not on this machine; `hf download {model}` fetches it" if hub else "does not exist"
+        raise ConfigError([f"actor_rollout_ref.model.path: {model} {says}"]) from error
     except ValueError as error:
         raise ConfigError([f"actor_rollout_ref.model.path: the config of {model} cannot be read: {error}"]) from error
     text = config.get_text_config()

@@ -32,7 +32,7 @@ def model_problems(config: DictConfig) -> Iterator[str]:
     if config.actor_rollout_ref.actor.freeze_vision_tower and config.actor_rollout_ref.actor.strategy != "fsdp2":
         yield "actor_rollout_ref.actor.freeze_vision_tower: works with actor.strategy=fsdp2 only"
     if not folder.is_dir():
-        if not _is_hub_name(path):
+        if not is_hub_name(path):
             hint = "; build the demo first: medix-r1 demo build" if "demo_dir" in config else ""
             yield f"{_KEY}: {path} does not exist{hint}"
         # Links of its cache that lead nowhere are no problem: the hub gives those files again.
@@ -63,7 +63,7 @@ def _weight_problems(files: Iterable[Path]) -> Iterator[str]:
             )
 
 
-def _is_hub_name(model: str) -> bool:
+def is_hub_name(model: str) -> bool:
     """Whether a model on the hub can have this name; everything else is a folder, there or not."""
     try:
         validate_repo_id(model)
@@ -75,7 +75,7 @@ def _is_hub_name(model: str) -> bool:
 def snapshot(model: str) -> Path:
     """A model's folder: for a name on the hub the one in its cache. There or not."""
     folder = Path(model).expanduser()
-    if folder.is_dir() or not _is_hub_name(model):
+    if folder.is_dir() or not is_hub_name(model):
         return folder
     cached = try_to_load_from_cache(model, "config.json")
     return Path(cached).parent if isinstance(cached, str) else folder

@@ -3,7 +3,7 @@
 A bf16 number has 8 bits of precision, so an update of 1e-6 to a weight of 0.02 rounds to nothing. Each parameter
 carries what the last rounding left over (Kahan's compensated sum), in bf16 too. The second moment decays by a
 thousandth a step, less than bf16 can take away, so it is rounded up or down at random, with the chances that keep its
-expectation. Both as in arXiv 2010.06192 (stochastic rounding and Kahan summation). verl takes it by
+expectation. Both techniques are those of arXiv 2010.06192, which uses them on the weights. verl takes it by
 `actor.optim.optimizer_impl=medix_r1.training.optimizer` and `actor.optim.optimizer=CompensatedAdamW`.
 """
 

@@ -114,3 +114,8 @@ def test_tensors_are_counted_however_deep():
 def test_a_model_that_is_not_here_says_so():
     with pytest.raises(ConfigError, match="somebody/some-model is not on this machine; `hf download"):
         memory.size_of("somebody/some-model")
+
+
+def test_a_folder_that_is_not_there_is_not_to_be_downloaded(tmp_path):
+    with pytest.raises(ConfigError, match="gone does not exist$"):
+        memory.size_of(tmp_path / "gone")
