@@ -117,5 +117,5 @@ def test_a_model_that_is_not_here_says_so():
 
 
 def test_a_folder_that_is_not_there_is_not_to_be_downloaded(tmp_path):
-    with pytest.raises(ConfigError, match="gone does not exist$"):
+    with pytest.raises(ConfigError, match=r"gone does not exist$"):
         memory.size_of(tmp_path / "gone")
