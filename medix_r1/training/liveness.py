@@ -48,6 +48,7 @@ class WorkerWatch:
         self._actors, self._engines = dict(actors), dict(engines)
         self._calls: dict[str, Any] = {}
         self._dead: dict[str, str] = {}
+        self._http = httpx.Client(timeout=_HEALTH_TIMEOUT, trust_env=False)  # one: each reads all certificates
         self._stop = threading.Event()
         self._looking = threading.Lock()
         self._thread = threading.Thread(target=self._keep_looking, name="medix-worker-watch", daemon=True)
@@ -119,7 +120,7 @@ class WorkerWatch:
     def _ask_engines(self) -> None:
         for name, address in self._engines.items():
             try:
-                answer = httpx.get(f"http://{address}/health", timeout=_HEALTH_TIMEOUT, trust_env=False)
+                answer = self._http.get(f"http://{address}/health")
             except httpx.HTTPError:
                 continue  # busy, or gone with its actor, which is watched as well
             if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:

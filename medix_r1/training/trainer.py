@@ -199,6 +199,25 @@ class MedixSteps(_Base):
             metrics: dict[str, float] = super()._validate()
         return ({} if buffer.unjudged_validation else metrics) | heldout_metrics(buffer.validation)
 
+    def _val_metrics_update(
+        self,
+        data_sources: list[str],
+        sample_uids: list[str],
+        reward_extra_infos_dict: dict[str, list[Any]],
+        sample_turns: list[int],
+        expected_acc_counts: dict[tuple[str, str], int] | None = None,
+    ) -> dict[str, float]:
+        """Let verl bootstrap the total alone; means of the parts are our own.
+
+        It draws 1,000 times for each question, number of samples and variable, in plain Python: with every part and
+        monitor of the reward, a validation of 152 questions took 14 s longer.
+        """
+        total = {"reward": reward_extra_infos_dict["reward"]}
+        metrics: dict[str, float] = super()._val_metrics_update(
+            data_sources, sample_uids, total, sample_turns, expected_acc_counts
+        )
+        return metrics
+
 
 @register_trainer(MODE)
 class MedixTrainer(MedixSteps, PPOTrainerSync):

@@ -23,11 +23,17 @@ CLEAN_UP = 15.0  # seconds, as promised
 
 
 @pytest.fixture(scope="module")
-def killed(nano_overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+def overrides(nano_overrides: list[str]) -> list[str]:
+    """Those of the uninterrupted run, without its validation: that has nothing to do with what is trained on."""
+    return [*nano_overrides, "trainer.val_before_train=false"]
+
+
+@pytest.fixture(scope="module")
+def killed(overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A run whose command is killed at a random moment between two checkpoints, and looked at 15 s later."""
     folder = RunFolder(tmp_path_factory.mktemp("killed"))
     shared_memory = set(os.listdir(SHARED_MEMORY))
-    process = start(folder.root, nano_overrides)
+    process = start(folder.root, overrides)
     while not (checkpoint_folder.latest(folder.checkpoints) or process.poll() is not None):
         time.sleep(0.2)
     time.sleep(random.uniform(0.0, 4.0))
@@ -66,11 +72,11 @@ def test_ctrl_c_ends_everything_with_one_line(nano_overrides: list[str], tmp_pat
 
 
 @pytest.fixture(scope="module")
-def resumed(killed: RunFolder, nano_overrides: list[str], demo: Path) -> FinishedRun:
+def resumed(killed: RunFolder, overrides: list[str], demo: Path) -> FinishedRun:
     newest = checkpoint_folder.latest(killed.checkpoints)
     assert newest is not None
     assert moved_share(newest, demo / "models" / "policy") > 0.5  # otherwise weights not loaded would go unseen
-    return train(killed.root, nano_overrides, environment=KEY)
+    return train(killed.root, overrides, environment=KEY)
 
 
 def rows(folder: RunFolder, step: int) -> list[tuple[str, str, float]]:

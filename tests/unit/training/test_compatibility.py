@@ -37,6 +37,9 @@ SYMBOLS = {
     f"{TRAINER}._compute_metrics": ["self", "batch", "metrics", "timing_raw", "global_steps", "epoch"],
     f"{TRAINER}._save_checkpoint": ["self"],
     f"{TRAINER}._validate": ["self"],
+    f"{TRAINER}._val_metrics_update": [
+        *("self", "data_sources", "sample_uids", "reward_extra_infos_dict", "sample_turns", "expected_acc_counts")
+    ],
     f"{TRAINER}._compute_advantage": ["self", "batch", "metrics"],
     f"{TRAINER}.on_sample_end": ["self"],
     f"{ASYNC_TRAINER}.on_sample_end": ["self"],

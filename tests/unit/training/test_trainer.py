@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from medix_r1.errors import BudgetSpent, JudgeUnavailable, NothingToTrainOn, TrainingError
-from medix_r1.training.trainer import MedixSteps
+from medix_r1.training.trainer import MedixSteps, MedixTrainer
 
 
 class Loader:
@@ -156,3 +156,14 @@ def test_what_an_outage_left_unjudged_is_asked_again_on_resume():
 
     assert trainer._reissue_inflight_prompts() == 4
     assert trainer.calls == ["outage in train", "reissue"]
+
+
+def test_verl_bootstraps_the_total_alone():
+    """Each part would cost it a thousand draws a question; their means are heldout/…"""
+    trainer = MedixTrainer.__new__(MedixTrainer)
+    infos = {"reward": [0.0, 1.0], "llm": [0.0, 1.0], "format": [1.0, 1.0], "masked": [0.0, 0.0]}
+
+    metrics = trainer._val_metrics_update(["slake"] * 2, ["a", "a"], infos, [], expected_acc_counts={})
+
+    assert metrics["val-core/slake/reward/mean@2"] == 0.5
+    assert {name.split("/")[2] for name in metrics} == {"reward"}
