@@ -22,6 +22,9 @@ _WORDS = re.compile(
 # 1. this (B) that; a letter with a full stop may be an initial, so it is kept
 _NUMBERED = re.compile(r"(?:^|\s)(?:\d{1,2}[.)]|\((?:\d{1,2}|[a-z])\)|[a-z]\)|([a-z])\.)\s", re.IGNORECASE)
 _JOINT = re.compile(r"\s?(,(?!\d)|\.(?=\s)|&|\+|\band\b(?!/)|\bplus\b)\s?")
+# Letters alone with none of these words offer one thing: most short answers, and nothing else has to be looked for.
+_LETTERS = re.compile(r"[A-Za-z -]+")
+_JOINING = frozenset(("or", "and", "plus", "either", "versus", "vs", "alternatively", "differential", "any", "above"))
 _PAUSES = (",", ".")
 _ARTICLE = re.compile(r"^(?:the|an?) ")
 _VERDICTS = ("yes", "no")
@@ -36,6 +39,8 @@ _RESTATED = re.compile(rf"\s?,\s?(?:{'|'.join(map(re.escape, _DATA['restatements
 @remembered
 def alternatives(answer: str, reference: str) -> Counter[str]:
     """Signs that an answer offers alternatives, less those that the reference has as well."""
+    if _LETTERS.fullmatch(answer) and _JOINING.isdisjoint(_single_words(answer.lower())):
+        return Counter()
     return signs(answer, _WORDS) - signs(reference, _WORDS) + _list(answer, reference)
 
 

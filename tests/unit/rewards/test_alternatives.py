@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from medix_r1.rewards.alternatives import _DATA, alternatives
 
 GOLDEN = yaml.safe_load((Path(__file__).parents[1] / "golden" / "alternatives.yaml").read_text(encoding="utf-8"))
 FINE = [*GOLDEN["one_answer"], *GOLDEN["known_limits"]["missed"]]
+JOINING = ["or", "and", "plus", "either", "Versus", "vs", "any of", "all of the above", "none of the above", "-and-"]
+WORDS = [*JOINING, "alternatively", "Differential", "yes", "no", "left", "right lung", "x-ray", "a"]
 CAUGHT = [*GOLDEN["alternatives"], *GOLDEN["known_limits"]["hit"]]
 
 
@@ -37,6 +41,13 @@ def test_the_qualifiers_are_words() -> None:
 
     assert all(isinstance(word, str) and word == word.lower() for word in words)
     assert not [words for words in lists if len(set(words)) < len(words)]
+
+
+@settings(max_examples=400)
+@given(*[st.lists(st.sampled_from(WORDS), min_size=1, max_size=4).map(" ".join)] * 2)
+def test_letters_alone_are_what_the_long_way_makes_of_them(answer: str, reference: str) -> None:
+    """A short cut leaves out what cannot be there; a full stop behind the answer means nothing and takes the long way."""
+    assert alternatives(answer, reference) == alternatives(f"{answer} .", reference)
 
 
 @pytest.mark.parametrize("text", [", i.e. ", ", i.e., a and ", "left, ", " , that is", "a. "])
