@@ -10,7 +10,8 @@ demo: .venv/.demo
 
 test: .venv/.test lint
 	$(BIN)/python -m pytest tests/unit -m "not gpu" -n 2 --dist loadfile
-	$(BIN)/python -m pytest tests/integration tests/e2e -m "not acceptance and not gpu" --durations 12
+	$(BIN)/python -m pytest tests/integration -m "not gpu" -n 2 --dist loadfile --durations 12
+	$(BIN)/python -m pytest tests/e2e -m "not gpu" --durations 12
 
 lint: .venv/.test
 	$(BIN)/ruff format --check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,9 @@ print(config_dir(), *names)
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    result = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False)
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # the wheel, and not a checkout
+    line = [str(part) for part in command]
+    result = subprocess.run(line, cwd=cwd, capture_output=True, text=True, check=False, env=clean)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 

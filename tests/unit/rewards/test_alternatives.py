@@ -46,7 +46,7 @@ def test_the_qualifiers_are_words() -> None:
 @settings(max_examples=400)
 @given(*[st.lists(st.sampled_from(WORDS), min_size=1, max_size=4).map(" ".join)] * 2)
 def test_letters_alone_are_what_the_long_way_makes_of_them(answer: str, reference: str) -> None:
-    """A short cut leaves out what cannot be there; a full stop behind the answer means nothing and takes the long way."""
+    """The short cut leaves out what cannot be there; a full stop behind an answer means nothing and avoids it."""
     assert alternatives(answer, reference) == alternatives(f"{answer} .", reference)
 
 
