@@ -14,12 +14,12 @@ from typing import Any
 
 import yaml
 
+from medix_r1.model_names import is_hub_name
 from medix_r1.training import checkpoint_folder
 from medix_r1.training.run_folder import RunFolder
 
 _UNKNOWN = "unknown"
 _MEAN = re.compile(r"(reward|heldout/[^/]+)/(\w+)/mean")
-_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---", re.DOTALL)
 
 
@@ -79,8 +79,8 @@ def _facts(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _base_field(base: str) -> str:
     """The hub's link to the base model. It refuses a card whose base is no hub name, such as a folder."""
-    is_hub_name = _HUB_NAME.fullmatch(base) and not Path(base).exists()
-    return f"base_model: {json.dumps(base)}\n" if is_hub_name else ""  # a JSON string is a YAML string
+    on_hub = "/" in base and is_hub_name(base) and not Path(base).exists()
+    return f"base_model: {json.dumps(base)}\n" if on_hub else ""  # a JSON string is a YAML string
 
 
 def _reward(weights: Any) -> str:

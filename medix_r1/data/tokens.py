@@ -22,6 +22,7 @@ from tokenizers import Tokenizer
 
 from medix_r1.data.row import IMAGE_MARK, PromptLength, Reason, RowRejected
 from medix_r1.errors import ConfigError
+from medix_r1.model_names import is_hub_name
 
 MAX_RATIO = 200  # both steps refuse a picture more elongated than this
 _LOADER_MIN_BLOCKS, _LOADER_MAX_BLOCKS = 4, 16384  # qwen_vl_utils: IMAGE_MIN_TOKEN_NUM, IMAGE_MAX_TOKEN_NUM
@@ -153,7 +154,7 @@ def backbone_folder(name: str) -> Path:
     """
     if (folder := Path(name).expanduser()).is_dir():
         return folder
-    if name.count("/") != 1 or name.startswith((".", "~", "/")):
+    if not is_hub_name(name):
         raise ConfigError([f"backbone: {name} does not exist"])
     from httpx import HTTPError
     from huggingface_hub import snapshot_download

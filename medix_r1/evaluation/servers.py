@@ -14,6 +14,7 @@ from inspect_ai.model import Model
 from medix_r1.evaluation.model_api import open_model
 from medix_r1.evaluation.phases import decoding
 from medix_r1.evaluation.settings import EvalSettings, JudgeAddress, ServedModel
+from medix_r1.model_names import is_hub_name
 from medix_r1.serving import server
 from medix_r1.serving.address import is_loopback
 from medix_r1.serving.kept import served
@@ -113,7 +114,7 @@ def _problems(prefix: str, model: str, base_url: str | None, key: str | None) ->
     if folder.is_dir():
         code = [path.name for path in folder.glob("*.py")]
         return [f"{prefix}model: {model} brings Python files ({', '.join(code)}), which are never run"] if code else []
-    if model.count("/") > 1 or model.startswith((".", "/", "~")):
+    if not is_hub_name(model):
         return [f"{prefix}model: the folder {model} does not exist"]
     return []
 

@@ -14,6 +14,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from medix_r1.errors import ConfigError, ServerError
+from medix_r1.model_names import is_hub_name
 from medix_r1.serving import server
 
 VERL_ROUTER = "verl-reward-router"  # the address of judge=verl; training/job_wide.py puts the real one in its place
@@ -46,8 +47,7 @@ def judge_problems(config: DictConfig) -> Iterator[str]:
         yield f"judge.server.port: {settings.port!r} is not a port; choose 1 to 65535, or 0 for any free one"
     elif settings.port and not server.port_is_free(settings.host, settings.port):
         yield f"judge.server.port: {settings.host}:{settings.port} is in use; choose another, or 0 for any free one"
-    local = Path(settings.model).expanduser()
-    if settings.model.count("/") > 1 and not local.is_dir():
+    if not is_hub_name(settings.model) and not Path(settings.model).expanduser().is_dir():
         hint = "; build the demo first: medix-r1 demo build" if "demo_dir" in config else ""
         yield f"judge.server.model: {settings.model} does not exist{hint}"
     if shutil.which("vllm") is None and not (Path(sys.executable).parent / "vllm").exists():

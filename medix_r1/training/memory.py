@@ -16,7 +16,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from medix_r1.errors import ConfigError
-from medix_r1.training.model_folder import is_hub_name
+from medix_r1.model_names import is_hub_name
 from medix_r1.training.placement import judge_share
 
 GIB = 1024**3

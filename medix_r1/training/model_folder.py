@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import try_to_load_from_cache
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # documented, in no __all__
 from omegaconf import DictConfig
 from safetensors import SafetensorError, safe_open
+
+from medix_r1.model_names import is_hub_name
 
 _KEY = "actor_rollout_ref.model.path"
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")  # any of them
@@ -61,15 +61,6 @@ def _weight_problems(files: Iterable[Path]) -> Iterator[str]:
                 f"{_KEY}: {file} is no whole safetensors file (a download that broke off, or a link to a file that is "
                 "gone); remove it, and download or copy it again"
             )
-
-
-def is_hub_name(model: str) -> bool:
-    """Whether a model on the hub can have this name; everything else is a folder, there or not."""
-    try:
-        validate_repo_id(model)
-    except HFValidationError:
-        return False
-    return True
 
 
 def snapshot(model: str) -> Path:

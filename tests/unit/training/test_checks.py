@@ -102,6 +102,7 @@ BAD = [
     ("actor_rollout_ref.model.path", "/no/such", "actor_rollout_ref.model.path: /no/such does not exist; build the "),
     ("judge.client.api_key_env", "SOME_KEY", "judge.client.api_key_env: the environment variable SOME_KEY is not set"),
     ("judge.server.model", "/no/such/judge", "judge.server.model: /no/such/judge does not exist; build the demo first"),
+    ("judge.server.model", "./judge", "judge.server.model: ./judge does not exist; build the demo first"),
     ("trainer.logger", ["tensorboard"], "trainer.logger: keep `file` in the list; the progress view reads it"),
     ("trainer.logger", ["file", "wandb"], "trainer.logger: wandb needs WANDB_API_KEY in the environment"),
 ]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet as parquet
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from medix_r1.training.provenance import weights_fingerprint
+from medix_r1.training.provenance import fingerprint, weights_fingerprint
 
 
 @pytest.mark.parametrize("place", [0, -1])
@@ -27,3 +29,15 @@ def test_other_weights_under_the_same_name_are_told_apart(tmp_path: Path, place:
 
 def test_a_hub_name_has_no_fingerprint(tmp_path: Path):
     assert weights_fingerprint(tmp_path / "Qwen" / "Qwen3-VL-8B-Instruct") == {}
+
+
+def test_the_same_rows_in_another_order_are_other_data(tmp_path: Path):
+    """Their statistics are the same, and so is the footer."""
+    file = tmp_path / "train.parquet"
+    parquet.write_table(pyarrow.table({"question": ["where?", "which?"]}), file)
+    before = fingerprint(file)
+
+    assert fingerprint(file) == before
+    parquet.write_table(pyarrow.table({"question": ["which?", "where?"]}), file)
+
+    assert fingerprint(file) != before
