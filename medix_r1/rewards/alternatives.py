@@ -14,17 +14,18 @@ import yaml
 from medix_r1.grammar import normalize_answer
 from medix_r1.remembered import remembered
 
+_PHRASES = ("and/or", "or", "either", "versus", "vs", "alternatively", "differential", "yes and no", "no and yes")
+_PHRASES += ("any of", "all of the above", "none of the above")
 _WORDS = re.compile(
-    r"\b(?:and/or|or|either|versus|vs|alternatively|differential|yes and no|no and yes|any of|"
-    r"all of the above|none of the above)\b|\b(?:yes(?:,| &) no|no(?:,| &) yes)\b(?! \w)|"
+    rf"\b(?:{'|'.join(_PHRASES)})\b|\b(?:yes(?:,| &) no|no(?:,| &) yes)\b(?! \w)|"
     r"(?<=[a-z])/(?=[a-z])|(?<=[a-z]) / (?=[a-z])|[;|\n]"
 )
 # 1. this (B) that; a letter with a full stop may be an initial, so it is kept
 _NUMBERED = re.compile(r"(?:^|\s)(?:\d{1,2}[.)]|\((?:\d{1,2}|[a-z])\)|[a-z]\)|([a-z])\.)\s", re.IGNORECASE)
 _JOINT = re.compile(r"\s?(,(?!\d)|\.(?=\s)|&|\+|\band\b(?!/)|\bplus\b)\s?")
-# Letters alone with none of these words offer one thing: most short answers, and nothing else has to be looked for.
+# Letters alone with none of these words offer one thing, so nothing else has to be looked for.
 _LETTERS = re.compile(r"[A-Za-z -]+")
-_JOINING = frozenset(("or", "and", "plus", "either", "versus", "vs", "alternatively", "differential", "any", "above"))
+_JOINING = frozenset((*(phrase.split()[0] for phrase in _PHRASES), "and", "plus"))
 _PAUSES = (",", ".")
 _ARTICLE = re.compile(r"^(?:the|an?) ")
 _VERDICTS = ("yes", "no")

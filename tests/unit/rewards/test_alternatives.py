@@ -10,12 +10,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medix_r1.rewards.alternatives import _DATA, alternatives
+from medix_r1.rewards.alternatives import _DATA, _PHRASES, alternatives
 
 GOLDEN = yaml.safe_load((Path(__file__).parents[1] / "golden" / "alternatives.yaml").read_text(encoding="utf-8"))
 FINE = [*GOLDEN["one_answer"], *GOLDEN["known_limits"]["missed"]]
-JOINING = ["or", "and", "plus", "either", "Versus", "vs", "any of", "all of the above", "none of the above", "-and-"]
-WORDS = [*JOINING, "alternatively", "Differential", "yes", "no", "left", "right lung", "x-ray", "a"]
+WORDS = [*_PHRASES, "and", "-and-", "plus", "OR", "yes", "no", "left", "right lung", "x-ray", "a"]
 CAUGHT = [*GOLDEN["alternatives"], *GOLDEN["known_limits"]["hit"]]
 
 
