@@ -14,8 +14,10 @@ import yaml
 from medix_r1.grammar import normalize_answer
 from medix_r1.remembered import remembered
 
-_PHRASES = ("and/or", "or", "either", "versus", "vs", "alternatively", "differential", "yes and no", "no and yes")
-_PHRASES += ("any of", "all of the above", "none of the above")
+_PHRASES = [
+    *("and/or", "or", "either", "versus", "vs", "alternatively", "differential", "yes and no", "no and yes"),
+    *("any of", "all of the above", "none of the above"),
+]
 _WORDS = re.compile(
     rf"\b(?:{'|'.join(_PHRASES)})\b|\b(?:yes(?:,| &) no|no(?:,| &) yes)\b(?! \w)|"
     r"(?<=[a-z])/(?=[a-z])|(?<=[a-z]) / (?=[a-z])|[;|\n]"
