@@ -1,4 +1,4 @@
-"""verl's single-turn agent loop with a sampling seed of its own for every rollout.
+"""verl's single-turn agent loop with a sampling seed of its own for every rollout, and one preparation for a group.
 
 vLLM then draws the same reply for the same question, rollout number and weights, whatever else shares the batch, so an
 interrupted and resumed run can be compared with an uninterrupted one. verl's own `full_determinism` gives all rollouts
@@ -9,43 +9,64 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar
+from weakref import WeakValueDictionary
 
-from cachetools import LRUCache
 from verl.experimental.agent_loop.agent_loop import register as register_with_verl
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
+
+from medix_r1.training.shared_images import SharedImages
 
 NAME = "medix_single_turn"
 
 
-_GROUPS = 4096  # prompts whose tokens are kept; a step has fewer
+class _Group:
+    """What the rollouts of one prompt have in common; it lives as long as one of them."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, asyncio.Task[Any]] = {}
+
+    async def once(self, what: str, make: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """What `make` returns, made for the first that asks; a rollout that is given up takes nothing from others."""
+        if what not in self._made:
+            self._made[what] = asyncio.create_task(make())
+        return await asyncio.shield(self._made[what])
 
 
 class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):
-    """One question, one reply, one seed; the prompt is tokenised once a group.
+    """One question, one reply, one seed; images are read and the prompt is tokenised once a group.
 
-    verl makes an object of this class for every rollout, and each would run the image processor over the same images
-    to learn how many tokens they take.
+    verl makes an object of this class for every rollout, and each would read and resize the same images, and run the
+    image processor over them to learn how many tokens they take.
     """
 
-    _prompts: ClassVar[LRUCache[str, asyncio.Task[list[int]]]] = LRUCache(_GROUPS)
-    _uid = ""
+    _groups: ClassVar[WeakValueDictionary[str, _Group]] = WeakValueDictionary()
 
     async def run(self, sampling_params: dict[str, Any], **kwargs: Any) -> Any:
         """Generate one reply; `kwargs` are the row's columns plus verl's `uid` and `session_id`."""
-        self._uid, session = rollout_identity(kwargs)
-        seed = rollout_seed(self.rollout_config.seed, self._uid, session)
+        uid, session = rollout_identity(kwargs)
+        # verl's own uid, as two validation rows may have one index; without any, each rollout is a group of its own.
+        self._group = self._groups.setdefault(str(kwargs["uid"]), _Group()) if kwargs.get("uid") else _Group()
+        seed = rollout_seed(self.rollout_config.seed, uid, session)
         return await super().run({**sampling_params, "seed": seed}, **kwargs)
+
+    async def process_multi_modal_info(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
+        """Read the images of a prompt, or take those of another rollout of this group."""
+        read = super().process_multi_modal_info
+
+        async def make() -> dict[str, Any]:
+            media = await read(messages)
+            return {**media, "images": SharedImages(media["images"])} if media.get("images") else media
+
+        return dict(await self._group.once("media", make))
 
     async def ct_build_initial_tokens(self, messages: list[dict[str, Any]], **media: Any) -> list[int]:
         """Tokenise the prompt, or take what another rollout of this group has."""
-        if media.get("videos") or not self._uid.startswith("step"):  # a video's features are wanted as well
-            return await super().ct_build_initial_tokens(messages, **media)
-        task = self._prompts.get(self._uid)
-        if task is None:
-            task = asyncio.create_task(super().ct_build_initial_tokens(messages, **media))
-            self._prompts[self._uid] = task
-        return list(await asyncio.shield(task))  # a rollout that is given up takes nothing from its group
+        build = super().ct_build_initial_tokens
+        if media.get("videos"):  # a video's features are wanted as well
+            return await build(messages, **media)
+        return list(await self._group.once("tokens", lambda: build(messages, **media)))
 
 
 def rollout_identity(row: dict[str, Any]) -> tuple[str, int]:

@@ -11,13 +11,14 @@ from medix_r1.training import cpu
 
 
 def activate() -> None:
-    """Register our reward manager and agent loop, cure the position-id crash, answer for stacks; CPU parts on CPUs."""
+    """Register our reward manager and agent loop, mend two things of verl, answer for stacks; CPU parts on CPUs."""
     if cpu.is_active():
         cpu.install()
-    from medix_r1.training import agent_loop, position_ids, reward_manager, stacks
+    from medix_r1.training import agent_loop, position_ids, reward_manager, shared_images, stacks
 
     stacks.answer()
     position_ids.install()
+    shared_images.install()
     reward_manager.register()
     agent_loop.register()
 

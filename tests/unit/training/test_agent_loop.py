@@ -1,5 +1,13 @@
 import asyncio
+import gc
 import inspect
+import pickle
+import weakref
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
 
 from medix_r1.training.agent_loop import (
     NAME,
@@ -9,6 +17,7 @@ from medix_r1.training.agent_loop import (
     rollout_identity,
     rollout_seed,
 )
+from medix_r1.training.shared_images import SharedImages
 
 UID = "step000001-prompt000002"
 
@@ -69,26 +78,104 @@ def test_verl_finds_it_by_name():
     assert inspect.iscoroutinefunction(SeededSingleTurnAgentLoop.run)
 
 
-async def test_a_group_tokenises_its_prompt_once(monkeypatch):
-    prepared = []
+class Preparing(SeededSingleTurnAgentLoop):
+    """The loop on verl's own class, with the two preparations and the generation replaced by what is counted."""
+
+    def __init__(self, prepared, hold):
+        self.rollout_config = SimpleNamespace(seed=7)
+        self.prepared, self.hold = prepared, hold
+
+
+@pytest.fixture
+def prepared(monkeypatch):
+    """Everything that verl's own loop was asked to prepare."""
+    seen = []
+
+    async def read(self, messages):
+        seen.append(("read", messages))
+        return {"images": [Image.new("RGB", (8, 8))]} if messages != ["no image"] else {}
 
     async def build(self, messages, **media):
-        prepared.append(messages)
-        return [len(prepared), 2, 3]
+        seen.append(("tokens", messages))
+        return [1, 2, 3]
 
+    async def run(self, sampling_params, raw_prompt, **_):
+        media = await self.process_multi_modal_info(raw_prompt)
+        tokens = await self.ct_build_initial_tokens(raw_prompt, images=media.get("images"), videos=self.hold)
+        return media, tokens
+
+    monkeypatch.setattr(SingleTurnAgentLoop, "process_multi_modal_info", read)
     monkeypatch.setattr(SingleTurnAgentLoop, "ct_build_initial_tokens", build)
-    monkeypatch.setattr(SeededSingleTurnAgentLoop, "_prompts", {})
+    monkeypatch.setattr(SingleTurnAgentLoop, "run", run)
+    return seen
 
-    def rollout(uid):
-        loop = object.__new__(SeededSingleTurnAgentLoop)
-        loop._uid = uid
-        return loop
 
-    group = [rollout(UID) for _ in range(5)]
-    first, *others = await asyncio.gather(*(loop.ct_build_initial_tokens(["question"], images=[]) for loop in group))
-    assert all(other == first and other is not first for other in others), "each may change its own list"
-    assert len(prepared) == 1
-    await rollout("step000001-prompt000003").ct_build_initial_tokens(["another"], images=[])
-    await rollout(UID).ct_build_initial_tokens(["a video"], videos=["v"])
-    await rollout("validation-demo-4").ct_build_initial_tokens(["held out"], images=[])
-    assert prepared == [["question"], ["another"], ["a video"], ["held out"]]
+def rollouts(prepared, uid, prompt=("question",), videos=None, count=5):
+    loops = [Preparing(prepared, videos) for _ in range(count)]
+    return loops, [loop.run({}, uid=uid, session_id=i, raw_prompt=list(prompt)) for i, loop in enumerate(loops)]
+
+
+async def test_a_group_reads_its_images_and_tokenises_its_prompt_once(prepared):
+    _, running = rollouts(prepared, UID)
+    (media, tokens), *others = await asyncio.gather(*running)
+
+    assert prepared == [("read", ["question"]), ("tokens", ["question"])]
+    assert isinstance(media["images"], SharedImages)
+    assert all(other["images"] is media["images"] and other is not media for other, _ in others)
+    assert all(other == tokens and other is not tokens for _, other in others), "each may change its own list"
+
+
+async def test_other_prompts_videos_and_rows_without_a_name_are_prepared_on_their_own(prepared):
+    everything = [
+        *rollouts(prepared, UID)[1],
+        *rollouts(prepared, "a random uid of verl's for a validation row", ("held out",))[1],
+        *rollouts(prepared, "step000001-prompt000009", ("a video",), videos=["v"], count=2)[1],
+        *rollouts(prepared, None, ("no name",), count=2)[1],
+        *rollouts(prepared, "step000001-prompt000008", ("no image",))[1],
+    ]
+    await asyncio.gather(*everything)
+
+    counts = Counter((what, *messages) for what, messages in prepared)
+    assert counts == {
+        **dict.fromkeys([("read", "question"), ("tokens", "question")], 1),
+        **dict.fromkeys([("read", "held out"), ("tokens", "held out")], 1),
+        **{("read", "a video"): 1, ("tokens", "a video"): 2},  # a video's features are wanted as well
+        **dict.fromkeys([("read", "no name"), ("tokens", "no name")], 2),
+        **dict.fromkeys([("read", "no image"), ("tokens", "no image")], 1),
+    }
+
+
+async def test_what_a_group_shares_goes_with_its_last_rollout(prepared):
+    loops, running = rollouts(prepared, UID, count=2)
+
+    async def images() -> weakref.ref[SharedImages]:
+        return weakref.ref((await running[0])[0]["images"])
+
+    shared = await images()
+    await running[1]
+    running.clear()
+    loops.pop()
+    gc.collect()
+    assert shared() is not None
+    loops.pop()
+    gc.collect()
+
+    assert shared() is None
+    assert not SeededSingleTurnAgentLoop._groups
+
+
+async def test_a_rollout_that_is_given_up_takes_nothing_from_its_group(prepared):
+    _, running = rollouts(prepared, UID, count=2)
+    first, second = map(asyncio.ensure_future, running)
+    await asyncio.sleep(0)
+    first.cancel()
+
+    assert (await second)[1] == [1, 2, 3]
+    assert first.cancelled()
+
+
+def test_images_travel_without_what_was_made_of_them():
+    images = SharedImages([Image.new("L", (8, 8))])
+    images.inputs = {"pixel_values": "large"}
+
+    assert type(pickle.loads(pickle.dumps(images))) is list  # our own bytes

@@ -78,7 +78,14 @@ SYMBOLS = {
         *("self", "sampling_params", "priority", "kwargs"),
     ],
     "verl.experimental.agent_loop.single_turn_agent_loop:SingleTurnAgentLoop.ct_build_initial_tokens": None,
+    "verl.experimental.agent_loop.single_turn_agent_loop:SingleTurnAgentLoop.process_multi_modal_info": [
+        *("self", "messages"),
+    ],
     "verl.experimental.agent_loop.agent_loop:register": ["agent_name"],
+    # shared_images.py
+    "verl.experimental.agent_loop.agent_loop:AgentLoopWorker._compute_multi_modal_inputs": [
+        *("self", "output", "input_ids"),
+    ],
     # reward_manager.py
     "verl.experimental.reward_loop.reward_manager:register": ["name"],
     "verl.experimental.reward_loop.reward_manager.base:RewardManagerBase.__init__": [

@@ -1,0 +1,46 @@
+"""What a model makes of a prompt's images, worked out once for all rollouts of the prompt.
+
+verl 0.9.1 runs the processor over the images of every rollout twice, once for the reward and once for the update,
+although only the reply behind them differs: ten times in a group of five, all in one thread of the agent-loop worker,
+while rollouts wait for their turn.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from verl.experimental.agent_loop.agent_loop import AgentLoopWorker
+
+_OF_THE_TEXT = "mm_token_type_ids"  # as long as prompt and reply; for mRoPE models verl drops it and makes its own
+
+
+class SharedImages(list[Any]):
+    """The images of one prompt, and what the processor made of them: both live as long as a rollout of the prompt."""
+
+    inputs: dict[str, Any] | None = None
+
+    def __reduce__(self) -> tuple[type[list[Any]], tuple[list[Any]]]:
+        return list, (list(self),)  # vLLM is sent the images alone
+
+
+def install() -> None:
+    """Wrap `AgentLoopWorker._compute_multi_modal_inputs`; a second call does nothing."""
+    original = AgentLoopWorker._compute_multi_modal_inputs
+    if hasattr(original, "__wrapped__"):
+        return
+
+    @functools.wraps(original)
+    def compute(self: Any, output: Any, input_ids: Any) -> dict[str, Any]:
+        media = output.multi_modal_data or {}
+        images = media.get("images")
+        if not isinstance(images, SharedImages) or media.get("videos") or media.get("audios"):
+            return original(self, output, input_ids)
+        if images.inputs is None:
+            inputs = original(self, output, input_ids)
+            if _OF_THE_TEXT in inputs and not hasattr(self.processor, "get_rope_index"):
+                return inputs
+            images.inputs = inputs
+        return dict(images.inputs)  # the caller takes things out of it
+
+    AgentLoopWorker._compute_multi_modal_inputs = compute
