@@ -124,8 +124,8 @@ def _comparison(part: Figures) -> list[str]:
         f"{part['questions']} unique questions to the judge, {part['texts']} unique texts to the embedder. The judge "
         "is a server on loopback, 30 ms service time and 64 slots; the embedder is MiniLM on the CPU. The first three "
         f"ways are medians of {part['repetitions']} runs in turn on all completions; the others ran once, on as many "
-        "of the first ones as the table says. No run knows verdicts or vectors of another. All but the serial way run "
-        "on uvloop, the event loop that Ray gives its actors.",
+        "of the first ones as the table says. No run knows verdicts, vectors or texts that another took apart. All but "
+        "the serial way run on uvloop, the event loop that Ray gives its actors.",
         "",
         "| way | completions | judge calls | texts embedded | completions/s | of the bound | times serial | "
         "processor ms a completion |",

@@ -82,6 +82,11 @@ def parse_completion(text: str, *, think_element: ThinkElement = "think", wants_
     Returns:
         The parts that could be found. Two answer blocks, or none, give `answer=None`: nothing is graded by guess.
     """
+    return _parse(text, think_element, wants_modality)
+
+
+@remembered
+def _parse(text: str, think_element: ThinkElement, wants_modality: bool) -> Completion:
     if wants_modality and (plain := _parse_plain(text, think_element)) is not None:
         return plain
     return _parse_any(text, think_element, wants_modality)
@@ -196,6 +201,7 @@ class Reference:
     answer: str
 
 
+@remembered
 def parse_reference(text: str) -> Reference:
     """Split a reference such as `<X_RAY>left lung`; a newline may stand between, and the tag may be absent."""
     modality, start = _leading_tag(text)
@@ -224,14 +230,19 @@ _ZERO_WIDTH = dict.fromkeys(
 )
 
 
+def _starts_plainly(text: str) -> bool:
+    """Whether a text begins with a plain letter or digit, as most do: that is seen without looking further."""
+    return text[:1].isascii() and text[:1].isalnum()
+
+
 def _draws(text: str) -> bool:
     """Whether a reader would see anything of a text."""
-    return any(c.isprintable() and not c.isspace() and ord(c) not in _ZERO_WIDTH for c in text)
+    return _starts_plainly(text) or any(c.isprintable() and not c.isspace() and ord(c) not in _ZERO_WIDTH for c in text)
 
 
 def _has_letter(text: str) -> bool:
     """Whether a reader would see a letter or a digit."""
-    return any(c.isalnum() and ord(c) not in _ZERO_WIDTH for c in text)
+    return _starts_plainly(text) or any(c.isalnum() and ord(c) not in _ZERO_WIDTH for c in text)
 
 
 def compatibility_form(text: str) -> str:

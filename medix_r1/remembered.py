@@ -16,6 +16,8 @@ _KEPT = 4096  # results of each function: those of a few hundred groups
 Rest = TypeVarTuple("Rest")
 Result = TypeVar("Result")
 
+_FORGET: list[Callable[[], None]] = []
+
 
 def remembered(function: Callable[[str, *Rest], Result]) -> Callable[[str, *Rest], Result]:
     """Keep what a function says about short texts; what it returns is shared, so nobody may change it.
@@ -23,9 +25,17 @@ def remembered(function: Callable[[str, *Rest], Result]) -> Callable[[str, *Rest
     The length of the first argument decides, and the others must be hashable.
     """
     kept = functools.lru_cache(maxsize=_KEPT)(function)
+    _FORGET.append(kept.cache_clear)
 
     @functools.wraps(function)
-    def from_memory(text: str, *rest: *Rest) -> Result:
-        return (kept if len(text) <= _LONGEST else function)(text, *rest)
+    def from_memory(*arguments: *tuple[str, *Rest]) -> Result:
+        # Taken apart into a text and a rest, and put together again, a call would cost twice as much.
+        return (kept if len(arguments[0]) <= _LONGEST else function)(*arguments)
 
     return from_memory
+
+
+def forget() -> None:
+    """Drop all results, so that a measurement starts as a new process would."""
+    for clear in _FORGET:
+        clear()

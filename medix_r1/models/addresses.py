@@ -35,6 +35,8 @@ class Addresses:
 
     def pick(self, now: float) -> Address | None:
         """The address for the next call, or None while every server asked to be left alone."""
+        if len(self.all) == 1:
+            return self.all[0] if self.all[0].paused_until <= now else None
         awake = [address for address in self.all if address.paused_until <= now]
         working = [address for address in awake if address.healthy]
         probes = [a for a in awake if not a.healthy and a.probe_at <= now and not a.in_flight]

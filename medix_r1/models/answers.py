@@ -53,6 +53,11 @@ class Answers:
             except _DISK_TROUBLE as error:
                 logger.warning("answers are not kept on disk, in %s: %s", path, error)
 
+    @property
+    def on_disk(self) -> bool:
+        """Whether answers are kept on disk as well."""
+        return self._disk is not None
+
     def get(self, key: bytes) -> Any | None:
         """The answer kept in memory, or None."""
         return self._memory.get(key)

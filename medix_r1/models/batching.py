@@ -47,9 +47,10 @@ class Batches:
 
     async def similarity(self, prediction: str, reference: str) -> float:
         """Cosine of two texts, in [-1, 1]."""
-        wanted = self._wanted(prediction, self._predictions), self._wanted(reference, self._references)
-        left, right = [one if isinstance(one, np.ndarray) else await one for one in wanted]
-        cosine = float(left @ right)
+        left, right = self._wanted(prediction, self._predictions), self._wanted(reference, self._references)
+        left = left if isinstance(left, np.ndarray) else await left
+        right = right if isinstance(right, np.ndarray) else await right
+        cosine = float(left.dot(right))
         if not math.isfinite(cosine):
             raise EmbedderError("the embedder gave a vector that holds no finite numbers")
         return min(1.0, max(-1.0, cosine))

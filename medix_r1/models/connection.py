@@ -9,7 +9,6 @@ client's calls.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -25,6 +24,7 @@ from medix_r1.models.pace import Pace
 from medix_r1.models.patience import Patience, ServerState
 from medix_r1.models.replies import Trouble, explain, trouble_of
 from medix_r1.models.usage import Usage
+from medix_r1.models.wire import from_json, to_json
 
 logger = logging.getLogger(__name__)
 
@@ -109,13 +109,10 @@ class Connection:
         """
         patience = Patience(self.state, self.addresses)
 
-        async def attempt() -> Read:
-            return await self._attempt(call, patience)
-
         try:
-            return await attempt()
+            return await self._attempt(call, patience)
         except Trouble as trouble:
-            return await self._again(attempt, trouble, patience)
+            return await self._again(lambda: self._attempt(call, patience), trouble, patience)
         except MedixError:
             self.usage.failures += 1
             raise
@@ -177,7 +174,7 @@ class Connection:
         return result
 
     async def _send(self, address: Address, call: Call[Read]) -> Read:
-        data = json.dumps(call.body()).encode()
+        data = to_json(call.body())
         self.usage.calls += 1
         where, start = f"{self.name} at {address.url}", time.monotonic()
         try:
@@ -199,7 +196,7 @@ class Connection:
             refused.status = status
             raise refused
         try:
-            reply = json.loads(text)
+            reply = from_json(text)
             result = call.read(reply)
             tokens = self.usage.count(reply, time.monotonic() - start)
         except _UNREADABLE:

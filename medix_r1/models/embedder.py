@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import logging
 import threading
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
@@ -75,13 +76,13 @@ class SentenceTransformerEmbedder:
         self._encoder: Any = None
         self._resolved: str | None = None
 
-    async def similarity(self, prediction: str, reference: str) -> float:
+    def similarity(self, prediction: str, reference: str) -> Coroutine[Any, Any, float]:
         """Cosine of two texts, in [-1, 1].
 
         Raises:
             EmbedderError: the model could not be loaded or failed.
         """
-        return await self._batches.similarity(prediction, reference)
+        return self._batches.similarity(prediction, reference)
 
     async def _in_thread(self, texts: list[str]) -> Vector:
         try:

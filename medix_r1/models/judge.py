@@ -23,6 +23,7 @@ from medix_r1.models.answers import Answers
 from medix_r1.models.connection import Call, Connection
 from medix_r1.models.settings import connection_problems, count_problems, key_problems
 from medix_r1.models.verdict import Judge, Question, Verdict, parse_verdict, yes_probability
+from medix_r1.models.wire import to_json
 
 __all__ = ["ChatJudge", "Judge", "Question", "Verdict"]
 
@@ -168,11 +169,11 @@ class ChatJudge:
         images = [hashlib.sha256(image).hexdigest() for image in question.images]
         fields = [question.question, question.reference, question.prediction, question.choices, images]
         digest = self._identity.copy()  # the prompt's text is hashed once
-        digest.update(json.dumps(fields).encode())
+        digest.update(to_json(fields))
         return digest.digest()[:16]
 
     async def _find_or_ask(self, key: bytes, question: Question) -> Verdict:
-        if (known := await self._answers.find(key)) is not None:
+        if self._answers.on_disk and (known := await self._answers.find(key)) is not None:
             return Verdict(*known)
         text = prompts.fill(
             self._template,

@@ -17,6 +17,7 @@ from string import ascii_uppercase
 
 from medix_r1.errors import ConfigError
 from medix_r1.grammar import compatibility_form
+from medix_r1.remembered import remembered
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 # Control tokens that some models have in square brackets: [INST] of Mistral and Llama 2, [gMASK] of GLM.
@@ -44,15 +45,18 @@ def digest(text: str) -> str:
 
 def fill(template: str, *, max_chars: int = 4000, **fields: str | None) -> str:
     """Fill a template's placeholders with defused text, all in one pass; a line that needs a None field goes."""
-    absent = frozenset(name for name, text in fields.items() if text is None)
-    bare = _without(template, absent)
-    return _PLACEHOLDER.sub(lambda match: defuse(fields[match[1]] or "", max_chars=max_chars), bare)
+    absent = frozenset([name for name, text in fields.items() if text is None])
+    pieces = list(_pieces(template, absent))
+    pieces[1::2] = [_defuse(fields[name] or "", max_chars) for name in pieces[1::2]]
+    return "".join(pieces)
 
 
 @lru_cache(maxsize=64)
-def _without(template: str, absent: frozenset[str]) -> str:
+def _pieces(template: str, absent: frozenset[str]) -> tuple[str, ...]:
+    """Text and names of placeholders in turn, without the lines that need an absent field."""
     lines = template.splitlines(keepends=True)
-    return "".join(line for line in lines if not absent & set(_PLACEHOLDER.findall(line)))
+    kept = (line for line in lines if not absent & set(_PLACEHOLDER.findall(line)))
+    return tuple(_PLACEHOLDER.split("".join(kept)))
 
 
 def options(choices: Sequence[str]) -> str | None:
@@ -66,6 +70,11 @@ def options(choices: Sequence[str]) -> str | None:
 
 def defuse(text: str, *, max_chars: int = 4000) -> str:
     """Make text safe to stand inside a prompt: one line, no delimiters, no control tokens, bounded length."""
+    return _defuse(text, max_chars)
+
+
+@remembered  # a group shares question and reference
+def _defuse(text: str, max_chars: int) -> str:
     if not (text.isascii() and text.isprintable()):  # plain text, nearly all of it, has nothing to take out
         text = compatibility_form(_INVISIBLE.sub("", text))
         text = "".join(c if c.isprintable() or c.isspace() else " " for c in text)

@@ -28,6 +28,7 @@ _JOINT = re.compile(r"\s?(,(?!\d)|\.(?=\s)|&|\+|\band\b(?!/)|\bplus\b)\s?")
 # Letters alone with none of these words offer one thing, so nothing else has to be looked for.
 _LETTERS = re.compile(r"[A-Za-z -]+")
 _JOINING = frozenset((*(phrase.split()[0] for phrase in _PHRASES), "and", "plus"))
+_NONE: Counter[str] = Counter()
 _PAUSES = (",", ".")
 _ARTICLE = re.compile(r"^(?:the|an?) ")
 _VERDICTS = ("yes", "no")
@@ -43,7 +44,7 @@ _RESTATED = re.compile(rf"\s?,\s?(?:{'|'.join(map(re.escape, _DATA['restatements
 def alternatives(answer: str, reference: str) -> Counter[str]:
     """Signs that an answer offers alternatives, less those that the reference has as well."""
     if _LETTERS.fullmatch(answer) and _JOINING.isdisjoint(_single_words(answer.lower())):
-        return Counter()
+        return _NONE
     return signs(answer, _WORDS) - signs(reference, _WORDS) + _list(answer, reference)
 
 

@@ -7,20 +7,16 @@ YAML and the reason for every reward can be read back. Checks of the weights are
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import math
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from medix_r1.errors import ConfigError, EmbedderError, EmbedderRejected, JudgeError, JudgeUnavailable, RewardError
-from medix_r1.rewards.base import Reward, Sample, Score, Started
-from medix_r1.rewards.weights import WeightTables, gate_problems, table_problems, weight_problems
+from medix_r1.errors import ConfigError, EmbedderError, EmbedderRejected, JudgeUnavailable, RewardError
+from medix_r1.rewards.base import Reward, Sample, Score
+from medix_r1.rewards.gathering import Failure, calls, gather
+from medix_r1.rewards.weights import WeightTables, gate_problems, share_out, table_problems, weight_problems
 
 __all__ = ["CompositeReward", "RewardBreakdown", "weight_problems"]
-
-_Failure = JudgeError | EmbedderError | RewardError
-_FAILURES = (JudgeError, EmbedderError, RewardError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +67,8 @@ class CompositeReward:
         if problems := problems + table_problems(weight_tables, signals):
             raise ConfigError(problems)
         self.signals = {name: signal for name, signal in signals.items() if signal is not None}
-        self._calling = {name: signal for name, signal in self.signals.items() if _calls(signal)}
-        self._computing = {name: signal for name, signal in self.signals.items() if not _calls(signal)}
+        self._calling = {name: signal for name, signal in self.signals.items() if calls(signal)}
+        self._computing = {name: signal for name, signal in self.signals.items() if name not in self._calling}
         self.gate = gate
         self._tables = WeightTables(self.signals, weights, weight_tables)
 
@@ -99,13 +95,11 @@ class CompositeReward:
 
     async def score(self, sample: Sample) -> RewardBreakdown:
         """Score one rollout; a failing signal that counts masks the sample, any other error is a bug and is raised."""
-        outcomes = await self._outcomes(sample)
-        failures = {name: outcome for name, outcome in outcomes if not isinstance(outcome, Score)}
-        parts = {name: outcome if isinstance(outcome, Score) else _no_score(outcome) for name, outcome in outcomes}
+        said = await gather(sample, self._calling, self._computing, self.signals)
+        parts, failures = said.parts, said.failures
         weights = self._tables.of(sample)
         shut = self._is_shut(parts)
-        counted = {name: error for name, error in failures.items() if self._counts(name, weights, shut)}
-        if counted:
+        if counted := {name: error for name, error in failures.items() if self._counts(name, weights, shut)}:
             return RewardBreakdown(
                 total=None,
                 parts=parts,
@@ -113,13 +107,13 @@ class CompositeReward:
                 outage=any(_is_outage(error) for error in counted.values()),
             )
         # A failed monitor and one behind a shut gate have weight, if any, like the others: only None is shared out.
-        applicable = {name for name, part in parts.items() if part.value is not None or name in failures}
-        effective = share_out(weights, applicable)
+        left_out = tuple([name for name, part in parts.items() if part.value is None and name not in failures])
+        effective = share_out(weights, left_out)
         if effective is None:
             return RewardBreakdown(total=None, parts=parts, failure="no signal with weight applies to this sample")
         if shut:
             effective = {name: weight if name == self.gate else 0.0 for name, weight in effective.items()}
-        total = math.fsum(weight * (parts[name].value or 0.0) for name, weight in effective.items())
+        total = math.fsum([weight * (parts[name].value or 0.0) for name, weight in effective.items() if weight])
         return RewardBreakdown(total=min(1.0, total), parts=parts, weights=effective, gate_shut=shut)
 
     def _is_shut(self, parts: Mapping[str, Score]) -> bool:
@@ -129,85 +123,9 @@ class CompositeReward:
     def _counts(self, name: str, weights: Mapping[str, float], shut: bool) -> bool:
         return name == self.gate or (not shut and weights[name] > 0.0)
 
-    async def _outcomes(self, sample: Sample) -> list[tuple[str, Score | _Failure]]:
-        """What every signal says, in their order.
 
-        Those that call something go first and wait together; what only computes does so afterwards, while the calls of
-        other samples are on their way.
-        """
-        outcomes = await self._gathered(sample, self._calling)
-        outcomes |= await self._gathered(sample, self._computing)
-        return [(name, outcomes[name]) for name in self.signals]
-
-    async def _gathered(self, sample: Sample, signals: Mapping[str, Reward]) -> dict[str, Score | _Failure]:
-        outcomes: dict[str, Score | _Failure] = {}
-        waiting: dict[str, Awaitable[Score]] = {}
-        for name, signal in signals.items():
-            try:
-                result = signal.score(sample)
-                if isinstance(result, Score):
-                    outcomes[name] = _checked(name, result)
-                else:
-                    waiting[name] = result
-            except _FAILURES as error:
-                outcomes[name] = error
-        if waiting:
-            outcomes |= await _together(waiting)
-        return outcomes
-
-
-async def _together(waiting: Mapping[str, Awaitable[Score]]) -> dict[str, Score | _Failure]:
-    """Wait for all at once; what has not started yet runs in a task, the last of it right here."""
-    here = next((name for name in reversed(list(waiting)) if not isinstance(waiting[name], Started)), None)
-    elsewhere = {
-        name: one if isinstance(one, Started) else asyncio.ensure_future(one)
-        for name, one in waiting.items()
-        if name != here
-    }
-    try:
-        outcomes = {} if here is None else {here: await _outcome(here, waiting[here])}
-        for name, one in elsewhere.items():
-            outcomes[name] = await _outcome(name, one)
-        return outcomes
-    except BaseException:  # a bug in a signal, or this sample is cancelled: then all of it is
-        left = [one.pending if isinstance(one, Started) else one for one in elsewhere.values()]
-        for future in left:
-            future.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-        raise
-
-
-def _calls(signal: Reward) -> bool:
-    return hasattr(signal, "statistics") or inspect.iscoroutinefunction(signal.score)
-
-
-async def _outcome(name: str, result: Awaitable[Score]) -> Score | _Failure:
-    try:
-        return _checked(name, await result)
-    except _FAILURES as error:
-        return error
-
-
-def _checked(name: str, score: Score) -> Score:
-    if score.value is not None and not 0.0 <= score.value <= 1.0:  # NaN is in no interval
-        raise RewardError(f"signal {name} returned {score.value!r}, which is not between 0 and 1")
-    return score
-
-
-def _no_score(error: _Failure) -> Score:
-    return Score(None, f"failed: {error}")
-
-
-def _is_outage(error: _Failure) -> bool:
+def _is_outage(error: Failure) -> bool:
     """Whether the next sample would fail as well."""
     return isinstance(error, JudgeUnavailable | RewardError) or (
         isinstance(error, EmbedderError) and not isinstance(error, EmbedderRejected)
     )
-
-
-def share_out(weights: Mapping[str, float], applicable: set[str]) -> dict[str, float] | None:
-    """Give the weight of what does not apply to the others, in proportion; None when nothing with weight is left."""
-    left = math.fsum(weight for name, weight in weights.items() if name in applicable)
-    if left == 0.0:
-        return None
-    return {name: weight / left if name in applicable else 0.0 for name, weight in weights.items()}

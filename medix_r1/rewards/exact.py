@@ -7,7 +7,10 @@ shows as a gap between them and this.
 from __future__ import annotations
 
 from medix_r1.grammar import is_gradable, normalize_answer
+from medix_r1.remembered import remembered
 from medix_r1.rewards.base import Sample, Score
+
+_NOTHING = Score(0.0, "nothing to grade")
 
 
 class ExactMatch:
@@ -15,7 +18,12 @@ class ExactMatch:
 
     def score(self, sample: Sample) -> Score:
         answer = sample.completion.answer
-        if answer is None or not is_gradable(answer):
-            return Score(0.0, "nothing to grade")
-        accepted = {normalize_answer(text) for text in (sample.reference.answer, *sample.accepted)}
-        return Score(float(normalize_answer(answer) in accepted), f"{len(accepted)} accepted wordings")
+        return _NOTHING if answer is None else _compare(answer, sample.reference.answer, sample.accepted)
+
+
+@remembered
+def _compare(answer: str, reference: str, others: tuple[str, ...]) -> Score:
+    if not is_gradable(answer):
+        return _NOTHING
+    accepted = {normalize_answer(text) for text in (reference, *others)}
+    return Score(float(normalize_answer(answer) in accepted), f"{len(accepted)} accepted wordings")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from medix_r1.rewards.base import Sample, Score
 
+_WELL_FORMED = Score(1.0, "well formed")
+
 
 class FormatReward:
     """Does the reply follow the grammar?"""
 
     def score(self, sample: Sample) -> Score:
         problems = sample.completion.problems
-        return Score(float(not problems), "; ".join(problems) or "well formed")
+        return Score(0.0, "; ".join(problems)) if problems else _WELL_FORMED

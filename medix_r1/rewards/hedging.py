@@ -6,12 +6,12 @@ A judge that wants to be kind says yes to "left or right"; this counts such answ
 from __future__ import annotations
 
 import re
-from collections import Counter
 
 from medix_r1.remembered import remembered
 from medix_r1.rewards.alternatives import alternatives, signs
 from medix_r1.rewards.base import Sample, Score
 
+_ONE_ANSWER = Score(1.0, "one answer")
 # Words that take an answer back.
 _DOUBTS = re.compile(
     r"\b(?:possibly|perhaps|maybe|might|may be|could be|uncertain|unclear|not sure|unsure|unknown|indeterminate|"
@@ -25,14 +25,15 @@ class HedgingMonitor:
 
     def score(self, sample: Sample) -> Score:
         answer = sample.completion.answer
-        if not answer:
-            return Score(None, "no answer")
-        extra = _hedges(answer, sample.reference.answer)
-        if not extra:
-            return Score(1.0, "one answer")
-        return Score(1.0 / (1.0 + extra.total()), "hedges: " + ", ".join(repr(mark) for mark in sorted(extra)))
+        return _compare(answer, sample.reference.answer) if answer else Score(None, "no answer")
 
 
 @remembered
-def _hedges(answer: str, wanted: str) -> Counter[str]:
-    return signs(answer, _DOUBTS) - signs(wanted, _DOUBTS) + alternatives(answer, wanted)
+def _compare(answer: str, wanted: str) -> Score:
+    doubts, offered = signs(answer, _DOUBTS), alternatives(answer, wanted)
+    if not doubts and not offered:
+        return _ONE_ANSWER
+    extra = doubts - signs(wanted, _DOUBTS) + offered
+    if not extra:
+        return _ONE_ANSWER
+    return Score(1.0 / (1.0 + extra.total()), "hedges: " + ", ".join(repr(mark) for mark in sorted(extra)))

@@ -10,6 +10,7 @@ from medix_r1.rewards.base import Sample, Score
 
 _SIDE = re.compile(r"\b(left|right|bilateral|bilaterally|both)\b")
 _BOTH = frozenset({"left", "right"})
+_NO_SIDE = Score(None, "the reference names no side")
 
 
 class LateralityMonitor:
@@ -19,9 +20,12 @@ class LateralityMonitor:
     """
 
     def score(self, sample: Sample) -> Score:
-        wanted, given = sides(sample.reference.answer), sides(sample.completion.answer or "")
-        if not wanted or not given:
-            return Score(None, "the reference names no side" if not wanted else "the answer names no side")
+        wanted = sides(sample.reference.answer)
+        if not wanted:
+            return _NO_SIDE
+        given = sides(sample.completion.answer or "")
+        if not given:
+            return Score(None, "the answer names no side")
         return Score(float(given == wanted), f"{_spell(given)}, the reference says {_spell(wanted)}")
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from medix_r1.errors import ConfigError
 from medix_r1.grammar import normalize_answer
+from medix_r1.remembered import remembered
 from medix_r1.rewards.base import Sample, Score
+
+_NO_ANSWER = Score(None, "no answer")
 
 
 class LengthMonitor:
@@ -23,7 +26,11 @@ class LengthMonitor:
     def score(self, sample: Sample) -> Score:
         answer = sample.completion.answer
         if answer is None:
-            return Score(None, "no answer")
-        given = len(normalize_answer(answer))
-        allowed = max(self.characters, self.factor * len(normalize_answer(sample.reference.answer)))
-        return Score(min(1.0, allowed / max(1, given)), f"{given} characters, {allowed:.0f} allowed")
+            return _NO_ANSWER
+        return _compare(answer, sample.reference.answer, self.factor, self.characters)
+
+
+@remembered
+def _compare(answer: str, reference: str, factor: float, characters: int) -> Score:
+    given, allowed = len(normalize_answer(answer)), max(characters, factor * len(normalize_answer(reference)))
+    return Score(min(1.0, allowed / max(1, given)), f"{given} characters, {allowed:.0f} allowed")

@@ -41,7 +41,8 @@ class JudgeReward:
             choices=sample.choices if self.give_choices else (),
             images=sample.images if self.wants_images else (),
         )
-        return Started(asyncio.ensure_future(self.judge.judge(question)), _score)
+        pending = self.judge.judge(question)
+        return Started(pending if isinstance(pending, asyncio.Future) else asyncio.ensure_future(pending), _score)
 
     def settled(self, sample: Sample) -> Score | None:
         """What rules alone say; None when the judge has to be asked."""

@@ -28,6 +28,9 @@ _FILLING = (
     "seen present visible identified detected found shown evident show shows patient yes"
 )
 _EMPTY = frozenset(_FILLING.split())
+_VERDICT = re.compile(r"(yes|no)(?:$|[.,;:!])")
+_NOTHING_SHARED = Score(None, "no finding is named by both")
+_NOTHING_DENIED = Score(None, "nothing that both name is denied")
 _NO_FINDING = _EMPTY | _BEFORE | _BEHIND
 
 
@@ -54,14 +57,15 @@ class NegationMonitor:
 
 @remembered
 def _compare(answer: str, reference: str, scope: int) -> Score:
-    verdicts = _leading_verdict(answer), _leading_verdict(reference)
-    if None not in verdicts:
-        same = verdicts[0] == verdicts[1]
-        return Score(float(same), f"{verdicts[0]}, the reference says {verdicts[1]}")
+    said, right = _leading_verdict(answer), _leading_verdict(reference)
+    if said and right:
+        return Score(float(said == right), f"{said}, the reference says {right}")
     given, wanted = _findings(answer, scope), _findings(reference, scope)
     shared = sorted(given.keys() & wanted.keys())
+    if not shared:
+        return _NOTHING_SHARED
     if not any(given[word] or wanted[word] for word in shared):
-        return Score(None, "nothing that both name is denied" if shared else "no finding is named by both")
+        return _NOTHING_DENIED
     against = [word for word in shared if given[word] != wanted[word]]
     reason = f"contradiction about {', '.join(against[:3])}" if against else f"agree on {', '.join(shared[:3])}"
     return Score(float(not against), reason)
@@ -85,7 +89,8 @@ def _findings(text: str, scope: int) -> Mapping[str, bool]:
     return findings
 
 
+@remembered
 def _leading_verdict(text: str) -> str | None:
     """`yes` or `no` when the text is nothing else, or has a stop behind it."""
-    match = re.match(r"(yes|no)(?:$|[.,;:!])", normalize_answer(text))
+    match = _VERDICT.match(normalize_answer(text))
     return match[1] if match else None

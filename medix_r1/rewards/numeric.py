@@ -44,6 +44,7 @@ _RATIO = re.compile(r"(\d{1,6})\s{0,2}[:/]\s{0,2}(\d{1,6})")
 _TIMES = re.compile(r"(?<=\d)[xX×](?=\d)")
 _WORDS = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9"}
 _WORDS |= {"ten": "10", "eleven": "11", "twelve": "12"}
+_NO_NUMBER = Score(None, "the reference has no number")
 _NUMBER_WORD = re.compile(rf"\b({'|'.join(_WORDS)})\b", re.IGNORECASE)
 
 
@@ -79,7 +80,7 @@ class NumericMonitor:
     def score(self, sample: Sample) -> Score:
         wanted = quantities(sample.reference.answer)
         if not wanted:
-            return Score(None, "the reference has no number")
+            return _NO_NUMBER
         if turned := _turned(sample.completion.answer or "", sample.reference.answer):
             return Score(0.0, f"{turned} the other way round")
         given = quantities(sample.completion.answer or "")

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 
 from medix_r1.errors import ConfigError
+from medix_r1.remembered import remembered
 from medix_r1.rewards.base import Sample, Score
 
 _WORD = re.compile(r"\w{1,20}")  # longer ones come in pieces, so that text without spaces is looked at too
@@ -24,13 +25,18 @@ class RepetitionMonitor:
         self.words = words
 
     def score(self, sample: Sample) -> Score:
-        words = _WORD.findall(sample.completion.text.casefold())
-        phrases = list(zip(*(words[start:] for start in range(self.words)), strict=False))
-        if len(phrases) < 2:
-            return Score(None, "too short to repeat anything")
-        distinct = len(set(phrases))
-        reason = f"{distinct} of {len(phrases)} phrases are distinct"
-        if distinct < len(phrases):
-            phrase, times = Counter(phrases).most_common(1)[0]
-            reason += f"; '{' '.join(phrase)}' stands {times} times"
-        return Score(distinct / len(phrases), reason)
+        return _look(sample.completion.text, self.words)
+
+
+@remembered
+def _look(text: str, length: int) -> Score:
+    words = _WORD.findall(text.casefold())
+    phrases = list(zip(*(words[start:] for start in range(length)), strict=False))
+    if len(phrases) < 2:
+        return Score(None, "too short to repeat anything")
+    distinct = len(set(phrases))
+    reason = f"{distinct} of {len(phrases)} phrases are distinct"
+    if distinct < len(phrases):
+        phrase, times = Counter(phrases).most_common(1)[0]
+        reason += f"; '{' '.join(phrase)}' stands {times} times"
+    return Score(distinct / len(phrases), reason)

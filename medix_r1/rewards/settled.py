@@ -10,6 +10,8 @@ from medix_r1.remembered import remembered
 from medix_r1.rewards.base import Sample, Score
 
 _NOTHING = Score(0.0, "nothing to grade")
+_EXACT = Score(1.0, "exact match")
+_MOST_BYTES = 72  # of one character: in a prompt it can become eighteen, of four bytes each
 
 
 def settle(sample: Sample, *, max_bytes: int | None, refuse_echo: bool) -> Score | None:
@@ -33,11 +35,14 @@ def _settle(answer: str, reference: str, question: str | None, max_bytes: int | 
         return _NOTHING
     given = normalize_answer(answer)
     if given == normalize_answer(reference):
-        return Score(1.0, "exact match")
-    # Bytes, because a judge's limit is in tokens, and a byte-level tokenizer makes no more of those; the defused text,
-    # because one character can become eighteen on its way into the prompt.
-    if max_bytes is not None and (size := len(defuse(answer, max_chars=sys.maxsize).encode())) > max_bytes:
+        return _EXACT
+    if max_bytes is not None and _MOST_BYTES * len(answer) > max_bytes and (size := _size(answer)) > max_bytes:
         return Score(0.0, f"too long for an answer: {size} bytes")
     if question is not None and given.rstrip("? ") == normalize_answer(question).rstrip("? "):
         return Score(0.0, "the question given back")
     return None
+
+
+def _size(answer: str) -> int:
+    """Bytes of an answer in a prompt: a judge's limit is in tokens, of which a byte-level tokenizer makes no more."""
+    return len(defuse(answer, max_chars=sys.maxsize).encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,19 +28,36 @@ class WeightTables:
         default: Mapping[str, float],
         tables: Mapping[str, Mapping[str, Mapping[str, float]] | None] | None,
     ) -> None:
-        def whole(weights: Mapping[str, float]) -> dict[str, float]:
-            return {name: float(weights.get(name, 0.0)) for name in signals}
+        def whole(weights: Mapping[str, float]) -> Weights:
+            return Weights((name, float(weights.get(name, 0.0))) for name in signals)
 
         self._default = whole(default)
-        self._tables = {
-            by: {value: whole(weights) for value, weights in ((tables or {}).get(by) or {}).items()} for by in BY
-        }
+        self._source, self._modality = (
+            {value: whole(weights) for value, weights in ((tables or {}).get(by) or {}).items()} for by in BY
+        )
 
-    def of(self, sample: Sample) -> Mapping[str, float]:
-        for by, value in zip(BY, (sample.source, sample.modality), strict=True):
-            if (weights := self._tables[by].get(value)) is not None:
-                return weights
-        return self._default
+    def of(self, sample: Sample) -> Weights:
+        """The weights of a row before anything is shared out."""
+        return self._source.get(sample.source) or self._modality.get(sample.modality) or self._default
+
+
+class Weights(dict[str, float]):
+    """One table, name → weight; equal to itself alone, so that what follows from it can be kept."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+    __eq__ = object.__eq__
+
+
+@functools.lru_cache(maxsize=4096)
+def share_out(weights: Weights, left_out: tuple[str, ...]) -> Mapping[str, float] | None:
+    """Give the weight of what does not apply to the others, in proportion; None when nothing with weight is left.
+
+    The result is shared by all samples like this one: nobody may change it.
+    """
+    left = math.fsum(weight for name, weight in weights.items() if name not in left_out)
+    if left == 0.0:
+        return None
+    return {name: 0.0 if name in left_out else weight / left for name, weight in weights.items()}
 
 
 def weight_problems(

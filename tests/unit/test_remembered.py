@@ -1,4 +1,4 @@
-from medix_r1.remembered import remembered
+from medix_r1.remembered import forget, remembered
 
 
 def counted():
@@ -34,3 +34,13 @@ def test_old_results_go():
     size("0", 1)
 
     assert seen.count("0") == 2
+
+
+def test_a_measurement_can_start_from_nothing():
+    size, seen = counted()
+    size("left lung", 1)
+
+    forget()
+    size("left lung", 1)
+
+    assert len(seen) == 2
