@@ -99,7 +99,8 @@ class CompositeReward:
         parts, failures = said.parts, said.failures
         weights = self._tables.of(sample)
         shut = self._is_shut(parts)
-        if counted := {name: error for name, error in failures.items() if self._counts(name, weights, shut)}:
+        counted = {name: failures[name] for name in parts if name in failures and self._counts(name, weights, shut)}
+        if counted:
             return RewardBreakdown(
                 total=None,
                 parts=parts,
