@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 
-_THRESHOLDS = (200_000, 20, 20)  # new objects until the young ones are looked at; Python's own number is 700
+_THRESHOLDS = (50_000, 20, 20)  # new objects until the young ones are looked at; Python's own number is 700
 
 
 def relax() -> None:
