@@ -1,6 +1,7 @@
 """JSON as it goes to servers and into keys, by orjson: a fraction of the standard library's time.
 
-What orjson refuses, lone surrogates and NaN, goes the standard library's way.
+What orjson refuses, lone surrogates when writing and NaN when reading, goes the standard library's way; a NaN that is
+written becomes null.
 """
 
 from __future__ import annotations

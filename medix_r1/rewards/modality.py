@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from medix_r1.remembered import remembered
 from medix_r1.rewards.base import Sample, Score
 
 
@@ -13,9 +12,4 @@ class ModalityReward:
         wanted, given = sample.reference.modality, sample.completion.modality
         if wanted is None or not sample.has_image:
             return Score(None, "no modality to name")
-        return _compare(wanted, given)
-
-
-@remembered
-def _compare(wanted: str, given: str | None) -> Score:
-    return Score(float(given == wanted), f"said {given}, is {wanted}")
+        return Score(float(given == wanted), f"said {given}, is {wanted}")
