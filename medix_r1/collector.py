@@ -1,20 +1,44 @@
-"""Python's cycle collector in a process that scores: thousands of waiting calls are no reason to search for garbage.
+"""Python's cycle collector: neither thousands of waiting calls nor an import is a reason to search for garbage.
 
-What torch and its like bring is walked again and again otherwise, and each collection walks every sample that waits.
+What torch and its like bring is walked again and again otherwise: while verl is imported that is a fifth of the time,
+in every process of a run (docs/cpu.md), and where samples are scored each collection walks every sample that waits.
+torchtitan takes the collector in hand for the same reason.
 """
 
 from __future__ import annotations
 
 import gc
 
-_THRESHOLDS = (50_000, 20, 20)  # new objects until the young ones are looked at; Python's own number is 700
+# New objects until the young ones are looked at; how often those are, until the older and the oldest are.
+_PYTHONS_OWN = gc.get_threshold()
+_WHILE_LOADING = (50_000, 20, 20)
+_WHILE_SCORING = (1_000_000, 10, 10)  # a scored sample leaves no cycle behind (tests/integration/test_collector.py)
+
+
+def look_seldom() -> None:
+    """Let the collector look less often from now on: cycles are found later, not never.
+
+    The first thing that each process of a run does, before it imports anything large; Ray calls it in its workers by
+    name (`worker_process_setup_hook` in configs/verl.yaml).
+    """
+    gc.set_threshold(*_WHILE_LOADING)
 
 
 def relax() -> None:
-    """Take everything that is there now out of the collector's sight, and let it look less often from now on.
+    """Take everything that is there now out of the collector's sight, and let it look least often: a process scores.
 
-    Call it once what is large has been loaded. Cycles are found later, not never.
+    Call it once what is large has been loaded.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*_THRESHOLDS)
+    gc.set_threshold(*_WHILE_SCORING)
+
+
+def resume() -> None:
+    """Take everything that is there now out of the collector's sight, and let it look as often as Python would.
+
+    For a process that trains: a cycle may hold a micro-batch's tensors, so what is young must not grow old.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_PYTHONS_OWN)

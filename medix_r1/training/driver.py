@@ -13,6 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from medix_r1 import collector
 from medix_r1.errors import MedixError
 from medix_r1.training import run_folder
 from medix_r1.training.run_folder import TRACEBACK
@@ -76,6 +77,7 @@ def root_cause(error: BaseException) -> BaseException:
 
 def main() -> int:
     """Train; on failure tell the launcher the cause in one event and leave the traceback in the log."""
+    collector.look_seldom()
     folder = run_folder.RunFolder(Path(sys.argv[1]))
     try:
         train(DictConfig(OmegaConf.load(folder.config)))

@@ -17,6 +17,7 @@ from verl.utils.device import get_device_id
 from verl.workers.engine import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
+from medix_r1 import collector
 from medix_r1.errors import TrainingError
 from medix_r1.training import cpu
 from medix_r1.training.memory import VISION_TOWERS
@@ -87,3 +88,5 @@ else:
     EngineRegistry.register(
         model_type="language_model", backend=["fsdp", "fsdp2"], device="cuda", vendor=["nvidia", "amd"]
     )(MedixEngine)
+
+collector.resume()  # all of verl has been imported by now

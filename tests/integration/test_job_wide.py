@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from pathlib import Path
 
 import pytest
 import ray
 from omegaconf import OmegaConf
 
+from medix_r1 import collector
 from medix_r1 import config as configs
 from medix_r1.grammar import parse_completion, parse_reference
 from medix_r1.rewards.base import Sample
 from medix_r1.training import job_wide
 from medix_r1.training.run_folder import RunFolder, read_lines
+from tests.support.configs import composed
 from tests.support.judge_stub import JudgeStub
 
 WORKERS, QUESTIONS, CONCURRENCY = 4, 12, 3
@@ -59,17 +62,19 @@ def case(number: int) -> Sample:
 
 @pytest.fixture(scope="module")
 def cluster():
+    of_a_run = composed("experiment=nano_cpu").ray_kwargs.ray_init.runtime_env
     ray.init(
         num_cpus=2,
         include_dashboard=False,
         log_to_driver=False,
         configure_logging=False,
         runtime_env={
+            "worker_process_setup_hook": of_a_run.worker_process_setup_hook,
             "env_vars": {
                 "PYTHONPATH": str(Path(__file__).parents[2]),
                 "OMP_NUM_THREADS": "1",
                 "RAY_USAGE_STATS_ENABLED": "0",
-            }
+            },
         },
     )
     yield
@@ -116,6 +121,20 @@ def test_limits_cache_and_embedder_are_one_for_the_job(cluster, run, tmp_path):
     assert statistics["embed/texts"] == QUESTIONS + 1
     loaded = [event for event in read_lines(RunFolder(tmp_path / "run").events) if event["event"] == "versions"]
     assert [event["embedder_revision"] for event in loaded] == ["sha256:53aa51172d142c89"]
+
+
+def test_a_worker_looks_seldom_for_garbage_from_its_start(cluster):
+    @ray.remote(num_cpus=0)
+    def thresholds() -> tuple[int, int, int]:
+        return gc.get_threshold()
+
+    pythons_own = gc.get_threshold()
+    collector.look_seldom()
+    wanted = gc.get_threshold()
+    gc.set_threshold(*pythons_own)
+
+    assert wanted != pythons_own
+    assert ray.get(thresholds.remote(), timeout=120) == wanted
 
 
 def ask_until_gone(actor):

@@ -4,6 +4,8 @@ import pytest
 
 from medix_r1 import collector
 
+PYTHONS_OWN = gc.get_threshold()
+
 
 @pytest.fixture(autouse=True)
 def _as_before():
@@ -13,12 +15,33 @@ def _as_before():
     gc.set_threshold(*thresholds)
 
 
-def test_what_is_there_is_no_longer_walked_and_later_cycles_still_go():
-    collector.relax()
-    assert gc.get_freeze_count() > 0
+def objects_left_of(cycles: int) -> int:
     before = len(gc.get_objects())
-    for _ in range(200_000):
+    for _ in range(cycles):
         cycle: list[object] = []
         cycle.append(cycle)
+    return len(gc.get_objects()) - before
 
-    assert len(gc.get_objects()) - before < 100_000
+
+def test_while_loading_cycles_go_later_and_what_is_there_is_still_seen():
+    frozen = gc.get_freeze_count()
+    collector.look_seldom()
+
+    assert gc.get_freeze_count() == frozen
+    assert objects_left_of(200_000) < 100_000
+
+
+def test_while_scoring_what_is_there_is_no_longer_walked_and_later_cycles_still_go():
+    collector.relax()
+
+    assert gc.get_freeze_count() > 0
+    assert objects_left_of(2_500_000) < 2_000_000
+
+
+def test_while_training_young_cycles_go_as_soon_as_ever():
+    collector.look_seldom()
+    collector.resume()
+
+    assert gc.get_freeze_count() > 0
+    assert gc.get_threshold() == PYTHONS_OWN
+    assert objects_left_of(20_000) < 2_000
