@@ -8,35 +8,8 @@ import pytest
 
 from medix_r1.training import checkpoint_folder
 from medix_r1.training.run_folder import read_lines
-from tests.e2e.conftest import FinishedRun, stub_overrides, train
-from tests.support.judge_stub import JudgeStub
+from tests.e2e.conftest import LAST_STEP_WITH_JUDGE, FinishedRun
 from tests.support.trained_weights import moved_share
-
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1800)]
-
-LAST_STEP_WITH_JUDGE = 2
-
-
-@pytest.fixture(scope="module")
-def gspo_with_a_failing_judge(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    """Two ranks; the judge refuses every third question, and goes down for good once step 2 is finished."""
-    folder = tmp_path_factory.mktemp("gspo")
-    overrides = [
-        "algorithm=gspo",
-        "hardware=cpu2",
-        "trainer.total_training_steps=6",
-        "trainer.save_freq=-1",
-        "judge.client.patience=6",
-    ]
-
-    def behave(call: int) -> tuple[int, dict[str, str], bytes] | None:
-        if (folder / "samples" / "train" / f"{LAST_STEP_WITH_JUDGE:06d}.jsonl").exists():
-            return 503, {}, b"{}"
-        return (400, {}, b'{"error": {"message": "too long"}}') if call % 3 == 0 else None
-
-    with JudgeStub() as server:
-        server.behave = behave
-        return train(folder, [*stub_overrides(demo, server.address), *overrides])
 
 
 def rows(run: FinishedRun, step: int) -> list[dict]:
