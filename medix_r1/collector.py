@@ -18,8 +18,8 @@ _WHILE_SCORING = (1_000_000, 10, 10)  # a scored sample leaves no cycle behind (
 def look_seldom() -> None:
     """Let the collector look less often from now on: cycles are found later, not never.
 
-    The first thing that each process of a run does, before it imports anything large; Ray calls it in its workers by
-    name (`worker_process_setup_hook` in configs/verl.yaml).
+    The first thing that the driver and Ray's workers do, before they import anything large; Ray calls it by name
+    (`worker_process_setup_hook` in configs/verl.yaml). Processes that vLLM spawns are not reached.
     """
     gc.set_threshold(*_WHILE_LOADING)
 
