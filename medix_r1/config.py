@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra import compose
+from hydra.errors import ConfigCompositionException, MissingConfigException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
+from medix_r1.composing import NOT_COMPOSED, composing
 from medix_r1.errors import ConfigError
 
 _PACKAGE = Path(__file__).parent
@@ -126,18 +126,16 @@ def compose_reward(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -
 @functools.cache
 def verl_tree() -> dict[str, Any]:
     """verl's own `ppo_trainer` tree without anything of ours."""
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(config_dir=str(verl_config_dir()), version_base="1.3"):
+    with composing(verl_config_dir()):
         return _plain(compose("ppo_trainer"))
 
 
 def _compose(name: str, overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> DictConfig:
-    GlobalHydra.instance().clear()
     every = [search_path(config_dirs), *overrides]
-    with initialize_config_dir(config_dir=str(config_dir()), version_base="1.3"):
+    with composing(config_dir()):
         try:
             config: DictConfig = compose(name, overrides=every, return_hydra_config=True)
-        except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: Hydra on judge=nan
+        except NOT_COMPOSED as error:
             raise ConfigError([explain(error)]) from error
     _fill_run_name(config)
     _drop_half_a_server(config)
@@ -221,7 +219,8 @@ def _plain(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in container.items()}
 
 
-def known_keys() -> set[str]:
+@functools.cache
+def known_keys() -> frozenset[str]:
     """Every dotted key of verl's bare tree and of our own base files."""
     keys = {key for key, _ in flatten(verl_tree())}
     for name, prefix in (
@@ -234,7 +233,9 @@ def known_keys() -> set[str]:
         tree = yaml.safe_load((config_dir() / f"{name}.yaml").read_text(encoding="utf-8"))
         tree.pop("defaults", None)
         keys |= {key for key, _ in flatten(tree, prefix)}
-    return keys | {"judge", "judge.client", "judge.server", "embedder", "demo_dir", "reward.signals", "alarms"}
+    return frozenset(
+        keys | {"judge", "judge.client", "judge.server", "embedder", "demo_dir", "reward.signals", "alarms"}
+    )
 
 
 def unknown_keys(config: DictConfig) -> list[str]:
@@ -250,7 +251,7 @@ def unknown_keys(config: DictConfig) -> list[str]:
     return problems
 
 
-def _unknown(tree: Mapping[str, Any], known: set[str], prefix: str) -> Iterator[str]:
+def _unknown(tree: Mapping[str, Any], known: frozenset[str], prefix: str) -> Iterator[str]:
     for name, value in tree.items():
         key = f"{prefix}{name}"
         if name == "_target_" or (prefix in _NAMED and (value is None or isinstance(value, Mapping))):
@@ -273,10 +274,15 @@ def _fields_of_target(node: Any) -> Sequence[str]:
         return ()
     target: str = node["_target_"]
     if target.startswith("verl."):
-        names: list[str] = json.loads(_VERL_FIELDS.read_text(encoding="utf-8")).get(target, [])
-        return names
+        return _verl_fields().get(target, [])
     module, _, name = target.rpartition(".")
     try:
         return list(inspect.signature(getattr(importlib.import_module(module), name)).parameters)
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError([f"_target_: {target} cannot be imported ({error})"]) from error
+
+
+@functools.cache
+def _verl_fields() -> Mapping[str, Sequence[str]]:
+    fields: Mapping[str, Sequence[str]] = json.loads(_VERL_FIELDS.read_text(encoding="utf-8"))
+    return fields

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
+from hydra import compose
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
+from medix_r1.composing import NOT_COMPOSED, composing
 from medix_r1.config import config_dir
 from medix_r1.data.check import RowRules
 from medix_r1.data.images import ImageRules
@@ -53,16 +52,15 @@ def compose_prepare(overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         ConfigError: an unknown key or choice, with the nearest known one.
     """
-    GlobalHydra.instance().clear()
     folder = config_dir() / "prepare"
-    with initialize_config_dir(config_dir=str(folder), version_base="1.3"):
+    with composing(folder):
         try:
             config = compose("prepare", overrides=list(overrides), return_hydra_config=True)
             choice = config.hydra.runtime.choices["data"]
             OmegaConf.set_struct(config, False)
             del config["hydra"]
             tree = OmegaConf.to_container(config, resolve=True)
-        except (HydraException, OmegaConfBaseException, ValueError) as error:
+        except NOT_COMPOSED as error:
             raise ConfigError([_explain(error, folder)]) from error
     assert isinstance(tree, dict)
     return {**{str(key): value for key, value in tree.items()}, "out": tree["out"] or f"data/{choice}"}

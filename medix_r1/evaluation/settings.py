@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
+from hydra import compose
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
+from medix_r1.composing import NOT_COMPOSED, composing
 from medix_r1.config import config_dir
 from medix_r1.errors import ConfigError
 from medix_r1.evaluation.tasks import TaskSpec, select, task_files
@@ -132,13 +130,12 @@ def known_tasks(config_dirs: Sequence[Path] = ()) -> dict[str, TaskSpec]:
 
 
 def _compose(overrides: Sequence[str], config_dirs: Sequence[Path]) -> DictConfig:
-    GlobalHydra.instance().clear()
     folders = ",".join(f"file://{folder.absolute()}" for folder in config_dirs)
-    with initialize_config_dir(config_dir=str(config_dir() / "eval"), version_base="1.3"):
+    with composing(config_dir() / "eval"):
         try:
             config: DictConfig = compose("eval", overrides=[f"hydra.searchpath=[{folders}]", *overrides])
             OmegaConf.resolve(config)
-        except (HydraException, OmegaConfBaseException, ValueError) as error:
+        except NOT_COMPOSED as error:
             cause = f" {error.__cause__}" if error.__cause__ else ""
             raise ConfigError([f"config: {' '.join((str(error) + cause).split())}"]) from error
     return config

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hydra import initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
@@ -20,9 +19,9 @@ from hydra.core.utils import get_valid_filename
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict
-from omegaconf.errors import OmegaConfBaseException
 
 from medix_r1 import config as configs
+from medix_r1.composing import NOT_COMPOSED, composing
 from medix_r1.errors import ConfigError
 
 _QUIET = ("hydra/job_logging=none", "hydra/hydra_logging=none", "hydra.output_subdir=null")  # run folders say it all
@@ -140,13 +139,12 @@ def _fill_names(config: DictConfig) -> tuple[str, Path]:
 def _load(
     overrides: Sequence[str], config_dirs: Sequence[Path], *, validate: bool = True
 ) -> tuple[DictConfig, ConfigLoader]:
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(config_dir=str(configs.config_dir()), version_base="1.3", job_name="medix-r1"):
+    with composing(configs.config_dir(), job_name="medix-r1"):
         loader = GlobalHydra.instance().config_loader()
         every = [configs.search_path(config_dirs), *_QUIET, *overrides]
         try:
             config = loader.load_configuration("train", every, RunMode.MULTIRUN, validate_sweep_overrides=validate)
-        except (HydraException, OmegaConfBaseException, ValueError) as error:  # as in medix_r1/config.py
+        except NOT_COMPOSED as error:
             raise ConfigError([_explain(error)]) from error
     return config, loader
 

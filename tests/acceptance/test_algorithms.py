@@ -1,6 +1,6 @@
 """Every algorithm and trainer takes real steps on a CPU: Ray, FSDP, vLLM, and a judge that refuses some questions.
 
-GRPO and GSPO run in tests/e2e, DAPO in test_dapo.py.
+GRPO runs in tests/e2e, GSPO in test_gspo_two_ranks.py, DAPO in test_dapo.py.
 """
 
 from __future__ import annotations

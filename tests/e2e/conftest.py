@@ -119,28 +119,3 @@ def stub_overrides(demo: Path, address: str) -> list[str]:
         "trainer.test_freq=-1",
         NO_WARM_UP,
     ]
-
-
-LAST_STEP_WITH_JUDGE = 2
-
-
-@pytest.fixture(scope="session")
-def gspo_with_a_failing_judge(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    """Two ranks; the judge refuses every third question, and goes down for good once step 2 is finished."""
-    folder = tmp_path_factory.mktemp("gspo")
-    overrides = [
-        "algorithm=gspo",
-        "hardware=cpu2",
-        "trainer.total_training_steps=6",
-        "trainer.save_freq=-1",
-        "judge.client.patience=6",
-    ]
-
-    def behave(call: int) -> tuple[int, dict[str, str], bytes] | None:
-        if (folder / "samples" / "train" / f"{LAST_STEP_WITH_JUDGE:06d}.jsonl").exists():
-            return 503, {}, b"{}"
-        return (400, {}, b'{"error": {"message": "too long"}}') if call % 3 == 0 else None
-
-    with JudgeStub() as server:
-        server.behave = behave
-        return train(folder, [*stub_overrides(demo, server.address), *overrides])

@@ -8,11 +8,11 @@ import statistics
 from pathlib import Path
 
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from medix_r1.training import checkpoint_folder
 from medix_r1.training.run_folder import read_lines
 from tests.e2e.conftest import CANARY, KEY, STEPS, FinishedRun, medix, train
+from tests.support.trackers import TRACKERS, has_every_part_at_every_step
 
 
 def samples(run: FinishedRun, step: int) -> list[dict]:
@@ -60,35 +60,10 @@ def test_each_reply_is_updated_by_its_own_reward(run: FinishedRun) -> None:
                 assert row["advantage"] == pytest.approx(expected, abs=1e-4)
 
 
-@pytest.mark.parametrize("tracker", ["file", "tensorboard"])
-@pytest.mark.parametrize("of", ["run", "gspo_with_a_failing_judge"])  # of the second, samples are masked
-def test_every_tracker_has_every_part_at_every_step(request: pytest.FixtureRequest, of: str, tracker: str) -> None:
-    run: FinishedRun = request.getfixturevalue(of)
-    logged = {"file": from_file, "tensorboard": from_tensorboard}[tracker](run)
-    for step in [step for step, metrics in from_file(run).items() if "actor/grad_norm" in metrics]:
-        rows = samples(run, step)
-        for part in ("overall", *rows[0]["parts"]):
-            column = [row["overall"] if part == "overall" else row["parts"][part] for row in rows]
-            values = [value for value in column if value is not None]
-            if values:
-                assert logged[step][f"reward/{part}/mean"] == pytest.approx(statistics.fmean(values), abs=1e-6)
-                assert logged[step][f"reward/{part}/std"] == pytest.approx(statistics.pstdev(values), abs=1e-6)
-            missing = 1.0 - len(values) / len(rows)
-            assert logged[step][f"reward/{part}/masked_share"] == pytest.approx(missing, abs=1e-6)
-
-
-def from_file(run: FinishedRun) -> dict[int, dict[str, float]]:
-    return run.folder.metrics_by_step()
-
-
-def from_tensorboard(run: FinishedRun) -> dict[int, dict[str, float]]:
-    events = EventAccumulator(str(run.folder.tensorboard), size_guidance={"scalars": 0})
-    events.Reload()
-    steps: dict[int, dict[str, float]] = {}
-    for tag in events.Tags()["scalars"]:
-        for event in events.Scalars(tag):
-            steps.setdefault(event.step, {})[tag] = event.value
-    return steps
+@pytest.mark.parametrize("tracker", TRACKERS)
+def test_every_tracker_has_every_part_at_every_step(run: FinishedRun, tracker: str) -> None:
+    """With masked samples: tests/acceptance/test_gspo_two_ranks.py."""
+    has_every_part_at_every_step(run.folder, tracker)
 
 
 def test_both_held_out_sets_are_validated_and_named(run: FinishedRun) -> None:

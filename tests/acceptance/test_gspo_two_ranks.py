@@ -8,8 +8,36 @@ import pytest
 
 from medix_r1.training import checkpoint_folder
 from medix_r1.training.run_folder import read_lines
-from tests.e2e.conftest import LAST_STEP_WITH_JUDGE, FinishedRun
+from tests.e2e.conftest import FinishedRun, stub_overrides, train
+from tests.support.judge_stub import JudgeStub
+from tests.support.trackers import TRACKERS, has_every_part_at_every_step
 from tests.support.trained_weights import moved_share
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1800)]
+
+LAST_STEP_WITH_JUDGE = 2
+
+
+@pytest.fixture(scope="module")
+def gspo_with_a_failing_judge(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """Two ranks; the judge refuses every third question, and goes down for good once step 2 is finished."""
+    folder = tmp_path_factory.mktemp("gspo")
+    overrides = [
+        "algorithm=gspo",
+        "hardware=cpu2",
+        "trainer.total_training_steps=6",
+        "trainer.save_freq=-1",
+        "judge.client.patience=6",
+    ]
+
+    def behave(call: int) -> tuple[int, dict[str, str], bytes] | None:
+        if (folder / "samples" / "train" / f"{LAST_STEP_WITH_JUDGE:06d}.jsonl").exists():
+            return 503, {}, b"{}"
+        return (400, {}, b'{"error": {"message": "too long"}}') if call % 3 == 0 else None
+
+    with JudgeStub() as server:
+        server.behave = behave
+        return train(folder, [*stub_overrides(demo, server.address), *overrides])
 
 
 def rows(run: FinishedRun, step: int) -> list[dict]:
@@ -24,6 +52,13 @@ def test_refused_questions_are_masked_and_never_scored_zero(gspo_with_a_failing_
     for step in (1, 2):
         share = sum(row["masked"] for row in rows(run, step)) / len(rows(run, step))
         assert run.folder.metrics_by_step()[step]["reward/masked_share"] == pytest.approx(share)
+
+
+@pytest.mark.parametrize("tracker", TRACKERS)
+def test_every_tracker_has_every_part_of_masked_samples_too(
+    gspo_with_a_failing_judge: FinishedRun, tracker: str
+) -> None:
+    has_every_part_at_every_step(gspo_with_a_failing_judge.folder, tracker)
 
 
 def test_both_ranks_train(gspo_with_a_failing_judge: FinishedRun, demo: Path) -> None:

@@ -1,0 +1,56 @@
+"""PyYAML's two parsers make the same of every file that a config is composed of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from omegaconf import OmegaConf
+
+from medix_r1 import config
+from medix_r1.composing import composing
+from medix_r1.errors import ConfigError
+from tests.support.configs import ADDRESS
+
+
+def test_every_file_of_ours_and_of_verl_says_the_same() -> None:
+    files = [*config.config_dir().rglob("*.yaml"), *config.verl_config_dir().rglob("*.yaml")]
+    assert len(files) > 100
+    for file in files:
+        slow = OmegaConf.load(file)
+        with composing(config.config_dir()):
+            assert OmegaConf.load(file) == slow, file
+
+
+def test_it_is_the_parser_in_c_and_only_within() -> None:
+    assert yaml.__with_libyaml__
+    before = yaml.SafeLoader
+    inside = []
+
+    def fail() -> None:
+        with composing(config.config_dir()):
+            inside.append(yaml.SafeLoader)
+            raise ValueError("ours")
+
+    with pytest.raises(ValueError, match="ours"):
+        fail()
+    assert inside == [yaml.CSafeLoader]
+    assert yaml.SafeLoader is before
+
+
+def test_a_composed_config_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    overrides = ["experiment=nano_cpu", ADDRESS]
+    quick = config.compose_train(overrides)
+    monkeypatch.delattr(yaml, "CSafeLoader")  # as in a PyYAML that came without libyaml
+    assert config.compose_train(overrides) == quick
+
+
+def test_what_is_no_yaml_is_one_line_with_its_place(tmp_path: Path) -> None:
+    folder = tmp_path / "experiment"
+    folder.mkdir()
+    (folder / "mine.yaml").write_text("# @package _global_\nrun: {name: [a\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        config.compose_train(["experiment=mine", ADDRESS], [tmp_path])
+    [problem] = caught.value.problems
+    assert 'mine.yaml", line 2' in problem
