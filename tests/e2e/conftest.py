@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
+import random
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import pytest
 
+from medix_r1.training import checkpoint_folder, stacks
 from medix_r1.training.run_folder import RunFolder
 from tests.support.judge_stub import MODEL, JudgeStub
+from tests.support.leftovers import SHARED_MEMORY, Held
 
 CANARY = "canary-5e1f-never-in-a-log"
 
@@ -50,7 +57,7 @@ def train(folder: Path, overrides: Sequence[str], **keywords: object) -> Finishe
     return FinishedRun(run, code, output)
 
 
-def start(folder: Path, overrides: Sequence[str], output: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+def start(folder: Path, overrides: Sequence[str], output: int | IO[str] = subprocess.DEVNULL) -> subprocess.Popen[str]:
     """Start `medix-r1 train`, for a test that ends it."""
     return subprocess.Popen(
         [sys.executable, "-m", "medix_r1.cli", "train", *overrides, f"run.dir={folder}"],
@@ -72,6 +79,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 STEPS = 4
+KILLED_AFTER, GOES_ON_AFTER = 3, 1  # steps: those between are trained twice, with the kill between
+CLEAN_UP = 15.0  # seconds, as promised
 KEY = {"MEDIX_TEST_KEY": CANARY}
 NO_WARM_UP = "actor_rollout_ref.actor.optim.lr_warmup_steps=0"  # with one, the first update has a rate of 0
 
@@ -93,10 +102,54 @@ def nano_overrides(demo: Path) -> list[str]:
     ]
 
 
+@dataclass(frozen=True)
+class KilledRun:
+    """A run whose command was killed after some steps, and put back to an earlier one.
+
+    `before` holds its checkpoints and samples as they were when it was killed: of those behind the step to which it was
+    put back, what a run that goes on must make again.
+    """
+
+    folder: RunFolder
+    before: RunFolder
+    output: str
+
+
 @pytest.fixture(scope="session")
-def run(nano_overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    """One uninterrupted run, shared by everything that looks at a finished run."""
-    return train(tmp_path_factory.mktemp("run"), nano_overrides, environment=KEY)
+def killed(nano_overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> KilledRun:
+    """`kill -9` of the command alone at a random moment after a checkpoint, and a look at what is left 15 s later."""
+    folder, before = RunFolder(tmp_path_factory.mktemp("run")), RunFolder(tmp_path_factory.mktemp("before"))
+    shared_memory, printed = set(os.listdir(SHARED_MEMORY)), before.root / "printed.txt"
+    with printed.open("w", encoding="utf-8") as file:
+        process = start(folder.root, nano_overrides, file)
+    while process.poll() is None and not checkpoint_folder.is_whole(folder.checkpoints / f"global_step_{KILLED_AFTER}"):
+        time.sleep(0.2)
+    time.sleep(random.uniform(0.0, 2.0))  # less than a step
+    held = Held(process.pid, folder, shared_memory)
+    stacks.write_stacks(folder)
+    output = printed.read_text(encoding="utf-8")
+    assert len(held.family) > 5, f"verl, Ray and vLLM should be running\n{output}"
+    assert held.ports
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    time.sleep(CLEAN_UP)
+    assert held.left() == {}
+    shutil.copytree(folder.checkpoints, before.checkpoints)
+    shutil.copytree(folder.samples, before.samples)
+    for checkpoint in checkpoint_folder.all_folders(folder.checkpoints):
+        if checkpoint_folder.step_of(checkpoint) > GOES_ON_AFTER:
+            shutil.rmtree(checkpoint)
+    return KilledRun(folder, before, output)
+
+
+@pytest.fixture(scope="session")
+def run(killed: KilledRun, nano_overrides: list[str]) -> FinishedRun:
+    """The killed run, gone on to its end; shared by everything that looks at a finished run.
+
+    It has validated before its first step, which takes its time, and does not do so again.
+    """
+    ended = train(killed.folder.root, [*nano_overrides, "trainer.val_before_train=false"], environment=KEY)
+    return FinishedRun(ended.folder, ended.exit_code, killed.output + ended.output)
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
-"""`kill -9` of the command alone, then the same command: nothing is left over, and nothing is lost."""
+"""`kill -9` of the command alone, then the same command: nothing is left over, and nothing is lost.
+
+The killed run trained three steps and is put back to the first. The second and third, made again by another process
+from the checkpoint, must come out as they did without an interruption.
+"""
 
 from __future__ import annotations
 
-import os
-import random
 import signal
 import subprocess
 import time
@@ -12,46 +14,23 @@ from pathlib import Path
 import pytest
 import torch
 
-from medix_r1.training import checkpoint_folder, stacks
 from medix_r1.training.run_folder import RunFolder, read_lines
 from medix_r1.training.stacks import processes_of
-from tests.e2e.conftest import KEY, STEPS, FinishedRun, start, train
-from tests.support.leftovers import SHARED_MEMORY, Held
+from tests.e2e.conftest import GOES_ON_AFTER, KILLED_AFTER, STEPS, FinishedRun, KilledRun, start
 from tests.support.trained_weights import local, moved_share, shards
 
-CLEAN_UP = 15.0  # seconds, as promised
+TWICE = range(GOES_ON_AFTER + 1, KILLED_AFTER + 1)
 
 
-@pytest.fixture(scope="module")
-def overrides(nano_overrides: list[str]) -> list[str]:
-    """Those of the uninterrupted run, without its validation: that has nothing to do with what is trained on."""
-    return [*nano_overrides, "trainer.val_before_train=false"]
+def rows(folder: RunFolder, step: int) -> list[tuple[str, str, float]]:
+    lines = read_lines(folder.samples / "train" / f"{step:06d}.jsonl")
+    return [(line["row_id"], line["reply"], line["overall"]) for line in lines]
 
 
-@pytest.fixture(scope="module")
-def killed(overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A run whose command is killed at a random moment between two checkpoints, and looked at 15 s later."""
-    folder = RunFolder(tmp_path_factory.mktemp("killed"))
-    shared_memory = set(os.listdir(SHARED_MEMORY))
-    process = start(folder.root, overrides)
-    while not (checkpoint_folder.latest(folder.checkpoints) or process.poll() is not None):
-        time.sleep(0.2)
-    time.sleep(random.uniform(0.0, 4.0))
-    held = Held(process.pid, folder, shared_memory)
-    stacks.write_stacks(folder)
-    assert len(held.family) > 5, "verl, Ray and vLLM should be running"
-    assert held.ports
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    time.sleep(CLEAN_UP)
-    assert held.left() == {}
-    return folder
-
-
-def test_every_process_says_where_it_is(killed: RunFolder) -> None:
+def test_every_process_says_where_it_is(killed: KilledRun) -> None:
     """Driver, trainer, actor, reward, vLLM's server and engine, and the judge's engine, while the run went on."""
     answers = {}
-    for answer in killed.stacks.read_text(encoding="utf-8").split("\n=== ")[1:]:
+    for answer in killed.folder.stacks.read_text(encoding="utf-8").split("\n=== ")[1:]:
         name, frames = answer.split("\n", 1)
         answers[name] = frames
     for name in ("medix_r1.training.driver", "ray::", "VLLM::EngineCore", "VLLM::Worker"):
@@ -71,37 +50,39 @@ def test_ctrl_c_ends_everything_with_one_line(nano_overrides: list[str], tmp_pat
     assert processes_of(folder) == []
 
 
-@pytest.fixture(scope="module")
-def resumed(killed: RunFolder, overrides: list[str], demo: Path) -> FinishedRun:
-    newest = checkpoint_folder.latest(killed.checkpoints)
-    assert newest is not None
-    assert moved_share(newest, demo / "models" / "policy") > 0.5  # otherwise weights not loaded would go unseen
-    return train(killed.root, overrides, environment=KEY)
+def test_the_command_resumes_and_shows_what_differs(run: FinishedRun, killed: KilledRun) -> None:
+    assert run.exit_code == 0, run.output
+    assert "resuming after step" not in killed.output
+    assert f"resuming after step {GOES_ON_AFTER}" in run.output
+    assert "trainer.val_before_train: True -> False" in run.output
 
 
-def rows(folder: RunFolder, step: int) -> list[tuple[str, str, float]]:
-    lines = read_lines(folder.samples / "train" / f"{step:06d}.jsonl")
-    return [(line["row_id"], line["reply"], line["overall"]) for line in lines]
+def test_the_weights_it_resumed_from_had_been_trained(killed: KilledRun, demo: Path) -> None:
+    """Otherwise weights that were not loaded would go unseen."""
+    checkpoint = killed.before.checkpoints / f"global_step_{GOES_ON_AFTER}"
+    assert moved_share(checkpoint, demo / "models" / "policy") > 0.5
 
 
-def test_the_same_command_resumes(resumed: FinishedRun) -> None:
-    assert resumed.exit_code == 0, resumed.output
-    assert "resuming after step" in resumed.output
+@pytest.mark.parametrize("step", TWICE)
+def test_the_same_rows_come_in_the_same_order(run: FinishedRun, killed: KilledRun, step: int) -> None:
+    ids = [row_id for row_id, _, _ in rows(killed.before, step)]
+    assert len(ids) == 40
+    assert [row_id for row_id, _, _ in rows(run.folder, step)] == ids
 
 
-def test_the_same_rows_come_in_the_same_order(resumed: FinishedRun, run: FinishedRun) -> None:
-    for step in range(1, STEPS + 1):
-        ids = [row_id for row_id, _, _ in rows(run.folder, step)]
-        assert [row_id for row_id, _, _ in rows(resumed.folder, step)] == ids
+def test_no_row_comes_twice_in_an_epoch(run: FinishedRun) -> None:
+    questions = [{row_id for row_id, _, _ in rows(run.folder, step)} for step in range(1, STEPS + 1)]
+    assert len(set.union(*questions)) == sum(map(len, questions))
 
 
-def test_the_same_replies_are_sampled(resumed: FinishedRun, run: FinishedRun) -> None:
-    for step in range(1, STEPS + 1):
-        assert rows(resumed.folder, step) == rows(run.folder, step)
+@pytest.mark.parametrize("step", TWICE)
+def test_the_same_replies_are_sampled(run: FinishedRun, killed: KilledRun, step: int) -> None:
+    assert rows(run.folder, step) == rows(killed.before, step)
 
 
-def test_parameters_are_equal_bit_for_bit(resumed: FinishedRun, run: FinishedRun) -> None:
-    first, second = (shards(finished.folder.checkpoints / f"global_step_{STEPS}") for finished in (resumed, run))
-    assert first.keys() == second.keys()
-    for name, tensor in first.items():
-        assert torch.equal(local(tensor), local(second[name])), name
+@pytest.mark.parametrize("step", TWICE)
+def test_parameters_are_equal_bit_for_bit(run: FinishedRun, killed: KilledRun, step: int) -> None:
+    again, before = (shards(folder.checkpoints / f"global_step_{step}") for folder in (run.folder, killed.before))
+    assert again.keys() == before.keys()
+    for name, tensor in again.items():
+        assert torch.equal(local(tensor), local(before[name])), name

@@ -1,4 +1,4 @@
-"""One uninterrupted run with every part real: verl, Ray, FSDP2, vLLM, the nano judge in vLLM, MiniLM, images."""
+"""One run, killed and gone on, with every part real: verl, Ray, FSDP2, vLLM, the nano judge in vLLM, MiniLM, images."""
 
 from __future__ import annotations
 
