@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -204,6 +205,11 @@ def _wrap(model: Any, case: Case, mesh: Any) -> Any:
 
 def main(root: Path, names: list[str]) -> None:
     """Import once, then fork the ranks of one case after the other."""
+    import peft  # noqa: F401
+    import transformers.models.qwen3_moe.modeling_qwen3_moe
+    import transformers.models.qwen3_vl.modeling_qwen3_vl
+    import transformers.models.qwen3_vl.processing_qwen3_vl
+    import transformers.models.qwen3_vl_moe.modeling_qwen3_vl_moe  # noqa: F401
     import verl.utils.checkpoint.fsdp_checkpoint_manager
     import verl.workers.engine.fsdp.utils  # noqa: F401
 
@@ -212,12 +218,17 @@ def main(root: Path, names: list[str]) -> None:
 
     install()
     context = multiprocessing.get_context("fork")
+    bases: dict[str, Path] = {}  # of each kind of model the one that was written first
     for name in names:
         case, run = CASES[name], root / name
         run.mkdir(parents=True)
-        writer = context.Process(target=save_base, args=(run / "base", case.model))
-        writer.start()
-        writer.join()
+        if case.model in bases:
+            shutil.copytree(bases[case.model], run / "base")
+        else:
+            writer = context.Process(target=save_base, args=(run / "base", case.model))
+            writer.start()
+            writer.join()
+            bases[case.model] = run / "base"
         ranks = [context.Process(target=_rank, args=(rank, case, run)) for rank in range(case.ranks)]
         for process in ranks:
             process.start()
