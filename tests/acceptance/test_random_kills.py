@@ -11,7 +11,7 @@ import pytest
 
 from medix_r1.training import checkpoint_folder
 from medix_r1.training.run_folder import RunFolder, read_lines
-from tests.e2e.conftest import KEY, FinishedRun, start, train
+from tests.e2e.conftest import CLEAN_UP, KEY, FinishedRun, start, train
 from tests.support.leftovers import SHARED_MEMORY, Held
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(3000)]
@@ -19,7 +19,6 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(3000)]
 STEPS = 20  # more than fit between the cuts
 CUTS = [(signal.SIGKILL, False), (signal.SIGINT, True), (signal.SIGKILL, True)]  # and whether it trains by then
 IN_START, IN_STEPS = 60.0, 20.0  # seconds from which a moment is drawn: of the start, after the first new checkpoint
-CLEAN_UP = 15.0  # seconds, as promised
 
 
 def cut(folder: RunFolder, overrides: list[str], how: signal.Signals, training: bool) -> dict[str, object]:
