@@ -14,12 +14,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import aiohttp
 import httpx
 import numpy as np
+import orjson
 import requests
 import transformers
 from omegaconf import DictConfig, OmegaConf
+from pyreqwest.client import ClientBuilder
 from reward_data import Row, unique_questions, unique_texts
 from reward_server import MODEL, SLOTS
 
@@ -72,12 +73,12 @@ class Bare:
 
     async def _ask(self) -> None:
         left = iter(self._bodies)
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        async with ClientBuilder().default_headers({"Content-Type": "application/json"}).build() as client:
 
             async def one_after_another() -> None:
                 for body in left:
-                    async with session.post(self._url, json=body) as response:
-                        (await response.json())["choices"][0]["message"]["content"]
+                    response = await client.post(self._url).body_bytes(orjson.dumps(body)).build().send()
+                    orjson.loads((await response.bytes()).to_bytes())["choices"][0]["message"]["content"]
 
             await asyncio.gather(*(one_after_another() for _ in range(SLOTS)))
 

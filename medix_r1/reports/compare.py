@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,7 +50,10 @@ class Run:
         """The held-out composite of a step by the paper's weights; None when the run does not watch a part of it."""
         means = [self.series(part, HELD_OUT).get(step) for part in YARDSTICK]
         known = [mean for mean in means if mean is not None]
-        return float(np.dot(known, list(YARDSTICK.values()))) if len(known) == len(YARDSTICK) else None
+        if len(known) < len(YARDSTICK):
+            return None
+        # Not np.dot: the order in which BLAS adds, and so the last digit, depends on the processor.
+        return math.fsum(weight * mean for weight, mean in zip(YARDSTICK.values(), known, strict=True))
 
     @property
     def last_validation(self) -> int | None:

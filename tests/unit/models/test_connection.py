@@ -116,6 +116,22 @@ async def test_a_server_that_stays_away_is_an_outage(make_judge):
     assert judge.statistics()["failures"] == 1
 
 
+@pytest.mark.parametrize(
+    ("trouble", "cause"),
+    [
+        (None, "Connection refused"),
+        ("cut body", "end of file before message length reached"),
+        ("closed without a word", "connection closed before message completed"),
+    ],
+)
+async def test_an_outage_says_its_innermost_cause(stub, make_judge, trouble, cause):
+    stub.behave = lambda call: TROUBLE[trouble]
+    judge = make_judge(stub.address if trouble else "http://127.0.0.1:9/v1", patience=0.05)
+
+    with pytest.raises(JudgeUnavailable, match=cause):
+        await judge.judge(SAME)
+
+
 @pytest.mark.parametrize("pace", [{}, {"requests_per_minute": 600}, {"tokens_per_minute": 6000}], ids=str)
 async def test_a_hang_ends_for_all_who_stand_in_line(stub, make_judge, pace):
     """Upstream defect 3: there a call may hang for ever. Here the limit is one for all, not one after the other."""
