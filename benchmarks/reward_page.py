@@ -69,7 +69,7 @@ def _why(figures: Figures) -> Iterator[str]:
         )
     yield (
         "- The longer the answers, the more of the time is the embedder's, in every way: closer to the bound, fewer "
-        "times the serial way. Neither of the two lengths reaches both targets."
+        f"times the serial way. Where the bound itself is less than {_TIMES_SERIAL:g} times that, no reward gets there."
     )
     yield (
         "- What grows in the long runs are caches, all of them bounded: verdicts, vectors, answers taken apart. The "
@@ -125,7 +125,8 @@ def _comparison(part: Figures) -> list[str]:
         "is a server on loopback, 30 ms service time and 64 slots; the embedder is MiniLM on the CPU. The first three "
         f"ways are medians of {part['repetitions']} runs in turn on all completions; the others ran once, on as many "
         "of the first ones as the table says. No run knows verdicts, vectors or texts that another took apart. All but "
-        "the serial way run on uvloop, the event loop that Ray gives its actors.",
+        "the serial way run on uvloop, the event loop that Ray gives its actors. The bare work goes through the HTTP "
+        "client that this reward uses, pyreqwest.",
         "",
         "| way | completions | judge calls | texts embedded | completions/s | of the bound | times serial | "
         "processor ms a completion |",
