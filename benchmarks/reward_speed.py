@@ -261,7 +261,7 @@ def growth(
     before = reward_server.calls(address)
     found = uvloop.run(run())
     calls = reward_server.calls(address) - before
-    tenths = [{"completions": done, "seconds": round(took, 2), "mib": round(mib)} for done, took, mib in found]
+    tenths = [{"completions": done, "seconds": round(took, 4), "mib": round(mib)} for done, took, mib in found]
     return {"wanted": total, "limit": limit, "calls": calls, "cache_size": cache_size, "tenths": tenths}
 
 
