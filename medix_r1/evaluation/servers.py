@@ -15,6 +15,7 @@ from medix_r1.evaluation.model_api import open_model
 from medix_r1.evaluation.phases import decoding
 from medix_r1.evaluation.settings import EvalSettings, JudgeAddress, ServedModel
 from medix_r1.model_names import is_hub_name
+from medix_r1.models.settings import key_problems
 from medix_r1.serving import server
 from medix_r1.serving.address import is_loopback
 from medix_r1.serving.kept import served
@@ -105,8 +106,8 @@ def judge_problems(settings: EvalSettings) -> list[str]:
 
 
 def _problems(prefix: str, model: str, base_url: str | None, key: str | None) -> list[str]:
-    if key and not os.environ.get(key):
-        return [f"{prefix}api_key_env: the environment variable {key} is not set"]
+    if wrong := key_problems(f"{prefix}api_key_env", key):
+        return wrong
     if base_url is not None:
         fine = base_url.startswith(("http://", "https://"))
         return [] if fine else [f"{prefix}base_url: {base_url!r} is no address; it begins with http:// and ends in /v1"]

@@ -107,7 +107,7 @@ class ChatJudge:
             *count_problems(
                 "judge.client", max_tokens=max_tokens, parse_attempts=parse_attempts, cache_size=cache_size
             ),
-            *key_problems("judge.client", api_key_env),
+            *key_problems("judge.client.api_key_env", api_key_env),
         ]
         if problems:
             raise ConfigError(problems)

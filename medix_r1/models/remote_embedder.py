@@ -65,7 +65,7 @@ class RemoteEmbedder:
         problems = [
             *connection_problems("embedder", urls, limits),
             *count_problems("embedder", batch_size=batch_size, cache_size=cache_size),
-            *key_problems("embedder", api_key_env),
+            *key_problems("embedder.api_key_env", api_key_env),
         ]
         if problems:
             raise ConfigError(problems)

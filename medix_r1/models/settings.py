@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from pyreqwest.http import Url
 
 
 def connection_problems(key: str, urls: Sequence[str], settings: Mapping[str, Any]) -> list[str]:
@@ -18,15 +21,21 @@ def connection_problems(key: str, urls: Sequence[str], settings: Mapping[str, An
     problems = []
     if any("@" in url.split("//", 1)[-1].split("/", 1)[0] for url in urls):
         problems.append(f"{key}.base_url: holds a name or password; give {key}.api_key_env instead")
+    else:
+        problems += [
+            f"{key}.base_url: {url!r} is no address; it begins with http:// or https:// and ends in /v1"
+            for url in urls
+            if not (Url.is_valid(url) and Url(url).scheme in ("http", "https"))
+        ]
     problems += count_problems(key, concurrency=settings["concurrency"])
     for name in ("patience", "unknown_model_patience"):
         if not settings[name] >= 0:  # NaN is not, either
             problems.append(f"{key}.{name}: {settings[name]} is less than 0; use at least 0")
     for name in ("timeout", "requests_per_minute", "tokens_per_minute", "cost_cap"):
         value = settings.get(name)
-        if value is not None and not value > 0:
+        if value is not None and not 0 < value < math.inf:
             instead = "give seconds" if name == "timeout" else "use null for no limit"
-            problems.append(f"{key}.{name}: {value} is not above 0; {instead}")
+            problems.append(f"{key}.{name}: {value} is not above 0{' and finite' * (value > 0)}; {instead}")
     if settings.get("cost_cap") is not None and None in (settings["price_prompt"], settings["price_completion"]):
         problems.append(f"{key}.cost_cap: needs {key}.price_prompt and {key}.price_completion")
     return problems
@@ -43,6 +52,10 @@ def count_problems(key: str, **counts: object) -> list[str]:
 
 def key_problems(key: str, variable: str | None) -> list[str]:
     """What is wrong with the variable that should hold a key."""
-    if variable is None or os.environ.get(variable):
+    if variable is None:
         return []
-    return [f"{key}.api_key_env: the environment variable {variable} is not set"]
+    if not (value := os.environ.get(variable)):
+        return [f"{key}: the environment variable {variable} is not set"]
+    if not value.isprintable():  # no header may hold it, and the client's complaint would print it
+        return [f"{key}: the key in {variable} holds a line break or another control character"]
+    return []

@@ -229,6 +229,14 @@ async def test_thinking_is_cut_off(stub, make_judge):
             {"base_urls": ["http://me:pass@127.0.0.1/v1"]},
             ["judge.client.base_url: holds a name or password; give judge.client.api_key_env instead"],
         ),
+        (
+            {"base_urls": ["127.0.0.1:8000/v1", "localhost:8000/v1", "http://", "http://127.0.0.1:99999/v1"]},
+            [
+                f"judge.client.base_url: '{url}' is no address; it begins with http:// or https:// and ends in /v1"
+                for url in ("127.0.0.1:8000/v1", "localhost:8000/v1", "http://", "http://127.0.0.1:99999/v1")
+            ],
+        ),
+        ({"timeout": float("inf")}, ["judge.client.timeout: inf is not above 0 and finite; give seconds"]),
     ],
 )
 def test_wrong_settings(settings, problems):
@@ -419,6 +427,15 @@ def test_a_key_that_is_not_set(monkeypatch, value):
 
     with pytest.raises(ConfigError, match=r"judge\.client\.api_key_env: the environment variable SOME_KEY is not set"):
         ChatJudge(base_url="http://127.0.0.1:1/v1", model="m", api_key_env="SOME_KEY")
+
+
+@pytest.mark.parametrize("character", ["\n", "\r", "\x7f"])
+def test_a_key_that_no_header_may_hold_is_refused_and_not_repeated(monkeypatch, character):
+    monkeypatch.setenv("SOME_KEY", f"{KEY}{character}")
+
+    with pytest.raises(ConfigError, match="the key in SOME_KEY holds a line break or another control") as caught:
+        ChatJudge(base_url="http://127.0.0.1:1/v1", model="m", api_key_env="SOME_KEY")
+    assert KEY not in str(caught.value)
 
 
 async def test_a_proxy_of_the_environment_is_not_used(stub, make_judge, monkeypatch):
