@@ -29,6 +29,7 @@ class MedixEngine(FSDPEngineWithLMHead):
     """verl's FSDP engine that divides by the sequences there are, and freezes what it is told to freeze."""
 
     def _build_module(self) -> nn.Module:
+        collector.resume()  # a process that trains; whoever only imports this file may be one that scores
         module: nn.Module = super()._build_module()
         if self._vision_is_frozen():
             freeze_vision_tower(module)
@@ -88,5 +89,3 @@ else:
     EngineRegistry.register(
         model_type="language_model", backend=["fsdp", "fsdp2"], device="cuda", vendor=["nvidia", "amd"]
     )(MedixEngine)
-
-collector.resume()  # all of verl has been imported by now
