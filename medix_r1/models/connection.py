@@ -61,6 +61,9 @@ class Call(Generic[Read]):
 class Connection:
     """Posts JSON to the servers of one model. Belongs to the event loop of its first call.
 
+    A call that is cancelled is no longer waited for, and its slot is free; the client gives up the request itself only
+    after `timeout`.
+
     Args:
         name: what to call the servers in messages, such as `judge`.
         urls: base addresses, each ending in `/v1`.
