@@ -7,8 +7,6 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pyreqwest.http import Url
-
 
 def connection_problems(key: str, urls: Sequence[str], settings: Mapping[str, Any]) -> list[str]:
     """What is wrong with the settings of a connection.
@@ -21,12 +19,6 @@ def connection_problems(key: str, urls: Sequence[str], settings: Mapping[str, An
     problems = []
     if any("@" in url.split("//", 1)[-1].split("/", 1)[0] for url in urls):
         problems.append(f"{key}.base_url: holds a name or password; give {key}.api_key_env instead")
-    else:
-        problems += [
-            f"{key}.base_url: {url!r} is no address; it begins with http:// or https:// and ends in /v1"
-            for url in urls
-            if not (Url.is_valid(url) and Url(url).scheme in ("http", "https"))
-        ]
     problems += count_problems(key, concurrency=settings["concurrency"])
     for name in ("patience", "unknown_model_patience"):
         if not settings[name] >= 0:  # NaN is not, either

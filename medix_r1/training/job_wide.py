@@ -141,7 +141,7 @@ def scorer(
 
 
 def with_router(reward: DictConfig, address: str | None) -> DictConfig:
-    """The `reward` node with the address of verl's router in place of the one that judge=verl has."""
+    """The `reward` node with verl's router in place of `verl-reward-router`, which judge=verl has as its address."""
     signal = reward.signals.get("llm")
     judge = signal.get("judge") if signal is not None else None
     if judge is None or judge.get("base_url") != VERL_ROUTER:

@@ -229,13 +229,6 @@ async def test_thinking_is_cut_off(stub, make_judge):
             {"base_urls": ["http://me:pass@127.0.0.1/v1"]},
             ["judge.client.base_url: holds a name or password; give judge.client.api_key_env instead"],
         ),
-        (
-            {"base_urls": ["127.0.0.1:8000/v1", "localhost:8000/v1", "http://", "http://127.0.0.1:99999/v1"]},
-            [
-                f"judge.client.base_url: '{url}' is no address; it begins with http:// or https:// and ends in /v1"
-                for url in ("127.0.0.1:8000/v1", "localhost:8000/v1", "http://", "http://127.0.0.1:99999/v1")
-            ],
-        ),
         ({"timeout": float("inf")}, ["judge.client.timeout: inf is not above 0 and finite; give seconds"]),
     ],
 )
