@@ -3,7 +3,7 @@
 A call ends in what `read` makes of the reply, or in one of two errors that the caller chooses: `unavailable` (no
 server answers now; the run stops when that lasts for `patience`) or `rejected` (this request will never be answered,
 while others are). docs/judge.md has the table. pyreqwest does the transport, in a thread of its own outside
-Python: a call costs the event loop about a quarter of what it does with aiohttp, and that a tenth of the OpenAI client.
+Python, so that the event loop has its time for scoring.
 """
 
 from __future__ import annotations
