@@ -33,8 +33,9 @@ logger = logging.getLogger(__name__)
 Read = TypeVar("Read")
 _WAITING_NOTE_AFTER = 5.0  # seconds: a connection that the server closed while idle is no news
 _WAITING_NOTE_EVERY = 15.0  # seconds between two notes that training waits
+_THREAD_ENDS = 0.2  # seconds that pyreqwest's thread needs after its last TLS connection is closed
 _IDLE = timedelta(seconds=15)  # a connection is kept: shorter than proxies keep one before they drop it in silence
-_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,8 @@ class Call(Generic[Read]):
         path: below the base address, such as `chat/completions`.
         model: the model that is asked, by its name.
         body: makes the request; called when its turn has come, so that thousands that wait hold no encoded images.
-        read: takes the reply apart; ValueError, LookupError, TypeError and AttributeError mean that it is no proper
-            reply, which is trouble of the server.
+        read: takes the reply apart; ValueError, LookupError, TypeError, AttributeError and ArithmeticError mean that
+            it is no proper reply, which is trouble of the server.
         characters, max_tokens: length of the prompt, and of the reply at most; they estimate its tokens.
     """
 
@@ -99,7 +100,7 @@ class Connection:
         self.name, self.unavailable, self.rejected, self._cost_cap = name, unavailable, rejected, cost_cap
         self.usage = Usage(price_prompt, price_completion)
         self.state = ServerState(patience, unknown_model_patience)
-        self.addresses = Addresses(urls)
+        self.addresses, self._urls = Addresses(urls), tuple(urls)
         self._pace = Pace(requests_per_minute, tokens_per_minute)
         self._slots = asyncio.Semaphore(concurrency)
         self._key, self._timeout = api_key, timeout
@@ -191,7 +192,7 @@ class Connection:
         except PyreqwestError as error:
             raise Trouble(f"{where}: {self._without_key(_cause(error))}") from None
         if status != 200:
-            said = f"{where}: HTTP {status}: {self._without_key(explain(text))}"
+            said = f"{where}: HTTP {status}: {explain(text, self._key)}"
             if trouble := trouble_of(status, headers, said, call.model):
                 raise trouble
             if status in (401, 402):
@@ -206,7 +207,7 @@ class Connection:
             result = call.read(reply)
             tokens = self.usage.count(reply, time.monotonic() - start)
         except _UNREADABLE:
-            said = f"{where} sent no proper reply: {self._without_key(explain(text))}"
+            said = f"{where} sent no proper reply: {explain(text, self._key)}"
             raise Trouble(said) from None
         self._pace.learn(call.characters, tokens)
         if tokens is None and self._cost_cap is not None:
@@ -237,7 +238,9 @@ class Connection:
                 headers["Authorization"] = f"Bearer {self._key}"
             builder = ClientBuilder().timeout(timedelta(seconds=self._timeout)).pool_idle_timeout(_IDLE)
             builder = builder.default_headers(headers).follow_redirects(False)
-            self._client = builder.no_proxy().build()  # prompts go to the addresses and nowhere else
+            builder = builder.no_proxy()  # prompts go to the addresses and nowhere else
+            # no compression: a small reply would be unpacked to any size before it is looked at
+            self._client = builder.gzip(False).brotli(False).zstd(False).deflate(False).build()
         return self._client
 
     def _without_key(self, text: str) -> str:
@@ -253,10 +256,15 @@ class Connection:
             logger.warning("waiting for the %s (%.0f of at most %.0f s): %s", self.name, waited, limit, error)
 
     async def aclose(self) -> None:
-        """Close the pool."""
+        """Close the pool; what is still asked ends with its `timeout`.
+
+        pyreqwest's thread outlives `close()` a little, and aborts a Python that ends meanwhile; seen with TLS alone.
+        """
         if self._client is not None:
             await self._client.close()
             self._client = None
+            if any(url.startswith("https:") for url in self._urls):
+                await asyncio.sleep(_THREAD_ENDS)
 
 
 def _cause(error: PyreqwestError) -> str:

@@ -11,6 +11,7 @@ _UNKNOWN = 404
 _BUSY = (429, 503)
 _PASSING = (408, 409, 425)
 _LENGTH = 240
+_READ = 1 << 16  # bytes of a body that are looked at for its message
 
 
 class Trouble(Exception):
@@ -37,9 +38,16 @@ def trouble_of(status: int, headers: Mapping[str, str], message: str, model: str
     """
     if status == _UNKNOWN:
         return Trouble(message, unknown_model=bool(model) and str(model) in message)
-    if status in _PASSING or status >= 500 or status == 429 or 300 <= status < 400:
-        return Trouble(message, retry_after=retry_after(headers.get("Retry-After")), busy=status in _BUSY)
+    if status in _PASSING or status >= 500 or status == 429 or status < 400:
+        return Trouble(message, retry_after=_asked_wait(headers), busy=status in _BUSY)
     return None
+
+
+def _asked_wait(headers: Mapping[str, str]) -> float | None:
+    try:
+        return retry_after(headers.get("Retry-After"))
+    except ValueError:
+        return None  # bytes that are no text: pyreqwest refuses to hand them out
 
 
 def retry_after(value: str | None) -> float | None:
@@ -56,14 +64,19 @@ def retry_after(value: str | None) -> float | None:
         return None
 
 
-def explain(body: bytes) -> str:
-    """The message in an error's body, or the start of the body; one line without control characters."""
-    text = body.decode(errors="replace")
+def explain(body: bytes, secret: str | None = None) -> str:
+    """The message in an error's body, or the start of the body; one line without control characters.
+
+    `secret` is cut out before anything else is: of a key that lies across the end, a part would be left.
+    """
+    text = body[:_READ].decode(errors="replace")
     try:
         error = json.loads(text)
         error = error.get("error", error)
         text = str(error.get("message", error) if isinstance(error, dict) else error)
     except (ValueError, AttributeError, RecursionError):
         pass  # no JSON object: the text as it is
+    if secret:
+        text = text.replace(secret, "***")
     line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * _LENGTH]).split())
     return line[:_LENGTH] or "(empty)"

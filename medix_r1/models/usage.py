@@ -10,6 +10,7 @@ import numpy as np
 
 _RECENT = 4096  # latencies that percentiles are taken of
 _PER_MILLION = 1e-6
+_MOST_TOKENS = 10**9  # of one call; more than that, or less than none, is no count
 
 
 class Usage:
@@ -36,14 +37,14 @@ class Usage:
         self.answers += 1
         self.latencies.append(latency)
         usage = reply.get("usage")
-        if not isinstance(usage, Mapping) or not isinstance(usage.get("prompt_tokens"), int):
+        told = usage if isinstance(usage, Mapping) else {}
+        prompt, completion = _tokens(told.get("prompt_tokens")), _tokens(told.get("completion_tokens") or 0)
+        if prompt is None or completion is None:  # embeddings have no completion
             self.without_tokens += 1
             return None
-        completion = usage.get("completion_tokens")  # embeddings have none
-        completion = completion if isinstance(completion, int) else 0
-        self.prompt_tokens += usage["prompt_tokens"]
+        self.prompt_tokens += prompt
         self.completion_tokens += completion
-        return int(usage["prompt_tokens"]) + completion
+        return prompt + completion
 
     def statistics(self) -> dict[str, float]:
         """All counters by name; latencies in seconds over the most recent answers, absent before the first."""
@@ -60,3 +61,7 @@ class Usage:
             p50, p95 = np.percentile(self.latencies, (50, 95))
             numbers |= {"latency_p50": float(p50), "latency_p95": float(p95), "latency_max": max(self.latencies)}
         return numbers
+
+
+def _tokens(told: object) -> int | None:
+    return told if isinstance(told, int) and 0 <= told <= _MOST_TOKENS else None

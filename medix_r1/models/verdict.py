@@ -108,4 +108,4 @@ def yes_probability(tokens: Iterable[Mapping[str, Any]]) -> float | None:
         if word in mass:
             mass[word] += math.exp(float(entry["logprob"]))
     total = mass["YES"] + mass["NO"]
-    return mass["YES"] / total if total > 0.0 else None
+    return mass["YES"] / total if 0.0 < total < math.inf else None

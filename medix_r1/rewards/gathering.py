@@ -34,7 +34,10 @@ class Gathered:
 
         Raises:
             RewardError: it is not between 0 and 1.
+            TypeError: it is no score at all, which is a bug of the signal.
         """
+        if not isinstance(score, Score):
+            raise TypeError(f"signal {name} returned {score!r}; its score() has to return a Score")
         if score.value is not None and not 0.0 <= score.value <= 1.0:  # NaN is in no interval
             raise RewardError(f"signal {name} returned {score.value!r}, which is not between 0 and 1")
         self.parts[name] = score
@@ -70,10 +73,10 @@ def _start(sample: Sample, signals: Mapping[str, Reward], said: Gathered) -> dic
     for name, signal in signals.items():
         try:
             result = signal.score(sample)
-            if isinstance(result, Score):
-                said.take(name, result)
-            else:
+            if hasattr(result, "__await__"):
                 waiting[name] = result
+            else:
+                said.take(name, result)
         except _FAILURES as error:
             said.fail(name, error)
     return waiting

@@ -44,7 +44,8 @@ class PlannedReward:
 
     Args:
         overrides: as on Hydra's command line, on top of configs/score.yaml.
-        judge_url: a judge that already runs, ending in `/v1`, in place of one to start.
+        judge_url: a judge that already runs, ending in `/v1`, in place of one to start; a reward that asks no judge
+            needs none, and does not look.
         config_dirs: folders of a user's own with config groups in them.
 
     Raises:
@@ -55,9 +56,10 @@ class PlannedReward:
         self, overrides: Sequence[str], *, judge_url: str | None = None, config_dirs: Sequence[Path] = ()
     ) -> None:
         self._overrides, self._dirs = [*overrides], config_dirs
-        if judge_url:
-            self._overrides += _running_judge(judge_url)
         self.config = configs.compose_reward(self._overrides, config_dirs)
+        if judge_url and self.config.judge.client is not None and self.asks_a_judge:  # else it is nobody's address
+            self._overrides += _running_judge(judge_url)
+            self.config = configs.compose_reward(self._overrides, config_dirs)
         problems = list(reward_problems(self.config.reward))
         if self.asks_a_judge:
             missing = configs.missing_keys(self.config)

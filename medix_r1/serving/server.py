@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from medix_r1.errors import ServerError
+from medix_r1.log_tail import tail
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def is_ready(settings: ServerSettings, process: subprocess.Popen[bytes], log: Pa
         ServerError: it died, it takes longer than `start_timeout`, or something else answers on its port.
     """
     if process.poll() is not None:
-        raise ServerError(f"the judge server ended with code {process.returncode} while starting; see {log}")
+        raise ServerError(f"the judge server ended with code {process.returncode} while starting; see {log}{tail(log)}")
     if (names := served_models(settings.address, api_key=settings.api_key)) is not None:
         if settings.served_name not in names:
             raise ServerError(f"{settings.address} serves {', '.join(names)}, not {settings.served_name}")

@@ -9,7 +9,6 @@ import statistics
 import subprocess
 import time
 from collections import deque
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -17,6 +16,7 @@ from rich.markup import escape
 from rich.status import Status
 
 from medix_r1.errors import TrainingError
+from medix_r1.log_tail import tail
 from medix_r1.training.phases import time_shares
 from medix_r1.training.run_folder import TRACEBACK, Follower
 from medix_r1.training.trend import PARTS, WINDOW, Metrics, step_line
@@ -24,9 +24,6 @@ from medix_r1.training.trend import PARTS, WINDOW, Metrics, step_line
 if TYPE_CHECKING:
     from medix_r1.training.launch import Plan
 
-_TAIL = 15  # lines of the log shown with an error
-_WIDEST = 1000  # characters of such a line
-_LOOK_BACK = 100_000  # bytes of the log that are read for them; a traceback through Ray may be long
 _POLL = 0.3  # seconds
 
 
@@ -75,7 +72,9 @@ class ProgressView:
             self._show_time()
             self._console.print(f"[green]finished[/] after step {self._last_step}")
             return 0
-        raise TrainingError(f"{self._error or 'the training process ended without a message'}\n{tail(self._log)}")
+        raise TrainingError(
+            f"{self._error or 'the training process ended without a message'}\n{tail(self._log, before=TRACEBACK)}"
+        )
 
     def _show_new(self) -> None:
         for event in self._events.new():
@@ -149,13 +148,3 @@ def heldout_lines(metrics: dict[str, float]) -> list[str]:
         parts = "  ".join(f"{n} {metrics[f'{prefix}{n}/mean']:.3f}" for n in PARTS if f"{prefix}{n}/mean" in metrics)
         lines.append(f"held-out {source}: reward {metrics[f'{prefix}overall/mean']:.3f}  {parts}")
     return lines
-
-
-def tail(log: Path) -> str:
-    """The last lines of a log before the traceback of the cause, read without loading all of it."""
-    if not log.exists():
-        return ""
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - _LOOK_BACK))
-        lines = file.read().decode(errors="replace").partition(TRACEBACK)[0].splitlines()
-    return "\n".join(["", f"the end of {log}:", *(line[:_WIDEST] for line in lines[-_TAIL:])])

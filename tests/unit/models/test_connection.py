@@ -2,6 +2,7 @@
 
 import asyncio
 import email.utils
+import json
 import logging
 import socket
 import time
@@ -28,6 +29,8 @@ MORE_TROUBLE = {
     "no message": (200, {}, b'{"choices": [{"index": 0}]}'),
     "content is no text": (200, {}, b'{"choices": [{"message": {"content": ["YES"]}}]}'),
     "plain text": (200, {"Content-Type": "text/plain"}, b"YES"),
+    "no content": (204, {}, b""),
+    "429 with a Retry-After that is no text": (429, {"Retry-After": "\xff"}, b""),
     "redirect": (302, {"Location": "http://127.0.0.1:9/"}, b""),
 }
 
@@ -399,3 +402,20 @@ async def test_a_retry_that_helps_at_once_is_no_news(stub, make_judge, caplog):
 )
 def test_what_an_error_says_is_one_plain_line(body, line):
     assert explain(body) == line
+
+
+@pytest.mark.parametrize("start", range(210, 245))
+def test_no_part_of_a_key_is_left_where_the_line_is_cut(start):
+    assert "canary" not in explain(b"x" * start + b"canary-0123456789abcdef", "canary-0123456789abcdef")
+
+
+@pytest.mark.parametrize(
+    "tokens", [10**400, -1, 1.5, "3", None], ids=["endless", "below zero", "broken", "text", "none"]
+)
+async def test_a_count_of_tokens_that_is_none_is_not_counted(stub, make_judge, tokens):
+    reply = {"choices": [{"message": {"content": "YES"}}], "usage": {"prompt_tokens": tokens}}
+    stub.behave = lambda call: (200, {}, json.dumps(reply).encode())
+    judge = make_judge(stub.address, tokens_per_minute=10**6, price_prompt=1.0, price_completion=1.0)
+
+    assert (await judge.judge(SAME)).matches
+    assert (judge.statistics()["prompt_tokens"], judge.statistics()["cost"]) == (0, 0)

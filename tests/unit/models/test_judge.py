@@ -263,6 +263,13 @@ async def test_a_first_token_that_is_neither_word_is_no_probability(stub, make_j
         await make_judge(stub.address, mode="probability").judge(SAME)
 
 
+async def test_a_log_probability_beyond_all_numbers_is_trouble_of_the_server(stub, make_judge):
+    stub.tokens = {"YES": 1000.0}
+
+    with pytest.raises(JudgeUnavailable, match="sent no proper reply"):
+        await make_judge(stub.address, mode="probability", patience=0.02).judge(SAME)
+
+
 async def test_a_server_without_log_probabilities_is_no_samples_fault(stub, make_judge, monkeypatch):
     stub.behave = lambda call: (200, {}, b'{"choices": [{"message": {"content": "YES"}, "logprobs": null}]}')
 

@@ -1,7 +1,10 @@
 """A judge behind a certificate authority of one's own: known by SSL_CERT_FILE, refused without."""
 
 import datetime
+import os
 import ssl
+import subprocess
+import sys
 
 import pytest
 from cryptography import x509
@@ -60,3 +63,26 @@ async def test_ssl_cert_file_makes_an_authority_known(private_judge, make_judge,
     monkeypatch.setenv("SSL_CERT_FILE", str(private_judge[1]))
 
     assert (await make_judge(private_judge[0]).judge(SAME)).matches
+
+
+ASK = """
+import asyncio, sys
+from medix_r1.models.judge import ChatJudge, Question
+
+async def ask():
+    judge = ChatJudge(base_url=sys.argv[1], model="m", prompt="match_short", timeout=5)
+    print((await judge.judge(Question("Which side?", "left lung", "Left lung."))).matches)
+    await judge.aclose()
+
+asyncio.run(ask())
+"""
+
+
+def test_python_ends_in_order_after_a_call(private_judge):
+    """Without the wait in `aclose` about one in five aborts: pyreqwest's thread meets a Python that is ending."""
+    environment = os.environ | {"SSL_CERT_FILE": str(private_judge[1])}
+    for _ in range(12):
+        ended = subprocess.run(
+            [sys.executable, "-c", ASK, private_judge[0]], env=environment, capture_output=True, text=True, timeout=60
+        )
+        assert (ended.returncode, ended.stdout) == (0, "True\n"), ended.stderr

@@ -251,6 +251,20 @@ async def test_a_bug_in_a_signal_is_raised_and_ends_the_others():
     assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
 
 
+async def test_a_signal_that_returns_no_score_is_named():
+    class Computes:
+        def score(self, _):
+            return 0.5
+
+    class Calls:
+        async def score(self, _):
+            return 0.5
+
+    for broken in (Computes(), Calls()):
+        with pytest.raises(TypeError, match=r"signal brief returned 0\.5"):
+            await CompositeReward(signals={"brief": broken}, weights={"brief": 1.0}).score(sample("", ""))
+
+
 async def test_calls_go_out_before_anything_is_computed():
     order = []
 

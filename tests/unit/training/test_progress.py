@@ -10,7 +10,7 @@ from rich.console import Console
 
 from medix_r1.errors import TrainingError
 from medix_r1.training import progress
-from medix_r1.training.progress import ProgressView, heldout_lines, tail
+from medix_r1.training.progress import ProgressView, heldout_lines
 from medix_r1.training.resume import Difference
 from medix_r1.training.run_folder import TRACEBACK, RunFolder
 from medix_r1.training.trend import step_line
@@ -191,12 +191,3 @@ def test_ctrl_c(folder, monkeypatch):
         assert view.view.follow(process) == 1
 
     assert "stopping: ending judge, Ray and vLLM ..." in view.lines
-
-
-def test_tail_of_a_large_log(tmp_path):
-    log = tmp_path / "log"
-    log.write_bytes(b"\xff" * 100_000 + b"\nlast\n")
-
-    assert tail(log).endswith("\nlast")
-    assert len(tail(log)) < 25_000
-    assert tail(tmp_path / "none") == ""

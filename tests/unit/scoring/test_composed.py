@@ -1,0 +1,32 @@
+import pytest
+
+from medix_r1.errors import ConfigError
+from medix_r1.scoring.composed import PlannedReward
+from tests.support.judge_stub import JudgeStub
+
+NOBODY = "http://127.0.0.1:9/v1"
+
+
+def test_an_address_is_not_looked_at_by_a_reward_without_a_judge():
+    """MEDIX_JUDGE_URL may be set for other work."""
+    planned = PlannedReward(["reward=embedding_only", "judge=none", "embedder=minilm"], judge_url=NOBODY)
+
+    assert not planned.asks_a_judge
+
+
+def test_an_address_cannot_stand_in_for_a_judge_that_is_switched_off():
+    with pytest.raises(ConfigError, match=r"reward\.signals\.llm\.judge: there is none \(judge=none\)"):
+        PlannedReward(["judge=none"], judge_url=NOBODY)
+
+
+def test_an_address_replaces_the_judge_that_would_be_started():
+    with JudgeStub() as stub:
+        config = PlannedReward([], judge_url=stub.address).config
+
+    assert config.judge.server is None
+    assert config.judge.client.base_url == stub.address
+
+
+def test_nobody_at_the_address():
+    with pytest.raises(ConfigError, match="no judge answers at"):
+        PlannedReward([], judge_url=NOBODY)
