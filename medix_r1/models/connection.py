@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 Read = TypeVar("Read")
 _WAITING_NOTE_AFTER = 5.0  # seconds: a connection that the server closed while idle is no news
 _WAITING_NOTE_EVERY = 15.0  # seconds between two notes that training waits
-_THREAD_ENDS = 0.2  # seconds that pyreqwest's thread needs after its last TLS connection is closed
+_THREAD_ENDS = 0.5  # seconds that pyreqwest's thread needs after its last TLS connection is closed
 _IDLE = timedelta(seconds=15)  # a connection is kept: shorter than proxies keep one before they drop it in silence
 _UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
