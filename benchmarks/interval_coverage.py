@@ -14,7 +14,7 @@ import argparse
 import numpy as np
 from scipy.stats import binomtest
 
-from medix_r1.evaluation.statistics import mean
+from medix_r1.evaluation.results.statistics import mean
 
 
 def simulate(clusters: int, right: float, rng: np.random.Generator) -> tuple[list[float], list[str]]:

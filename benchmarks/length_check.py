@@ -24,10 +24,10 @@ import pyarrow.parquet as pq
 import typer
 from PIL import Image
 
-from medix_r1.data.images import header_size
 from medix_r1.data.prepared import shard_batches
 from medix_r1.data.row import VERL_SCHEMA
 from medix_r1.data.tokens import PromptCounter
+from medix_r1.images.decode import header_size
 from medix_r1.machine import this_machine
 
 NANO = Path("outputs/demo/models/policy")

@@ -33,7 +33,7 @@ from transformers import Qwen3VLForConditionalGeneration
 from medix_r1.demo import labels, nano_model
 from medix_r1.demo.tokenizer import make_tokenizer
 from medix_r1.machine import this_machine
-from medix_r1.training import checkpoint_folder
+from medix_r1.runs import checkpoints
 
 GIB = 1024**3
 HIDDEN, VOCABULARY = 2048, 32768
@@ -84,7 +84,7 @@ def make_checkpoint(run: Path, gigabytes: float, ranks: int) -> tuple[Path, int,
         torch.save(shard, actor / f"model_world_size_{ranks}_rank_{rank}.pt")
         dist.destroy_process_group()
         del shard
-    checkpoint_folder.seal(actor.parent)
+    checkpoints.seal(actor.parent)
     sizes = [2 * shape.numel() for shape in shapes.values()]
     return actor.parent, sum(sizes), max(sizes)
 

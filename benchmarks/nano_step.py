@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from medix_r1.machine import this_machine
-from medix_r1.training.run_folder import RunFolder
+from medix_r1.runs.folder import RunFolder
 
 PHASES = ("gen", "old_log_prob", "adv", "update_actor", "update_weights", "step")
 GIB = 1024**3

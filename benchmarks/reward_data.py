@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from medix_r1.demo.judge_pairs import own_pairs
 from medix_r1.grammar import is_gradable, normalize_answer, parse_completion, parse_reference
-from medix_r1.judging.bench import make_questions
+from medix_r1.scoring.judge_bench import make_questions
 
 GROUP = 5
 _WEIGHTS = (6, 5, 3, 2, 2, 1, 1)  # how often each entry of a group's pool is drawn

@@ -49,8 +49,8 @@ from reward_ways import (
 )
 from rich.console import Console
 
+from medix_r1.bounded_cache import clear_caches
 from medix_r1.machine import this_machine
-from medix_r1.remembered import forget
 
 PARTS = ("long", "short", "replay", "many", "bounded", "cached")
 STEP = 2560  # completions of a step of the paper's recipe: 512 questions x 5 rollouts
@@ -85,7 +85,7 @@ class Bench:
 
     def timed(self, name: str, completions: int, work: Callable[[], int | None]) -> Timed:
         """Run once and count the judge's calls; `work` returns how many texts it embedded, None for two a call."""
-        forget()
+        clear_caches()
         gc.collect()
         before, start, processor = reward_server.calls(self.address), time.perf_counter(), time.process_time()
         texts = work()

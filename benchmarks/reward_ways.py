@@ -185,7 +185,7 @@ Close = Callable[[], Awaitable[None]]
 
 def our_manager(config: DictConfig, tokenizer: Any) -> tuple[Manager, Close]:
     """This project's reward manager, as a reward worker of verl has it, and what closes it."""
-    from medix_r1.training.reward_manager import CompositeRewardManager
+    from medix_r1.training.verl_plugin.reward_manager import CompositeRewardManager
 
     OmegaConf.set_struct(config, False)
     folder = tempfile.mkdtemp(prefix="medix-bench-")

@@ -14,9 +14,9 @@ from medix_r1.data.cli import app as data
 from medix_r1.demo.cli import app as demo
 from medix_r1.errors import ConfigError, MedixError
 from medix_r1.evaluation.cli import app as evaluation
-from medix_r1.judging.cli import app as judge
 from medix_r1.reports.cli import add_verbs as add_report_verbs
 from medix_r1.scoring.cli import app as reward
+from medix_r1.scoring.judge_cli import app as judge
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -50,8 +50,8 @@ def train(
     from omegaconf import OmegaConf
 
     from medix_r1.sweeps.expand import is_sweep
-    from medix_r1.training import launch
-    from medix_r1.training.progress import ProgressView
+    from medix_r1.training.command import launch
+    from medix_r1.training.command.progress import ProgressView
 
     if multirun or is_sweep(overrides or [], config_dir or []):
         from medix_r1.sweeps.launch import train_all
@@ -77,7 +77,7 @@ def check(
     ] = None,
 ) -> None:
     """Check a run before it starts, explain its batches, estimate memory: `medix-r1 check experiment=nano_cpu`."""
-    from medix_r1.training.check_view import show_check
+    from medix_r1.training.command.check_view import show_check
 
     raise typer.Exit(show_check(overrides or [], config_dir or [], gpu_gib, console))
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from medix_r1.remembered import remembered
+from medix_r1.bounded_cache import bounded_cache
 
 ThinkElement = Literal["think", "thinking"]
 
@@ -85,7 +85,7 @@ def parse_completion(text: str, *, think_element: ThinkElement = "think", wants_
     return _parse(text, think_element, wants_modality)
 
 
-@remembered
+@bounded_cache
 def _parse(text: str, think_element: ThinkElement, wants_modality: bool) -> Completion:
     if wants_modality and (plain := _parse_plain(text, think_element)) is not None:
         return plain
@@ -201,7 +201,7 @@ class Reference:
     answer: str
 
 
-@remembered
+@bounded_cache
 def parse_reference(text: str) -> Reference:
     """Split a reference such as `<X_RAY>left lung`; a newline may stand between, and the tag may be absent."""
     modality, start = _leading_tag(text)
@@ -258,7 +258,7 @@ def _spell_fraction(match: re.Match[str]) -> str:
     return " " + unicodedata.normalize("NFKC", match[0]).replace("\u2044", "/")
 
 
-@remembered  # most signals ask for the same two texts
+@bounded_cache  # most signals ask for the same two texts
 def normalize_answer(text: str) -> str:
     """Bring two spellings of one answer to the same string; digits, signs and sides are kept.
 
@@ -277,6 +277,6 @@ def is_gradable(answer: str | None) -> bool:
     return answer is not None and _says_anything(answer)
 
 
-@remembered
+@bounded_cache
 def _says_anything(answer: str) -> bool:
     return any(character.isalnum() for character in normalize_answer(answer))

@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 
 from medix_r1.model_names import is_hub_name
-from medix_r1.training import checkpoint_folder
-from medix_r1.training.run_folder import RunFolder
+from medix_r1.runs import checkpoints
+from medix_r1.runs.folder import RunFolder
 
 _UNKNOWN = "unknown"
 _MEAN = re.compile(r"(reward|heldout/[^/]+)/(\w+)/mean")
@@ -31,7 +31,7 @@ def model_card(checkpoint: Path, *, dtype: str, is_adapter: bool = False) -> str
         dtype: of the weights that were written.
         is_adapter: whether the folder holds a LoRA adapter alone.
     """
-    run, step = RunFolder(checkpoint.parent.parent), checkpoint_folder.step_of(checkpoint)
+    run, step = RunFolder(checkpoint.parent.parent), checkpoints.step_of(checkpoint)
     template = (files(__package__) / "model_card.md").read_text(encoding="utf-8")
     return Template(template).substitute(
         _facts(_config_of(run)),

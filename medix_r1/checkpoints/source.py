@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from medix_r1.errors import CheckpointError
-from medix_r1.training import checkpoint_folder
+from medix_r1.runs import checkpoints
 
 
 def find(path: Path) -> Path:
@@ -19,13 +19,13 @@ def find(path: Path) -> Path:
     if not path.is_dir():
         raise CheckpointError(f"{path}: there is no such folder; give RUN/checkpoints/global_step_N or RUN")
     if path.name.startswith("global_step_"):
-        checkpoint_folder.step_of(path)
+        checkpoints.step_of(path)
         newest: Path | None = path
     else:
-        newest = checkpoint_folder.latest(path / "checkpoints") or checkpoint_folder.latest(path)
+        newest = checkpoints.latest(path / "checkpoints") or checkpoints.latest(path)
     if newest is None:
         raise CheckpointError(f"{path}: no whole checkpoint in there")
-    if not checkpoint_folder.is_whole(newest):
+    if not checkpoints.is_whole(newest):
         raise CheckpointError(f"{newest}: not a whole checkpoint (its save was cut, or files are missing)")
     ranks_of(newest / "actor")
     return newest
@@ -37,7 +37,7 @@ def best_of(run: Path) -> Path:
     Raises:
         CheckpointError: the run has not chosen one.
     """
-    folder = checkpoint_folder.best(run / "checkpoints")
+    folder = checkpoints.best(run / "checkpoints")
     if folder is None:
         raise CheckpointError(f"{run} has no best checkpoint: no validated step was saved (run.best_metric)")
     return folder

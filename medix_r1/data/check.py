@@ -14,7 +14,6 @@ from string import ascii_uppercase
 from typing import Any, Literal
 
 from medix_r1.data.fit import shrink_to_fit
-from medix_r1.data.images import ImageRules, prepare_image
 from medix_r1.data.row import (
     IMAGE_MARK,
     CheckedRow,
@@ -26,6 +25,7 @@ from medix_r1.data.row import (
 )
 from medix_r1.data.tokens import PromptCounter
 from medix_r1.grammar import ModalityTag, ThinkElement, is_gradable, normalize_answer, parse_reference
+from medix_r1.images.decode import ImageRules, prepare_image
 from medix_r1.prompts.policy import policy_prompt
 
 _LIKE_A_TAG = re.compile(r"\s{0,64}<\s{0,8}([A-Za-z][A-Za-z0-9_\- ]{0,31})\s{0,8}>")

@@ -21,7 +21,6 @@ import yaml
 from medix_r1.config import config_dir
 from medix_r1.data.check import image_bytes, texts_of
 from medix_r1.data.files import sha256_of, whole, write_json
-from medix_r1.data.images import ImageRules, prepare_image
 from medix_r1.data.near import NearIndex
 from medix_r1.data.normalise import normalise_question, question_key
 from medix_r1.data.prepare import Summary
@@ -32,6 +31,7 @@ from medix_r1.data.sources.base import Source
 from medix_r1.data.sources.lines import CsvSource, JsonlSource
 from medix_r1.data.sources.parquet import ParquetSource
 from medix_r1.errors import ConfigError, DataError
+from medix_r1.images.decode import ImageRules, prepare_image
 
 MIN_WORDS = 8  # of a question that counts as the same with images on both sides
 _INDEX_COLUMNS = ("row_id", "question", "text_key", "images.list.element.sha256", "images.list.element.phash")

@@ -17,10 +17,10 @@ from omegaconf import OmegaConf
 from medix_r1.composing import NOT_COMPOSED, composing
 from medix_r1.config import config_dir
 from medix_r1.data.check import RowRules
-from medix_r1.data.images import ImageRules
 from medix_r1.data.sources.base import Source
 from medix_r1.errors import ConfigError
 from medix_r1.grammar import ModalityTag
+from medix_r1.images.decode import ImageRules
 
 MAX_NEAR_DISTANCE = 7
 _MOST_MEBIBYTES = 100_000

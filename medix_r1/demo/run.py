@@ -18,11 +18,11 @@ from rich.console import Console
 from medix_r1 import config as configs
 from medix_r1 import processes
 from medix_r1.errors import ConfigError, ServerError
+from medix_r1.runs.folder import RunFolder
 from medix_r1.serving import server
 from medix_r1.serving.checks import judge_problems
 from medix_r1.serving.foreground import attached, judge_settings, new_log
 from medix_r1.serving.kept import served
-from medix_r1.training.run_folder import RunFolder
 
 EXPERIMENT = "experiment=nano_cpu"
 DEFAULT_RUN = Path("outputs/nano_cpu")
@@ -131,8 +131,8 @@ def _command(verb: str, arguments: Sequence[str], console: Console) -> None:
 
 
 def _train(arguments: Sequence[str], console: Console) -> None:
-    from medix_r1.training import launch
-    from medix_r1.training.progress import ProgressView
+    from medix_r1.training.command import launch
+    from medix_r1.training.command.progress import ProgressView
 
     planned = launch.plan(arguments)
     if planned.is_finished:

@@ -19,9 +19,10 @@ import yaml
 from rich.console import Console
 
 from medix_r1.errors import DataError
-from medix_r1.evaluation import comparison_text, show
-from medix_r1.evaluation.compare import read_comparison
-from medix_r1.evaluation.records import write_whole
+from medix_r1.evaluation import show
+from medix_r1.evaluation.results import comparison_text
+from medix_r1.evaluation.results.compare import read_comparison
+from medix_r1.evaluation.results.records import write_whole
 from medix_r1.evaluation.run import plan, run
 from medix_r1.evaluation.settings import compose_eval
 

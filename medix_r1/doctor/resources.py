@@ -15,7 +15,7 @@ from medix_r1.doctor.finding import Finding
 from medix_r1.errors import ServerError
 from medix_r1.machine import GIB
 from medix_r1.serving import server
-from medix_r1.training.checks import CPU_RANK_MEMORY, CPU_RUN_MEMORY, SHARED_MEMORY
+from medix_r1.training.preflight.checks import CPU_RANK_MEMORY, CPU_RUN_MEMORY, SHARED_MEMORY
 
 _LONGEST_TEMP = 27  # of the 107 bytes of a socket's path, what Ray leaves for the temporary folder
 

@@ -21,13 +21,13 @@ def table(
     run: Run, out: Annotated[Path | None, typer.Option(help="Folder for the files; by default RUN.")] = None
 ) -> None:
     """Numbers of a result, to the terminal and table.json, .csv, .md, scores.png: `medix-r1 eval table RUN`."""
-    from medix_r1.evaluation import report
+    from medix_r1.evaluation.results import table
 
     console = _console()
     with console.status("drawing clusters"):
-        found = report.read_numbers(run)
-    report.sheet(found).show(console)
-    _wrote(console, report.write(found, out or run))
+        found = table.read_numbers(run)
+    table.sheet(found).show(console)
+    _wrote(console, table.write(found, out or run))
 
 
 @app.command()
@@ -39,8 +39,8 @@ def compare(
     judges: Annotated[bool, typer.Option("--judges", help="Same replies, two judges: a table of shifts.")] = False,
 ) -> None:
     """Two results on the same samples, second minus first: `medix-r1 eval compare BEFORE AFTER --out DIR`."""
-    from medix_r1.evaluation import comparison_text
-    from medix_r1.evaluation.compare import read_comparison
+    from medix_r1.evaluation.results import comparison_text
+    from medix_r1.evaluation.results.compare import read_comparison
 
     console = _console()
     with console.status("drawing clusters"):
@@ -57,8 +57,8 @@ def audit(
     out: Annotated[Path | None, typer.Option(help="Folder for audit.json, .csv, .md.")] = None,
 ) -> None:
     """Agreement of the judges with each other and with labels: `medix-r1 eval audit RUN --labels labels.csv`."""
-    from medix_r1.evaluation import audit as judges
-    from medix_r1.evaluation.records import read_run
+    from medix_r1.evaluation.results import audit as judges
+    from medix_r1.evaluation.results.records import read_run
 
     _, records = read_run(run)
     found = judges.audit(records, judges.read_labels(labels, records) if labels else None)
@@ -72,7 +72,7 @@ def submit(
     mmmu: Annotated[Path | None, typer.Option(help="MedEvalKit's MMMU-Medical-val folder, to add.")] = None,
 ) -> None:
     """Write the leaderboard's zip and a manifest: `medix-r1 eval submit RUN --out outputs/submission`."""
-    from medix_r1.evaluation import submission
+    from medix_r1.evaluation.sharing import submission
 
     console, bundle = _console(), submission.submit(run, out, mmmu=mmmu)
     if bundle.missing:
@@ -102,7 +102,7 @@ def blind(
     if read:
         _read_blind(read, key, out)
         return
-    from medix_r1.evaluation.blind import export
+    from medix_r1.evaluation.sharing.blind import export
 
     first, second = runs or []
     made = export(first, second, out or Path("outputs/blind"), count=count, seed=seed, images=images)
@@ -115,7 +115,7 @@ def blind(
 
 
 def _read_blind(sheets: Sequence[Path], key: Path | None, out: Path | None) -> None:
-    from medix_r1.evaluation import blind_result
+    from medix_r1.evaluation.sharing import blind_result
 
     folder = sheets[0].resolve().parent
     found = blind_result.read(sheets, key or folder.with_name(f"{folder.name}-key.json"))
@@ -124,8 +124,8 @@ def _read_blind(sheets: Sequence[Path], key: Path | None, out: Path | None) -> N
 
 def _present(sheet: Any, rows: Sequence[Mapping[str, Any]], out: Path | None, name: str) -> None:
     """Show a sheet; with `out` also write it for people and for programs."""
-    from medix_r1.evaluation.records import write_whole
-    from medix_r1.evaluation.sheet import csv_text
+    from medix_r1.evaluation.results.records import write_whole
+    from medix_r1.evaluation.results.sheet import csv_text
 
     console = _console()
     sheet.show(console)

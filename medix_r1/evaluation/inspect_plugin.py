@@ -20,15 +20,15 @@ from inspect_ai.scorer import Score, Scorer, Target, mean, scorer, stderr
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from medix_r1.errors import ConfigError
-from medix_r1.evaluation import sources
-from medix_r1.evaluation.items import Item, load_items
-from medix_r1.evaluation.judging import VotingSettings, ask_votes, without_judge
-from medix_r1.evaluation.messages import PromptName, message_text, user_message
-from medix_r1.evaluation.model_api import medix
-from medix_r1.evaluation.phases import as_score
-from medix_r1.evaluation.replies import take_apart
+from medix_r1.evaluation.benchmarks import sources
+from medix_r1.evaluation.benchmarks.items import Item, load_items
+from medix_r1.evaluation.benchmarks.tasks import TaskSpec
+from medix_r1.evaluation.phases.generate_and_judge import as_score
+from medix_r1.evaluation.phases.judging import VotingSettings, ask_votes, without_judge
+from medix_r1.evaluation.phases.messages import PromptName, message_text, user_message
+from medix_r1.evaluation.phases.model_api import medix
+from medix_r1.evaluation.phases.replies import take_apart
 from medix_r1.evaluation.settings import known_tasks
-from medix_r1.evaluation.tasks import TaskSpec
 from medix_r1.grammar import ThinkElement
 
 __all__ = ["medix"]

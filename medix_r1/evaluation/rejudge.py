@@ -13,14 +13,14 @@ from pathlib import Path
 from rich.console import Console
 
 from medix_r1.errors import ConfigError
-from medix_r1.evaluation import servers
-from medix_r1.evaluation.fingerprint import describe_judge, folder_name, keyed
-from medix_r1.evaluation.items import Item
-from medix_r1.evaluation.phases import GENERATIONS, Answered, read_judgements
-from medix_r1.evaluation.records import RECORDS_FILE, Record, read_run, write_records, write_run
-from medix_r1.evaluation.replies import Reply
+from medix_r1.evaluation.benchmarks.items import Item
+from medix_r1.evaluation.phases import servers
+from medix_r1.evaluation.phases.fingerprint import describe_judge, folder_name, keyed
+from medix_r1.evaluation.phases.generate_and_judge import GENERATIONS, Answered, read_judgements
+from medix_r1.evaluation.phases.replies import Reply
+from medix_r1.evaluation.phases.scoring import judged
+from medix_r1.evaluation.results.records import RECORDS_FILE, Record, read_run, write_records, write_run
 from medix_r1.evaluation.run import DATA_FILE, Outcome, ToJudge, judge_all, locked
-from medix_r1.evaluation.scoring import judged
 from medix_r1.evaluation.settings import compose_eval
 
 

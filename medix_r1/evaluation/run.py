@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from medix_r1.errors import ConfigError, DataError, EvaluationError
-from medix_r1.evaluation import servers, sources
-from medix_r1.evaluation.fingerprint import describe, folder_name
-from medix_r1.evaluation.items import TaskData, load_items
-from medix_r1.evaluation.judging import VotingSettings, without_judge
-from medix_r1.evaluation.phases import (
+from medix_r1.evaluation.benchmarks import sources
+from medix_r1.evaluation.benchmarks.items import TaskData, load_items
+from medix_r1.evaluation.phases import servers
+from medix_r1.evaluation.phases.fingerprint import describe, folder_name
+from medix_r1.evaluation.phases.generate_and_judge import (
     Answered,
     Asking,
     Outage,
@@ -28,8 +28,9 @@ from medix_r1.evaluation.phases import (
     judge_missing,
     read_judgements,
 )
-from medix_r1.evaluation.records import RUN_FILE, Record, RunInfo, read_run, write_run, write_whole
-from medix_r1.evaluation.scoring import score_task
+from medix_r1.evaluation.phases.judging import VotingSettings, without_judge
+from medix_r1.evaluation.phases.scoring import score_task
+from medix_r1.evaluation.results.records import RUN_FILE, Record, RunInfo, read_run, write_run, write_whole
 from medix_r1.evaluation.settings import EvalSettings
 
 DATA_FILE, _LOCK_FILE = "data.key", ".lock"

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from medix_r1.composing import NOT_COMPOSED, composing
 from medix_r1.config import config_dir
 from medix_r1.errors import ConfigError
-from medix_r1.evaluation.tasks import TaskSpec, select, task_files
+from medix_r1.evaluation.benchmarks.tasks import TaskSpec, select, task_files
 
 Phase = Literal["all", "generate", "judge", "score"]
 T = TypeVar("T")

@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from medix_r1.evaluation import comparison_text, report
-from medix_r1.evaluation.compare import read_comparison
 from medix_r1.evaluation.rejudge import Rejudged
+from medix_r1.evaluation.results import comparison_text, table
+from medix_r1.evaluation.results.compare import read_comparison
 from medix_r1.evaluation.run import Evaluation, Outcome, owed
 from medix_r1.evaluation.settings import known_tasks
 from medix_r1.untrusted import one_line
@@ -31,9 +31,9 @@ def planned(evaluation: Evaluation, console: Console) -> None:
 
 def outcome(result: Outcome, console: Console) -> int:
     """Print the table and the samples without a score; return the exit code."""
-    found = report.read_numbers(result.folder)
-    report.write(found, result.folder)
-    report.sheet(found).show(console)
+    found = table.read_numbers(result.folder)
+    table.write(found, result.folder)
+    table.sheet(found).show(console)
     for name, (taken, total) in found.info.extra.get("limited", {}).items():
         console.print(
             f"{name}: only the first {taken} of {total} rows, so this is no benchmark's score", style="yellow"

@@ -22,9 +22,9 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from medix_r1.errors import BudgetSpent, EmbedderRejected, JudgeRejected, MedixError
 from medix_r1.models.addresses import Address, Addresses
-from medix_r1.models.pace import Pace
-from medix_r1.models.patience import Patience, ServerState
-from medix_r1.models.replies import Trouble, explain, trouble_of
+from medix_r1.models.http_errors import Trouble, explain, trouble_of
+from medix_r1.models.rate_limit import Pace
+from medix_r1.models.retry_policy import Patience, ServerState
 from medix_r1.models.usage import Usage
 from medix_r1.models.wire import from_json, to_json
 

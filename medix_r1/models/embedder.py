@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
-from medix_r1 import collector
+from medix_r1 import gc_tuning
 from medix_r1.errors import ConfigError, EmbedderError
 from medix_r1.models.batching import Batches, Vector
 from medix_r1.models.settings import count_problems
@@ -103,7 +103,7 @@ class SentenceTransformerEmbedder:
             if self._encoder is None:
                 self._encoder = load_sentence_transformer(self.model, self.revision, self.device)
                 self._resolved = resolved_revision(self._encoder, locate_model(self.model))
-                collector.relax()
+                gc_tuning.tune_for_scoring()
                 logger.info("embedder %s, revision %s", self.model, self._resolved)
 
     def statistics(self) -> dict[str, float]:

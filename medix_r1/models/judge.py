@@ -2,7 +2,7 @@
 
 A judge that fails is not a wrong answer: a call ends in a `Verdict` or in a `JudgeError`, never in a made-up score.
 Equal questions in flight are asked once and answers are kept, because a group of rollouts repeats itself. That holds
-for everybody who shares this object; medix_r1/training/job_wide.py shares one among all reward workers of a run.
+for everybody who shares this object; training/verl_plugin/scorer.py shares one among all reward workers.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Any, Literal
 
 from medix_r1 import prompts
 from medix_r1.errors import ConfigError, JudgeRejected, JudgeUnavailable
-from medix_r1.models.answers import Answers
 from medix_r1.models.connection import Call, Connection
+from medix_r1.models.response_cache import Answers
 from medix_r1.models.settings import connection_problems, count_problems, key_problems
 from medix_r1.models.verdict import Judge, Question, Verdict, parse_verdict, yes_probability
 from medix_r1.models.wire import to_json

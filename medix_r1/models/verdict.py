@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from medix_r1.remembered import remembered
+from medix_r1.bounded_cache import bounded_cache
 
 # The word must end there: no letter, digit, hyphenated ending or question mark may follow.
 _FIRST_WORD = re.compile(r"\s*[*_\"'(\[]{0,4}(YES|NO)(?![^\W_]|[-'’][^\W_]|[*_\"')\]]{0,4}\s?\?)", re.IGNORECASE)
@@ -75,7 +75,7 @@ class Judge(Protocol):
         ...
 
 
-@remembered  # of short replies, there are two
+@bounded_cache  # of short replies, there are two
 def parse_verdict(reply: str) -> bool | None:
     """Read YES or NO as the first word after any thinking; everything else is None, not a guess.
 

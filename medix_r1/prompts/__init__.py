@@ -15,9 +15,9 @@ from functools import lru_cache
 from importlib.resources import files
 from string import ascii_uppercase
 
+from medix_r1.bounded_cache import bounded_cache
 from medix_r1.errors import ConfigError
 from medix_r1.grammar import compatibility_form
-from medix_r1.remembered import remembered
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 # Control tokens that some models have in square brackets: [INST] of Mistral and Llama 2, [gMASK] of GLM.
@@ -73,7 +73,7 @@ def defuse(text: str, *, max_chars: int = 4000) -> str:
     return _defuse(text, max_chars)
 
 
-@remembered  # a group shares question and reference
+@bounded_cache  # a group shares question and reference
 def _defuse(text: str, max_chars: int) -> str:
     if not (text.isascii() and text.isprintable()):  # plain text, nearly all of it, has nothing to take out
         text = compatibility_form(_INVISIBLE.sub("", text))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from medix_r1.training.phases import PHASES, phases
+from medix_r1.runs.phases import PHASES, phases
 
 Steps = Mapping[int, Mapping[str, float]]
 Chart = dict[str, Any]

@@ -87,7 +87,7 @@ def add_verbs(app: typer.Typer, console: Console) -> None:
         request: Annotated[str, typer.Argument(help="checkpoint, validate, or stop (after this step).")],
     ) -> None:
         """Ask something of a running job: `medix-r1 ask outputs/nano_cpu checkpoint`."""
-        from medix_r1.training import steering
+        from medix_r1.runs import requests
 
-        steering.ask(run, request)
+        requests.ask(run, request)
         console.print(f"asked: {request}; it is carried out at the end of the current step", highlight=False)

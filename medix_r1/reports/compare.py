@@ -15,8 +15,8 @@ from statsmodels.stats.weightstats import DescrStatsW
 
 from medix_r1.agreement import Interval
 from medix_r1.errors import ConfigError
-from medix_r1.training import provenance
-from medix_r1.training.run_folder import RunFolder
+from medix_r1.runs import provenance
+from medix_r1.runs.folder import RunFolder
 
 PARTS = ("overall", "llm", "embed", "format", "modality", "exact")
 # One yardstick for runs whose own totals are weighted differently: the paper's weights on the means of the parts.

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from medix_r1.evaluation.records import write_whole
-from medix_r1.evaluation.sheet import Sheet, between, csv_text, number
+from medix_r1.evaluation.results.records import write_whole
+from medix_r1.evaluation.results.sheet import Sheet, between, csv_text, number
 from medix_r1.reports.compare import HELD_OUT, PARTS, TRAINING, Estimate, Kind, Run
 
 _STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))

@@ -12,8 +12,9 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from medix_r1.reports.compare import Kind, Run
-from medix_r1.training import provenance, resume, sweep_record
-from medix_r1.training.run_folder import RunFolder
+from medix_r1.runs import provenance, sweep_record
+from medix_r1.runs.folder import RunFolder
+from medix_r1.training.command import resume
 
 # Keys that a run's seed and name reach; everything else should be equal in runs that are taken for one kind.
 OF_A_SEED = (

@@ -9,8 +9,8 @@ import yaml
 
 from medix_r1 import config as configs
 from medix_r1.errors import ConfigError
-from medix_r1.training import provenance
-from medix_r1.training.run_folder import RunFolder
+from medix_r1.runs import provenance
+from medix_r1.runs.folder import RunFolder
 
 _OURS = ("run.dir", "trainer.default_local_dir", "trainer.resume_", "ray_kwargs.ray_init._temp_dir")
 

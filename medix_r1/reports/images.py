@@ -14,7 +14,7 @@ import pyarrow.dataset as datasets
 import yaml
 from PIL import Image, UnidentifiedImageError
 
-from medix_r1.training.run_folder import RunFolder
+from medix_r1.runs.folder import RunFolder
 
 _SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "TIFF": ".tif", "GIF": ".gif", "BMP": ".bmp"}
 

@@ -22,8 +22,8 @@ from plotly.offline import get_plotlyjs
 from medix_r1.errors import ConfigError
 from medix_r1.reports import browser, charts, facts
 from medix_r1.reports.status import is_locked, state
-from medix_r1.training.phases import time_shares
-from medix_r1.training.run_folder import RunFolder, read_lines
+from medix_r1.runs.folder import RunFolder, read_lines
+from medix_r1.runs.phases import time_shares
 
 _PAGE = files(__package__) / "page"
 

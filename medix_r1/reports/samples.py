@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medix_r1.errors import ConfigError
-from medix_r1.training.run_folder import RunFolder, read_lines
+from medix_r1.runs.folder import RunFolder, read_lines
 
 SPLITS = ("train", "validation")
 Line = dict[str, Any]

@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from medix_r1.errors import ConfigError
-from medix_r1.training import checkpoint_folder, steering
-from medix_r1.training.run_folder import RunFolder, read_lines
-from medix_r1.training.stacks import write_stacks
-from medix_r1.training.trend import step_line
+from medix_r1.runs import checkpoints, requests
+from medix_r1.runs.folder import RunFolder, read_lines
+from medix_r1.runs.stacks import write_stacks
+from medix_r1.runs.trend import step_line
 
 
 def show_status(run: Path, console: Console) -> None:
@@ -39,9 +39,9 @@ def show_status(run: Path, console: Console) -> None:
     for event in events:
         if event["event"] == "alarm":
             console.print(f"[yellow]alarm at step {event['step']}[/]  {escape(event['message'])}", highlight=False)
-    newest = checkpoint_folder.latest(folder.checkpoints)
+    newest = checkpoints.latest(folder.checkpoints)
     console.print(f"newest checkpoint: {newest.name if newest else 'none'}", highlight=False)
-    if asked := steering.asked(run):
+    if asked := requests.asked(run):
         console.print(f"asked and not yet done: {', '.join(sorted(asked))}")
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
+from medix_r1.bounded_cache import bounded_cache
 from medix_r1.grammar import normalize_answer
-from medix_r1.remembered import remembered
 
 _PHRASES = [
     *("and/or", "or", "either", "versus", "vs", "alternatively", "differential", "yes and no", "no and yes"),
@@ -40,7 +40,7 @@ _KINDS = {  # of each word that may stand in a detail
 _RESTATED = re.compile(rf"\s?,\s?(?:{'|'.join(map(re.escape, _DATA['restatements']))}),?\s")
 
 
-@remembered
+@bounded_cache
 def alternatives(answer: str, reference: str) -> Counter[str]:
     """Signs that an answer offers alternatives, less those that the reference has as well."""
     if _LETTERS.fullmatch(answer) and _JOINING.isdisjoint(_single_words(answer.lower())):
@@ -48,7 +48,7 @@ def alternatives(answer: str, reference: str) -> Counter[str]:
     return signs(answer, _WORDS) - signs(reference, _WORDS) + _list(answer, reference)
 
 
-@remembered
+@bounded_cache
 def signs(text: str, pattern: re.Pattern[str]) -> Counter[str]:
     """How often each match of a pattern stands in the normalised text; lines are kept apart."""
     lines = [normalize_answer(line) for line in text.strip().splitlines()]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from medix_r1.errors import ConfigError, EmbedderError, EmbedderRejected, JudgeUnavailable, RewardError
 from medix_r1.rewards.base import Reward, Sample, Score
-from medix_r1.rewards.gathering import Failure, calls, gather
+from medix_r1.rewards.run_signals import Failure, calls, gather
 from medix_r1.rewards.weights import WeightTables, gate_problems, share_out, table_problems, weight_problems
 
 __all__ = ["CompositeReward", "RewardBreakdown", "weight_problems"]

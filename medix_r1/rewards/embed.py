@@ -10,7 +10,7 @@ from medix_r1.grammar import normalize_answer
 from medix_r1.models.embedder import Embedder
 from medix_r1.rewards.alternatives import alternatives
 from medix_r1.rewards.base import Sample, Score
-from medix_r1.rewards.settled import settle
+from medix_r1.rewards.rule_scores import settle
 
 
 class EmbeddingReward:
@@ -22,7 +22,7 @@ class EmbeddingReward:
             cosine 1.
         threshold: in (0, 1). The paper's 0.8 belongs to its embedder; another model needs its own.
         floor: in [0, 1): the cosine up to which `graded` gives 0.
-        max_bytes, refuse_echo: what is no answer at all (medix_r1/rewards/settled.py).
+        max_bytes, refuse_echo: what is no answer at all (medix_r1/rewards/rule_scores.py).
         refuse_alternatives: an answer that offers several things lies close to each of them; it gets 0.
     """
 

@@ -6,8 +6,8 @@ shows as a gap between them and this.
 
 from __future__ import annotations
 
+from medix_r1.bounded_cache import bounded_cache
 from medix_r1.grammar import is_gradable, normalize_answer
-from medix_r1.remembered import remembered
 from medix_r1.rewards.base import Sample, Score
 
 _NOTHING = Score(0.0, "nothing to grade")
@@ -21,7 +21,7 @@ class ExactMatch:
         return _NOTHING if answer is None else _compare(answer, sample.reference.answer, sample.accepted)
 
 
-@remembered
+@bounded_cache
 def _compare(answer: str, reference: str, others: tuple[str, ...]) -> Score:
     if not is_gradable(answer):
         return _NOTHING

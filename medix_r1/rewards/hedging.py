@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from medix_r1.remembered import remembered
+from medix_r1.bounded_cache import bounded_cache
 from medix_r1.rewards.alternatives import alternatives, signs
 from medix_r1.rewards.base import Sample, Score
 
@@ -28,7 +28,7 @@ class HedgingMonitor:
         return _compare(answer, sample.reference.answer) if answer else Score(None, "no answer")
 
 
-@remembered
+@bounded_cache
 def _compare(answer: str, wanted: str) -> Score:
     doubts, offered = signs(answer, _DOUBTS), alternatives(answer, wanted)
     if not doubts and not offered:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from medix_r1.bounded_cache import bounded_cache
 from medix_r1.grammar import normalize_answer
-from medix_r1.remembered import remembered
 from medix_r1.rewards.base import Sample, Score
 
 _SIDE = re.compile(r"\b(left|right|bilateral|bilaterally|both)\b")
@@ -29,7 +29,7 @@ class LateralityMonitor:
         return Score(float(given == wanted), f"{_spell(given)}, the reference says {_spell(wanted)}")
 
 
-@remembered
+@bounded_cache
 def sides(text: str) -> frozenset[str]:
     """The sides that a text names."""
     found = set(_SIDE.findall(normalize_answer(text)))

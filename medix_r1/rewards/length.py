@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from medix_r1.bounded_cache import bounded_cache
 from medix_r1.errors import ConfigError
 from medix_r1.grammar import normalize_answer
-from medix_r1.remembered import remembered
 from medix_r1.rewards.base import Sample, Score
 
 _NO_ANSWER = Score(None, "no answer")
@@ -30,7 +30,7 @@ class LengthMonitor:
         return _compare(answer, sample.reference.answer, self.factor, self.characters)
 
 
-@remembered
+@bounded_cache
 def _compare(answer: str, reference: str, factor: float, characters: int) -> Score:
     given, allowed = len(normalize_answer(answer)), max(characters, factor * len(normalize_answer(reference)))
     return Score(min(1.0, allowed / max(1, given)), f"{given} characters, {allowed:.0f} allowed")

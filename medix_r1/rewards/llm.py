@@ -6,7 +6,7 @@ import asyncio
 
 from medix_r1.models.judge import Judge, Question, Verdict
 from medix_r1.rewards.base import Sample, Score, Started
-from medix_r1.rewards.settled import settle
+from medix_r1.rewards.rule_scores import settle
 
 
 class JudgeReward:
@@ -16,7 +16,7 @@ class JudgeReward:
         judge: gives the verdicts; its failures pass through as `JudgeError`.
         give_choices: show the judge the options of a multiple-choice question.
         give_images: show the judge the images of the question; it must be a model that sees.
-        max_bytes, refuse_echo: what is no answer at all (medix_r1/rewards/settled.py).
+        max_bytes, refuse_echo: what is no answer at all (medix_r1/rewards/rule_scores.py).
     """
 
     def __init__(

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from medix_r1.bounded_cache import bounded_cache
 from medix_r1.errors import ConfigError
 from medix_r1.grammar import normalize_answer
-from medix_r1.remembered import remembered
 from medix_r1.rewards.base import Sample, Score
 
 _CLAUSE = re.compile(r"[.;:,!?\n]|\b(?:but|however|although|though|except|with)\b")
@@ -55,7 +55,7 @@ class NegationMonitor:
         return _compare(answer, sample.reference.answer, self.scope)
 
 
-@remembered
+@bounded_cache
 def _compare(answer: str, reference: str, scope: int) -> Score:
     said, right = _leading_verdict(answer), _leading_verdict(reference)
     if said and right:
@@ -71,7 +71,7 @@ def _compare(answer: str, reference: str, scope: int) -> Score:
     return Score(float(not against), reason)
 
 
-@remembered
+@bounded_cache
 def _findings(text: str, scope: int) -> Mapping[str, bool]:
     """Word → whether it is denied, for the words that mean something."""
     findings: dict[str, bool] = {}
@@ -89,7 +89,7 @@ def _findings(text: str, scope: int) -> Mapping[str, bool]:
     return findings
 
 
-@remembered
+@bounded_cache
 def _leading_verdict(text: str) -> str | None:
     """`yes` or `no` when the text is nothing else, or has a stop behind it."""
     match = _VERDICT.match(normalize_answer(text))

@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from medix_r1.bounded_cache import bounded_cache
 from medix_r1.errors import ConfigError
 from medix_r1.grammar import compatibility_form
-from medix_r1.remembered import remembered
 from medix_r1.rewards.base import Sample, Score
 
 if TYPE_CHECKING:
@@ -109,12 +109,12 @@ def _turned(answer: str, reference: str) -> str | None:
     return next((f"{a}:{b}" for a, b in wanted if a != b and (b, a) in given and (a, b) not in given), None)
 
 
-@remembered
+@bounded_cache
 def _ratios(text: str) -> list[tuple[str, str]]:
     return _RATIO.findall(compatibility_form(text))
 
 
-@remembered
+@bounded_cache
 def quantities(text: str) -> tuple[Quantity, ...]:
     """Every number of a text with its unit; digits inside words (T2, L5) are names and no numbers."""
     text = _TIMES.sub(" x ", compatibility_form(text).replace("µ", "μ"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from medix_r1.bounded_cache import bounded_cache
 from medix_r1.errors import ConfigError
-from medix_r1.remembered import remembered
 from medix_r1.rewards.base import Sample, Score
 
 _WORD = re.compile(r"\w{1,20}")  # longer ones come in pieces, so that text without spaces is looked at too
@@ -28,7 +28,7 @@ class RepetitionMonitor:
         return _look(sample.completion.text, self.words)
 
 
-@remembered
+@bounded_cache
 def _look(text: str, length: int) -> Score:
     words = _WORD.findall(text.casefold())
     phrases = list(zip(*(words[start:] for start in range(length)), strict=False))

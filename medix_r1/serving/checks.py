@@ -17,7 +17,7 @@ from medix_r1.errors import ConfigError, ServerError
 from medix_r1.model_names import is_hub_name
 from medix_r1.serving import server
 
-VERL_ROUTER = "verl-reward-router"  # the address of judge=verl; training/job_wide.py puts the real one in its place
+VERL_ROUTER = "verl-reward-router"  # the address of judge=verl; verl_plugin/scorer.py puts the real one in its place
 
 
 def members(client: Mapping[Any, Any] | None, key: str = "judge.client") -> list[tuple[str, Any]]:

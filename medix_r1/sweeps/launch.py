@@ -19,12 +19,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from medix_r1.reports import status
+from medix_r1.runs import checkpoints, sweep_record
+from medix_r1.runs.folder import read_lines
 from medix_r1.sweeps.expand import Sweep, expand, quoted
 from medix_r1.sweeps.plan import PlannedJob, plan, show, show_jobs
 from medix_r1.sweeps.task import TrainTask
-from medix_r1.training import checkpoint_folder, sweep_record
-from medix_r1.training.launch import sigterm_as_interrupt
-from medix_r1.training.run_folder import read_lines
+from medix_r1.training.command.launch import sigterm_as_interrupt
 
 
 def train_all(overrides: Sequence[str], config_dirs: Sequence[Path], console: Console, *, dry_run: bool = False) -> int:
@@ -71,7 +71,7 @@ def _summary(planned: Sequence[PlannedJob], console: Console) -> int:
     failed = []
     for run in planned:
         folder = run.plan.folder
-        newest = checkpoint_folder.latest(folder.checkpoints)
+        newest = checkpoints.latest(folder.checkpoints)
         if not replace(run.plan, resume_from=newest, differences=()).is_finished:
             events = list(read_lines(folder.events))
             failed.append((run.job.name, status.state(folder, events) if events else "did not start"))

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from medix_r1.errors import ConfigError
 from medix_r1.sweeps.expand import Job, Sweep
-from medix_r1.training import launch
+from medix_r1.training.command import launch
 
 _NAMED = 3  # runs that are named with a problem that only some have
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from medix_r1.training.run_folder import read_lines
+from medix_r1.runs.folder import read_lines
 from tests.e2e.conftest import FinishedRun, stub_overrides, train
 from tests.support.judge_stub import JudgeStub
 from tests.support.trained_weights import moved

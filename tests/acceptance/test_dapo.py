@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from medix_r1.training import checkpoint_folder
-from medix_r1.training.run_folder import read_lines
+from medix_r1.runs import checkpoints
+from medix_r1.runs.folder import read_lines
 from tests.e2e.conftest import FinishedRun, stub_overrides, train
 from tests.support.judge_stub import JudgeStub
 from tests.support.trained_weights import moved_share
@@ -77,7 +77,7 @@ def test_dapo_refills_are_counted(dapo: FinishedRun) -> None:
 
 
 def saved_steps(run: FinishedRun) -> list[int]:
-    return [checkpoint_folder.step_of(folder) for folder in checkpoint_folder.all_folders(run.folder.checkpoints)]
+    return [checkpoints.step_of(folder) for folder in checkpoints.all_folders(run.folder.checkpoints)]
 
 
 def test_a_lost_judge_is_no_group_that_teaches_nothing(dapo: FinishedRun, demo: Path) -> None:

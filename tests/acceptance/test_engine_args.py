@@ -34,7 +34,7 @@ def model(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def built(model: Path) -> dict[str, dict[str, Any]]:
     """By experiment, what vLLM's AsyncEngineArgs holds after verl's own server class has made its command line."""
-    platform = {"VERL_PLATFORM": "cpu", "VERL_USE_EXTERNAL_MODULES": "medix_r1.training.plugin"}
+    platform = {"VERL_PLATFORM": "cpu", "VERL_USE_EXTERNAL_MODULES": "medix_r1.training.verl_plugin.plugin"}
     result = subprocess.run(
         [sys.executable, "-m", "tests.support.engine_args", str(model), *EXPERIMENTS],
         cwd=ROOT,

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from medix_r1.grammar import is_gradable, normalize_answer
-from medix_r1.training import checkpoint_folder
-from medix_r1.training.run_folder import read_lines
+from medix_r1.runs import checkpoints
+from medix_r1.runs.folder import read_lines
 from tests.e2e.conftest import FinishedRun, stub_overrides, train
 from tests.support.failing_judge import NO_VERDICT, FailingJudge, asked, opinion
 from tests.support.trained_weights import moved_share, shards
@@ -133,7 +133,7 @@ def test_the_weights_moved_at_every_step(troubled: Troubled, demo: Path) -> None
     for step in range(1, LAST + 1):
         assert troubled.metrics(step)["actor/grad_norm"] > 0
         assert troubled.metrics(step)["actor/lr"] > 0
-    checkpoint = checkpoint_folder.all_folders(troubled.run.folder.checkpoints)[0]
+    checkpoint = checkpoints.all_folders(troubled.run.folder.checkpoints)[0]
     assert moved_share(checkpoint, demo / "models" / "policy") > 0.5
     optimizer = shards(checkpoint, "optim")
     assert {int(state["step"]) for state in optimizer["state"].values()} == {LAST}
@@ -143,6 +143,6 @@ def test_a_judge_without_its_model_stops_the_run_with_the_last_finished_step(tro
     run = troubled.run
     assert run.exit_code == 1
     assert "does not exist" in run.output
-    folders = checkpoint_folder.all_folders(run.folder.checkpoints)
-    assert [checkpoint_folder.step_of(folder) for folder in folders] == [LAST]
-    assert checkpoint_folder.is_whole(folders[0])
+    folders = checkpoints.all_folders(run.folder.checkpoints)
+    assert [checkpoints.step_of(folder) for folder in folders] == [LAST]
+    assert checkpoints.is_whole(folders[0])

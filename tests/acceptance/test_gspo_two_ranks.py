@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from medix_r1.training import checkpoint_folder
-from medix_r1.training.run_folder import read_lines
+from medix_r1.runs import checkpoints
+from medix_r1.runs.folder import read_lines
 from tests.e2e.conftest import FinishedRun, stub_overrides, train
 from tests.support.judge_stub import JudgeStub
 from tests.support.trackers import TRACKERS, has_every_part_at_every_step
@@ -75,7 +75,7 @@ def test_a_judge_that_stays_down_stops_the_run_with_the_last_finished_step(
     assert run.exit_code == 1
     assert "judge" in run.output
     assert "Traceback" not in run.output
-    folders = checkpoint_folder.all_folders(run.folder.checkpoints)
-    assert [checkpoint_folder.step_of(folder) for folder in folders] == [LAST_STEP_WITH_JUDGE]
-    assert checkpoint_folder.is_whole(folders[0])
+    folders = checkpoints.all_folders(run.folder.checkpoints)
+    assert [checkpoints.step_of(folder) for folder in folders] == [LAST_STEP_WITH_JUDGE]
+    assert checkpoints.is_whole(folders[0])
     assert len(list((folders[0] / "actor").glob("model_world_size_2_rank_*.pt"))) == 2

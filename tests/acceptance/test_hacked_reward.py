@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from medix_r1.training import checkpoint_folder
-from medix_r1.training.run_folder import RunFolder, read_lines
+from medix_r1.runs import checkpoints
+from medix_r1.runs.folder import RunFolder, read_lines
 from tests.e2e.conftest import FinishedRun, medix
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(3000)]
@@ -90,10 +90,10 @@ def test_the_alarm_stops_the_run_with_a_checkpoint(hacked: Hacked) -> None:
     assert alarm["advice"] in " ".join(hacked.run.output.split())
     last = max(folder.metrics_by_step())
     assert alarm["step"] == last < 30
-    newest = checkpoint_folder.latest(folder.checkpoints)
+    newest = checkpoints.latest(folder.checkpoints)
     assert newest is not None
-    assert checkpoint_folder.step_of(newest) == last
-    assert checkpoint_folder.is_whole(newest)
+    assert checkpoints.step_of(newest) == last
+    assert checkpoints.is_whole(newest)
 
 
 def test_the_embedder_is_pleased_and_the_judge_is_not(hacked: Hacked) -> None:
@@ -146,7 +146,7 @@ def test_asked_to_stop_it_ends_well_and_loses_nothing(hacked: Hacked, resumed: F
     assert "resuming after step" in resumed.output
     last = max(resumed.folder.metrics_by_step())
     assert last < 30
-    newest = checkpoint_folder.latest(resumed.folder.checkpoints)
+    newest = checkpoints.latest(resumed.folder.checkpoints)
     assert newest is not None
-    assert checkpoint_folder.step_of(newest) == last
+    assert checkpoints.step_of(newest) == last
     assert not list((resumed.folder.root / "requests").glob("[a-z]*"))

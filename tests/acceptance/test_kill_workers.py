@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from medix_r1.training import checkpoint_folder
-from medix_r1.training.run_folder import RunFolder, read_lines
+from medix_r1.runs import checkpoints
+from medix_r1.runs.folder import RunFolder, read_lines
 from tests.e2e.conftest import FinishedRun, stub_overrides, train
 from tests.support.judge_stub import JudgeStub
 
@@ -61,8 +61,8 @@ def start(folder: RunFolder, overrides: list[str]) -> subprocess.Popen[str]:
 
 
 def newest_step(folder: RunFolder) -> int:
-    newest = checkpoint_folder.latest(folder.checkpoints)
-    return checkpoint_folder.step_of(newest) if newest else 0
+    newest = checkpoints.latest(folder.checkpoints)
+    return checkpoints.step_of(newest) if newest else 0
 
 
 def title(process: psutil.Process) -> str:

@@ -13,8 +13,8 @@ import pytest
 import ray
 
 from medix_r1.errors import TrainingError
-from medix_r1.training import liveness
-from medix_r1.training.liveness import WorkerWatch
+from medix_r1.training.verl_plugin import liveness
+from medix_r1.training.verl_plugin.liveness import WorkerWatch
 
 pytestmark = pytest.mark.acceptance
 

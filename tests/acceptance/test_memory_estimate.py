@@ -38,7 +38,7 @@ def ranks(request: pytest.FixtureRequest, demo: Path) -> list[dict[str, Any]]:
             "TORCHDYNAMO_DISABLE": "1",
             "OMP_NUM_THREADS": "1",
             "GLOO_SOCKET_IFNAME": "lo",
-            "VERL_USE_EXTERNAL_MODULES": "medix_r1.training.plugin",
+            "VERL_USE_EXTERNAL_MODULES": "medix_r1.training.verl_plugin.plugin",
         },
         capture_output=True,
         text=True,

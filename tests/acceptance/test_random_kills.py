@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from medix_r1.training import checkpoint_folder
-from medix_r1.training.run_folder import RunFolder, read_lines
+from medix_r1.runs import checkpoints
+from medix_r1.runs.folder import RunFolder, read_lines
 from tests.e2e.conftest import CLEAN_UP, KEY, FinishedRun, start, train
 from tests.support.leftovers import SHARED_MEMORY, Held
 
@@ -25,15 +25,15 @@ def cut(folder: RunFolder, overrides: list[str], how: signal.Signals, training: 
     """Start the run, end the command at a random moment, and say what stood then and what was left 15 s later."""
     shared_memory = set(os.listdir(SHARED_MEMORY))
     process = start(folder.root, overrides)
-    started, before = time.monotonic(), checkpoint_folder.latest(folder.checkpoints)
-    while training and checkpoint_folder.latest(folder.checkpoints) == before and process.poll() is None:
+    started, before = time.monotonic(), checkpoints.latest(folder.checkpoints)
+    while training and checkpoints.latest(folder.checkpoints) == before and process.poll() is None:
         time.sleep(0.2)
     time.sleep(random.uniform(0.0, IN_STEPS) if training else random.uniform(2.0, IN_START))
     held = Held(process.pid, folder, shared_memory)
     process.send_signal(how)
     process.wait(60)
     time.sleep(CLEAN_UP)
-    newest = checkpoint_folder.latest(folder.checkpoints)
+    newest = checkpoints.latest(folder.checkpoints)
     return {
         "signal": how.name,
         "after": round(time.monotonic() - started - CLEAN_UP, 1),
@@ -68,10 +68,10 @@ def test_nothing_is_left_of_a_cut_run(cuts: tuple[RunFolder, list[dict[str, obje
 
 def test_it_goes_on_to_its_end(ended: FinishedRun) -> None:
     assert ended.exit_code == 0, ended.output
-    folders = checkpoint_folder.all_folders(ended.folder.checkpoints)
+    folders = checkpoints.all_folders(ended.folder.checkpoints)
     for step in range(1, STEPS + 1):
         rows = read_lines(ended.folder.samples / "train" / f"{step:06d}.jsonl")
         assert len({row["key"] for row in rows}) == 40
     assert folders
-    assert all(checkpoint_folder.is_whole(folder) for folder in folders)
-    assert checkpoint_folder.step_of(folders[-1]) == STEPS
+    assert all(checkpoints.is_whole(folder) for folder in folders)
+    assert checkpoints.step_of(folders[-1]) == STEPS

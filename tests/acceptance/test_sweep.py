@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from medix_r1.training import provenance
-from medix_r1.training.run_folder import RunFolder
+from medix_r1.runs import provenance
+from medix_r1.runs.folder import RunFolder
 from tests.e2e.conftest import medix, stub_overrides
 from tests.e2e.test_kill_and_resume import processes_of
 from tests.support.judge_stub import JudgeStub

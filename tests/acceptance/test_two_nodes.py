@@ -19,8 +19,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from medix_r1.runs.folder import RunFolder
 from medix_r1.serving.server import free_port
-from medix_r1.training.run_folder import RunFolder
 from tests.e2e.conftest import FinishedRun, medix, stub_overrides
 from tests.support.judge_stub import JudgeStub
 from tests.support.trained_weights import moved_share

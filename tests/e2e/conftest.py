@@ -16,8 +16,8 @@ from typing import IO
 
 import pytest
 
-from medix_r1.training import checkpoint_folder, stacks
-from medix_r1.training.run_folder import RunFolder
+from medix_r1.runs import checkpoints, stacks
+from medix_r1.runs.folder import RunFolder
 from tests.support.judge_stub import MODEL, JudgeStub
 from tests.support.leftovers import SHARED_MEMORY, Held
 
@@ -122,7 +122,7 @@ def killed(nano_overrides: list[str], tmp_path_factory: pytest.TempPathFactory) 
     shared_memory, printed = set(os.listdir(SHARED_MEMORY)), before.root / "printed.txt"
     with printed.open("w", encoding="utf-8") as file:
         process = start(folder.root, nano_overrides, file)
-    while process.poll() is None and not checkpoint_folder.is_whole(folder.checkpoints / f"global_step_{KILLED_AFTER}"):
+    while process.poll() is None and not checkpoints.is_whole(folder.checkpoints / f"global_step_{KILLED_AFTER}"):
         time.sleep(0.2)
     time.sleep(random.uniform(0.0, 2.0))  # less than a step
     held = Held(process.pid, folder, shared_memory)
@@ -136,8 +136,8 @@ def killed(nano_overrides: list[str], tmp_path_factory: pytest.TempPathFactory) 
     assert held.left() == {}
     shutil.copytree(folder.checkpoints, before.checkpoints)
     shutil.copytree(folder.samples, before.samples)
-    for checkpoint in checkpoint_folder.all_folders(folder.checkpoints):
-        if checkpoint_folder.step_of(checkpoint) > GOES_ON_AFTER:
+    for checkpoint in checkpoints.all_folders(folder.checkpoints):
+        if checkpoints.step_of(checkpoint) > GOES_ON_AFTER:
             shutil.rmtree(checkpoint)
     return KilledRun(folder, before, output)
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from medix_r1.training.run_folder import RunFolder, read_lines
-from medix_r1.training.stacks import processes_of
+from medix_r1.runs.folder import RunFolder, read_lines
+from medix_r1.runs.stacks import processes_of
 from tests.e2e.conftest import GOES_ON_AFTER, KILLED_AFTER, STEPS, FinishedRun, KilledRun, start
 from tests.support.trained_weights import local, moved_share, shards
 
@@ -33,7 +33,7 @@ def test_every_process_says_where_it_is(killed: KilledRun) -> None:
     for answer in killed.folder.stacks.read_text(encoding="utf-8").split("\n=== ")[1:]:
         name, frames = answer.split("\n", 1)
         answers[name] = frames
-    for name in ("medix_r1.training.driver", "ray::", "VLLM::EngineCore", "VLLM::Worker"):
+    for name in ("medix_r1.training.command.driver", "ray::", "VLLM::EngineCore", "VLLM::Worker"):
         assert any(name in asked and "File" in frames for asked, frames in answers.items()), (name, list(answers))
 
 

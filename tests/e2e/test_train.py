@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from medix_r1.training import checkpoint_folder
-from medix_r1.training.run_folder import read_lines
+from medix_r1.runs import checkpoints
+from medix_r1.runs.folder import read_lines
 from tests.e2e.conftest import CANARY, KEY, STEPS, FinishedRun, medix, train
 from tests.support.trackers import TRACKERS, has_every_part_at_every_step
 
@@ -83,9 +83,9 @@ def test_actor_and_vllm_agree_on_probabilities(run: FinishedRun) -> None:
 
 
 def test_checkpoints_are_whole(run: FinishedRun) -> None:
-    folders = checkpoint_folder.all_folders(run.folder.checkpoints)
-    assert [checkpoint_folder.step_of(folder) for folder in folders] == [1, 2, 3, 4]
-    assert all(checkpoint_folder.is_whole(folder) for folder in folders)
+    folders = checkpoints.all_folders(run.folder.checkpoints)
+    assert [checkpoints.step_of(folder) for folder in folders] == [1, 2, 3, 4]
+    assert all(checkpoints.is_whole(folder) for folder in folders)
 
 
 def test_no_key_reaches_any_file_or_the_terminal(run: FinishedRun) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from medix_r1.config import compose_train
 from medix_r1.serving import checks as judge_checks
-from medix_r1.training import checks
+from medix_r1.training.preflight import checks
 
 ROOT = Path(__file__).parents[2]
 SHELL = re.compile(rb"^#!(/bin/sh|/usr/bin/env bash)|# shellcheck shell=")

@@ -19,10 +19,10 @@ from inspect_ai.log import list_eval_logs, read_eval_log
 from rich.console import Console
 
 from medix_r1.errors import ConfigError, EvaluationError
-from medix_r1.evaluation import phases
 from medix_r1.evaluation import run as runs
-from medix_r1.evaluation.records import Record, read_run
+from medix_r1.evaluation.phases import generate_and_judge
 from medix_r1.evaluation.rejudge import rejudge
+from medix_r1.evaluation.results.records import Record, read_run
 from medix_r1.evaluation.settings import compose_eval
 from tests.support import eval_rows
 from tests.support.chat_stub import ChatStub, Request, images_of, text_of
@@ -123,7 +123,7 @@ def test_three_phases_in_one_command(words, policy, judge) -> None:
 
 def test_many_samples_are_several_evaluations_of_inspect(words, policy, judge, monkeypatch) -> None:
     """Each has an event loop of its own: a client that had been kept from the one before would fail."""
-    monkeypatch.setattr(phases, "_AT_ONCE", 2)
+    monkeypatch.setattr(generate_and_judge, "_AT_ONCE", 2)
     folder, records = _run(words("rad_vqa"))
     assert [record.score for record in records["rad_vqa"]] == [1.0, 0.0, 0.0]
     assert (len(policy.calls), len(judge.calls)) == (3, 9)

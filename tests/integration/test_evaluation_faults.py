@@ -13,7 +13,7 @@ import pytest
 from medix_r1.errors import DataError
 from medix_r1.evaluation import run as runs
 from medix_r1.evaluation import show
-from medix_r1.evaluation.records import Record
+from medix_r1.evaluation.results.records import Record
 from medix_r1.evaluation.settings import compose_eval
 from tests.integration.test_evaluation import QUIET, hub, judge, policy, words  # noqa: F401 - fixtures
 from tests.support.chat_stub import ChatStub, text_of

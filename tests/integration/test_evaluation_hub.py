@@ -21,7 +21,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 PROGRAM = """
     import json, sys
     from pathlib import Path
-    from medix_r1.evaluation.items import load_items
+    from medix_r1.evaluation.benchmarks.items import load_items
     from medix_r1.evaluation.settings import known_tasks
     told = {}
     for name in ("slake_vqa", "mmlu_anatomy"):

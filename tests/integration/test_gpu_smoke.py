@@ -12,7 +12,7 @@ import pytest
 
 from medix_r1 import config as configs
 from medix_r1.evaluation.settings import compose_eval
-from medix_r1.training import checks
+from medix_r1.training.preflight import checks
 from tests.support.gpu import NANO_ON_GPU
 
 ROOT = Path(__file__).parents[2]

@@ -12,8 +12,8 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopMetrics, AgentLoopO
 from verl.utils import hf_processor, hf_tokenizer
 
 from medix_r1.demo.build import build
-from medix_r1.training import shared_images
-from medix_r1.training.shared_images import SharedImages
+from medix_r1.training.verl_plugin.patches import shared_images
+from medix_r1.training.verl_plugin.patches.shared_images import SharedImages
 
 REPLIES = ("<X_RAY>left", "<X_RAY><think>a longer reply</think><answer>right lung</answer>")
 

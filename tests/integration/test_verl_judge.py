@@ -14,7 +14,7 @@ from verl.trainer.ppo.reward import get_custom_reward_fn
 from medix_r1 import config as configs
 from medix_r1.errors import JudgeUnavailable
 from medix_r1.models.judge import Question
-from medix_r1.training import job_wide
+from medix_r1.training.verl_plugin import scorer
 from tests.support.judge_stub import JudgeStub
 
 
@@ -44,7 +44,7 @@ def config(tmp_path):
 
 
 async def test_the_judge_is_asked_through_verls_router(stub, router, config):
-    reward = job_wide.with_router(config.reward, router)
+    reward = scorer.with_router(config.reward, router)
     judge = instantiate(reward.signals.llm.judge, _convert_="all")
 
     assert (await judge.judge(Question("Which?", "left lung", "the left one"))).matches
@@ -57,7 +57,7 @@ async def test_the_judge_is_asked_through_verls_router(stub, router, config):
 
 async def test_a_router_whose_model_is_gone_is_an_outage(stub, router, config):
     stub.behave = lambda call: (500, {}, b"engine died")
-    reward = job_wide.with_router(config.reward, router)
+    reward = scorer.with_router(config.reward, router)
     judge = instantiate(reward.signals.llm.judge, _convert_="all", patience=0.5)
 
     with pytest.raises(JudgeUnavailable, match="HTTP 500"):
@@ -66,4 +66,4 @@ async def test_a_router_whose_model_is_gone_is_an_outage(stub, router, config):
 
 
 def test_verl_finds_the_function_that_makes_it_ask_our_manager(config):
-    assert get_custom_reward_fn(config).args[0].__name__ == job_wide.not_called.__name__
+    assert get_custom_reward_fn(config).args[0].__name__ == scorer.not_called.__name__

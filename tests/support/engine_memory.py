@@ -69,7 +69,7 @@ def one_rank(rank: int, ranks: int, store: str, folder: str, overrides: list[str
     from verl.workers.utils.losses import ppo_loss
 
     from medix_r1 import config as configs
-    from medix_r1.training import memory
+    from medix_r1.training.preflight import memory
     from tests.support.engine_probe import build_engine, rows
 
     torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=ranks)

@@ -28,7 +28,7 @@ def probe(folder: Path, *arguments: str) -> dict[str, Any]:
         "TORCHDYNAMO_DISABLE": "1",
         "OMP_NUM_THREADS": "1",
         "GLOO_SOCKET_IFNAME": "lo",
-        "VERL_USE_EXTERNAL_MODULES": "medix_r1.training.plugin",
+        "VERL_USE_EXTERNAL_MODULES": "medix_r1.training.verl_plugin.plugin",
     }
     result = subprocess.run(
         [sys.executable, "-m", "tests.support.engine_probe", str(folder), *arguments],

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from medix_r1.evaluation.records import RECORDS_FILE, Record, RunInfo, Vote, write_records, write_run
+from medix_r1.evaluation.results.records import RECORDS_FILE, Record, RunInfo, Vote, write_records, write_run
 
 
 def record(row: int = 0, score: float | None = 1.0, **changes: Any) -> Record:

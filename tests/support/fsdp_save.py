@@ -213,8 +213,8 @@ def main(root: Path, names: list[str]) -> None:
     import verl.utils.checkpoint.fsdp_checkpoint_manager
     import verl.workers.engine.fsdp.utils  # noqa: F401
 
-    from medix_r1.training import checkpoint_folder
-    from medix_r1.training.cpu import install
+    from medix_r1.runs import checkpoints
+    from medix_r1.training.verl_plugin.cpu import install
 
     install()
     context = multiprocessing.get_context("fork")
@@ -236,7 +236,7 @@ def main(root: Path, names: list[str]) -> None:
             process.join()
         if failed := [rank for rank, process in enumerate(ranks) if process.exitcode]:
             raise SystemExit(f"{name}: ranks {failed} failed")
-        checkpoint_folder.seal(checkpoint_of(run))
+        checkpoints.seal(checkpoint_of(run))
         print(name, "saved", flush=True)
 
 

@@ -7,8 +7,8 @@ import os
 
 import psutil
 
-from medix_r1.training.run_folder import RunFolder
-from medix_r1.training.stacks import processes_of
+from medix_r1.runs.folder import RunFolder
+from medix_r1.runs.stacks import processes_of
 
 SHARED_MEMORY = "/dev/shm"
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from medix_r1.training.run_folder import RunFolder, read_lines
+from medix_r1.runs.folder import RunFolder, read_lines
 
 Metrics = dict[int, dict[str, float]]  # step -> name -> value
 

@@ -9,7 +9,7 @@ from medix_r1 import doctor
 from medix_r1.doctor import packages, resources
 from medix_r1.doctor.finding import Finding
 from medix_r1.machine import GIB
-from medix_r1.training.checks import CPU_RANK_MEMORY, CPU_RUN_MEMORY
+from medix_r1.training.preflight.checks import CPU_RANK_MEMORY, CPU_RUN_MEMORY
 from tests.support.configs import composed
 from tests.support.judge_stub import MODEL, JudgeStub
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM
 
-from medix_r1.training import checkpoint_folder
+from medix_r1.runs import checkpoints
 
 FILES = ("tokenizer_config.json", "chat_template.jinja")
 
@@ -38,5 +38,5 @@ def save(run: Path, state: Any, model_config: Qwen3Config | None = None, *, step
     GenerationConfig(eos_token_id=1).save_pretrained(huggingface)
     for name in FILES:
         (huggingface / name).write_text("{}")
-    checkpoint_folder.seal(folder)
+    checkpoints.seal(folder)
     return folder

@@ -15,18 +15,18 @@ from medix_r1.checkpoints.merge import merge
 from medix_r1.checkpoints.options import Options
 from medix_r1.checkpoints.source import find
 from medix_r1.errors import CheckpointError, ConfigError
-from medix_r1.training import checkpoint_folder
+from medix_r1.runs import checkpoints
 from tests.unit.checkpoints.plain import config, save, state_of
 
 
 def reseal(folder: Path) -> Path:
-    checkpoint_folder.seal(folder)
+    checkpoints.seal(folder)
     return folder
 
 
 def test_a_run_means_its_newest_whole_checkpoint(tmp_path: Path) -> None:
     whole = save(tmp_path, {}, step=5)
-    (save(tmp_path, {}, step=10) / checkpoint_folder.MANIFEST).unlink()
+    (save(tmp_path, {}, step=10) / checkpoints.MANIFEST).unlink()
 
     assert find(tmp_path) == whole
     assert find(tmp_path / "checkpoints") == whole
@@ -39,7 +39,7 @@ def test_what_is_no_whole_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no whole checkpoint in there"):
         find(tmp_path)
     folder = save(tmp_path, {})
-    (folder / checkpoint_folder.MANIFEST).unlink()
+    (folder / checkpoints.MANIFEST).unlink()
     with pytest.raises(CheckpointError, match="not a whole checkpoint"):
         find(folder)
 

@@ -6,9 +6,9 @@ import json
 import pytest
 
 from medix_r1.data.check import RowRules, check_row
-from medix_r1.data.images import ImageRules
 from medix_r1.data.row import RawRow, Reason, RowRejected, to_verl
 from medix_r1.data.tokens import PromptCounter
+from medix_r1.images.decode import ImageRules
 from tests.unit.data.support import encoded, picture
 
 PNG = encoded(picture(1))

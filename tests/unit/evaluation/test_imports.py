@@ -1,7 +1,7 @@
 import ast
 from pathlib import Path
 
-import medix_r1.evaluation.records as records
+import medix_r1.evaluation.results.records as records
 
 
 def test_evaluation_imports_neither_training_nor_rewards() -> None:

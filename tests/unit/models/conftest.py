@@ -1,14 +1,14 @@
 import pytest
 from tenacity import wait_fixed
 
-from medix_r1.models import patience
+from medix_r1.models import retry_policy
 from medix_r1.models.judge import ChatJudge
 from tests.support.judge_stub import JudgeStub
 
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch):
-    monkeypatch.setattr(patience, "_BACK_OFF", wait_fixed(0.01))
+    monkeypatch.setattr(retry_policy, "_BACK_OFF", wait_fixed(0.01))
 
 
 @pytest.fixture

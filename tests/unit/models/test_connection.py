@@ -13,9 +13,9 @@ from medix_r1.errors import JudgeRejected, JudgeUnavailable
 from medix_r1.models import addresses as addresses_module
 from medix_r1.models import connection as connection_module
 from medix_r1.models.addresses import Addresses
+from medix_r1.models.http_errors import explain, retry_after
 from medix_r1.models.judge import Question
-from medix_r1.models.pace import Pace
-from medix_r1.models.replies import explain, retry_after
+from medix_r1.models.rate_limit import Pace
 from tests.support.judge_stub import TROUBLE, JudgeStub
 
 SAME = Question("Which side?", "left lung", "Left lung.")

@@ -16,8 +16,9 @@ from medix_r1.errors import ConfigError
 from medix_r1.reports import compare_files
 from medix_r1.reports.compare import YARDSTICK, estimate, read_kinds
 from medix_r1.reports.compare_gaps import OF_A_SEED, gaps
-from medix_r1.training import resume, sweep_record
-from medix_r1.training.run_folder import RunFolder
+from medix_r1.runs import sweep_record
+from medix_r1.runs.folder import RunFolder
+from medix_r1.training.command import resume
 
 
 def make(root: Path, mix: str, seed: int, exact: tuple[float, float], *, llm: bool = True) -> Path:

@@ -5,7 +5,7 @@ import pytest
 
 from medix_r1.errors import ConfigError
 from medix_r1.reports import charts, run_report
-from medix_r1.training.phases import phases, time_shares
+from medix_r1.runs.phases import phases, time_shares
 from tests.unit.reports.run_folder import make_run
 
 

@@ -161,7 +161,7 @@ def test_defect_08_a_reference_without_a_tag_is_read_whole():
 
 
 ELSEWHERE = {
-    1: ["integration/test_job_wide.py::test_a_lost_actor_is_an_outage_and_no_zero"],
+    1: ["integration/test_scorer.py::test_a_lost_actor_is_an_outage_and_no_zero"],
     2: ["unit/models/test_verdict.py::test_a_verdict_is_the_first_word"],
     3: [
         "unit/models/test_connection.py::test_a_hang_ends_for_all_who_stand_in_line",  # timeout
@@ -169,12 +169,12 @@ ELSEWHERE = {
         "unit/models/test_connection.py::test_calls_in_flight_are_limited_and_share_connections",  # a pool
         "unit/models/test_judge.py::test_equal_questions_in_flight_are_asked_once",
         "unit/models/test_judge.py::test_answers_are_kept",
-        "integration/test_job_wide.py::test_limits_cache_and_embedder_are_one_for_the_job",
+        "integration/test_scorer.py::test_limits_cache_and_embedder_are_one_for_the_job",
     ],
     4: [
         "unit/models/test_embedder.py::test_a_batch_gives_the_same_as_one_by_one",
         "unit/models/test_embedder.py::test_a_reference_is_encoded_once_for_its_group",
-        "integration/test_job_wide.py::test_limits_cache_and_embedder_are_one_for_the_job",
+        "integration/test_scorer.py::test_limits_cache_and_embedder_are_one_for_the_job",
     ],
     5: ["unit/test_prompts.py::test_options_are_a_line_of_their_own"],
     6: [

@@ -10,7 +10,7 @@ from medix_r1.rewards.exact import ExactMatch
 from medix_r1.rewards.format import FormatReward
 from medix_r1.rewards.llm import JudgeReward
 from medix_r1.rewards.modality import ModalityReward
-from medix_r1.rewards.settled import settle
+from medix_r1.rewards.rule_scores import settle
 from tests.unit.rewards.cases import ScriptedEmbedder, ScriptedJudge, reply, sample, scored
 
 UNGRADABLE = [

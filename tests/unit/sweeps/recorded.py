@@ -7,8 +7,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from medix_r1.training import checkpoint_folder
-from medix_r1.training.run_folder import RunFolder
+from medix_r1.runs import checkpoints
+from medix_r1.runs.folder import RunFolder
 
 
 def leave_run(config: DictConfig, *, steps: int, ending: str = "finished") -> None:
@@ -19,7 +19,7 @@ def leave_run(config: DictConfig, *, steps: int, ending: str = "finished") -> No
     checkpoint = folder.checkpoints / f"global_step_{steps}"
     checkpoint.mkdir(exist_ok=True)
     (checkpoint / "data.pt").write_bytes(b"state")
-    checkpoint_folder.seal(checkpoint)
+    checkpoints.seal(checkpoint)
     folder.log(1).touch()
     folder.add_event("started", attempt=1)
     folder.add_event(ending, **({"message": "the judge is gone"} if ending == "error" else {}))

@@ -17,8 +17,9 @@ from rich.console import Console
 
 from medix_r1 import config as configs
 from medix_r1.errors import ConfigError
+from medix_r1.runs import sweep_record
 from medix_r1.sweeps import launch
-from medix_r1.training import checks, sweep_record
+from medix_r1.training.preflight import checks
 from tests.unit.sweeps.recorded import RecordingTask, leave_run
 
 ROOT = Path(__file__).parents[3]
@@ -158,7 +159,7 @@ def test_a_stop_ends_the_child_in_its_own_way_first(tmp_path, number):
     parent = (
         "import signal, sys\n"
         "from medix_r1.sweeps.task import run_child\n"
-        "from medix_r1.training.launch import sigterm_as_interrupt\n"
+        "from medix_r1.training.command.launch import sigterm_as_interrupt\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "with sigterm_as_interrupt():\n"
         f"    run_child([sys.executable, '-c', {child!r}, sys.argv[1]])\n"

@@ -1,0 +1,198 @@
+"""Row formats: how one row of a data set becomes the parts of a sample. A task's YAML names one of `FORMATS`.
+
+Next door: sources.py reads the rows, items.py gives the parts an id.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from string import ascii_uppercase
+from typing import Any
+
+from medix_r1.errors import DataError
+from medix_r1.evaluation.benchmarks.tasks import TaskSpec
+from medix_r1.grammar import normalize_answer
+
+Row = Mapping[str, Any]
+
+_OPTION_MARK = re.compile(r"^\s*\(?([A-Za-z])\s*[).:]\s*")
+_MAX_LITERAL = 50_000  # characters; MMMU's longest list of options has a few hundred
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a row says, whatever its columns are called.
+
+    Attributes:
+        question: without options.
+        context: a passage the question is about, or "".
+        choices: texts of the options, in order; empty for a free answer.
+        reference: the right answer's text.
+        letter: the right option's letter; None for a free answer.
+        images: of each image, the number of its `<image N>` mark (or 0) and where it is in the row.
+        modality: kind of image, where the row says so.
+    """
+
+    question: str
+    reference: str
+    context: str = ""
+    choices: tuple[str, ...] = ()
+    letter: str | None = None
+    images: tuple[tuple[int, tuple[str | int, ...]], ...] = ()
+    modality: str | None = None
+
+
+def choice_index(row: Row, task: TaskSpec) -> Parts:
+    """MMLU, MedMCQA, MedQA: the right option's index, in a list or in one column an option."""
+    names = task.columns["choices"]
+    choices = _value(row, names) if isinstance(names, str) else [_value(row, name) for name in names]
+    index = _value(row, task.columns["answer"])
+    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(choices):
+        raise DataError(f"answer {index!r} is not the index of one of {len(choices)} options")
+    return _choice(row, task, choices, index)
+
+
+def choice_mapping(row: Row, task: TaskSpec) -> Parts:
+    """USMLE self assessment, PMC-VQA: the right option as a letter or as its text, in a mapping or a list."""
+    raw = _value(row, task.columns["choices"])
+    if isinstance(raw, Mapping):
+        choices = [str(raw[letter]) for letter in sorted(raw) if raw[letter] is not None]  # Arrow adds absent letters
+    else:
+        choices = _without_marks([str(choice) for choice in (_list_in_text(raw) if isinstance(raw, str) else raw)])
+    return _choice(row, task, choices, _index_of(str(_value(row, task.columns["answer"])), choices))
+
+
+def pubmedqa(row: Row, task: TaskSpec) -> Parts:
+    """PubMedQA: every context, and the three words of the decision."""
+    contexts = _value(row, task.columns["context"])
+    if isinstance(contexts, Mapping):
+        contexts = contexts["contexts"]
+    decision, choices = _value(row, task.columns["answer"]), ("yes", "no", "maybe")
+    if decision not in choices:
+        raise DataError(f"final decision {decision!r} is not yes, no or maybe")
+    context = contexts if isinstance(contexts, str) else "\n\n".join(contexts)
+    return _choice(row, task, choices, choices.index(decision), context=context)
+
+
+def open_answer(row: Row, task: TaskSpec) -> Parts:
+    """A free answer: the VQA sets, reports, MedPix."""
+    context = task.columns.get("context")
+    return Parts(
+        question=_question(row, task),
+        context=_text(row, context) if context else "",
+        reference=_text(row, task.columns["answer"]),
+        images=_images(row, task),
+        modality=_modality(row, task),
+    )
+
+
+def mmmu(row: Row, task: TaskSpec) -> Parts:
+    """MMMU: options as a Python list in text, images by number, free answers where `question_type` says so."""
+    choices = _list_in_text(str(row.get(task.columns["choices"]) or "[]"))
+    answer = _text(row, task.columns["answer"])
+    if str(row.get(task.columns["type"])) == "open" or not choices:
+        return Parts(
+            question=_question(row, task),
+            reference=answer,
+            images=_images(row, task),
+            modality=_modality(row, task),
+        )
+    return _choice(row, task, choices, _index_of(answer, choices))
+
+
+FORMATS: Mapping[str, Callable[[Row, TaskSpec], Parts]] = {
+    "choice_index": choice_index,
+    "choice_mapping": choice_mapping,
+    "pubmedqa": pubmedqa,
+    "open": open_answer,
+    "mmmu": mmmu,
+}
+
+
+def _choice(row: Row, task: TaskSpec, choices: Sequence[Any], index: int, context: str = "") -> Parts:
+    texts = tuple(str(choice).strip() for choice in choices)
+    return Parts(
+        question=_question(row, task),
+        context=context,
+        choices=texts,
+        reference=texts[index],
+        letter=ascii_uppercase[index],
+        images=_images(row, task),
+        modality=_modality(row, task),
+    )
+
+
+def _index_of(answer: str, choices: Sequence[str]) -> int:
+    """A letter's or a text's place; a letter wins only where no option is spelt like it."""
+    same = [i for i, choice in enumerate(choices) if normalize_answer(choice) == normalize_answer(answer)]
+    if len(same) == 1:
+        return same[0]
+    letter = answer.strip().rstrip(".)").lstrip("(").upper()
+    if not same and len(letter) == 1 and letter in ascii_uppercase[: len(choices)]:
+        return ascii_uppercase.index(letter)
+    marked = _OPTION_MARK.sub("", answer)
+    if marked != answer:
+        return _index_of(marked, choices)
+    raise DataError(f"answer {answer!r} is not one of the options {list(choices)}")
+
+
+def _without_marks(choices: list[str]) -> list[str]:
+    """Cut `A:`, `B:`, ... when every option has its own; `A. fumigatus` alone stays as it is."""
+    marks = [match[1].upper() if (match := _OPTION_MARK.match(choice)) else "" for choice in choices]
+    marked = "".join(marks) == ascii_uppercase[: len(choices)]
+    return [_OPTION_MARK.sub("", choice) for choice in choices] if marked else choices
+
+
+def _list_in_text(text: str) -> list[str]:
+    """Read `"['a', 'b']"` as data: literals only, nothing is run, bounded in length."""
+    if len(text) > _MAX_LITERAL:
+        raise DataError(f"options of {len(text)} characters are not a list of options")
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+        raise DataError(f"options {text[:80]!r} are not a list in text") from error
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise DataError(f"options {text[:80]!r} are not a list of texts")
+    return value
+
+
+def _question(row: Row, task: TaskSpec) -> str:
+    return task.question or _text(row, task.columns["question"])
+
+
+def _images(row: Row, task: TaskSpec) -> tuple[tuple[int, tuple[str | int, ...]], ...]:
+    columns = task.columns.get("images")
+    if columns is None:
+        return ()
+    if not isinstance(columns, str):  # one column an image: the n-th belongs to the mark <image n>
+        numbered = enumerate(columns, start=1)
+        return tuple((number, (column,)) for number, column in numbered if row.get(column) is not None)
+    value = _value(row, columns)
+    if isinstance(value, list):
+        return tuple((0, (columns, index)) for index in range(len(value)))
+    return ((0, (columns,)),)
+
+
+def _modality(row: Row, task: TaskSpec) -> str | None:
+    column = task.columns.get("modality")
+    value = row.get(column) if column else None
+    if value in (None, ""):
+        return None
+    text = str(value)
+    return ", ".join(_list_in_text(text)) if text.startswith("['") else text  # MMMU: "['CT', 'MRI']"
+
+
+def _value(row: Row, column: str) -> Any:
+    if row.get(column) is None:
+        raise DataError(f"column {column!r} is missing or empty; there are {', '.join(sorted(row))}")
+    return row[column]
+
+
+def _text(row: Row, column: str) -> str:
+    text = str(_value(row, column)).strip()
+    if not text:
+        raise DataError(f"column {column!r} is empty")
+    return text

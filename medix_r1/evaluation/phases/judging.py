@@ -1,0 +1,205 @@
+"""What judges are asked, how a vote is read, and how votes become a score.
+
+A vote that failed is kept with the reason and leaves the sample unscored; it is never a 0.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from inspect_ai.model import GenerateConfig, Model, ResponseSchema
+from inspect_ai.util import JSONSchema
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from medix_r1 import prompts
+from medix_r1.evaluation.benchmarks.items import Item
+from medix_r1.evaluation.phases.replies import Reply, option_letter
+from medix_r1.evaluation.results.records import Vote, passage
+from medix_r1.grammar import is_gradable
+from medix_r1.models.verdict import parse_verdict, strip_thinking
+
+BEST_GRADE = 5
+_MAX_CHARS = 16_000  # of one field; a report is never cut in practice
+
+
+class Grade(BaseModel):
+    """What a rubric's reply has to be."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    reason: str
+    score: int = Field(ge=0, le=BEST_GRADE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VotingSettings:
+    """How judges vote (YAML: `judge`).
+
+    Attributes:
+        seeds: each judge votes once a seed; votes = judges x seeds.
+        match_prompt, report_prompt, rubric_prompt: files in medix_r1/prompts/.
+        rubric: also grade the think block, apart from the score.
+        schema: send the JSON schema of grades to the server (vLLM and OpenAI know it).
+        parse_attempts: calls until an unreadable vote is given up.
+    """
+
+    seeds: Sequence[int] = (1, 2, 3)
+    match_prompt: str = "eval_match"
+    report_prompt: str = "eval_report"
+    rubric_prompt: str = "eval_rubric"
+    rubric: bool = False
+    schema: bool = True
+    parse_attempts: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is known about a reply's worth. `score` is None when `unscored` says why."""
+
+    score: float | None
+    votes: tuple[Vote, ...] = ()
+    rubric: Vote | None = None
+    judge_free: bool = False
+    unscored: str | None = None
+
+    def to_json(self, sample: str) -> dict[str, Any]:
+        return {"id": sample, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Judgement:
+        rubric = data["rubric"]
+        return cls(
+            score=data["score"],
+            votes=tuple(Vote(**vote) for vote in data["votes"]),
+            rubric=Vote(**rubric) if rubric else None,
+            judge_free=data["judge_free"],
+            unscored=data["unscored"],
+        )
+
+    @property
+    def is_final(self) -> bool:
+        """Whether no call is left to make."""
+        return self.unscored is None and (self.rubric is None or self.rubric.value is not None)
+
+
+def without_judge(item: Item, reply: Reply) -> float | None:
+    """The score that needs no judge: an unambiguous letter, or nothing to grade; else None."""
+    if not is_gradable(reply.answer):
+        return 0.0
+    assert reply.answer is not None
+    if item.letter is not None:
+        letter = option_letter(reply.answer, item.choices)
+        return None if letter is None else float(letter == item.letter)
+    return None
+
+
+def voting_prompt(item: Item, reply: Reply, scorer: str, settings: VotingSettings) -> str:
+    """What each judge is asked; every inserted text is defused."""
+    name = settings.report_prompt if scorer == "report" else settings.match_prompt
+    return prompts.fill(prompts.load(name), max_chars=_MAX_CHARS, **_fields(item, prediction=reply.answer or ""))
+
+
+def rubric_prompt(item: Item, reply: Reply, settings: VotingSettings) -> str:
+    """What the first judge is asked about the think block."""
+    text = prompts.load(settings.rubric_prompt)
+    fields = _fields(item, reasoning=reply.think or "") | {"question": passage(item.context, item.question)}
+    return prompts.fill(text, max_chars=_MAX_CHARS, **fields)
+
+
+def _fields(item: Item, **more: str) -> dict[str, str | None]:
+    reference = f"({item.letter}) {item.reference}" if item.letter else item.reference
+    return {"question": item.question, "options": prompts.options(item.choices), "reference": reference, **more}
+
+
+def read_match(reply: str) -> tuple[float, str] | None:
+    """YES or NO as the first word, and the reason after it; None for anything else."""
+    verdict = parse_verdict(reply)
+    if verdict is None:
+        return None
+    words = strip_thinking(reply).strip().lstrip("*_\"'([").partition(" ")[2]
+    return float(verdict), words.strip(" .,:;-–*_\n")
+
+
+def read_grade(reply: str) -> tuple[float, str] | None:
+    """A grade as JSON, inside the scale; its share of 5 and the reason. None for anything else."""
+    text = strip_thinking(reply).strip().removeprefix("```json").removeprefix("```").removesuffix("```")
+    try:
+        grade = Grade.model_validate(json.loads(text))
+    except (ValueError, ValidationError, RecursionError):
+        return None
+    return grade.score / BEST_GRADE, grade.reason
+
+
+async def ask_votes(
+    item: Item,
+    reply: Reply,
+    scorer: str,
+    judges: Sequence[Model],
+    settings: VotingSettings,
+    known: Judgement | None = None,
+) -> Judgement:
+    """Ask every judge once a seed, less the votes that are already `known`, and put the votes together."""
+    free = without_judge(item, reply)
+    votes: list[Vote] = []
+    if free is None:
+        kept = {(vote.judge, vote.seed): vote for vote in known.votes if vote.value is not None} if known else {}
+        text = voting_prompt(item, reply, scorer, settings)
+        for judge in judges:
+            for seed in settings.seeds:
+                vote = kept.get((judge.name, seed))
+                votes.append(vote or await _vote(judge, seed, text, scorer == "report", settings))
+    rubric = known.rubric if known else None
+    if settings.rubric and (rubric is None or rubric.value is None):
+        rubric = await _rubric(item, reply, judges[0], settings)
+    score, reason = (free, None) if free is not None else put_together(votes, scorer)
+    return Judgement(score, tuple(votes), rubric, judge_free=free is not None, unscored=reason)
+
+
+async def _rubric(item: Item, reply: Reply, judge: Model, settings: VotingSettings) -> Vote:
+    if not is_gradable(reply.think):
+        return Vote(judge.name, None, 0.0, "there is no reasoning", "")
+    return await _vote(judge, settings.seeds[0], rubric_prompt(item, reply, settings), True, settings)
+
+
+async def _vote(judge: Model, seed: int, text: str, graded: bool, settings: VotingSettings) -> Vote:
+    reply = ""
+    for attempt in range(settings.parse_attempts):
+        config = GenerateConfig(
+            seed=seed + 1000 * attempt, response_schema=_SCHEMA if graded and settings.schema else None
+        )
+        try:
+            output = await judge.generate(text, config=config)
+        except Exception as error:  # noqa: BLE001 - whatever a provider raises is a failed vote, kept with its reason
+            return Vote(judge.name, seed, None, f"{type(error).__name__}: {str(error)[:300]}", reply)
+        reply = output.completion
+        if (read := (read_grade if graded else read_match)(reply)) is not None:
+            return Vote(judge.name, seed, read[0], read[1], reply)
+    wanted = f"JSON with a score from 0 to {BEST_GRADE}" if graded else "YES or NO"
+    return Vote(judge.name, seed, None, f"the judge's reply is not {wanted}", reply)
+
+
+def put_together(votes: Sequence[Vote], scorer: str) -> tuple[float | None, str | None]:
+    """Majority of short answers' votes, mean of reports' grades; (None, why) when a vote is missing."""
+    failed = [vote for vote in votes if vote.value is None]
+    if failed:
+        return None, f"{len(failed)} of {len(votes)} votes failed: {failed[0].reason}"
+    values = [vote.value for vote in votes if vote.value is not None]
+    mean = sum(values) / len(values)
+    return (mean, None) if scorer == "report" else (float(mean > 0.5), None)
+
+
+_SCHEMA = ResponseSchema(
+    name="grade",
+    json_schema=JSONSchema(
+        type="object",
+        properties={
+            "reason": JSONSchema(type="string"),
+            "score": JSONSchema(type="integer", enum=list(range(BEST_GRADE + 1))),
+        },
+        required=["reason", "score"],
+        additionalProperties=False,
+    ),
+    strict=True,
+)

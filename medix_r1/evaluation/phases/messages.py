@@ -1,0 +1,76 @@
+"""What the model is sent: the training prompt (or the bare question) with the images in their places."""
+
+from __future__ import annotations
+
+import base64
+import io
+from string import ascii_uppercase
+from typing import Literal
+
+from inspect_ai.model import ChatMessageUser, Content, ContentImage, ContentText
+from PIL import Image as PillowImage
+
+from medix_r1 import prompts
+from medix_r1.errors import DataError
+from medix_r1.evaluation.benchmarks.items import Image, Item, place_images
+from medix_r1.grammar import ThinkElement
+from medix_r1.prompts.policy import policy_prompt
+
+PromptName = Literal["training", "plain"]
+_SENT_AS_IS = {"PNG": "image/png", "JPEG": "image/jpeg"}  # every server reads these; others become PNG, without loss
+
+
+def prompt_digest(prompt: PromptName, think_element: ThinkElement) -> str:
+    """Hash of everything the prompt adds to a question."""
+    texts = (prompts.load("policy"), prompts.load("policy_text"), think_element) if prompt == "training" else ()
+    return prompts.digest("\0".join((prompt, *texts)))
+
+
+def message_text(item: Item, prompt: PromptName, think_element: ThinkElement) -> str:
+    """The message with `<image>` marks in place of images."""
+    marked = place_images(item)
+    lines = [
+        marked.question,
+        *(f"{letter}. {text}" for letter, text in zip(ascii_uppercase, marked.choices, strict=False)),
+    ]
+    return policy_prompt(
+        "\n".join(lines),
+        num_images=len(marked.images),
+        think_element=think_element,
+        instructions=prompt == "training",
+    )
+
+
+def user_message(item: Item, prompt: PromptName, think_element: ThinkElement) -> ChatMessageUser:
+    """The message itself, image bytes included.
+
+    Raises:
+        DataError: an image cannot be read.
+    """
+    images = iter(place_images(item).images)
+    parts = message_text(item, prompt, think_element).split("<image>")
+    content: list[Content] = []
+    for number, text in enumerate(parts):
+        if number:
+            content.append(ContentImage(image=_data_uri(next(images))))
+        if text.strip():
+            content.append(ContentText(text=text))
+    return ChatMessageUser(content=content if len(parts) > 1 else parts[0])
+
+
+def _data_uri(image: Image) -> str:
+    data = image.read()
+    try:
+        with PillowImage.open(io.BytesIO(data)) as opened:
+            kind = _SENT_AS_IS.get(opened.format or "")
+            if kind is None:
+                kind, data = "image/png", _as_png(opened)
+    except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError) as error:
+        raise DataError(f"an image cannot be read: {error}") from error
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _as_png(image: PillowImage.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()

@@ -1,0 +1,87 @@
+"""The third phase: saved replies and judgements become records. No model is called, so it can run again at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from medix_r1.evaluation.benchmarks.items import Item, TaskData
+from medix_r1.evaluation.phases.generate_and_judge import GENERATIONS, Asking, read_judgements, reply_of
+from medix_r1.evaluation.phases.journal import Journal
+from medix_r1.evaluation.phases.judging import Judgement
+from medix_r1.evaluation.results.records import RECORDS_FILE, Record, write_records
+
+
+def score_task(data: TaskData, folder: Path, asking: Asking, failures: Mapping[str, str]) -> list[Record]:
+    """Write a task's records.
+
+    Args:
+        data: its samples.
+        folder: of the task, with the journals of the first two phases.
+        asking: how replies were asked for, which decides how they are taken apart.
+        failures: why samples failed in this run, by id; the journals hold what succeeded.
+    """
+    generations = Journal(folder / GENERATIONS).read()
+    judgements = read_judgements(folder)
+    records = [
+        _record(item, generations.get(item.id), judgements.get(item.id), asking, data.task.restricted, failures)
+        for item in data.items
+    ]
+    write_records(folder / RECORDS_FILE, records)
+    return records
+
+
+def _record(
+    item: Item,
+    generation: Mapping[str, Any] | None,
+    judgement: Judgement | None,
+    asking: Asking,
+    restricted: bool,
+    failures: Mapping[str, str],
+) -> Record:
+    reply = reply_of(item, generation, asking) if generation else None
+    record = Record(
+        id=item.id,
+        task=item.task,
+        row=item.row,
+        group=item.group,
+        modality=item.modality,
+        question=item.question,
+        context=item.context,
+        choices=item.choices,
+        reference=item.reference,
+        reference_letter=item.letter,
+        reply=generation["reply"] if generation else None,
+        think=reply.think if reply else None,
+        answer=reply.answer if reply else None,
+        finish_reason=generation["finish_reason"] if generation else None,
+        problems=reply.problems if reply else (),
+        score=None,
+        votes=(),
+        rubric=None,
+        judge_free=False,
+        unscored=None,
+        tokens_in=generation["tokens_in"] if generation else 0,
+        tokens_out=generation["tokens_out"] if generation else 0,
+        seconds=generation["seconds"] if generation else 0.0,
+        restricted=restricted,
+    )
+    return judged(record, judgement, failures.get(item.id))
+
+
+def judged(record: Record, judgement: Judgement | None, failure: str | None) -> Record:
+    """A record with what is known about its score; `failure` says why there is no reply or no judgement."""
+    if record.reply is None:
+        return replace(record, unscored=f"no reply: {failure or 'not generated yet'}")
+    if judgement is None:
+        return replace(record, unscored=f"not judged: {failure or 'not judged yet'}")
+    return replace(
+        record,
+        score=judgement.score,
+        votes=judgement.votes,
+        rubric=judgement.rubric.value if judgement.rubric else None,
+        judge_free=judgement.judge_free,
+        unscored=judgement.unscored and f"not judged: {judgement.unscored}",
+    )

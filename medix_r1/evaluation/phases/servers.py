@@ -1,0 +1,134 @@
+"""Addresses of the models an evaluation asks: ones that run already, or servers that live as long as a phase."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+from inspect_ai.model import Model
+
+from medix_r1.evaluation.phases.generate_and_judge import decoding
+from medix_r1.evaluation.phases.model_api import open_model
+from medix_r1.evaluation.settings import EvalSettings, JudgeAddress, ServedModel
+from medix_r1.model_names import is_hub_name
+from medix_r1.models.settings import key_problems
+from medix_r1.serving import server
+from medix_r1.serving.address import is_loopback
+from medix_r1.serving.kept import served
+
+
+@contextlib.contextmanager
+def model_under_test(settings: EvalSettings, log: Path) -> Iterator[Callable[[], Model]]:
+    """The model that is evaluated, for the length of a `with` block.
+
+    Yields:
+        What opens a client. Each inspect evaluation has an event loop of its own, so each needs its own client.
+
+    Raises:
+        ServerError: the server that had to be started did not come up.
+    """
+    config = decoding(
+        settings.decoding,
+        connections=settings.connections,
+        timeout=settings.timeout,
+        attempts=settings.attempts,
+    )
+    revision = None if Path(settings.model).expanduser().is_dir() else settings.revision
+    with _address(settings.model, settings.base_url, settings.server, revision, log) as address:
+        key = settings.api_key_env if settings.base_url else None
+        yield lambda: open_model(settings.model, address, key, config)
+
+
+@contextlib.contextmanager
+def judges(settings: EvalSettings, log: Path) -> Iterator[Callable[[], list[Model]]]:
+    """The judges, in the order of the settings.
+
+    Yields:
+        What opens a client of each.
+
+    Raises:
+        ServerError: the server that had to be started did not come up.
+    """
+    judge = settings.judge
+    parameters: dict[str, Any] = {
+        "temperature": judge.temperature,
+        "top_p": judge.top_p,
+        "max_tokens": judge.max_tokens,
+        "extra_body": dict(judge.extra_body) or None,
+    }
+    config = decoding(parameters, connections=judge.connections, timeout=judge.timeout, attempts=judge.attempts)
+    with contextlib.ExitStack() as stack:
+        opened: list[tuple[JudgeAddress, str]] = []
+        for each in judge.judges:
+            revision = None if Path(each.model).expanduser().is_dir() else each.revision
+            context = _address(each.model, each.base_url, judge.server, revision, log)
+            opened.append((each, stack.enter_context(context)))
+        yield lambda: [open_model(each.model, address, each.api_key_env, config) for each, address in opened]
+
+
+@contextlib.contextmanager
+def _address(
+    model: str, base_url: str | None, settings: ServedModel | None, revision: str | None, log: Path
+) -> Iterator[str]:
+    if base_url is not None:
+        yield base_url
+        return
+    assert settings is not None
+    pinned = ["--revision", revision] if revision else []
+    server_settings = server.ServerSettings(
+        model=str(Path(model).expanduser()) if Path(model).expanduser().is_dir() else model,
+        served_name=model,
+        port=server.free_port(),
+        start_timeout=settings.start_timeout,
+        arguments=[*map(str, settings.arguments), *pinned],
+        environment=dict(settings.environment or {}),
+    )
+    with served(server_settings, log):
+        yield f"{server_settings.address}/v1"
+
+
+def problems(settings: EvalSettings) -> list[str]:
+    """What can be said without asking any server: keys, addresses and folders of the model and the judges."""
+    found = _problems("", settings.model, settings.base_url, settings.api_key_env)
+    return found + judge_problems(settings)
+
+
+def judge_problems(settings: EvalSettings) -> list[str]:
+    """The same for the judges alone."""
+    found: list[str] = []
+    for index, judge in enumerate(settings.judge.judges):
+        found += _problems(f"judge.judges[{index}].", judge.model, judge.base_url, judge.api_key_env)
+    return found
+
+
+def _problems(prefix: str, model: str, base_url: str | None, key: str | None) -> list[str]:
+    if wrong := key_problems(f"{prefix}api_key_env", key):
+        return wrong
+    if base_url is not None:
+        fine = base_url.startswith(("http://", "https://"))
+        return [] if fine else [f"{prefix}base_url: {base_url!r} is no address; it begins with http:// and ends in /v1"]
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        code = [path.name for path in folder.glob("*.py")]
+        return [f"{prefix}model: {model} brings Python files ({', '.join(code)}), which are never run"] if code else []
+    if not is_hub_name(model):
+        return [f"{prefix}model: the folder {model} does not exist"]
+    return []
+
+
+def unreachable(prefix: str, model: str, base_url: str | None, key: str | None) -> list[str]:
+    """What an address that has to be asked now answers wrongly."""
+    if base_url is None:
+        return []
+    headers = {"Authorization": f"Bearer {os.environ[key]}"} if key else {}
+    try:
+        with httpx.Client(trust_env=not is_loopback(base_url), timeout=10.0) as client:
+            reply = client.get(f"{base_url.rstrip('/')}/models", headers=headers)
+            names = [str(entry["id"]) for entry in reply.raise_for_status().json()["data"]]
+    except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+        return [f"{prefix}base_url: no model server answers at {base_url} ({type(error).__name__}); start one first"]
+    return [] if model in names else [f"{prefix}model: {base_url} serves {', '.join(names[:5])}, not {model}"]

@@ -1,0 +1,216 @@
+"""Two results on the same samples: paired differences, and what changed in either direction.
+
+It serves two verbs: `eval compare A B` (two models) and the table of `eval rejudge` (one model's replies, two judges).
+A difference is always second minus first.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from medix_r1.evaluation.results import statistics
+from medix_r1.evaluation.results.records import Record, RunInfo, read_run
+from medix_r1.evaluation.results.statistics import Difference, holm
+from medix_r1.evaluation.results.table import Records, headline_tasks, in_order
+
+PAPER_SHIFT = 0.005
+"""How much scores move between judges at most, as the paper has it (arXiv 2602.23363)."""
+
+_SAME = 1e-9  # scores closer than this are equal
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The same sample in both results, scored in both."""
+
+    first: Record
+    second: Record
+
+    @property
+    def scores(self) -> tuple[float, float]:
+        if self.first.score is None or self.second.score is None:
+            raise ValueError(f"{self.first.id} is not scored in both results")
+        return self.first.score, self.second.score
+
+    @property
+    def change(self) -> float:
+        one, other = self.scores
+        return 0.0 if abs(other - one) < _SAME else other - one
+
+
+@dataclass(frozen=True, slots=True)
+class Unpaired:
+    """Samples of one task that no pair could be made of.
+
+    Attributes:
+        only_first, only_second: in one result only.
+        first, second, both: in both results, but unscored in the first, in the second, in both.
+    """
+
+    only_first: int = 0
+    only_second: int = 0
+    first: int = 0
+    second: int = 0
+    both: int = 0
+
+    @property
+    def count(self) -> int:
+        return self.only_first + self.only_second + self.first + self.second + self.both
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the comparison.
+
+    Attributes:
+        name: task, modality or average.
+        pairs: samples scored in both results.
+        first, second: mean scores over these pairs (an average over tasks where `name` is one).
+        difference: second minus first.
+        p_holm: its p-value, corrected for all lines of the same kind; None for averages.
+        up, down: samples that the second result scores higher, lower; for right or wrong answers the flips.
+        unpaired: what is not in `pairs`; None where the question makes no sense (averages).
+    """
+
+    name: str
+    pairs: int
+    first: float | None
+    second: float | None
+    difference: Difference
+    p_holm: float | None
+    up: int
+    down: int
+    unpaired: Unpaired | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All that two results have to say about each other.
+
+    Attributes:
+        first, second: what they are keyed by.
+        tasks, modalities, averages: the lines.
+        differing: settings that differ, as "name: first / second"; the models themselves are not among them.
+        other_replies: pairs whose replies are not the same text.
+        up, down: pairs for examples, in an order that no score decides (that of their ids' hashes).
+    """
+
+    first: RunInfo
+    second: RunInfo
+    tasks: tuple[Row, ...]
+    modalities: tuple[Row, ...]
+    averages: tuple[Row, ...]
+    differing: tuple[str, ...]
+    other_replies: int
+    up: tuple[Pair, ...]
+    down: tuple[Pair, ...]
+
+
+def compare(first: tuple[RunInfo, Records], second: tuple[RunInfo, Records]) -> Comparison:
+    """Compare two results sample by sample, joined by the samples' ids."""
+    pairs: dict[str, list[Pair]] = {}
+    unpaired: dict[str, Unpaired] = {}
+    for task in in_order({*first[1], *second[1]}):
+        pairs[task], unpaired[task] = join(first[1].get(task, ()), second[1].get(task, ()))
+    by_modality: dict[str, list[Pair]] = defaultdict(list)
+    for pair in (pair for rows in pairs.values() for pair in rows):
+        by_modality[pair.first.modality or "not stated"].append(pair)
+    changed = sorted((p for rows in pairs.values() for p in rows if p.change), key=lambda p: p.first.id)
+    stated = by_modality if set(by_modality) - {"not stated"} else {}
+    return Comparison(
+        first=first[0],
+        second=second[0],
+        tasks=_corrected([_row(task, rows, unpaired=unpaired[task]) for task, rows in pairs.items()]),
+        modalities=_corrected([_row(name, stated[name]) for name in sorted(stated)]),
+        averages=tuple(_averages(pairs)),
+        differing=tuple(_differing(first[0], second[0])),
+        other_replies=sum(p.first.reply != p.second.reply for rows in pairs.values() for p in rows),
+        up=tuple(pair for pair in changed if pair.change > 0),
+        down=tuple(pair for pair in changed if pair.change < 0),
+    )
+
+
+def read_comparison(first: Path, second: Path) -> Comparison:
+    """Read two results' folders and compare them.
+
+    Raises:
+        DataError: one is no result.
+    """
+    return compare(read_run(first), read_run(second))
+
+
+def join(first: Sequence[Record], second: Sequence[Record]) -> tuple[list[Pair], Unpaired]:
+    """Pair two results' samples of one task by id; a row that a source holds twice is paired in order."""
+    ours, theirs = _keyed(first), _keyed(second)
+    pairs, counts = [], dict.fromkeys(("only_first", "only_second", "first", "second", "both"), 0)
+    for key, record in ours.items():
+        other = theirs.get(key)
+        if other is None:
+            counts["only_first"] += 1
+        elif record.score is None or other.score is None:
+            counts["second" if record.score is not None else "first" if other.score is not None else "both"] += 1
+        else:
+            pairs.append(Pair(record, other))
+    counts["only_second"] = len(theirs.keys() - ours.keys())
+    return pairs, Unpaired(**counts)
+
+
+def _keyed(records: Iterable[Record]) -> Mapping[tuple[str, int], Record]:
+    seen: dict[str, int] = defaultdict(int)
+    found: dict[tuple[str, int], Record] = {}
+    for record in sorted(records, key=lambda r: r.row):
+        found[record.id, seen[record.id]] = record
+        seen[record.id] += 1
+    return found
+
+
+def _row(name: str, pairs: Sequence[Pair], tasks: Sequence[str] | None = None, unpaired: Unpaired | None = None) -> Row:
+    firsts, seconds = [p.scores[0] for p in pairs], [p.scores[1] for p in pairs]
+    return Row(
+        name=name,
+        pairs=len(pairs),
+        first=_mean(firsts, tasks),
+        second=_mean(seconds, tasks),
+        difference=statistics.paired(firsts, seconds, [pair.first.group for pair in pairs], tasks),
+        p_holm=None,
+        up=sum(pair.change > 0 for pair in pairs),
+        down=sum(pair.change < 0 for pair in pairs),
+        unpaired=unpaired,
+    )
+
+
+def _mean(values: Sequence[float], tasks: Sequence[str] | None) -> float | None:
+    if not values:
+        return None
+    by_task: dict[str, list[float]] = defaultdict(list)
+    for value, task in zip(values, tasks or [""] * len(values), strict=True):
+        by_task[task].append(value)
+    return sum(sum(rows) / len(rows) for rows in by_task.values()) / len(by_task)
+
+
+def _corrected(rows: Sequence[Row]) -> tuple[Row, ...]:
+    corrected = holm([row.difference.p for row in rows])
+    return tuple(replace(row, p_holm=p) for row, p in zip(rows, corrected, strict=True))
+
+
+def _averages(pairs: Mapping[str, Sequence[Pair]]) -> Iterable[Row]:
+    tasks = [task for task in headline_tasks(pairs) if pairs[task]]
+    rows = [(pair, task) for task in tasks for pair in pairs[task]]
+    if rows:
+        yield _row(f"macro, {len(tasks)} task(s)", [pair for pair, _ in rows], [task for _, task in rows])
+        yield _row(f"micro, {len(rows)} pairs", [pair for pair, _ in rows])
+
+
+def _differing(first: RunInfo, second: RunInfo) -> Iterable[str]:
+    for name in ("prompt", "prompt_sha"):
+        if (one := getattr(first, name)) != (other := getattr(second, name)):
+            yield f"{name}: {one} / {other}"
+    tables = (("decoding", first.decoding, second.decoding), ("judge", first.judge, second.judge))
+    for name, ours, theirs in (*tables, ("data", first.data, second.data)):
+        keys = ours.keys() & theirs.keys() if name == "data" else ours.keys() | theirs.keys()
+        for key in sorted(keys):
+            if ours.get(key) != theirs.get(key):
+                yield f"{name}.{key}: {ours.get(key)} / {theirs.get(key)}"

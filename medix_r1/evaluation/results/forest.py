@@ -1,0 +1,106 @@
+"""A forest plot: one line an estimate, its interval as a bar. Kinds differ by marker and weight, not only by colour."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")  # a server has no display
+
+from matplotlib import pyplot
+
+from medix_r1.evaluation.results.sheet import between, number
+from medix_r1.evaluation.results.statistics import Estimate
+from medix_r1.untrusted import one_line
+
+_BLUE, _ORANGE = "#0072b2", "#d55e00"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One estimate of the picture.
+
+    Attributes:
+        name: left of the line.
+        estimate: what is drawn; the words "no score" when it has no value.
+        strong: an average, drawn as a filled diamond; others are circles.
+    """
+
+    name: str
+    estimate: Estimate
+    strong: bool = False
+
+
+def forest(
+    lines: Sequence[Line],
+    path: Path,
+    *,
+    title: str,
+    axis: str,
+    limits: tuple[float, float] | None = None,
+    zero: bool = False,
+) -> Path:
+    """Draw estimates below each other.
+
+    Args:
+        lines: from top to bottom.
+        path: the PNG.
+        title: above the picture.
+        axis: what the numbers are, with unit and kind of interval.
+        limits: of the axis; by default what the estimates need.
+        zero: whether to mark 0, where two results are equal.
+    """
+    figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.34 * max(2, len(lines))), layout="constrained")
+    signed = "+.3f" if zero else ".3f"
+    for place, line in enumerate(lines):
+        _draw(axes, place, line, signed)
+    if zero:
+        axes.axvline(0.0, color="black", linewidth=1, linestyle="--")
+    if limits:
+        axes.set_xlim(limits[0] - 0.01, limits[1] + 0.01)
+    axes.set_yticks(range(len(lines)), [_label(line.name) for line in lines], fontsize=9)
+    axes.set_ylim(len(lines) - 0.4, -0.6)
+    axes.set_xlabel(_label(axis))
+    axes.set_title("\n".join(textwrap.wrap(_label(title, 400), 75)), fontsize=10, loc="left")
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_axisbelow(True)
+    return _save(figure, path)
+
+
+def _draw(axes: Any, place: int, line: Line, form: str) -> None:
+    estimate, interval = line.estimate, line.estimate.interval
+    color, marker, width = (_ORANGE, "D", 2.6) if line.strong else (_BLUE, "o", 1.6)
+    text = "no score"
+    if estimate.value is not None:
+        if interval is not None:
+            axes.plot([interval.low, interval.high], [place, place], color=color, linewidth=width, zorder=2)
+            axes.plot([interval.low, interval.high], [place, place], "|", color=color, markersize=9, zorder=2)
+        face = color if line.strong or interval else "white"  # hollow: no interval
+        axes.plot(estimate.value, place, marker, color=color, markerfacecolor=face, markersize=7, zorder=3)
+        text = f"{number(estimate.value, form)} {between(interval, form)}  n={estimate.samples}"
+    weight = "bold" if line.strong else "normal"
+    at = axes.get_yaxis_transform()
+    axes.text(1.01, place, text, transform=at, va="center", fontsize=8, weight=weight, family="monospace")
+
+
+def _label(text: str, limit: int = 80) -> str:
+    return re.sub(r"([\\$])", r"\\\1", one_line(text, limit))  # "$" would start a formula
+
+
+def _save(figure: Any, path: Path) -> Path:
+    content = io.BytesIO()
+    figure.savefig(content, dpi=130, format="png")
+    pyplot.close(figure)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(content.getvalue())
+    os.replace(temporary, path)
+    return path

@@ -1,0 +1,99 @@
+"""A table for people, shown in the terminal or written as Markdown; and a table for programs, written as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from medix_r1.agreement import Interval
+from medix_r1.evaluation.results.statistics import Estimate
+from medix_r1.untrusted import cell, one_line, plain
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A titled table and what one must know to read it.
+
+    Attributes:
+        title: one line.
+        header: names of the columns; the first holds words, the others numbers.
+        rows: the cells as they are shown.
+        notes: sentences below the table.
+    """
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
+
+    def show(self, console: Console) -> None:
+        """Print the table."""
+        table = Table(title=escape(plain(self.title)), title_justify="left", header_style="bold")
+        for number, name in enumerate(self.header):
+            table.add_column(escape(name), justify="right" if number else "left", overflow="fold")
+        for row in self.rows:
+            table.add_row(*(escape(plain(value)) for value in row))
+        console.print(table)
+        for note in self.notes:
+            console.print(escape(plain(note)), highlight=False)
+
+    def markdown(self) -> str:
+        """The same as Markdown."""
+        lines = [f"## {_words(self.title)}", "", _line(self.header), "|---|" + "---:|" * (len(self.header) - 1)]
+        lines += [_line(row) for row in self.rows]
+        lines += ["", *(f"- {_words(note)}" for note in self.notes)] if self.notes else []
+        return "\n".join(lines) + "\n"
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows with the same keys as CSV; None is an empty cell, and no text is a formula."""
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, list(rows[0]) if rows else [], quoting=csv.QUOTE_MINIMAL)
+    writer.writeheader()
+    writer.writerows({k: cell(v) if isinstance(v, str) else v for k, v in row.items()} for row in rows)
+    return file.getvalue()
+
+
+def number(value: float | None, form: str = ".3f") -> str:
+    """A number, or a dash for what was not measured."""
+    return "-" if value is None else format(value, form)
+
+
+def between(interval: Interval | None, form: str = ".3f") -> str:
+    """An interval, or the words that there is none."""
+    return "no interval" if interval is None else f"[{interval.low:{form}}, {interval.high:{form}}]"
+
+
+def p_value(value: float | None) -> str:
+    """A p-value with as many digits as it deserves."""
+    return "-" if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def flat(estimate: Estimate, name: str = "score") -> dict[str, Any]:
+    """An estimate as columns for programs."""
+    interval = estimate.interval
+    return {
+        name: estimate.value,
+        f"{name}_low": interval.low if interval else None,
+        f"{name}_high": interval.high if interval else None,
+        f"{name}_samples": estimate.samples,
+        f"{name}_clusters": estimate.clusters,
+        f"{name}_note": estimate.note,
+    }
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(_words(value) for value in cells)} |"
+
+
+def _words(text: str) -> str:
+    """Text of ours with names and reasons in it: readable as source, and no markup when rendered."""
+    shown = one_line(text, limit=2000).replace("&", "&amp;").replace("<", "&lt;").replace("`", "'")
+    return shown.replace("|", "\\|").replace("](", "]\\(").replace("$", "\\$")

@@ -1,0 +1,264 @@
+"""The numbers of one result: a row a task, the averages over tasks, and the files they are written to.
+
+Scores are shares in [0, 1] everywhere; the paper prints them times 100. A sample without a score is counted, shown and
+left out of the mean: it is never a 0.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from medix_r1.evaluation.results import statistics
+from medix_r1.evaluation.results.records import Record, RunInfo, read_run, write_whole
+from medix_r1.evaluation.results.sheet import Sheet, between, csv_text, flat, number
+from medix_r1.evaluation.results.statistics import Estimate
+
+MIMIC = ("mimic_cxr_report_summarization", "mimic_cxr_report_generation")
+HEADLINE = (
+    "mmlu_clinical_knowledge",
+    "mmlu_college_biology",
+    "mmlu_college_medicine",
+    "mmlu_medical_genetics",
+    "mmlu_professional_medicine",
+    "mmlu_anatomy",
+    "medmcqa",
+    "medqa",
+    "usmle_sa",
+    "pubmedqa",
+    "slake_vqa",
+    "rad_vqa",
+    "path_vqa",
+    "pmc_vqa",
+    "pmc_vqa_hard",
+    *MIMIC,
+)
+"""The 17 tasks of the paper's average (arXiv 2602.23363)."""
+
+Records = Mapping[str, Sequence[Record]]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskNumbers:
+    """One task of one result.
+
+    Attributes:
+        task: its name.
+        samples: all of them, scored or not.
+        available: samples that the source has: more than `samples` when the result was limited to some.
+        score: mean over the scored samples.
+        lowest, highest: the mean if every unscored sample were 0, and if every one were 1.
+        unscored: samples without a score; `reasons` says why, with counts.
+        truncated: replies cut at the length limit, scored or not.
+        judge_free: share of the scored samples that needed no judge; None when none is scored.
+        rubric: mean grade of the think blocks, apart from the score; no samples when nobody asked for it.
+        tokens_in, tokens_out, seconds: mean of a generated reply; None when the server did not say.
+    """
+
+    task: str
+    samples: int
+    available: int
+    score: Estimate
+    lowest: float | None
+    highest: float | None
+    unscored: int
+    reasons: dict[str, int]
+    truncated: int
+    judge_free: float | None
+    rubric: Estimate
+    tokens_in: float | None
+    tokens_out: float | None
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Average:
+    """An average over tasks (macro) or over their samples (micro)."""
+
+    name: str
+    tasks: tuple[str, ...]
+    score: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class RunNumbers:
+    """All numbers of one result."""
+
+    info: RunInfo
+    tasks: tuple[TaskNumbers, ...]
+    averages: tuple[Average, ...]
+
+    @property
+    def unscored(self) -> int:
+        return sum(task.unscored for task in self.tasks)
+
+
+def numbers(info: RunInfo, records: Records) -> RunNumbers:
+    """Compute all numbers of a result: what it is keyed by, and its samples by task."""
+    limited = info.extra.get("limited", {})
+    tasks = [task_numbers(task, records[task], limited.get(task, [0, 0])[1]) for task in in_order(records)]
+    return RunNumbers(info, tuple(tasks), tuple(averages(records)))
+
+
+def task_numbers(task: str, records: Sequence[Record], available: int = 0) -> TaskNumbers:
+    """Compute one task's row of the table; `available` is how many samples its source has, if that is more."""
+    scored = [record for record in records if record.score is not None]
+    total, missing = sum(_score(record) for record in scored), len(records) - len(scored)
+    graded = [record for record in records if record.rubric is not None]
+    return TaskNumbers(
+        task=task,
+        samples=len(records),
+        available=max(available, len(records)),
+        score=_mean(scored),
+        lowest=total / len(records) if records else None,
+        highest=(total + missing) / len(records) if records else None,
+        unscored=missing,
+        reasons=dict(Counter(r.unscored or "no reason given" for r in records if r.score is None).most_common()),
+        truncated=sum(record.truncated for record in records),
+        judge_free=sum(record.judge_free for record in scored) / len(scored) if scored else None,
+        rubric=statistics.mean([float(r.rubric or 0.0) for r in graded], [r.group for r in graded]),
+        tokens_in=_average(record.tokens_in for record in records),
+        tokens_out=_average(record.tokens_out for record in records),
+        seconds=_average(record.seconds for record in records),
+    )
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Tasks in the paper's order, others after them by name."""
+    return sorted(names, key=lambda name: (HEADLINE.index(name) if name in HEADLINE else len(HEADLINE), name))
+
+
+def judge_names(info: RunInfo) -> list[str]:
+    """Names of the judges' models."""
+    return [str(judge["model"]) for judge in info.judge.get("judges", [])]
+
+
+def headline_tasks(names: Iterable[str]) -> list[str]:
+    """The tasks that the averages are over: those of the 17 that are there, or all when none of them is."""
+    there = in_order(names)
+    return [name for name in there if name in HEADLINE] or there
+
+
+def averages(records: Records) -> list[Average]:
+    """Macro and micro averages; with MIMIC's two tasks also both sides of it, as their use is restricted."""
+    scored = {task: [r for r in rows if r.score is not None] for task, rows in records.items()}
+    there = [task for task in headline_tasks(records) if scored[task]]
+    if not there:
+        return []
+    apart = [task for task in there if task in MIMIC]
+    rest = [task for task in there if task not in MIMIC]
+    found = [_macro(f"macro, {_which(there)}", there, scored)]
+    if apart and rest:
+        found += [_macro(f"macro without MIMIC ({len(rest)})", rest, scored)]
+        found += [_macro(f"MIMIC alone ({len(apart)})", apart, scored)]
+    flat_records = [record for task in there for record in scored[task]]
+    return [*found, Average(f"micro, {len(flat_records)} samples", tuple(there), _mean(flat_records))]
+
+
+def sheet(found: RunNumbers) -> Sheet:
+    """The table of a result for people."""
+    with_rubric = any(task.rubric.samples for task in found.tasks)
+    header = ["task", "n", "score", "95 % interval", "unscored", "truncated", "judge-free"]
+    header += ["tokens in", "tokens out", "seconds"] + ["think rubric"] * with_rubric
+    rows = [_cells(task) + [number(task.rubric.value)] * with_rubric for task in found.tasks]
+    for average in found.averages:
+        score = average.score
+        cells = [average.name, str(score.samples), number(score.value), between(score.interval)]
+        rows.append(cells + [""] * (len(header) - len(cells)))
+    return Sheet(f"{found.info.model}, prompt {found.info.prompt}", header, rows, list(_notes(found)))
+
+
+def flat_rows(found: RunNumbers) -> list[dict[str, Any]]:
+    """The same for programs: a row a task, then a row an average."""
+    rows = []
+    for task in found.tasks:
+        plain = {k: v for k, v in asdict(task).items() if k not in ("task", "score", "rubric", "reasons")}
+        rows.append({"kind": "task", "name": task.task, **flat(task.score), **plain, **flat(task.rubric, "rubric")})
+    empty = dict.fromkeys(rows[0] if rows else (), None)
+    kinds = {average.name: average.name.split(",")[0].split(" ")[0] for average in found.averages}
+    return rows + [{**empty, "kind": kinds[a.name], "name": a.name, **flat(a.score)} for a in found.averages]
+
+
+def write(found: RunNumbers, folder: Path) -> list[Path]:
+    """Write table.json, table.csv, table.md and scores.png into a folder."""
+    from medix_r1.evaluation.results.forest import Line, forest
+
+    paths = [folder / name for name in ("table.json", "table.csv", "table.md", "scores.png")]
+    write_whole(paths[0], json.dumps(asdict(found), indent=1, ensure_ascii=False) + "\n")
+    write_whole(paths[1], csv_text(flat_rows(found)))
+    write_whole(paths[2], sheet(found).markdown())
+    lines = [Line(task.task, task.score) for task in found.tasks]
+    lines += [Line(average.name, average.score, strong=True) for average in found.averages]
+    forest(lines, paths[3], title=found.info.model, axis="score, with its 95 % interval", limits=(0.0, 1.0))
+    return paths
+
+
+def read_numbers(folder: Path) -> RunNumbers:
+    """Read a result's folder and compute its numbers.
+
+    Raises:
+        DataError: this is no result.
+    """
+    return numbers(*read_run(folder))
+
+
+def _score(record: Record) -> float:
+    if record.score is None:
+        raise ValueError(f"{record.id} has no score")
+    return record.score
+
+
+def _mean(scored: Sequence[Record], tasks: Sequence[str] | None = None) -> Estimate:
+    return statistics.mean([_score(r) for r in scored], [r.group for r in scored], tasks)
+
+
+def _macro(name: str, tasks: Sequence[str], scored: Records) -> Average:
+    rows = [(record, task) for task in tasks for record in scored[task]]
+    return Average(name, tuple(tasks), _mean([r for r, _ in rows], [task for _, task in rows]))
+
+
+def _which(tasks: Sequence[str]) -> str:
+    headline = sum(task in HEADLINE for task in tasks)
+    if headline == len(HEADLINE):
+        return f"all {headline}"
+    return f"{headline} of the {len(HEADLINE)}" if headline else f"{len(tasks)} tasks, none of the {len(HEADLINE)}"
+
+
+def _average(values: Iterable[float]) -> float | None:
+    said = [value for value in values if value]
+    return sum(said) / len(said) if said else None
+
+
+def _cells(task: TaskNumbers) -> list[str]:
+    free = "-" if task.judge_free is None else f"{task.judge_free:.0%}"
+    middle = [str(task.unscored), str(task.truncated), free]
+    end = [number(task.tokens_in, ".0f"), number(task.tokens_out, ".0f"), number(task.seconds, ".2f")]
+    count = f"{task.samples} of {task.available}" if task.available > task.samples else str(task.samples)
+    return [task.task, count, number(task.score.value), between(task.score.interval), *middle, *end]
+
+
+def _notes(found: RunNumbers) -> Iterable[str]:
+    info = found.info
+    judge = ", ".join(judge_names(info)) or "none"
+    yield f"Prompt hash {info.prompt_sha[:12]}, judge {judge}, key {info.key[:12]}. Tokens and seconds: mean a reply."
+    covered = {task for average in found.averages[:1] for task in average.tasks}
+    if apart := [task.task for task in found.tasks if task.task not in covered and task.score.value is not None]:
+        yield f"Not in the averages: {', '.join(apart)}."
+    if part := [task.task for task in found.tasks if task.available > task.samples]:
+        yield f"Only the first samples were asked, so these are not the benchmark's scores: {', '.join(part)}."
+    if empty := [task.task for task in found.tasks if task.score.value is None]:
+        yield f"No score at all, so in no average: {', '.join(empty)}."
+    for task in found.tasks:
+        if task.unscored and task.samples > task.unscored:
+            reasons = "; ".join(f"{count} × {reason}" for reason, count in list(task.reasons.items())[:3])
+            yield (
+                f"{task.task}: {task.unscored} of {task.samples} unscored ({reasons}). They are left out; with all of "
+                f"them wrong the score is {number(task.lowest)}, with all right {number(task.highest)}."
+            )
+    for name, score in [(t.task, t.score) for t in found.tasks] + [(a.name, a.score) for a in found.averages]:
+        if score.note and score.value is not None:
+            yield f"{name}: {score.note}."

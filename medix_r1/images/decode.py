@@ -1,0 +1,177 @@
+"""Bytes of a picture in, a picture out that every later reader can open, or the reason why not.
+
+PNG, JPEG and WebP of 8 bits a channel pass unchanged. TIFF, DICOM, GIF, BMP, palettes, transparency (put on white),
+16 bits (windowed by percentiles) and rotated photographs (EXIF) become PNG. Every picture is decoded once, because a
+truncated file shows itself in no other way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import imagehash
+import numpy as np
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from medix_r1.data.row import PreparedImage, Reason, RowRejected
+
+Frames = Literal["reject", "first", "middle"]
+_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
+_KEPT_FORMATS = ("PNG", "JPEG", "WEBP")
+_DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+_DICOM_MARK = slice(128, 132)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRules:
+    """What is accepted and how it is converted; the lines under `image:` in configs/prepare/prepare.yaml."""
+
+    max_megapixels: float = 100.0
+    max_mebibytes: float = 256.0
+    frames: Frames = "reject"
+    percentiles: tuple[float, float] = (0.5, 99.5)
+    dicom_window: tuple[float, float] | None = None
+
+
+def prepare_image(raw: bytes, rules: ImageRules) -> PreparedImage:
+    """Check and, where needed, convert one picture.
+
+    Raises:
+        RowRejected: it is corrupt, truncated, of an unknown kind, too large, or has several frames.
+    """
+    if len(raw) > rules.max_mebibytes * 2**20:
+        raise RowRejected(Reason.IMAGE_BOMB, f"{len(raw)} bytes; image.max_mebibytes is {rules.max_mebibytes}")
+    try:
+        picture, kept_format, converted = _read(raw, rules)
+        perceptual = perceptual_hash(picture)
+        content = raw if kept_format else encode(picture, "PNG")
+    except RowRejected:
+        raise
+    except Image.DecompressionBombError as error:  # Pillow's own limit, met while it reads a header
+        raise RowRejected(Reason.IMAGE_BOMB, str(error)) from error
+    except UnidentifiedImageError as error:
+        raise RowRejected(Reason.CORRUPT_IMAGE, f"none of {', '.join(_FORMATS)} or DICOM") from error
+    except Exception as error:  # decoders fail in any way on hostile bytes: the row is rejected
+        raise RowRejected(Reason.CORRUPT_IMAGE, f"{type(error).__name__}: {error}"[:300]) from error
+    return PreparedImage(
+        content=content,
+        width=picture.width,
+        height=picture.height,
+        format=kept_format or "PNG",
+        sha256=hashlib.sha256(raw).hexdigest(),
+        phash=perceptual,
+        converted=converted,
+    )
+
+
+def _read(raw: bytes, rules: ImageRules) -> tuple[Image.Image, str | None, str]:
+    """The picture, its format if the bytes can stay, and what was converted."""
+    if raw[_DICOM_MARK] == b"DICM":
+        from medix_r1.images.dicom import read_dicom
+
+        return read_dicom(raw, rules), None, "dicom"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's own bomb warning; ours comes first and is an error
+        picture = Image.open(io.BytesIO(raw), formats=_FORMATS)
+        check_size(picture.width, picture.height, rules)
+        _choose_frame(picture, rules)
+        picture.load()
+        return _convert(picture, rules)
+
+
+def check_size(width: int, height: int, rules: ImageRules) -> None:
+    """Refuse a picture by its header, before anything is unpacked."""
+    if width * height > rules.max_megapixels * 1e6:
+        raise RowRejected(
+            Reason.IMAGE_BOMB, f"{width}x{height} pixels; image.max_megapixels is {rules.max_megapixels:g}"
+        )
+
+
+def frame_number(count: int, rules: ImageRules) -> int:
+    """Which frame of several is taken.
+
+    Raises:
+        RowRejected: there are several and `image.frames` is `reject`.
+    """
+    if count > 1 and rules.frames == "reject":
+        raise RowRejected(Reason.SEVERAL_FRAMES, f"{count} frames; split them, or set image.frames to first or middle")
+    return count // 2 if rules.frames == "middle" else 0
+
+
+def _choose_frame(picture: Image.Image, rules: ImageRules) -> None:
+    count = getattr(picture, "n_frames", 1)
+    if number := frame_number(count, rules):
+        picture.seek(number)
+        check_size(picture.width, picture.height, rules)
+
+
+def _convert(picture: Image.Image, rules: ImageRules) -> tuple[Image.Image, str | None, str]:
+    source_format = picture.format or ""
+    steps: list[str] = []
+    several = getattr(picture, "n_frames", 1) > 1
+    if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        picture = ImageOps.exif_transpose(picture)
+        steps.append("rotated")
+    if picture.mode in _DEEP_MODES:
+        picture = to_eight_bits(np.asarray(picture, dtype=np.float32), rules.percentiles)
+        steps.append("16-bit")
+    elif picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
+        picture = _on_white(picture)
+        steps.append("transparency")
+    elif picture.mode not in ("RGB", "L"):
+        steps.append(f"mode {picture.mode}")
+        picture = picture.convert("RGB")
+    if source_format not in _KEPT_FORMATS or several:
+        steps.append(source_format.lower())
+    return picture, None if steps else source_format, "+".join(steps)
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    layer = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+
+
+def to_eight_bits(values: np.ndarray[Any, Any], percentiles: tuple[float, float]) -> Image.Image:
+    """Window deep grey values to 0..255 between two percentiles of the picture itself."""
+    low, high = (float(value) for value in np.percentile(values, percentiles))
+    if not np.isfinite((low, high)).all():
+        raise RowRejected(Reason.CORRUPT_IMAGE, "pixel values are not finite")
+    if high <= low:  # hardly anything but background: use the whole range
+        low, high = float(values.min()), float(values.max())
+    scaled = (np.clip(values, low, high) - low) * (255.0 / ((high - low) or 1.0))
+    return Image.fromarray(scaled.round().astype(np.uint8))
+
+
+def perceptual_hash(picture: Image.Image) -> int:
+    """imagehash's DCT hash, as an unsigned 64-bit number."""
+    bits = imagehash.phash(picture).hash.flatten()
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+def encode(picture: Image.Image, image_format: str) -> bytes:
+    """Encode without the source's metadata; PNG is lossless, JPEG of quality 95."""
+    buffer = io.BytesIO()
+    options: dict[str, Any] = {"compress_level": 3} if image_format == "PNG" else {"quality": 95}
+    clean = picture if picture.mode in ("RGB", "L") else picture.convert("RGB")
+    clean.info = {}
+    clean.save(buffer, image_format, **options)
+    return buffer.getvalue()
+
+
+def resized(image: PreparedImage, width: int, height: int) -> PreparedImage:
+    """The same image with fewer pixels."""
+    with Image.open(io.BytesIO(image.content)) as picture:
+        smaller = picture.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
+    image_format = "JPEG" if image.format == "JPEG" else "PNG"
+    content = encode(smaller, image_format)
+    return replace(image, content=content, width=width, height=height, format=image_format, shrunk=True)
+
+
+def header_size(content: bytes) -> tuple[int, int]:
+    """(width, height) from the first bytes of a picture; nothing is decoded."""
+    with Image.open(io.BytesIO(content)) as picture:
+        return picture.size

@@ -1,0 +1,146 @@
+"""A run's folder: what lies where, and the events by which its processes tell the terminal what is going on.
+
+    RUN/
+      config.yaml            the resolved config of the newest attempt (no secrets: only names of variables)
+      events.jsonl           one line per event, appended by any process
+      run.lock               held by the process that is training here
+      logs/attempt_001.log   everything verl, Ray and vLLM say
+      logs/stacks.txt        where every process was when the run was stuck, or when somebody asked
+      metrics/attempt_001.jsonl   verl's `file` tracker, one line a step
+      tensorboard/           verl's TensorBoard tracker
+      samples/{train,validation}/000012.jsonl   every rollout of a step with its reward
+      checkpoints/global_step_N/
+
+Standard library only: the launcher, the supervisor and the trainer share it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TRACEBACK = "--- the training process's traceback, and what others said after it ---"  # a line of its log
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Paths of one run."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        return self.root / "config.yaml"
+
+    @property
+    def events(self) -> Path:
+        return self.root / "events.jsonl"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "run.lock"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    @property
+    def samples(self) -> Path:
+        return self.root / "samples"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.root / "tensorboard"
+
+    @property
+    def attempts(self) -> int:
+        """How often this run was started."""
+        logs = (self.root / "logs").glob("attempt_*.log")
+        return sum(path.stem.removeprefix("attempt_").isdigit() for path in logs)  # a judge's log lies beside them
+
+    def log(self, attempt: int) -> Path:
+        return self.root / "logs" / f"attempt_{attempt:03d}.log"
+
+    @property
+    def stacks(self) -> Path:
+        """Where processes of the run were when somebody asked (runs/stacks.py)."""
+        return self.root / "logs" / "stacks.txt"
+
+    def metrics(self, attempt: int) -> Path:
+        return self.root / "metrics" / f"attempt_{attempt:03d}.jsonl"
+
+    def create(self) -> None:
+        """Make the folders."""
+        for name in ("logs", "metrics", "samples", "tensorboard", "checkpoints"):
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+
+    def add_event(self, kind: str, **fields: Any) -> None:
+        """Append one event; a single write of one line, so that processes do not mix theirs."""
+        line = json.dumps({"time": time.time(), "event": kind, **fields}) + "\n"
+        handle = os.open(self.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(handle, line.encode())
+        finally:
+            os.close(handle)
+
+    @property
+    def ended_by_itself(self) -> bool:
+        """Whether the newest attempt trained to its end: no failure, no kill, no `medix-r1 ask RUN stop`."""
+        attempt: list[dict[str, Any]] = []
+        for event in read_lines(self.events):
+            attempt = [event] if event["event"] == "started" else [*attempt, event]
+        stopped = any(event["event"] == "asked" and event["request"] == "stop" for event in attempt)
+        return bool(attempt) and attempt[-1]["event"] == "finished" and not stopped
+
+    def metrics_by_step(self) -> dict[int, dict[str, float]]:
+        """All metrics of all attempts; a step that was trained again after a kill counts as its last attempt says."""
+        steps: dict[int, dict[str, float]] = {}
+        for path in sorted((self.root / "metrics").glob("attempt_*.jsonl")):
+            for record in read_lines(path):
+                steps.setdefault(int(record["step"]), {}).update(record["data"])
+        return dict(sorted(steps.items()))
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the whole lines of a JSON-lines file; a torn last line is somebody still writing."""
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            if line.endswith("\n"):
+                yield json.loads(line)
+
+
+class Follower:
+    """Reads what is appended to a JSON-lines file since the last look."""
+
+    def __init__(self, path: Path, *, from_end: bool = False) -> None:
+        self._path, self._rest = path, b""
+        self._offset = path.stat().st_size if from_end and path.exists() else 0
+
+    def new(self) -> list[dict[str, Any]]:
+        if not self._path.exists():
+            return []
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            data = file.read()
+        self._offset += len(data)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return [json.loads(line) for line in lines if line.strip()]
+
+
+class WaitingHandler(logging.Handler):
+    """Passes the warnings of a logger on to the terminal: training waits, and says so."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        super().__init__(logging.WARNING)
+        self._folder = folder
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._folder.add_event("waiting", message=record.getMessage())

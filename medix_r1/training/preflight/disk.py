@@ -1,0 +1,91 @@
+"""Whether a run's checkpoints fit on its disk, by the tensors' sizes in the model's files; nothing is loaded."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from medix_r1.runs.checkpoints import all_folders
+from medix_r1.runs.folder import RunFolder
+from medix_r1.training.preflight import batches, memory
+from medix_r1.training.preflight.model_folder import snapshot, tensor_sizes, weight_files
+
+GIB = 1024**3
+_LEAST = GIB  # for logs, samples and metrics, and for a model whose size is not known
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoints:
+    """Checkpoints that lie on the disk at one time."""
+
+    number: int
+    size: int  # bytes of one
+
+
+def disk_problems(config: DictConfig) -> Iterator[str]:
+    """Nowhere to write, too little room, or checkpoints that would all be deleted."""
+    if (keep := config.run.keep_checkpoints) is not None and keep < 1:
+        yield f"run.keep_checkpoints: {keep} would keep none; use at least 1, or null to keep all"
+    folder = Path(config.run.dir).expanduser().absolute()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(existing, os.W_OK):
+        yield f"run.dir: {existing} cannot be written to"
+        return
+    free = shutil.disk_usage(existing).free
+    if free < _LEAST:
+        yield f"run.dir: only {free / GIB:.1f} GiB are free on the disk of {existing}; at least 1 GiB is needed"
+        return
+    planned = checkpoints(config)
+    there = len(all_folders(RunFolder(folder).checkpoints))
+    if planned and free < (needed := max(planned.number - there, 1) * planned.size):
+        yield (
+            f"run.dir: {free / GIB:.0f} GiB are free on the disk of {existing}; {planned.number} checkpoints of about "
+            f"{planned.size / GIB:.0f} GiB lie there at one time, {there} do already, so {needed / GIB:.0f} GiB are "
+            "needed; take another disk, or a smaller run.keep_checkpoints"
+        )
+
+
+def checkpoints(config: DictConfig) -> Checkpoints | None:
+    """How many there are at most, with the one that is being written and the best; None if a size is not known."""
+    parameters = _parameters(config.actor_rollout_ref.model.path)
+    every = config.trainer.save_freq
+    if parameters is None or every < 1:
+        return None
+    whole, vision = parameters
+    actor = config.actor_rollout_ref.actor
+    trained = 0 if config.actor_rollout_ref.model.lora_rank else whole - vision * actor.freeze_vision_tower
+    contents = actor.checkpoint.save_contents
+    size = memory.stored_bytes(actor) * (
+        whole * ("model" in contents) + memory.optimizer_states(actor) * trained * ("optimizer" in contents)
+    )
+    saves, keep = _saves(config), config.run.keep_checkpoints
+    kept = math.inf if keep is None else keep + 1 + (config.run.best_metric is not None)
+    number = min(kept, math.inf if saves is None else saves)
+    return Checkpoints(int(number) if number < math.inf else 2, size)
+
+
+def _saves(config: DictConfig) -> int | None:
+    """Checkpoints that a whole run writes; None when its steps are not known."""
+    steps = config.trainer.total_training_steps
+    if steps is None:
+        epoch = batches.of_config(config).steps_per_epoch
+        steps = None if epoch is None else epoch * config.trainer.total_epochs
+    return None if steps is None else max(1, math.ceil(steps / config.trainer.save_freq))
+
+
+def _parameters(model: str) -> tuple[int, int] | None:
+    """All parameters of a model and those of its vision tower, by the headers of its safetensors files."""
+    sizes: dict[str, int] = {}
+    for file in weight_files(snapshot(model)):
+        found = tensor_sizes(file)
+        if found is None:  # model_folder.py names it; a sum without it would promise room
+            return None
+        sizes |= found
+    vision = [size for name, size in sizes.items() if set(name.split(".")) & set(memory.VISION_TOWERS)]
+    return (sum(sizes.values()), sum(vision)) if sizes else None

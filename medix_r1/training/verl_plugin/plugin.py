@@ -1,0 +1,28 @@
+"""verl imports this module at `import verl`, in every process of a run, Ray's workers included.
+
+Two of verl's own hooks lead here: the entry point group `verl.plugins` (whose errors verl only logs at DEBUG) and the
+environment variable VERL_USE_EXTERNAL_MODULES, which the launcher sets and whose errors are raised. Everything below
+may therefore run twice.
+"""
+
+from __future__ import annotations
+
+from medix_r1.training.verl_plugin import cpu
+
+
+def activate() -> None:
+    """Register our reward manager and agent loop, mend two things of verl, answer for stacks; CPU parts on CPUs."""
+    if cpu.is_active():
+        cpu.install()
+    from medix_r1.runs import stacks
+    from medix_r1.training.verl_plugin import agent_loop, reward_manager
+    from medix_r1.training.verl_plugin.patches import position_ids, shared_images
+
+    stacks.answer()
+    position_ids.install()
+    shared_images.install()
+    reward_manager.register()
+    agent_loop.register()
+
+
+activate()

@@ -1,0 +1,216 @@
+"""The composite reward inside verl: one finished rollout in, its reward and every unweighted part out.
+
+verl calls `run_single` from its agent loop as soon as a rollout is finished, while others still generate. What it
+returns travels with the sample through TransferQueue to our sampler, which masks, logs and writes it down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cachetools import LRUCache
+from verl.experimental.reward_loop.reward_manager import register as register_with_verl
+from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
+
+from medix_r1.rewards.base import Sample
+from medix_r1.rewards.build import SampleReader
+from medix_r1.rewards.composite import RewardBreakdown
+from medix_r1.training.verl_plugin import scorer
+from medix_r1.training.verl_plugin.reward_metrics import is_gauge, texts
+
+NAME = "medix"
+_READ_EVERY = 1.0  # seconds between two readings of the counters while replies are being scored
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """What verl hands over for one reply."""
+
+    text: str
+    cut: bool
+    row: Mapping[str, Any]
+
+
+class CompositeRewardManager(RewardManagerBase):
+    """Parses a rollout, runs the signals of `reward.signals` at once, weighs them by `reward.weights`."""
+
+    def __init__(
+        self,
+        config: Any,
+        tokenizer: Any,
+        compute_score: Any,
+        reward_router_address: str | None = None,
+        reward_model_tokenizer: Any = None,
+    ) -> None:
+        super().__init__(config, tokenizer, compute_score)
+        settings = config.reward
+        self._reader = SampleReader.of(settings)
+        self._names = [name for name, signal in settings.signals.items() if signal is not None]
+        self._overlong = settings.overlong
+        self._max_response_length = config.data.max_response_length
+        self._scorer = scorer.make_scorer(config, StepCounters, reward_router_address)
+
+    async def run_single(self, data: Any) -> dict[str, Any]:
+        """Score the last sequence of `data` (a `DataProto` of one trajectory).
+
+        Never raises for a judge or embedder that failed: verl would drop the sample without a word
+        (ARCHITECTURE: such a sample comes back with `masked`, and the sampler keeps it out of the update).
+        """
+        started = time.time()
+        rollout = self._rollout(data[-1:][0])
+        step = training_step(rollout.row)
+        sample = await self._sample(rollout)
+        scored = await self._scorer.score(sample, step)
+        return self._to_verl(rollout, sample, scored.breakdown, scored.statistics, (started, time.time()))
+
+    def _rollout(self, item: Any) -> Rollout:
+        responses = item.batch["responses"]
+        length = int(item.batch["attention_mask"][-responses.shape[-1] :].sum())
+        tokens = responses[:length].tolist()
+        ended = bool(tokens) and tokens[-1] == self.tokenizer.eos_token_id
+        return Rollout(
+            text=self.tokenizer.decode(tokens, skip_special_tokens=True),
+            cut=length >= self._max_response_length and not ended,
+            row=item.non_tensor_batch,
+        )
+
+    async def _sample(self, rollout: Rollout) -> Sample:
+        extra: dict[str, Any] = rollout.row.get("extra_info") or {}
+        messages = rollout.row.get("raw_prompt")
+        images: tuple[bytes, ...] = ()
+        if self._scorer.wants_images:
+            images = await asyncio.to_thread(encoded_images, messages)
+        return self._reader.read(
+            rollout.text,
+            reference=rollout.row["reward_model"]["ground_truth"],
+            has_image=prompt_has_image(messages),
+            question=str(extra.get("question") or ""),
+            choices=texts(extra.get("choices")),
+            images=images,
+            source=str(rollout.row.get("data_source") or ""),
+            cut=rollout.cut,
+            accepted=texts(extra.get("answers")),
+        )
+
+    def _to_verl(
+        self,
+        rollout: Rollout,
+        sample: Sample,
+        breakdown: RewardBreakdown,
+        statistics: Mapping[str, float],
+        seconds: tuple[float, float],
+    ) -> dict[str, Any]:
+        total = breakdown.total
+        if rollout.cut and self._overlong == "zero" and total is not None:
+            total = 0.0
+        masked = total is None or (rollout.cut and self._overlong == "mask")
+        detail = {
+            "answer": sample.completion.answer,
+            "modality": sample.completion.modality,
+            "think": sample.completion.think,
+            "problems": list(sample.completion.problems),
+            "reasons": {name: part.reason for name, part in breakdown.parts.items()},
+            "weights": breakdown.weights,
+            "gate_shut": breakdown.gate_shut,
+            "failure": breakdown.failure,
+            "outage": breakdown.outage,
+            "text": rollout.text,
+            "image": sample.has_image,
+            "statistics": statistics,
+            "seconds": seconds,
+        }
+        # verl reads the keys of the first sample and looks them up in every other one, so all samples have the same.
+        parts = {name: breakdown.parts[name].value if name in breakdown.parts else None for name in self._names}
+        return {
+            "reward_score": 0.0 if total is None else total,
+            "reward_extra_info": {
+                **parts,
+                "overall": None if masked else total,
+                "masked": float(masked),
+                "cut": float(rollout.cut),
+                "detail": json.dumps(detail, ensure_ascii=False),
+            },
+        }
+
+
+class StepCounters:
+    """What judge and embedder were asked since a training step's first reply arrived.
+
+    The sampler lives in another process and sees samples only, so samples carry the counts up to their own end; the
+    largest ones of a step are the step's. Reading them takes a moment, so not every sample does, but the last one of
+    each burst does.
+
+    Args:
+        statistics: reads the counters; names that `is_gauge` knows are passed on as they are.
+    """
+
+    def __init__(self, statistics: Callable[[], dict[str, float]]) -> None:
+        self._read = statistics
+        self._begun: LRUCache[str, dict[str, float]] = LRUCache(16)  # steps that can be in flight at once
+        self._running, self._read_at = 0, -_READ_EVERY
+
+    @contextmanager
+    def running(self, step: str | None) -> Iterator[None]:
+        """One reply of a step is being scored; None for a validation."""
+        if step is not None and step not in self._begun:
+            self._begun[step] = self._read()
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1
+
+    def so_far(self, step: str | None) -> dict[str, float]:
+        """The growth of every counter in this step; empty when another reply will carry it."""
+        if step is None or (self._running and time.monotonic() - self._read_at < _READ_EVERY):
+            return {}
+        self._read_at = time.monotonic()
+        begun = self._begun.get(step, {})
+        return {name: now if is_gauge(name) else now - begun.get(name, 0.0) for name, now in self._read().items()}
+
+
+def training_step(row: Mapping[str, Any]) -> str | None:
+    """The step in our trainer's `step…-prompt…` ids; None for a row of a validation."""
+    uid = str(row.get("uid", ""))
+    return uid.split("-")[0] if uid.startswith("step") else None
+
+
+def prompt_has_image(messages: Any) -> bool:
+    """Whether any message of a chat has an image part."""
+    return any(True for _ in _image_parts(messages))
+
+
+def encoded_images(messages: Any) -> tuple[bytes, ...]:
+    """The images of a chat as verl's data set holds them, each as the bytes of a picture file, in order."""
+    return tuple(_encoded(part) for part in _image_parts(messages))
+
+
+def _image_parts(messages: Any) -> Iterator[Mapping[str, Any]]:
+    for message in messages if messages is not None else ():
+        content = message.get("content")
+        if isinstance(content, list):
+            yield from (part for part in content if isinstance(part, dict) and part.get("type") == "image")
+
+
+def _encoded(part: Mapping[str, Any]) -> bytes:
+    if part.get("bytes"):
+        return bytes(part["bytes"])
+    image: Any = part.get("image") or part.get("path")
+    if isinstance(image, str):
+        return Path(image.removeprefix("file://")).read_bytes()
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")  # a PIL image
+    return buffer.getvalue()
+
+
+def register() -> None:
+    """Make the manager known to verl as `reward.reward_manager.name=medix`; safe to call again."""
+    register_with_verl(NAME)(CompositeRewardManager)

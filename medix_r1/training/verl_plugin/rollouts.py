@@ -1,0 +1,82 @@
+"""Rollouts in TransferQueue: their prompts' names, what the reward said of each, and which of them to keep."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import transfer_queue as tq
+from transfer_queue import KVBatchMeta
+
+from medix_r1.training.verl_plugin.reward_metrics import ScoredRollout, read_rollout
+
+_FIELDS = ["extra_fields", "extra_info", "reward_model", "data_source"]
+MIN_GROUP = 2  # the advantage of a lone survivor would be its raw reward
+
+
+def prompt_name(step: int, number: int) -> str:
+    """The id of the `number`-th prompt that was fetched in a step: the same in every run, and in the run's order."""
+    return f"step{step:06d}-prompt{number:06d}"
+
+
+def step_of(uid: str) -> int:
+    """The step in which a prompt was fetched."""
+    return int(uid.removeprefix("step").partition("-")[0])
+
+
+def plain(column: Any) -> list[Any]:
+    """Unwrap a non-tensor column of a TensorDict into Python objects."""
+    return [getattr(value, "data", value) for value in list(column)]
+
+
+def read_batch(batch: KVBatchMeta) -> list[ScoredRollout]:
+    """Read what the reward said of every sample, in the order of the keys, and fix that order.
+
+    Samples arrive in the order in which they finished; sorted, the same samples give the same update bit for bit.
+    """
+    if not batch.keys:
+        return []
+    batch.reorder(sorted(range(len(batch.keys)), key=lambda index: _sort_key(batch.keys[index])))
+    return read_rollouts(batch.keys, batch.tags, batch.partition_id)
+
+
+def read_rollouts(keys: Sequence[str], tags: Sequence[Mapping[str, Any]], partition_id: str) -> list[ScoredRollout]:
+    """Read what the reward said of some samples, in the order of their keys."""
+    if not keys:
+        return []
+    data = tq.kv_batch_get(keys=list(keys), partition_id=partition_id, select_fields=_FIELDS)
+    columns = {name: plain(data[name]) for name in _FIELDS if name in data}
+    return [
+        read_rollout(key, {name: column[i] for name, column in columns.items()}, tokens=int(tag["response_len"]))
+        for i, (key, tag) in enumerate(zip(keys, tags, strict=True))
+    ]
+
+
+def _sort_key(key: str) -> tuple[str, int, int]:
+    uid, session, index = key.rsplit("_", 2)
+    return uid, int(session), int(index)
+
+
+def comparable(rollouts: Sequence[ScoredRollout]) -> list[ScoredRollout]:
+    """The rollouts whose group has at least two unmasked members."""
+    sizes: dict[str, int] = defaultdict(int)
+    for rollout in rollouts:
+        sizes[rollout.uid] += not rollout.masked
+    return [rollout for rollout in rollouts if sizes[rollout.uid] >= MIN_GROUP]
+
+
+def keep_only(batch: KVBatchMeta, kept: Sequence[ScoredRollout]) -> KVBatchMeta:
+    """Take samples out of a batch and out of TransferQueue."""
+    wanted = {rollout.key for rollout in kept}
+    dropped = [key for key in batch.keys if key not in wanted]
+    if not dropped:
+        return batch
+    tq.kv_clear(keys=dropped, partition_id=batch.partition_id)
+    pairs = [(key, tag) for key, tag in zip(batch.keys, batch.tags, strict=True) if key in wanted]
+    return KVBatchMeta(
+        partition_id=batch.partition_id,
+        keys=[key for key, _ in pairs],
+        tags=[tag for _, tag in pairs],
+        extra_info=batch.extra_info,
+    )

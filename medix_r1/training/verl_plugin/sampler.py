@@ -1,0 +1,277 @@
+"""Our replay-buffer sampler: the one place between reward and update where samples can be judged fit for training.
+
+verl takes it by `trainer.v1.sampler.custom_sampler`. It masks samples whose reward failed, drops groups that are too
+small to compare, filters groups that teach nothing (DAPO's dynamic sampling, arXiv 2503.14476 section 3.2, on a raw
+signal instead of the shaped total), refuses to wait for ever, and logs every part of the reward at every step.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import transfer_queue as tq
+from transfer_queue import KVBatchMeta
+from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer, ReplayBufferAsync
+
+from medix_r1.errors import JudgeUnavailable, NothingToTrainOn, TrainingError
+from medix_r1.runs.samples_folder import SamplesFolder
+from medix_r1.training.verl_plugin.liveness import WorkerWatch
+from medix_r1.training.verl_plugin.reward_metrics import (
+    OVERALL,
+    ScoredRollout,
+    reward_metrics,
+    reward_tail,
+    unscored_shares,
+)
+from medix_r1.training.verl_plugin.rollouts import MIN_GROUP, comparable, keep_only, read_batch, read_rollouts, step_of
+
+if TYPE_CHECKING:
+
+    class _Base(ReplayBuffer):
+        """verl's class, for the type checker alone; at run time it comes after ours in each class below."""
+else:
+    _Base = object
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFilter:
+    """Which finished groups are thrown away and generated anew.
+
+    Attributes:
+        signal: part of the reward that is looked at.
+        low, high: a group stays when its mean lies strictly between; None, None drops groups of equal values only.
+    """
+
+    signal: str
+    low: float | None = None
+    high: float | None = None
+
+    def drops(self, values: Sequence[float]) -> bool:
+        if len(values) < MIN_GROUP or min(values) == max(values):
+            return True
+        mean = sum(values) / len(values)
+        return not (self.low is None or mean > self.low) or not (self.high is None or mean < self.high)
+
+
+class MedixSamplerMixin(_Base):
+    """What both samplers of medix-r1 add to verl's replay buffers; comes before verl's class.
+
+    `sampler_kwargs` (YAML: `trainer.v1.sampler.sampler_kwargs`) has: poll_interval (s), stall_limit (s), samples_dir,
+    max_refills (batches a step), train_batch_size, filter ({signal, low, high}; without a signal nothing is filtered).
+    """
+
+    def __init__(self, *, sampler_kwargs: Mapping[str, Any], refill_fn: Callable[[int], int], **kwargs: Any) -> None:
+        group_filter = sampler_kwargs["filter"] if sampler_kwargs["filter"]["signal"] else None
+        super().__init__(
+            sampler_kwargs=sampler_kwargs,
+            poll_interval=float(sampler_kwargs["poll_interval"]),
+            refill_fn=self._refill,
+            filter_groups_metric=group_filter["signal"] if group_filter else None,
+            train_batch_size=int(sampler_kwargs["train_batch_size"]),
+            gen_batch_size=1 if group_filter else int(sampler_kwargs["train_batch_size"]),
+            **kwargs,
+        )
+        self._filter = GroupFilter(**group_filter) if group_filter else None
+        self._submit = refill_fn
+        self._max_refill_prompts = int(sampler_kwargs["max_refills"]) * int(sampler_kwargs["train_batch_size"])
+        self._stall_limit = float(sampler_kwargs["stall_limit"])
+        self._samples = SamplesFolder(Path(sampler_kwargs["samples_dir"]), **sampler_kwargs["samples"])
+        self._step = 0
+        self._refilled = 0  # prompts
+        self._first_refill_at: float | None = None
+        self._progress: tuple[int, int, int] = (0, 0, 0)
+        self._progress_at = time.monotonic()
+        self._discarded: list[ScoredRollout] = []  # of this step: groups that taught nothing, batches all of it masked
+        self.validation: list[ScoredRollout] = []
+        self.unjudged_validation = False  # one of its batches is masked as a whole
+        self.workers: WorkerWatch | None = None  # the trainer's
+
+    def sample(self, global_steps: int, partition_id: str, batch_size: int) -> tuple[KVBatchMeta, dict[str, float]]:
+        """Wait for `batch_size` finished groups and return those samples that may be used, in a fixed order.
+
+        Raises:
+            JudgeUnavailable: a server that the reward needs is down for longer than its patience.
+            NothingToTrainOn: refills reached their limit.
+            TrainingError: a worker died, or nothing moves any more.
+        """
+        self._step, self._refilled, self._first_refill_at = global_steps, 0, None
+        self._progress_at = time.monotonic()
+        while True:
+            try:
+                batch, metrics = super().sample(global_steps, partition_id, batch_size)
+            except RuntimeError as error:
+                if "no materializable trajectories" not in str(error):
+                    raise
+                raise TrainingError(
+                    "no rollout of this step came back: vLLM or an agent-loop worker died, or every prompt failed; the "
+                    "first error in the log says which"
+                ) from error
+            if (failed := len(self.failure_keys[partition_id])) and self.workers is not None:
+                self.workers.look_now()  # verl would train on what is left of these groups
+            rollouts = read_batch(batch)
+            everything = rollouts + (self.validation if partition_id == "val" else self._discarded)
+            self._samples.write("validation" if partition_id == "val" else "train", global_steps, everything)
+            if outage := next((rollout.failure for rollout in rollouts if rollout.outage), None):
+                tq.kv_clear(keys=batch.keys, partition_id=partition_id)
+                raise JudgeUnavailable(outage)
+            if partition_id == "val":
+                self.validation.extend(rollouts)
+                judged = [rollout for rollout in rollouts if not rollout.masked]
+                self.unjudged_validation |= not judged
+                return keep_only(batch, judged or rollouts), metrics  # verl stops at a batch of nothing
+            batch = keep_only(batch, [rollout for rollout in comparable(rollouts) if not rollout.masked])
+            if len(batch):
+                self._discarded = []
+                dropped = 1.0 - len(batch) / len(rollouts)
+                rewards = reward_metrics(rollouts, "reward") | unscored_shares(everything, "reward")
+                return batch, metrics | rewards | {
+                    "reward/dropped_share": dropped,
+                    "sampler/failed_groups": float(failed),
+                    "timing_s/reward_tail": reward_tail(rollouts),
+                    **refill_metrics(metrics, batch_size, len(rollouts) / batch_size, self._refilled, self._waited()),
+                }
+            self._discarded = everything
+            self.refill_fn(batch_size)  # every sample was masked: ask for others
+
+    def _waited(self) -> float:
+        return 0.0 if self._first_refill_at is None else time.monotonic() - self._first_refill_at
+
+    def ask_again_after_outage(self, partition_id: str) -> None:
+        """Make finished groups that a lost server left unjudged wait for generation again.
+
+        A checkpoint of an asynchronous run holds groups in flight, and some may have finished in the outage that ended
+        the run: the failure that they carry says nothing about the servers of now.
+        """
+        self._sync_metadata_from_transfer_queue()
+        groups = self._groups(partition_id, set(self.finished_keys[partition_id]))
+        lost = [uid for uid, group in groups.items() if any(rollout.outage for rollout in group)]
+        if lost:
+            steps = self.prompt_global_steps[partition_id]
+            tags = [{"is_prompt": True, "status": "pending", "global_steps": steps[uid]} for uid in lost]
+            tq.kv_batch_put(keys=lost, partition_id=partition_id, tags=tags)
+
+    def forget_prompts_after(self, step: int) -> None:
+        """Take out all groups that were fetched after a step; who goes on from that step's end fetches them again."""
+        self._sync_metadata_from_transfer_queue()
+        self._clear_groups("train", {uid for uid in self.prompt_global_steps["train"] if step_of(uid) > step})
+
+    def write_advantages(self, step: int, advantages: Mapping[str, float]) -> None:
+        """Add what the trainer made of the samples of a step, which it knows only later."""
+        self._samples.add_advantages(step, advantages)
+
+    def _refill(self, num_prompts: int) -> int:
+        self._refilled += num_prompts
+        self._first_refill_at = self._first_refill_at or time.monotonic()
+        if self._refilled > self._max_refill_prompts:
+            self._samples.write("train", self._step, self._discarded)  # to see why
+            raise NothingToTrainOn(
+                f"{self._refilled} prompts were generated anew in one step and still no batch is full: the groups "
+                "teach nothing (all right or all wrong) or cannot be judged. Loosen algorithm.filter_groups, raise "
+                "run.max_refills, or start from a better model."
+            )
+        return self._submit(num_prompts)
+
+    def _dapo_filtered_keys(self, partition_id: str) -> tuple[set[str], Counter[float]]:
+        """verl's hook for its own filter, answered with our rule; classifications of finished groups are kept."""
+        if partition_id == "val" or self._filter is None:
+            return set(), Counter()
+        cache = self._dapo_classification_cache[partition_id]
+        finished = self.finished_keys[partition_id]
+        for uid in cache.keys() - finished:
+            del cache[uid]
+        for uid, group in self._groups(partition_id, finished - cache.keys()).items():
+            values = self._values(group)
+            lost = any(rollout.outage for rollout in group)  # kept, so that `sample` sees it instead of asking for more
+            dropped = self._filter.drops(values) and not lost
+            cache[uid] = (sum(values) / len(values) if values else -1.0) if dropped else None
+            self._discarded += [replace(rollout, filtered=True) for rollout in group if dropped]
+        means = [round(mean, 3) for mean in cache.values() if mean is not None]
+        return {uid for uid, mean in cache.items() if mean is not None}, Counter(means)
+
+    def _groups(self, partition_id: str, uids: set[str]) -> dict[str, list[ScoredRollout]]:
+        tags = {key: tag for key, tag in self.partitions[partition_id].items() if key.split("_")[0] in uids}
+        groups: dict[str, list[ScoredRollout]] = {uid: [] for uid in uids}
+        for rollout in read_rollouts(list(tags), list(tags.values()), partition_id):
+            groups[rollout.uid].append(rollout)
+        return groups
+
+    def _values(self, group: Sequence[ScoredRollout]) -> list[float]:
+        """The filtered signal of the rollouts that have it."""
+        assert self._filter is not None
+        signal = self._filter.signal
+        values = []
+        for rollout in group:
+            if signal != OVERALL and signal not in rollout.parts:
+                raise TrainingError(f"algorithm.filter_groups.metric: the reward has no part '{signal}'")
+            value = rollout.overall if signal == OVERALL else rollout.parts[signal]
+            if not rollout.masked and value is not None:
+                values.append(float(value))
+        return values
+
+    def _wait_for_next_poll(self, partition_id: str, last_debug_time: float) -> float:
+        if self.workers is not None:
+            self.workers.raise_if_dead()
+        state = (
+            len(self.partitions[partition_id]),
+            len(self.running_keys[partition_id]),
+            len(self.finished_keys[partition_id]),
+        )
+        now = time.monotonic()
+        if state != self._progress:
+            self._progress, self._progress_at = state, now
+        elif now - self._progress_at > self._stall_limit:
+            raise TrainingError(
+                f"no rollout has finished for {self._stall_limit:.0f} s (run.stall_limit): {state[1]} prompts are "
+                "running, and no worker has died. One of them is stuck, or slower than the limit; the log says more."
+            )
+        return super()._wait_for_next_poll(partition_id, last_debug_time)
+
+
+class MedixSampler(MedixSamplerMixin, ReplayBuffer):
+    """For the synchronous trainer: every batch is generated by the weights it trains."""
+
+
+class MedixAsyncSampler(MedixSamplerMixin, ReplayBufferAsync):
+    """For asynchronous trainers: takes the oldest finished groups and leaves the others in flight."""
+
+    def _materialize_batch(
+        self, partition_id: str, selected_prompt_uids: list[str], partition_snapshot: dict[str, dict[str, Any]]
+    ) -> KVBatchMeta:
+        """Before anything is taken out: a batch with an outage stays, so that a checkpoint can hold its prompts."""
+        if partition_id == "train":
+            groups = self._groups(partition_id, set(selected_prompt_uids)).values()
+            rollouts = [rollout for group in groups for rollout in group]
+            if outage := next((rollout.failure for rollout in rollouts if rollout.outage), None):
+                self._samples.write("train", self._step, rollouts + self._discarded)
+                raise JudgeUnavailable(outage)
+        batch: KVBatchMeta = super()._materialize_batch(partition_id, selected_prompt_uids, partition_snapshot)
+        return batch
+
+
+def refill_metrics(
+    evictions: Mapping[str, Any], batch_size: int, rollouts_per_prompt: float, refilled: int, seconds: float
+) -> dict[str, float]:
+    """What the group filter threw away in one step, and what getting others cost.
+
+    Args:
+        evictions: verl's own counts; what it calls samples are groups.
+        batch_size: groups that were asked for and found.
+        rollouts_per_prompt: replies in a group.
+        refilled: prompts generated anew.
+        seconds: from the first refill until the batch was full.
+    """
+    filtered = float(evictions.get("training/filter_groups/evicted_samples", 0))
+    surplus = float(evictions.get("training/filter_groups/discarded_surplus_samples", 0))
+    return {
+        "sampler/filtered_groups": filtered,
+        "sampler/filtered_share": filtered / (filtered + surplus + batch_size),
+        "sampler/surplus_groups": surplus,  # good ones: verl asks for two prompts to replace one
+        "sampler/refilled_prompts": float(refilled),
+        "sampler/refilled_rollouts": refilled * rollouts_per_prompt,
+        "sampler/refill_seconds": seconds,
+    }

@@ -1,0 +1,162 @@
+"""One reward for the whole job, however many reward workers verl starts.
+
+verl picks a reward worker at random for each sample. A cache, a rate limit or an embedder in each of them would exist
+`reward.num_workers` times; so with more than one worker the reward lives in one named Ray actor that they all ask. With
+one worker it lives in that worker.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import ray
+from omegaconf import DictConfig, OmegaConf
+
+from medix_r1 import gc_tuning
+from medix_r1.rewards.base import Sample
+from medix_r1.rewards.build import build_reward
+from medix_r1.rewards.composite import RewardBreakdown
+from medix_r1.runs.folder import RunFolder, WaitingHandler
+from medix_r1.serving.checks import VERL_ROUTER
+
+logger = logging.getLogger(__name__)
+
+ACTOR = "medix_reward"
+_IN_FLIGHT = 100_000  # samples the actor works on at once; the judge's own limits come later
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What came out of one sample, and what the step's calls cost so far (empty when another sample carries it)."""
+
+    breakdown: RewardBreakdown
+    statistics: dict[str, float]
+
+
+class Counters(Protocol):
+    """What a training step's calls cost."""
+
+    def running(self, step: str | None) -> AbstractContextManager[None]: ...
+
+    def so_far(self, step: str | None) -> dict[str, float]: ...
+
+
+class Scorer:
+    """The reward of a run with its counters.
+
+    Args:
+        config: the resolved config of the run.
+        make_counters: takes the function that reads the reward's statistics.
+        router_address: HOST:PORT of verl's own reward model, or None.
+    """
+
+    def __init__(
+        self,
+        config: DictConfig,
+        make_counters: Callable[[Callable[[], dict[str, float]]], Counters],
+        router_address: str | None,
+    ) -> None:
+        folder = RunFolder(Path(config.run.dir))
+        logging.getLogger("medix_r1.models").addHandler(WaitingHandler(folder))
+        self._composite = build_reward(with_router(config.reward, router_address))
+        self._counters = make_counters(self._composite.statistics)
+        self.wants_images = self._composite.wants_images
+        if versions := self._load():
+            folder.add_event("versions", **versions)
+        gc_tuning.tune_for_scoring()
+
+    def _load(self) -> dict[str, str]:
+        """Load what is slow to load before the first sample waits for it; returns what was loaded."""
+        versions: dict[str, str] = {}
+        for signal in self._composite.signals.values():
+            embedder: Any = getattr(signal, "embedder", None)
+            if hasattr(embedder, "load"):
+                embedder.load()
+            if hasattr(embedder, "versions"):
+                versions |= embedder.versions()
+        return versions
+
+    async def wants(self) -> bool:
+        """Whether a signal looks at the images of a sample."""
+        return self.wants_images
+
+    async def score(self, sample: Sample, step: str | None) -> Scored:
+        """Score one sample of a training step; None for a validation."""
+        with self._counters.running(step):
+            try:
+                breakdown = await self._composite.score(sample)
+            except Exception as error:
+                # A bug in a signal. verl would log it, drop the sample and train on what is left; this stops the run.
+                logger.exception("a signal of the reward failed")
+                failure = f"bug in the reward: {type(error).__name__}: {error}"
+                breakdown = RewardBreakdown(total=None, parts={}, failure=failure, outage=True)
+        return Scored(breakdown, self._counters.so_far(step))
+
+
+class SharedScorer:
+    """Asks the one scorer of the job, in another process."""
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+        self.wants_images: bool = ray.get(actor.wants.remote())
+
+    async def score(self, sample: Sample, step: str | None) -> Scored:
+        """Score one sample; when the actor is gone, so is the whole job's reward."""
+        try:
+            scored: Scored = await self._actor.score.remote(sample, step)
+        except ray.exceptions.RayActorError as error:
+            failure = f"the reward's process ended: {str(error).splitlines()[0]}"
+            return Scored(RewardBreakdown(total=None, parts={}, failure=failure, outage=True), {})
+        return scored
+
+
+def make_scorer(
+    config: DictConfig,
+    make_counters: Callable[[Callable[[], dict[str, float]]], Counters],
+    router_address: str | None = None,
+) -> Scorer | SharedScorer:
+    """The scorer of this job: in this process for one reward worker, in the job's own actor for several.
+
+    The first worker that asks creates the actor; it ends with the job.
+    """
+    if config.reward.num_workers == 1:
+        return Scorer(config, make_counters, router_address)
+    actor = (
+        ray.remote(Scorer)
+        .options(
+            name=ACTOR,
+            namespace=f"medix-{ray.get_runtime_context().get_job_id()}",
+            get_if_exists=True,
+            max_concurrency=_IN_FLIGHT,
+            num_cpus=0,
+        )
+        .remote(config, make_counters, router_address)
+    )
+    return SharedScorer(actor)
+
+
+def with_router(reward: DictConfig, address: str | None) -> DictConfig:
+    """The `reward` node with verl's router in place of `verl-reward-router`, which judge=verl has as its address."""
+    signal = reward.signals.get("llm")
+    judge = signal.get("judge") if signal is not None else None
+    if judge is None or judge.get("base_url") != VERL_ROUTER:
+        return reward
+    if address is None:
+        raise ValueError("judge=verl, but verl started no reward model: set reward.reward_model.enable=true")
+    update = {"signals": {"llm": {"judge": {"base_url": f"http://{address}/v1"}}}}
+    merged = OmegaConf.merge(reward, update)
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def not_called(*_: Any, **__: Any) -> float:
+    """Never called: verl asks our reward manager, and not its own classifier, only when a function is named.
+
+    `reward.custom_reward_function` in configs/judge/verl.yaml names this one (verl/experimental/reward_loop).
+    """
+    raise AssertionError("verl called the placeholder of judge=verl instead of the reward manager")

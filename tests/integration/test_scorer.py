@@ -1,0 +1,184 @@
+"""Four reward workers in real Ray processes share one judge client, one cache and one embedder."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+from pathlib import Path
+
+import pytest
+import ray
+from omegaconf import OmegaConf
+
+from medix_r1 import config as configs
+from medix_r1 import gc_tuning
+from medix_r1.grammar import parse_completion, parse_reference
+from medix_r1.rewards.base import Sample
+from medix_r1.runs.folder import RunFolder, read_lines
+from medix_r1.training.verl_plugin import scorer
+from tests.support.configs import composed
+from tests.support.judge_stub import JudgeStub
+
+WORKERS, QUESTIONS, CONCURRENCY = 4, 12, 3
+
+
+class WholeCounters:
+    """The counters as they are, without steps: what a worker reads is what the job has counted."""
+
+    def __init__(self, read) -> None:
+        self._read = read
+
+    def running(self, step):
+        return contextlib.nullcontext()
+
+    def so_far(self, step):
+        return self._read()
+
+
+@ray.remote(num_cpus=0)
+class Worker:
+    """Stands for verl's reward worker: it makes its scorer in its constructor and scores as samples come."""
+
+    def __init__(self, config) -> None:
+        self.scorer = scorer.make_scorer(config, WholeCounters)
+
+    async def score(self, case: Sample):
+        scored = await self.scorer.score(case, None)
+        return scored.breakdown.total, scored.statistics
+
+    def kind(self) -> str:
+        return type(self.scorer).__name__
+
+
+def remote_embedder(stub: JudgeStub) -> list[str]:
+    return ["embedder=remote", f"embedder.base_url={stub.address}"]
+
+
+def case(number: int) -> Sample:
+    text = f"<X_RAY><think>so</think><answer>the left one, {number}</answer>"
+    return Sample(parse_completion(text), parse_reference("<X_RAY>left lung"), question=f"Question {number}?")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    of_a_run = composed("experiment=nano_cpu").ray_kwargs.ray_init.runtime_env
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        configure_logging=False,
+        runtime_env={
+            "worker_process_setup_hook": of_a_run.worker_process_setup_hook,
+            "env_vars": {
+                "PYTHONPATH": str(Path(__file__).parents[2]),
+                "OMP_NUM_THREADS": "1",
+                "RAY_USAGE_STATS_ENABLED": "0",
+            },
+        },
+    )
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def run(tmp_path):
+    def compose(address: str, workers: int, *more: str):
+        (tmp_path / "run").mkdir(exist_ok=True)
+        overrides = [
+            "judge=remote",
+            f"judge.client.base_url={address}",
+            "judge.client.prompt=match_short",
+            f"judge.client.concurrency={CONCURRENCY}",
+            f"reward.num_workers={workers}",
+        ]
+        config = configs.compose_reward([*overrides, *more])
+        OmegaConf.set_struct(config, False)
+        return OmegaConf.merge(config, {"run": {"dir": str(tmp_path / "run")}})
+
+    return compose
+
+
+def test_limits_cache_and_embedder_are_one_for_the_job(cluster, run, tmp_path):
+    with JudgeStub() as stub:
+        stub.delay = 0.05
+        config = run(stub.address, WORKERS, "embedder=minilm")
+        workers = [Worker.remote(config) for _ in range(WORKERS)]
+        assert ray.get([worker.kind.remote() for worker in workers], timeout=240) == ["SharedScorer"] * WORKERS
+
+        # every worker gets every question twice, as members of a group do
+        asked = [worker.score.remote(case(i)) for _ in range(2) for i in range(QUESTIONS) for worker in workers]
+        outcomes = ray.get(asked, timeout=120)
+        again = ray.get(workers[0].score.remote(case(0)), timeout=60)
+
+        assert len(stub.calls) == QUESTIONS
+        assert stub.most_in_flight == CONCURRENCY
+    totals = {round(total, 6) for total, _ in outcomes}
+    assert len(totals) <= 2  # format, modality, perhaps embed; the stub says NO to all
+    statistics = again[1]
+    assert statistics["llm/calls"] == QUESTIONS
+    assert statistics["llm/shared"] + statistics["llm/cache_hits"] == 2 * QUESTIONS * WORKERS - QUESTIONS + 1
+    assert statistics["embed/texts"] == QUESTIONS + 1
+    loaded = [event for event in read_lines(RunFolder(tmp_path / "run").events) if event["event"] == "versions"]
+    assert [event["embedder_revision"] for event in loaded] == ["sha256:53aa51172d142c89"]
+
+
+def test_a_worker_looks_seldom_for_garbage_from_its_start(cluster):
+    @ray.remote(num_cpus=0)
+    def thresholds() -> tuple[int, int, int]:
+        return gc.get_threshold()
+
+    pythons_own = gc.get_threshold()
+    gc_tuning.tune_for_imports()
+    wanted = gc.get_threshold()
+    gc.set_threshold(*pythons_own)
+
+    assert wanted != pythons_own
+    assert ray.get(thresholds.remote(), timeout=120) == wanted
+
+
+def ask_until_gone(actor):
+    """Killing takes a moment."""
+    for _ in range(1000):
+        ray.get(actor.wants.remote(), timeout=60)
+
+
+def test_a_lost_actor_is_an_outage_and_no_zero(cluster, run, monkeypatch):
+    monkeypatch.setattr(scorer, "ACTOR", "another")  # the one before may be ending still
+    with JudgeStub() as stub:
+        config = run(stub.address, 2, *remote_embedder(stub))
+        shared = scorer.make_scorer(config, WholeCounters)
+        assert isinstance(shared, scorer.SharedScorer)
+        ray.kill(shared._actor)
+        with pytest.raises(ray.exceptions.RayActorError):
+            ask_until_gone(shared._actor)
+
+        breakdown = asyncio.run(shared.score(case(0), None)).breakdown
+
+    assert breakdown.total is None
+    assert breakdown.outage
+    assert "the reward's process ended" in str(breakdown.failure)
+
+
+async def test_one_worker_needs_no_actor(run):
+    with JudgeStub() as stub:
+        own = scorer.make_scorer(run(stub.address, 1, *remote_embedder(stub)), WholeCounters)
+        assert isinstance(own, scorer.Scorer)
+
+        scored = await own.score(case(0), None)
+
+        assert scored.breakdown.total is not None
+        assert scored.statistics["llm/calls"] == 1
+
+
+def test_verls_router_takes_the_place_of_its_name(tmp_path):
+    config = configs.compose_train(["experiment=nano_cpu", "judge=verl", f"run.dir={tmp_path}"])
+
+    routed = scorer.with_router(config.reward, "10.0.0.1:4321")
+
+    assert routed.signals.llm.judge.base_url == "http://10.0.0.1:4321/v1"
+    assert config.reward.signals.llm.judge.base_url == scorer.VERL_ROUTER
+    with pytest.raises(ValueError, match=r"reward\.reward_model\.enable=true"):
+        scorer.with_router(config.reward, None)
+    other = configs.compose_train(["experiment=nano_cpu", "judge=remote", "judge.client.base_url=http://a/v1"])
+    assert scorer.with_router(other.reward, "10.0.0.1:4321") is other.reward

@@ -1,0 +1,146 @@
+"""Archives that mean harm, and a server that wants credentials."""
+
+import base64
+import threading
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from medix_r1.errors import ConfigError, DataError
+from medix_r1.evaluation.benchmarks import archive as archives
+from medix_r1.evaluation.benchmarks.archive import ImageArchive
+from medix_r1.evaluation.benchmarks.image_server import ImageServer
+
+
+def _archive(tmp_path, members: dict[str, bytes]):
+    path = tmp_path / "imgs.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, data in members.items():
+            made.writestr(name, data)
+    return path
+
+
+def test_members_are_found_with_and_without_the_top_folder(tmp_path) -> None:
+    archive = ImageArchive(_archive(tmp_path, {"imgs/x/source.jpg": b"picture"}))
+    assert archive.read("x/source.jpg") == archive.read("imgs/x/source.jpg") == b"picture"
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "imgs/../../x", "a\\..\\b", "missing.jpg"])
+def test_names_that_lead_out_of_the_archive_are_refused(tmp_path, name) -> None:
+    path = _archive(tmp_path, {"../../etc/passwd": b"evil", "/etc/passwd": b"evil", "imgs/a.jpg": b"fine"})
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(DataError):
+        ImageArchive(path).read(name)
+    assert sorted(tmp_path.rglob("*")) == before  # nothing is ever written
+
+
+def test_a_zip_bomb_is_refused(tmp_path, monkeypatch) -> None:
+    archive = ImageArchive(_archive(tmp_path, {"bomb.jpg": b"\0" * 5_000_000, "large.jpg": bytes(range(256)) * 8}))
+    with pytest.raises(DataError, match="no image of ours"):
+        archive.read("bomb.jpg")  # unpacks to a thousand times its size
+    monkeypatch.setattr(archives, "MAX_BYTES", 1000)
+    with pytest.raises(DataError, match="no image of ours"):
+        archive.read("large.jpg")
+
+
+def test_a_member_larger_than_it_says_is_refused(tmp_path) -> None:
+    path = _archive(tmp_path, {"a.jpg": bytes(range(256)) * 40})
+    data = bytearray(path.read_bytes())
+    at = data.rfind(b"PK\x01\x02") + 24  # the size that the directory tells
+    data[at : at + 4] = (10).to_bytes(4, "little")
+    path.write_bytes(bytes(data))
+    with pytest.raises(DataError):
+        ImageArchive(path).read("a.jpg")
+
+
+def test_what_is_no_archive_says_so(tmp_path) -> None:
+    (tmp_path / "imgs.zip").write_bytes(b"<html>login</html>")
+    with pytest.raises(DataError, match="cannot be read as a zip"):
+        ImageArchive(tmp_path / "imgs.zip")
+
+
+class _PhysioNet(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.requests: list[tuple[str, str | None]] = []
+        self.failures = 0
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _PhysioNet
+
+    def log_message(self, *_: object) -> None: ...
+
+    def do_GET(self) -> None:
+        self.server.requests.append((self.path, self.headers.get("Authorization")))
+        wanted = "Basic " + base64.b64encode(b"user:s3cret").decode()
+        if self.server.failures:
+            self.server.failures -= 1
+            self.send_response(503)
+        elif self.path == "/moved":
+            self.send_response(302)
+            self.send_header("Location", "http://127.0.0.2:1/elsewhere")
+        else:
+            self.send_response(200 if self.headers.get("Authorization") == wanted else 401)
+        self.end_headers()
+        self.wfile.write(b"a picture")
+
+
+@pytest.fixture
+def physionet(monkeypatch):
+    monkeypatch.setenv("PHYSIONET_USERNAME", "user")
+    monkeypatch.setenv("PHYSIONET_PASSWORD", "s3cret")
+    server = _PhysioNet()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_image_is_fetched_once_and_kept_for_this_user_alone(physionet, tmp_path) -> None:
+    physionet.failures = 1  # one 503 is tried again
+    for _ in range(2):
+        server = ImageServer(physionet.address, tmp_path / "cache")
+        assert server.read(f"{physionet.address}/files/x.jpg") == b"a picture"
+    assert len(physionet.requests) == 2
+    assert (tmp_path / "cache").stat().st_mode & 0o077 == 0
+    assert all(file.stat().st_mode & 0o077 == 0 for file in (tmp_path / "cache").iterdir())
+
+
+def test_credentials_go_to_one_host_only(physionet, tmp_path) -> None:
+    server = ImageServer(physionet.address, tmp_path)
+    for address in ("http://evil.example/x.jpg", physionet.address.replace("http:", "ftp:") + "/x", "x.jpg"):
+        with pytest.raises(DataError, match="credentials go nowhere else"):
+            server.read(address)
+    with pytest.raises(DataError, match="status 302"):  # a redirect is not followed
+        server.read(f"{physionet.address}/moved")
+    assert physionet.requests == [("/moved", physionet.requests[0][1])]
+
+
+def test_a_refusal_names_the_status_and_not_the_password(physionet, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("PHYSIONET_PASSWORD", "wr0ng")
+    with pytest.raises(DataError, match="status 401") as caught:
+        ImageServer(physionet.address, tmp_path).read(f"{physionet.address}/x.jpg")
+    assert "wr0ng" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_credentials_are_named(monkeypatch, tmp_path) -> None:
+    monkeypatch.delenv("PHYSIONET_USERNAME", raising=False)
+    monkeypatch.delenv("PHYSIONET_PASSWORD", raising=False)
+    assert len(ImageServer.problems("tasks.x")) == 2
+    with pytest.raises(ConfigError):
+        ImageServer("https://physionet.org", tmp_path)
+
+
+def test_bytes_are_bounded(physionet, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("medix_r1.evaluation.benchmarks.image_server._MAX_BYTES", 4)
+    with pytest.raises(DataError, match="larger than"):
+        ImageServer(physionet.address, tmp_path).read(f"{physionet.address}/x.jpg")

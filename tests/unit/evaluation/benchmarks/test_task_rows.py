@@ -1,0 +1,160 @@
+"""Every task on rows in its real schema, laid out as the data set's own files."""
+
+import base64
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from medix_r1.errors import DataError
+from medix_r1.evaluation.benchmarks.items import Item, TaskData, load_items
+from medix_r1.evaluation.phases.messages import message_text, user_message
+from medix_r1.evaluation.settings import known_tasks
+from tests.support import eval_rows
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory) -> Path:
+    return eval_rows.write_hub_copies(tmp_path_factory.mktemp("hub"))
+
+
+@pytest.fixture(scope="module")
+def load(hub, tmp_path_factory):
+    cache = tmp_path_factory.mktemp("images")
+
+    def load_task(name: str, **changes) -> TaskData:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PHYSIONET_USERNAME", "user")
+            patch.setenv("PHYSIONET_PASSWORD", "secret")
+            return load_items(replace(known_tasks()[name], **changes), data_dir=hub, cache_dir=cache)
+
+    return load_task
+
+
+def _images(item: Item, prompt: str = "plain") -> list[bytes]:
+    content = user_message(item, prompt, "think").content
+    return [base64.b64decode(part.image.split(",")[1]) for part in content if part.type == "image"]
+
+
+# task, samples, then of the first: letter, reference, images; and what its message must show
+CASES = [
+    *((f"mmlu_{s}", 2, "C", "the femur", 0, "C. the femur") for s in eval_rows.MMLU),
+    ("medmcqa", 1, "C", "C", 0, "B. B12"),
+    ("medqa", 1, "A", "ECG", 0, "D. Endoscopy"),
+    ("usmle_sa", 2, "C", "S. aureus", 0, "A. A. fumigatus"),
+    ("pubmedqa", 2, "A", "yes", 0, "C. maybe"),
+    ("mimic_cxr_report_summarization", 1, None, "No acute disease.", 0, "lungs are clear"),
+    ("mimic_cxr_report_generation", 1, None, eval_rows.MIMIC[0]["report"], 1, "radiology report"),
+    ("slake_vqa", 2, None, "MRI", 1, "What modality"),
+    ("rad_vqa", 3, None, "no", 1, "fracture"),
+    ("path_vqa", 2, None, "squamous epithelium", 1, "What is shown"),
+    ("pmc_vqa", 2, "B", "Cyst", 1, "A. Tumor"),
+    ("pmc_vqa_hard", 1, None, "a cyst", 1, "arrow"),
+    ("mmmu_medical", 15, "B", "The second's border", 2, "compare <image> with <image>."),
+]
+
+
+@pytest.mark.parametrize(("name", "count", "letter", "reference", "images", "shown"), CASES)
+def test_rows_in_the_real_schema(load, name, count, letter, reference, images, shown) -> None:
+    data = load(name)
+    first = data.items[0]
+    assert (len(data.items), first.letter, first.reference, len(first.images)) == (count, letter, reference, images)
+    assert shown in message_text(first, "training", "think")
+    assert data.revision.startswith("sha256:")
+
+
+def test_every_task_has_a_case() -> None:
+    assert {case[0] for case in CASES} | {"medpix"} == set(known_tasks())
+
+
+def test_pubmedqa_shows_words_and_every_context(load) -> None:
+    item = load("pubmedqa").items[0]
+    text = message_text(item, "plain", "think")
+    assert all(context in text for context in eval_rows.PUBMEDQA[0]["CONTEXTS"])
+    assert item.choices == ("yes", "no", "maybe")
+
+
+def test_slake_keeps_the_rows_numbers_and_its_archives_bytes(load) -> None:
+    data = load("slake_vqa")
+    assert [item.row for item in data.items] == [0, 2]  # row 1 is Chinese
+    assert _images(data.items[0]) == [eval_rows.png((1, 2, 3), kind="JPEG")]  # not encoded again
+    assert {item.modality for item in data.items} == {"MRI"}
+
+
+def test_samples_of_one_image_share_a_group_and_other_formats_become_png(load) -> None:
+    groups = [item.group for item in load("rad_vqa").items]
+    assert groups[0] == groups[2] != groups[1]
+    assert _images(load("path_vqa").items[0])[0].startswith(b"\x89PNG")  # it was TIFF
+
+
+def test_mmmu_puts_images_where_their_marks_are(load) -> None:
+    data = load("mmmu_medical")
+    between, in_options, free = data.items[:3]
+    assert _images(between) == [eval_rows.png((10, 10, 10)), eval_rows.png((20, 20, 20))]
+    assert "A. <image>\nB. <image>" in message_text(in_options, "plain", "think")
+    assert (free.letter, free.reference, free.modality) == (None, "7", "Pathological Images")
+
+
+def test_medpix_reads_a_users_own_file(load, tmp_path) -> None:
+    item = load("medpix", file=str(eval_rows.write_medpix(tmp_path))).items[0]
+    assert (item.reference, item.modality, len(item.images)) == ("meningioma", "MRI", 2)
+    assert len(_images(item)) == 2
+
+
+def test_any_task_reads_a_users_own_file_with_the_same_fields(load, tmp_path) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text("question,opa,opb,opc,opd,cop\nWhich?,w,x,y,z,3\n")
+    assert load("medmcqa", file=str(file)).items[0].reference == "z"
+
+
+def test_an_image_outside_the_files_folder_is_refused(load, tmp_path) -> None:
+    (tmp_path / "secret.png").write_bytes(eval_rows.png((1, 1, 1)))
+    file = tmp_path / "in" / "cases.jsonl"
+    file.parent.mkdir()
+    file.write_text('{"question": "q", "answer": "a", "images": ["../secret.png"]}\n')
+    with pytest.raises(DataError, match="lies outside"):
+        load("medpix", file=str(file))
+
+
+def test_ids_are_hashes_of_the_content(load, tmp_path) -> None:
+    rows = "question,opa,opb,opc,opd,cop\n{}"
+    lines = ["Which?,w,x,y,z,3", "What?,w,x,y,z,1"]
+    (tmp_path / "a.csv").write_text(rows.format("\n".join([*lines, lines[0]])))
+    (tmp_path / "b.csv").write_text(rows.format("\n".join(reversed(lines))))
+    one = load("medmcqa", file=str(tmp_path / "a.csv"))
+    other = load("medmcqa", file=str(tmp_path / "b.csv"))
+    assert {i.id for i in one.items} == {i.id for i in other.items} | {
+        f"{one.items[0].id}-2"
+    }  # an equal row is one more
+    assert one.revision != other.revision
+    assert one.key != other.key
+
+
+def test_wrong_rows_are_named_together(load, tmp_path) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text("question,opa,opb,opc,opd,cop\nA?,w,x,y,z,4\nB?,w,x,y,z,1\nC?,w,x,y,z,-1\n")
+    with pytest.raises(DataError, match=r"row 0: answer 4 is not the index(.|\n)*row 2: answer -1"):
+        load("medmcqa", file=str(file))
+
+
+@pytest.mark.parametrize("options", ["__import__('os')", "['a', 1]", "[" * 5000, "'just text'", "x" * 60_000])
+def test_options_in_text_are_read_as_data_only(load, tmp_path, options) -> None:
+    import json
+
+    row = {"question": "q", "options": options, "answer": "A", "question_type": "multiple-choice"}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(DataError, match="options"):
+        load("mmmu_medical", file=str(tmp_path / "rows.jsonl"))
+
+
+def test_a_mark_without_an_image_is_text(load, tmp_path) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text("question,opa,opb,opc,opd,cop\nSee <image> and <image 2>,w,x,y,z,3\n")
+    item = load("medmcqa", file=str(file)).items[0]
+    assert "See [image] and [image 2]" in message_text(item, "training", "think")
+    assert isinstance(user_message(item, "training", "think").content, str)
+
+
+def test_a_split_that_is_not_there_is_told_with_what_is(load) -> None:
+    with pytest.raises(DataError, match=r"no file of split 'dev'; there are data/validation"):
+        load("medmcqa", split="dev")

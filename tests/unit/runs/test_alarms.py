@@ -1,0 +1,120 @@
+"""Each checked-in alarm stays quiet on the metrics of a healthy run and rings on those of a sick one."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra.utils import instantiate
+
+from medix_r1 import config as configs
+from medix_r1.errors import ConfigError
+from medix_r1.runs.alarms import Above, Alarms, Falls, Parts, Rises
+
+WORDS = {"action": "warn", "advice": "Do something."}
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def rules() -> dict:
+    tree = yaml.safe_load((configs.config_dir() / "alarms" / "default.yaml").read_text())
+    return {name: instantiate(node) for name, node in tree.items()}
+
+
+def recorded(name: str) -> list[dict[str, float]]:
+    lines = (GOLDEN / name).read_text().splitlines()
+    return [json.loads(line) for line in lines if not line.startswith("#")]
+
+
+def series(metric: str, *values: float) -> list[dict[str, float]]:
+    return [{metric: value} for value in values]
+
+
+def test_above_looks_at_a_window_not_at_a_step():
+    rule = Above(metric="m", threshold=0.5, window=3, **WORDS)
+    assert rule.seen(series("m", 0.9, 0.9)) is None, "too little is known"
+    assert rule.seen(series("m", 0.0, 0.0, 0.9)) is None
+    assert rule.seen(series("m", 0.0, 0.6, 0.6, 0.6)) == "m is 0.6 over the last 3 steps, above 0.5"
+
+
+def test_falls_compares_with_the_best_window_before():
+    rule = Falls(metric="m", by=0.2, window=2, **WORDS)
+    assert rule.seen(series("m", 1.0, 1.0, 0.5)) is None, "windows that overlap say nothing"
+    assert rule.seen(series("m", 1.0, 1.0, 0.9, 0.9)) is None
+    assert rule.seen(series("m", 0.5, 0.5, 1.0, 1.0, 0.9, 0.7, 0.7)) == "m fell from 1 to 0.7 (means of 2 steps)"
+
+
+def test_falls_by_a_share():
+    rule = Falls(metric="m", share=0.5, window=1, **WORDS)
+    assert rule.seen(series("m", 200.0, 110.0)) is None
+    assert rule.seen(series("m", 200.0, 90.0)) is not None
+
+
+def test_rises_of_a_gap():
+    rule = Rises(metric="a", minus="b", by=0.1, window=1, **WORDS)
+    assert rule.seen([{"a": 0.5, "b": 0.5}, {"a": 0.9, "b": 0.9}]) is None
+    assert rule.seen([{"a": 0.5, "b": 0.5}, {"a": 0.9, "b": 0.6}]) == "a - b rose from 0 to 0.3 (means of 1 steps)"
+
+
+def test_heldout_may_fall_only_while_training_does_not_rise():
+    rule = Parts(train="t", heldout="h", fall=0.05, rise=0.05, window=1, **WORDS)
+    both_fall = [{"t": 0.5, "h": 0.5}, {"t": 0.4}, {"t": 0.3, "h": 0.3}]
+    apart = [{"t": 0.5, "h": 0.5}, {"t": 0.6}, {"t": 0.7, "h": 0.3}]
+    assert rule.seen(both_fall) is None
+    assert rule.seen(apart) == "h fell by 0.2 while t rose by 0.2"
+
+
+def test_steps_without_a_number_are_left_out():
+    rule = Above(metric="m", threshold=0.5, window=2, **WORDS)
+    assert rule.seen([{"m": 0.9}, {}, {"m": math.nan}, {"m": 0.9}]) is not None
+
+
+def test_an_alarm_rings_once_until_it_has_gone_quiet():
+    alarms = Alarms({"high": Above(metric="m", threshold=0.5, window=1, **WORDS)})
+    history: list[dict[str, float]] = []
+    rung = []
+    for value in (0.9, 0.9, 0.1, 0.9):
+        history.append({"m": value})
+        rung.append([alarm.name for alarm in alarms.check(history)])
+    assert rung == [["high"], [], [], ["high"]]
+
+
+def test_off_is_off():
+    rule = Above(metric="m", threshold=0.5, window=1, action="off", advice="")
+    assert Alarms({"high": rule}).check(series("m", 1.0)) == []
+
+
+def test_wrong_settings_are_named():
+    with pytest.raises(ConfigError, match="is none of"):
+        Above(metric="m", threshold=0.5, window=0, action="explode", advice="")
+    with pytest.raises(ConfigError, match="either `by` or `share`"):
+        Falls(metric="m", window=1, **WORDS)
+
+
+@pytest.mark.parametrize("name", rules())
+def test_quiet_on_a_healthy_run(name: str):
+    rule, history = rules()[name], recorded("metrics_healthy.jsonl")
+    assert len(history) >= 30
+    assert [message for end in range(len(history)) if (message := rule.seen(history[: end + 1]))] == []
+
+
+@pytest.mark.parametrize("name", rules())
+def test_rings_on_a_sick_run(name: str):
+    sick = recorded("metrics_sick.jsonl")
+    assert rules()[name].seen(sick) is not None
+
+
+def test_the_gap_rings_on_a_real_run_that_hacked_its_embedder_and_at_no_step_before():
+    """The embedder alone was its reward, and the window 3; with the shipped 5 it had not rung yet when it was ended."""
+    tree = yaml.safe_load((configs.config_dir() / "alarms" / "default.yaml").read_text())
+    rule, history = instantiate(tree["embed_leaves_llm"], window=3), recorded("metrics_hacked.jsonl")
+    rung = [end for end in range(1, len(history) + 1) if rule.seen(history[:end])]
+    assert rung == [len(history)]
+    assert history[-1]["reward/embed/mean"] > history[0]["reward/embed/mean"] + 0.3
+    assert abs(history[-1]["reward/llm/mean"] - history[0]["reward/llm/mean"]) < 0.1
+
+
+def test_every_alarm_has_advice():
+    for name, rule in rules().items():
+        assert rule.advice.endswith("."), name
+        assert rule.action == "warn", f"{name}: a default must not stop somebody's run"

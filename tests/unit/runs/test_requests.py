@@ -1,0 +1,40 @@
+import pytest
+
+from medix_r1.errors import ConfigError
+from medix_r1.runs import requests
+
+
+@pytest.fixture
+def run(tmp_path):
+    (tmp_path / "config.yaml").touch()
+    return tmp_path
+
+
+def test_a_request_is_there_until_it_is_done(run):
+    assert requests.asked(run) == set()
+    requests.ask(run, "stop")
+    requests.ask(run, "stop")
+    requests.ask(run, "validate")
+    assert requests.asked(run) == {"stop", "validate"}
+    requests.done(run, ["stop", "checkpoint"])
+    assert requests.asked(run) == {"validate"}
+
+
+def test_what_is_half_written_or_strange_is_no_request(run):
+    (run / "requests").mkdir()
+    for name in (".stop.123", "stop.tmp", "explode", "checkpoint~"):
+        (run / "requests" / name).write_text("stop")
+    assert requests.asked(run) == set()
+
+
+def test_touch_is_enough(run):
+    (run / "requests").mkdir()
+    (run / "requests" / "checkpoint").touch()
+    assert requests.asked(run) == {"checkpoint"}
+
+
+def test_errors_name_what_there_is(run, tmp_path):
+    with pytest.raises(ConfigError, match="checkpoint, validate, stop"):
+        requests.ask(run, "explode")
+    with pytest.raises(ConfigError, match="no run there"):
+        requests.ask(tmp_path / "nowhere", "stop")

@@ -1,0 +1,64 @@
+from dataclasses import asdict, replace
+
+import pytest
+
+from medix_r1.runs.folder import read_lines
+from medix_r1.runs.samples_folder import SamplesFolder
+from medix_r1.training.verl_plugin.reward_metrics import ScoredRollout
+
+BLANK = ScoredRollout(
+    key="u0_0_0", uid="u0", row_id="r", source="s", question="q", reference="<X_RAY>a", reply="b", answer="b",
+    modality="X_RAY", parts={"llm": 0.0}, reasons={"llm": "judge: NO"}, overall=0.0, masked=False, failure=None,
+    outage=False, cut=False, tokens=3,
+)  # fmt: skip
+
+
+def test_samples_are_lines_of_json(tmp_path):
+    folder = SamplesFolder(tmp_path)
+    folder.write("train", 12, [BLANK, replace(BLANK, answer="левое лёгкое", overall=None)])
+    path = folder.path("train", 12)
+    written = {key: value for key, value in asdict(BLANK).items() if key not in ("statistics", "seconds")}
+    written |= {"problems": [], "choices": [], "accepted": []}
+    assert list(read_lines(path)) == [written, written | {"answer": "левое лёгкое", "overall": None}]
+    assert "левое" in path.read_text(encoding="utf-8")
+    assert [entry.name for entry in path.parent.iterdir()] == ["000012.jsonl"]
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+    folder = SamplesFolder(tmp_path)
+    folder.write("train", 1, [BLANK])
+    before = folder.path("train", 1).read_bytes()
+    with pytest.raises(TypeError):
+        folder.write("train", 1, [BLANK, replace(BLANK, answer=object())])
+    assert folder.path("train", 1).read_bytes() == before
+
+
+def test_advantages_come_later_and_a_masked_sample_has_none(tmp_path):
+    folder = SamplesFolder(tmp_path)
+    folder.write("train", 3, [BLANK, replace(BLANK, key="u0_1_0", masked=True)])
+    folder.add_advantages(3, {"u0_0_0": 0.5})
+    assert [line["advantage"] for line in read_lines(folder.path("train", 3))] == [0.5, None]
+    folder.add_advantages(4, {"u0_0_0": 0.5})
+    assert not folder.path("train", 4).exists()
+
+
+def test_only_the_newest_training_files_stay(tmp_path):
+    folder = SamplesFolder(tmp_path, keep_steps=2)
+    for step in (1, 2, 9, 10):
+        folder.write("train", step, [BLANK])
+        folder.write("validation", step, [BLANK])
+    assert sorted(path.stem for path in (tmp_path / "train").iterdir()) == ["000009", "000010"]
+    assert len(list((tmp_path / "validation").iterdir())) == 4
+
+
+def test_a_share_takes_whole_groups_and_the_same_ones_again(tmp_path):
+    rollouts = [replace(BLANK, key=f"u{group}_{i}_0", uid=f"u{group}") for group in range(200) for i in range(2)]
+    kept = []
+    for name in ("a", "b"):
+        folder = SamplesFolder(tmp_path / name, share=0.25)
+        folder.write("train", 1, rollouts)
+        kept.append([line["uid"] for line in read_lines(folder.path("train", 1))])
+    assert kept[0] == kept[1]
+    groups = set(kept[0])
+    assert len(kept[0]) == 2 * len(groups)
+    assert 20 <= len(groups) <= 80

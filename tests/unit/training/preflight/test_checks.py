@@ -1,0 +1,480 @@
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from omegaconf import OmegaConf
+
+from medix_r1 import config as configs
+from medix_r1.errors import ServerError
+from medix_r1.serving import checks as judge_checks
+from medix_r1.training.preflight import checks
+from tests.support.judge_stub import MODEL, JudgeStub
+
+GIB = checks.GIB
+REMOTE_EMBEDDER = {"_target_": "medix_r1.models.remote_embedder.RemoteEmbedder", "model": MODEL}
+
+
+@pytest.fixture(scope="module")
+def composed():
+    return configs.compose_train(["experiment=nano_cpu"])
+
+
+@pytest.fixture
+def good(composed, tmp_path, monkeypatch):
+    """A config with nothing wrong, on a machine with enough of everything."""
+    for name in ("train", "heldout_views", "heldout_sources"):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        (tmp_path / "data" / f"{name}.parquet").touch()
+    for name in ("policy", "judge"):
+        (tmp_path / "models" / name).mkdir(parents=True)
+        (tmp_path / "models" / name / "config.json").write_text("{}")
+        (tmp_path / "models" / name / "tokenizer.json").write_text("{}")
+        (tmp_path / "models" / name / "chat_template.jinja").write_text("{{ messages }}")
+    memory(monkeypatch, available=64 * GIB)
+    disk(monkeypatch, free=64 * GIB)
+    monkeypatch.setattr(checks.shutil, "which", lambda name: f"/bin/{name}")
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "SOME_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    return changed(
+        composed,
+        **{
+            "run.dir": str(tmp_path / "run"),
+            "data.train_files": str(tmp_path / "data/train.parquet"),
+            "data.val_files": [str(tmp_path / f"data/heldout_{name}.parquet") for name in ("views", "sources")],
+            "actor_rollout_ref.model.path": str(tmp_path / "models/policy"),
+            "judge.server.model": str(tmp_path / "models/judge"),
+        },
+    )
+
+
+def memory(monkeypatch, *, available: float) -> None:
+    monkeypatch.setattr(checks.psutil, "virtual_memory", lambda: SimpleNamespace(available=available))
+
+
+def disk(monkeypatch, *, free: float, shared: float = 64 * GIB) -> None:
+    monkeypatch.setattr(
+        checks.shutil, "disk_usage", lambda path: SimpleNamespace(free=shared if str(path) == "/dev/shm" else free)
+    )
+
+
+def changed(config, **values):
+    copy = config.copy()
+    for key, value in values.items():
+        OmegaConf.update(copy, key, value, merge=False, force_add=True)
+    return copy
+
+
+def test_nothing_wrong(good):
+    assert checks.problems(good) == []
+
+
+BAD = [
+    ("reward.weights.llm", 0.6, "reward.weights: they sum to 1.0825; make them sum to 1"),
+    ("reward.weights.lm", 0.0, "reward.weights.lm: no signal of this name; known: embed, exact, "),
+    ("reward.think_element", "thinks", "reward.think_element: 'thinks' is neither think nor thinking"),
+    ("reward.overlong", "drop", "reward.overlong: 'drop' is none of reward, zero, mask"),
+    ("reward.num_workers", 0, "reward.num_workers: 0 is no number of workers; use at least 1"),
+    (
+        "trainer.v1.sampler.sampler_kwargs.filter.signal",
+        "lm",
+        "algorithm.filter_groups.metric: the reward has no signal 'lm'; known: llm, embed, format, modality, exact",
+    ),
+    ("actor_rollout_ref.rollout.n", 1, "actor_rollout_ref.rollout.n: a group of 1 has no advantage; use at least 2"),
+    (
+        "actor_rollout_ref.actor.ppo_mini_batch_size",
+        7,
+        "actor_rollout_ref.actor.ppo_mini_batch_size: 7 prompts do not divide data.train_batch_size=24",
+    ),
+    (
+        "actor_rollout_ref.rollout.tensor_model_parallel_size",
+        2,
+        "actor_rollout_ref.rollout.tensor_model_parallel_size: 2 does not divide trainer.n_gpus_per_node=1",
+    ),
+    (
+        "actor_rollout_ref.rollout.max_model_len",
+        80,
+        "actor_rollout_ref.rollout.max_model_len: 80 is less than data.max_prompt_length + "
+        "data.max_response_length = 88",
+    ),
+    ("data.train_files", "no/such.parquet", "data.train_files: no/such.parquet does not exist; build the demo first"),
+    ("data.val_files", ["no/such.parquet"], "data.val_files: no/such.parquet does not exist; build the demo first"),
+    ("actor_rollout_ref.model.path", "/no/such", "actor_rollout_ref.model.path: /no/such does not exist; build the "),
+    ("judge.client.api_key_env", "SOME_KEY", "judge.client.api_key_env: the environment variable SOME_KEY is not set"),
+    ("judge.server.model", "/no/such/judge", "judge.server.model: /no/such/judge does not exist; build the demo first"),
+    ("judge.server.model", "./judge", "judge.server.model: ./judge does not exist; build the demo first"),
+    ("trainer.logger", ["tensorboard"], "trainer.logger: keep `file` in the list; the progress view reads it"),
+    ("trainer.logger", ["file", "wandb"], "trainer.logger: wandb needs WANDB_API_KEY in the environment"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "expected"), BAD, ids=[f"{key}={value}" for key, value, _ in BAD])
+def test_one_wrong_value_is_one_line_with_its_key(good, key, value, expected):
+    (problem,) = checks.problems(changed(good, **{key: value}))
+
+    assert problem.startswith(expected)
+    assert "\n" not in problem
+
+
+def test_the_limit_whose_message_says_most_comes_first(good):
+    config = changed(good, **{"run.silence_limit": 600, "judge.client.patience": 700})
+    assert checks.problems(config) == [
+        "run.silence_limit: 600 s is not more than run.stall_limit=600; use at least 1200",
+        "run.stall_limit: 600 s is not more than judge.client.patience=700; use at least 1400",
+    ]
+    config = changed(good, **{"judge.client": {"judges": [{"patience": 5}, {"patience": 600}]}})
+    assert any("judge.client.judges[1].patience=600" in problem for problem in checks.problems(config))
+
+
+def test_an_embedders_patience_ends_before_the_rollouts(good):
+    """Else the stall would blame a worker for an embedder that is down."""
+    embedder = {**REMOTE_EMBEDDER, "base_url": "http://127.0.0.1:9/v1", "patience": 3600}
+    config = changed(good, embedder=embedder)
+    expected = "run.stall_limit: 600 s is not more than embedder.patience=3600; use at least 7200"
+    assert expected in checks.problems(config)
+    signals = {"llm": good.reward.signals.llm}
+    config = changed(config, **{"reward.signals": signals, "reward.weights": {"llm": 1.0}})
+    assert checks.problems(config) == [], "a reward that embeds nothing"
+
+
+@pytest.mark.parametrize("key", ["train_files", "val_files"])
+@pytest.mark.parametrize("files", [None, []])
+def test_no_data_at_all(good, key, files):
+    assert checks.problems(changed(good, **{f"data.{key}": files})) == [
+        f"data.{key}: no file is named; give at least one"
+    ]
+
+
+def test_a_value_that_interpolates_a_missing_one_is_missing():
+    """Composing resolves, so that the checks meet no interpolation."""
+    words = ["experiment=nano_cpu", "run.stall_limit=${run.seed}", "run.seed=???", "run.dir=of-${run.seed}"]
+    config = configs.compose_train(words)
+    assert OmegaConf.is_missing(config.run, "stall_limit")
+    assert OmegaConf.is_missing(config.run, "dir")
+    missing = [problem for problem in checks.problems(config) if "has no value" in problem]
+    assert "run.stall_limit: has no value; give one" in missing
+
+
+def test_rows_that_do_not_divide_among_ranks(good):
+    found = checks.problems(changed(good, **{"trainer.n_gpus_per_node": 7}))
+
+    assert found == [
+        "actor_rollout_ref.actor.ppo_mini_batch_size: 24 prompts x 5 rollouts = 120 rows do not divide among 7 ranks"
+        "; for example data.train_batch_size=21 actor_rollout_ref.actor.ppo_mini_batch_size=21"
+    ]
+
+
+def test_all_problems_are_listed_together(good):
+    found = checks.problems(
+        changed(
+            good,
+            **{
+                "reward.weights.llm": -1.0,
+                "actor_rollout_ref.rollout.n": 1,
+                "data.train_files": "no/such.parquet",
+                "judge.client.api_key_env": "SOME_KEY",
+                "trainer.logger": [],
+            },
+        )
+    )
+
+    assert [problem.split(":")[0] for problem in found] == [
+        "reward.weights.llm",
+        "actor_rollout_ref.rollout.n",
+        "data.train_files",
+        "judge.client.api_key_env",
+        "trainer.logger",
+    ]
+
+
+def test_missing_values_hide_no_other_problem(good):
+    missing = {"judge.server": None, "judge.client.base_url": "???", "embedder": {**REMOTE_EMBEDDER, "base_url": "???"}}
+    wrong = {"actor_rollout_ref.rollout.n": 1, "data.train_files": "no/such.parquet"}
+
+    assert [problem.partition(":")[0] for problem in checks.problems(changed(good, **missing, **wrong))] == [
+        "embedder.base_url",
+        "judge.client.base_url",
+        "actor_rollout_ref.rollout.n",
+        "data.train_files",
+    ]
+
+
+@pytest.mark.parametrize(
+    "key", ["data.train_batch_size", "actor_rollout_ref.model.path", "run.dir", "data.train_files"]
+)
+def test_any_value_may_be_missing(good, key):
+    assert checks.problems(changed(good, **{key: "???"})) == [f"{key}: has no value; give one"]
+
+
+def test_a_hub_name_is_not_looked_for_on_disk(good):
+    assert checks.problems(changed(good, **{"actor_rollout_ref.model.path": "Qwen/Qwen3-VL-8B-Instruct"})) == []
+
+
+def test_a_model_that_brings_code(good, tmp_path):
+    (tmp_path / "models/policy/modeling.py").touch()
+    (tmp_path / "models/policy/config.json").write_text('{"auto_map": {}}')
+
+    assert [problem.split(" holds ")[-1].split(" names ")[-1] for problem in checks.problems(good)] == [
+        "code (modeling.py), which verl would run; remove it",
+        "code in auto_map, which verl would run; remove it",
+    ]
+
+
+def test_a_folder_that_is_no_model(good, tmp_path):
+    (tmp_path / "models/policy/config.json").unlink()
+
+    (problem,) = checks.problems(good)
+    folder = tmp_path / "models" / "policy"
+    assert problem == f"actor_rollout_ref.model.path: {folder} has no config.json; give the folder of a whole model"
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_a_gpu_without_flash_attention(good, monkeypatch, installed):
+    device, find_spec = Path("/dev/nvidiactl"), checks.importlib.util.find_spec
+    monkeypatch.setattr(Path, "exists", lambda self, exists=Path.exists: self == device or exists(self))
+    monkeypatch.setattr(
+        checks.importlib.util, "find_spec", lambda name: installed or None if name == "flash_attn" else find_spec(name)
+    )
+    config = changed(good, **{"trainer.device": "cuda", "actor_rollout_ref.model.override_config": {}})
+    sdpa = changed(config, **{"actor_rollout_ref.model.override_config": {"attn_implementation": "sdpa"}})
+
+    assert any("flash-attn is not installed" in problem for problem in checks.problems(config)) is not installed
+    assert not any("flash-attn" in problem for problem in checks.problems(sdpa))
+
+
+def test_a_judge_that_wants_a_key(good, monkeypatch):
+    def refuse(*_, **__):
+        raise ServerError("http://judge/v1 answers 401: it wants a key")
+
+    monkeypatch.setattr(judge_checks.server, "served_models", refuse)
+
+    (problem,) = checks.problems(remote(good, "http://judge/v1"))
+
+    assert problem.startswith("judge.client.base_url: http://judge/v1 answers 401: it wants a key; ")
+    assert problem.endswith("judge.client.api_key_env")
+
+
+def test_a_judges_port_in_use(good):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        (problem,) = checks.problems(changed(good, **{"judge.server.port": port}))
+
+    assert problem == f"judge.server.port: 127.0.0.1:{port} is in use; choose another, or 0 for any free one"
+
+
+def remote(config, address: str, model: str = MODEL):
+    return changed(config, **{"judge.server": None, "judge.client.base_url": address, "judge.client.model": model})
+
+
+def test_a_judge_elsewhere(good):
+    with JudgeStub() as stub:
+        assert checks.problems(remote(good, stub.address)) == []
+        assert checks.problems(remote(good, stub.address, "another")) == [
+            f"judge.client.model: {stub.address} serves {MODEL}, not another"
+        ]
+    (problem,) = checks.problems(remote(good, stub.address))
+    assert problem.startswith(f"judge.client.base_url: no judge answers at {stub.address}; start one")
+
+
+def test_no_vllm(good, monkeypatch, tmp_path):
+    monkeypatch.setattr(judge_checks.shutil, "which", lambda name: None)
+    monkeypatch.setattr(judge_checks.sys, "executable", str(tmp_path / "python"))
+
+    (problem,) = checks.problems(good)
+    assert problem == "judge.server: `vllm` is not installed here; install an extra, or use judge=remote"
+
+
+def test_wandb_with_its_key_or_offline(good, monkeypatch):
+    config = changed(good, **{"trainer.logger": ["file", "wandb"]})
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    assert checks.problems(config) == []
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.setenv("WANDB_API_KEY", "x")
+    assert checks.problems(config) == []
+
+
+def test_wandb_after_its_login(good, monkeypatch, tmp_path):
+    config = changed(good, **{"trainer.logger": ["file", "wandb"]})
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("WANDB_BASE_URL", "http://tracker.example:8080")
+    assert len(checks.problems(config)) == 1
+    (tmp_path / "netrc").write_text("machine another.example login user password x")
+    assert len(checks.problems(config)) == 1
+    (tmp_path / "netrc").write_text("machine tracker.example:8080 login user password x")
+    assert checks.problems(config) == []
+
+
+def test_too_little_memory(good, monkeypatch):
+    memory(monkeypatch, available=4 * GIB)
+
+    (problem,) = checks.problems(good)
+    assert problem == "memory: 4.0 GiB of memory are available; a CPU run with 1 ranks takes about 12 GiB"
+
+
+def test_memory_is_counted_by_rank_and_on_the_cpu_alone(good, monkeypatch):
+    memory(monkeypatch, available=12 * GIB)
+
+    assert checks.problems(good) == []
+    (problem,) = checks.problems(changed(good, **{"trainer.n_gpus_per_node": 2}))
+    assert problem.startswith("memory: 12.0 GiB")
+    on_gpus = {"trainer.n_gpus_per_node": 2, "trainer.device": "cuda", "placement.judge": "own_gpus"}
+    judges = {"placement.judge_gpus": [2], "placement.judge_memory": 0.9}
+    assert checks.problems(changed(good, **on_gpus, **judges)) == []
+
+
+@pytest.mark.parametrize("limit", [None, 2048])
+def test_without_chunked_prefill_one_row_must_fit_into_a_batch(good, limit):
+    """verl 0.9.1 would raise a frozen field and die when vLLM starts."""
+    found = checks.problems(changed(good, **{"actor_rollout_ref.rollout.max_model_len": limit}))
+
+    assert [problem.partition(":")[0] for problem in found] == ["actor_rollout_ref.rollout.max_model_len"]
+    assert "is more than max_num_batched_tokens=1024" in found[0]
+    assert found[0].endswith("use 88 for both")
+
+
+def test_several_nodes_need_a_cluster_that_runs(good):
+    nodes = {"trainer.nnodes": 2}
+
+    assert checks.problems(changed(good, **nodes)) == [
+        "ray_kwargs.ray_init.address: trainer.nnodes=2 needs a Ray cluster that runs already; give its HOST:PORT "
+        "(docs/clusters.md; scripts/slurm/nodes.sbatch does it)"
+    ]
+    with JudgeStub() as stub:
+        config = remote(good, stub.address)
+        assert checks.problems(changed(config, **nodes, **{"ray_kwargs.ray_init.address": "127.0.0.1:6379"})) == []
+
+
+def test_workers_of_a_running_cluster_know_no_relative_path(good, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    relative = {
+        "ray_kwargs.ray_init.address": "127.0.0.1:6379",
+        "data.train_files": "data/train.parquet",
+        "actor_rollout_ref.model.path": "models/policy",
+    }
+
+    found = checks.problems(changed(good, **relative))
+    assert [problem.partition(":")[0] for problem in found] == ["data.train_files", "actor_rollout_ref.model.path"]
+    assert all("give it whole" in problem for problem in found)
+    hub = {**relative, "data.train_files": good.data.train_files, "actor_rollout_ref.model.path": "org/model"}
+    assert checks.problems(changed(good, **hub)) == []
+
+
+def test_too_little_shared_memory(good, monkeypatch):
+    disk(monkeypatch, free=64 * GIB, shared=0.0625 * GIB)
+
+    (problem,) = checks.problems(good)
+    assert problem == "/dev/shm: 0.1 GiB are free, 1.5 needed (docker: --shm-size=4g)"
+
+
+def test_a_folder_that_cannot_be_written_to(good, monkeypatch, tmp_path):
+    monkeypatch.setattr(checks.os, "access", lambda path, mode: False)
+
+    (problem,) = checks.problems(good)
+    assert problem == f"run.dir: {tmp_path} cannot be written to"
+
+
+def test_every_address_of_a_judge_is_looked_at(good):
+    with JudgeStub() as stub:
+        config = changed(
+            remote(good, stub.address), **{"judge.client.base_urls": [stub.address, "http://127.0.0.1:9/v1"]}
+        )
+        (problem,) = checks.problems(config)
+
+    assert problem.startswith("judge.client.base_urls[1]: no judge answers at http://127.0.0.1:9/v1")
+
+
+def test_settings_that_the_judge_itself_refuses(good):
+    config = changed(good, **{"judge.client.mode": "graded", "judge.client.cost_cap": 3})
+
+    assert [problem.split(":")[0] for problem in checks.problems(config)] == [
+        "judge.client.mode",
+        "judge.client.cost_cap",
+    ]
+
+
+def test_a_vote_is_looked_at_member_by_member(good):
+    target = "medix_r1.models.judge.ChatJudge"
+    with JudgeStub() as stub:
+        members = [
+            {"_target_": target, "base_url": stub.address, "model": MODEL},
+            {"_target_": target, "base_url": stub.address, "model": "another"},
+        ]
+        client = {"_target_": "medix_r1.models.voting.VotingJudge", "quorum": 1, "judges": members}
+        config = changed(good, **{"judge.server": None, "judge.client": client})
+        assert checks.problems(config) == [f"judge.client.judges[1].model: {stub.address} serves {MODEL}, not another"]
+
+        config = changed(config, **{"judge.client": {**client, "patience": 5}})
+        assert "patience" in checks.problems(config)[0]
+
+        bad = [{**members[0], "mode": "graded"}, {**members[0], "parse_attempts": 0}]
+        config = changed(config, **{"judge.client": {**client, "judges": bad}})
+        assert [problem.split(":")[0] for problem in checks.problems(config)] == [
+            "judge.client.judges[0].mode",
+            "judge.client.judges[1].parse_attempts",
+        ]
+
+
+def test_an_embedder_elsewhere(good):
+    with JudgeStub() as stub:
+        node = {**REMOTE_EMBEDDER, "base_url": stub.address}
+        assert checks.problems(changed(good, embedder=node)) == []
+        (problem,) = checks.problems(changed(good, embedder={**node, "model": "x", "api_key_env": "SOME_KEY"}))[:1]
+    assert problem == "embedder.api_key_env: the environment variable SOME_KEY is not set"
+
+
+def test_verls_own_judge_needs_gpus_of_its_own(good):
+    config = changed(
+        good,
+        **{
+            "judge.server": None,
+            "judge.client.base_url": judge_checks.VERL_ROUTER,
+            "reward.reward_model.enable": True,
+            "reward.reward_model.rollout.name": "vllm",
+            "reward.reward_model.enable_resource_pool": True,
+            "reward.custom_reward_function.path": "pkg://medix_r1.training.verl_plugin.scorer",
+        },
+    )
+    assert checks.problems(config) == []
+
+    (problem,) = checks.problems(changed(config, **{"reward.reward_model.enable_resource_pool": False}))
+    assert problem.startswith(
+        "reward.reward_model.enable_resource_pool: false shares the policy's GPUs, and verl then "
+    )
+    assert "without a reference answer" in problem
+    (problem,) = checks.problems(changed(config, **{"reward.custom_reward_function.path": None}))
+    assert problem.startswith("reward.custom_reward_function.path: null makes verl ask a classifier")
+
+
+def test_a_reward_without_judge_asks_for_none(good):
+    signals = {"embed": good.reward.signals.embed, "format": good.reward.signals.format}
+    config = changed(good, **{"reward.signals": signals, "reward.weights": {"embed": 0.9, "format": 0.1}})
+
+    assert checks.problems(remote(config, "http://127.0.0.1:9/v1")) == []
+
+
+def test_a_batch_that_does_not_divide_comes_with_one_that_does(good):
+    config = changed(good, **{"trainer.n_gpus_per_node": 7})
+    (problem,) = [problem for problem in checks._batches(config) if "do not divide among 7 ranks" in problem]
+    assert "for example data.train_batch_size=" in problem
+
+
+def test_gdpo_knows_no_gate(good):
+    config = changed(good, **{"algorithm.adv_estimator": "medix_gdpo", "reward.gate": "format"})
+    assert any(
+        problem.startswith("algorithm.adv_estimator: gdpo weighs the parts itself")
+        for problem in checks._reward(config)
+    )
+
+
+def test_rows_divide_among_ranks_and_not_among_gpus(good):
+    """Three GPUs that share each row are one rank."""
+    key = "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size"
+    batch = {"data.train_batch_size": 10, "actor_rollout_ref.actor.ppo_mini_batch_size": 10}  # 50 rows
+    assert list(checks._batches(changed(good, **batch, **{"trainer.n_gpus_per_node": 6, key: 3}))) == []
+    (problem,) = checks._batches(changed(good, **batch, **{"trainer.n_gpus_per_node": 6}))
+    assert "50 rows do not divide among 6 ranks" in problem
+    (problem,) = checks._batches(changed(good, **batch, **{"trainer.n_gpus_per_node": 6, key: 4}))
+    assert problem == f"{key}: 4 does not divide the 6 GPUs that train"

@@ -1,0 +1,183 @@
+import asyncio
+import gc
+import inspect
+import pickle
+import weakref
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+
+from medix_r1.training.verl_plugin.agent_loop import (
+    NAME,
+    SeededSingleTurnAgentLoop,
+    SingleTurnAgentLoop,
+    register,
+    rollout_identity,
+    rollout_seed,
+)
+from medix_r1.training.verl_plugin.patches.shared_images import SharedImages
+
+UID = "step000001-prompt000002"
+
+
+def test_seeds_of_a_group_differ_and_repeat():
+    seeds = [rollout_seed(1, UID, session) for session in range(1000)]
+
+    assert len(set(seeds)) == 1000
+    assert all(0 <= seed < 2**31 for seed in seeds)
+    assert seeds == [rollout_seed(1, UID, session) for session in range(1000)]
+
+
+def test_a_seed_depends_on_run_prompt_and_rollout():
+    base = rollout_seed(1, UID, 0)
+
+    assert base not in {rollout_seed(2, UID, 0), rollout_seed(1, "step000001-prompt000003", 0), rollout_seed(1, UID, 1)}
+    assert base == 1161509959  # a change of the rule changes every run
+
+
+def test_a_training_rollout_is_called_by_our_uid():
+    assert rollout_identity({"uid": UID, "session_id": "3", "data_source": "demo", "index": 4}) == (UID, 3)
+
+
+def test_a_validation_rollout_is_called_by_its_row():
+    """verl gives validation rows a random uid, which would be another seed in every run."""
+    first = rollout_identity({"uid": "0f1e2d3c", "session_id": 1, "data_source": "demo", "index": 4})
+    again = rollout_identity({"uid": "aabbccdd", "session_id": 1, "data_source": "demo", "index": 4})
+
+    assert first == again == ("validation-demo-4", 1)
+    assert rollout_identity({"data_source": "demo", "index": 5}) == ("validation-demo-5", 0)
+
+
+async def test_the_seed_reaches_vllm_and_nothing_else_changes(monkeypatch):
+    seen = {}
+
+    async def run(self, sampling_params, **kwargs):
+        seen.update(params=sampling_params, kwargs=kwargs)
+        return "reply"
+
+    monkeypatch.setattr(SingleTurnAgentLoop, "run", run)
+    loop = object.__new__(SeededSingleTurnAgentLoop)
+    loop.rollout_config = type("Rollout", (), {"seed": 7})
+    given = {"temperature": 1.0}
+    row = {"uid": UID, "session_id": 2, "raw_prompt": []}
+
+    assert await loop.run(given, **row) == "reply"
+
+    assert seen == {"params": {"temperature": 1.0, "seed": rollout_seed(7, UID, 2)}, "kwargs": row}
+    assert given == {"temperature": 1.0}
+
+
+def test_verl_finds_it_by_name():
+    from verl.experimental.agent_loop.agent_loop import _agent_loop_registry
+
+    register()
+
+    assert _agent_loop_registry[NAME] == {
+        "_target_": "medix_r1.training.verl_plugin.agent_loop.SeededSingleTurnAgentLoop"
+    }
+    assert inspect.iscoroutinefunction(SeededSingleTurnAgentLoop.run)
+
+
+class Preparing(SeededSingleTurnAgentLoop):
+    """The loop on verl's own class, with the two preparations and the generation replaced by what is counted."""
+
+    def __init__(self, prepared, hold):
+        self.rollout_config = SimpleNamespace(seed=7)
+        self.prepared, self.hold = prepared, hold
+
+
+@pytest.fixture
+def prepared(monkeypatch):
+    """Everything that verl's own loop was asked to prepare."""
+    seen = []
+
+    async def read(self, messages):
+        seen.append(("read", messages))
+        return {"images": [Image.new("RGB", (8, 8))]} if messages != ["no image"] else {}
+
+    async def build(self, messages, **media):
+        seen.append(("tokens", messages))
+        return [1, 2, 3]
+
+    async def run(self, sampling_params, raw_prompt, **_):
+        media = await self.process_multi_modal_info(raw_prompt)
+        tokens = await self.ct_build_initial_tokens(raw_prompt, images=media.get("images"), videos=self.hold)
+        return media, tokens
+
+    monkeypatch.setattr(SingleTurnAgentLoop, "process_multi_modal_info", read)
+    monkeypatch.setattr(SingleTurnAgentLoop, "ct_build_initial_tokens", build)
+    monkeypatch.setattr(SingleTurnAgentLoop, "run", run)
+    return seen
+
+
+def rollouts(prepared, uid, prompt=("question",), videos=None, count=5):
+    loops = [Preparing(prepared, videos) for _ in range(count)]
+    return loops, [loop.run({}, uid=uid, session_id=i, raw_prompt=list(prompt)) for i, loop in enumerate(loops)]
+
+
+async def test_a_group_reads_its_images_and_tokenises_its_prompt_once(prepared):
+    _, running = rollouts(prepared, UID)
+    (media, tokens), *others = await asyncio.gather(*running)
+
+    assert prepared == [("read", ["question"]), ("tokens", ["question"])]
+    assert isinstance(media["images"], SharedImages)
+    assert all(other["images"] is media["images"] and other is not media for other, _ in others)
+    assert all(other == tokens and other is not tokens for _, other in others), "each may change its own list"
+
+
+async def test_other_prompts_videos_and_rows_without_a_name_are_prepared_on_their_own(prepared):
+    everything = [
+        *rollouts(prepared, UID)[1],
+        *rollouts(prepared, "a random uid of verl's for a validation row", ("held out",))[1],
+        *rollouts(prepared, "step000001-prompt000009", ("a video",), videos=["v"], count=2)[1],
+        *rollouts(prepared, None, ("no name",), count=2)[1],
+        *rollouts(prepared, "step000001-prompt000008", ("no image",))[1],
+    ]
+    await asyncio.gather(*everything)
+
+    counts = Counter((what, *messages) for what, messages in prepared)
+    assert counts == {
+        **dict.fromkeys([("read", "question"), ("tokens", "question")], 1),
+        **dict.fromkeys([("read", "held out"), ("tokens", "held out")], 1),
+        **{("read", "a video"): 1, ("tokens", "a video"): 2},  # a video's features are wanted as well
+        **dict.fromkeys([("read", "no name"), ("tokens", "no name")], 2),
+        **dict.fromkeys([("read", "no image"), ("tokens", "no image")], 1),
+    }
+
+
+async def test_what_a_group_shares_goes_with_its_last_rollout(prepared):
+    loops, running = rollouts(prepared, UID, count=2)
+
+    async def images() -> weakref.ref[SharedImages]:
+        return weakref.ref((await running[0])[0]["images"])
+
+    shared = await images()
+    await running[1]
+    running.clear()
+    loops.pop()
+    gc.collect()
+    assert shared() is not None
+    loops.pop()
+    gc.collect()
+
+    assert shared() is None
+    assert not SeededSingleTurnAgentLoop._groups
+
+
+async def test_a_rollout_that_is_given_up_takes_nothing_from_its_group(prepared):
+    _, running = rollouts(prepared, UID, count=2)
+    first, second = map(asyncio.ensure_future, running)
+    await asyncio.sleep(0)
+    first.cancel()
+
+    assert (await second)[1] == [1, 2, 3]
+    assert first.cancelled()
+
+
+def test_images_travel_without_what_was_made_of_them():
+    images = SharedImages([Image.new("L", (8, 8))])
+    images.inputs = {"pixel_values": "large"}
+
+    assert type(pickle.loads(pickle.dumps(images))) is list  # our own bytes

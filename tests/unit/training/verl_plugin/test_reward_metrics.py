@@ -1,0 +1,289 @@
+import json
+import math
+from collections import defaultdict
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medix_r1.runs.folder import read_lines
+from medix_r1.runs.samples_folder import SamplesFolder
+from medix_r1.scoring.rows import Row
+from medix_r1.training.verl_plugin.reward_metrics import (
+    ScoredRollout,
+    heldout_metrics,
+    metric_name,
+    read_rollout,
+    reward_metrics,
+    served,
+)
+
+BLANK = ScoredRollout(
+    key="u_0_0",
+    uid="u",
+    row_id="7",
+    source="demo",
+    question="Which lung?",
+    reference="<X_RAY>left lung",
+    reply="…",
+    answer="left lung",
+    modality="X_RAY",
+    parts={"llm": 1.0},
+    reasons={"llm": "exact match"},
+    overall=1.0,
+    masked=False,
+    failure=None,
+    outage=False,
+    cut=False,
+    tokens=12,
+)
+
+
+def rollout(uid: str, overall: float | None, llm: float | None, *, cut: bool = False) -> ScoredRollout:
+    return replace(BLANK, uid=uid, overall=overall, masked=overall is None, parts={"llm": llm}, cut=cut)
+
+
+def test_metrics_of_a_small_batch():
+    rollouts = [
+        rollout("a", 1.0, 1.0),
+        rollout("a", 0.0, 1.0),
+        rollout("b", 0.5, None, cut=True),
+        rollout("b", None, 0.0),
+    ]
+
+    assert reward_metrics(rollouts, "reward") == pytest.approx(
+        {
+            "reward/overall/mean": 0.5,
+            "reward/overall/std": math.sqrt((0.25 + 0.25 + 0) / 3),
+            "reward/overall/interval": 0.0,  # both groups have the mean 0.5
+            "reward/overall/zero_variance_groups": 0.0,  # b has one value left, so only a can be compared
+            "reward/overall/masked_share": 0.25,
+            "reward/llm/mean": 2 / 3,
+            "reward/llm/std": math.sqrt(2 / 9),
+            "reward/llm/interval": 1.96 * 0.5,  # groups of 1 and 0: their standard error is 0.5
+            "reward/llm/zero_variance_groups": 1.0,
+            "reward/llm/masked_share": 0.25,
+            "reward/masked_share": 0.25,
+            "reward/failed_share": 0.0,
+            "reward/cut_share": 0.25,
+            "reward/gate_shut_share": 0.0,
+            "reward/by_modality/X_RAY/overall": 0.5,
+            "reward/by_modality/X_RAY/llm": 2 / 3,
+        }
+    )
+
+
+def test_nothing_has_no_metrics():
+    assert reward_metrics([], "reward") == {}
+
+
+def test_a_part_that_never_applies_has_no_mean_and_is_counted():
+    metrics = reward_metrics([rollout("a", 1.0, None)], "x")
+
+    assert "x/llm/mean" not in metrics
+    assert metrics["x/llm/masked_share"] == 1.0
+
+
+def test_all_masked_is_never_0():
+    metrics = reward_metrics([rollout("a", None, None)] * 3, "x")
+
+    assert metrics == {
+        "x/overall/masked_share": 1.0,
+        "x/llm/masked_share": 1.0,
+        "x/masked_share": 1.0,
+        "x/failed_share": 0.0,
+        "x/cut_share": 0.0,
+        "x/gate_shut_share": 0.0,
+    }
+
+
+def test_each_signal_by_modality_and_by_source():
+    rollouts = [
+        replace(BLANK, source="vqa rad/1", parts={"llm": 1.0}, overall=1.0),
+        replace(BLANK, source="vqa rad/1", parts={"llm": 0.0}, overall=0.5, reference="<CT_SCAN>left"),
+        replace(BLANK, source="", parts={"llm": None}, overall=None, reference="left"),
+        # the tag is the row's: a policy cannot invent metrics
+        replace(BLANK, source="vqa rad/1", parts={"llm": 0.5}, overall=0.0, modality="MADE_UP"),
+    ]
+
+    metrics = reward_metrics(rollouts, "r")
+
+    assert {name: value for name, value in metrics.items() if "/by_" in name} == pytest.approx(
+        {
+            "r/by_modality/X_RAY/overall": 0.5,
+            "r/by_modality/X_RAY/llm": 0.75,
+            "r/by_modality/CT_SCAN/overall": 0.5,
+            "r/by_modality/CT_SCAN/llm": 0.0,
+            "r/by_source/vqa_rad_1/overall": 0.5,
+            "r/by_source/vqa_rad_1/llm": 0.5,
+        }
+    )
+    assert not any("/by_source/" in name for name in reward_metrics(rollouts[:2], "r"))  # one source is the total
+
+
+def test_the_number_of_names_is_bounded():
+    many = [replace(BLANK, source=f"source {i}" * 30) for i in range(100)]
+
+    metrics = reward_metrics(many, "r")
+
+    assert len({name.split("/")[2] for name in metrics if name.startswith("r/by_source/")}) == 32
+    assert max(len(name) for name in metrics) < 90
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [("vqa-rad", "vqa-rad"), ("a b/c", "a_b_c"), ("", "none"), ("лёгкое", "_"), ("x" * 99, "x" * 48)],
+)
+def test_metric_names(source, name):
+    assert metric_name(source) == name
+
+
+def test_the_gap_between_embedder_and_judge_is_over_the_rollouts_that_have_both():
+    parts = [{"llm": 0.0, "embed": 1.0}, {"llm": 1.0, "embed": 1.0}, {"llm": None, "embed": 1.0}]
+    rollouts = [replace(BLANK, parts=part) for part in parts]
+
+    assert reward_metrics(rollouts, "r")["r/embed_minus_llm"] == pytest.approx(0.5)
+    assert "r/embed_minus_llm" not in reward_metrics(rollouts[2:], "r")
+    assert "r/embed_minus_llm" not in reward_metrics([BLANK], "r")
+
+
+def test_what_the_judge_was_asked_in_this_step():
+    carried = [
+        {},
+        {"llm/calls": 3.0, "llm/cache_hits": 0.0, "llm/failures": 1.0},
+        {"llm/calls": 9.0, "llm/cache_hits": 4.0, "llm/failures": 1.0, "llm/latency_p50": 0.2, "llm/latency_p95": 0.4},
+        {"llm/calls": 5.0, "llm/cache_hits": 2.0, "llm/failures": 1.0, "llm/latency_p50": 0.1, "llm/latency_p95": 0.9},
+    ]
+
+    metrics = reward_metrics([replace(BLANK, statistics=one) for one in carried], "reward")
+
+    assert {name: metrics[f"reward/llm/{name}"] for name in ("calls", "cache_hits", "failures")} == {
+        "calls": 9.0,
+        "cache_hits": 4.0,
+        "failures": 1.0,
+    }
+    assert (metrics["reward/llm/latency_p50"], metrics["reward/llm/latency_p95"]) == (0.2, 0.4)
+    assert served([BLANK, BLANK]) == {}
+
+
+def test_failures_and_shut_gates_are_counted():
+    rollouts = [BLANK, replace(BLANK, failure="llm: x", overall=None, masked=True), replace(BLANK, gate_shut=True)] * 2
+
+    metrics = reward_metrics(rollouts, "r")
+
+    assert metrics["r/failed_share"] == pytest.approx(1 / 3)
+    assert metrics["r/gate_shut_share"] == pytest.approx(1 / 3)
+    assert metrics["r/masked_share"] == pytest.approx(1 / 3)
+
+
+VALUE = st.none() | st.sampled_from([0.0, 0.145, 0.955, 1.0]) | st.floats(0, 1)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), VALUE, VALUE, st.booleans()), min_size=1, max_size=20))
+def test_metrics_recomputed_another_way(rows):
+    metrics = reward_metrics([rollout(uid, total, llm, cut=cut) for uid, total, llm, cut in rows], "m")
+
+    for name, column in (("overall", 1), ("llm", 2)):
+        there = [row[column] for row in rows if row[column] is not None]
+        assert metrics[f"m/{name}/masked_share"] == pytest.approx(1 - len(there) / len(rows))
+        if not there:
+            assert f"m/{name}/mean" not in metrics
+            continue
+        mean = sum(there) / len(there)
+        assert metrics[f"m/{name}/mean"] == pytest.approx(mean)
+        assert metrics[f"m/{name}/std"] == pytest.approx(
+            math.sqrt(sum((value - mean) ** 2 for value in there) / len(there)), abs=1e-7
+        )
+        groups = defaultdict(list)
+        for row in rows:
+            if row[column] is not None:
+                groups[row[0]].append(row[column])
+        flat = [len(set(values)) == 1 for values in groups.values() if len(values) > 1]
+        assert metrics[f"m/{name}/zero_variance_groups"] == pytest.approx(sum(flat) / len(flat) if flat else 0.0)
+    assert metrics["m/masked_share"] == pytest.approx(sum(row[1] is None for row in rows) / len(rows))
+    assert metrics["m/cut_share"] == pytest.approx(sum(row[3] for row in rows) / len(rows))
+
+
+FIELDS = {
+    "extra_fields": {
+        "reward_extra_info": {
+            "llm": 1.0,
+            "modality": None,
+            "overall": 0.955,
+            "masked": 0.0,
+            "cut": 1.0,
+            "detail": json.dumps(
+                {
+                    "answer": "left",
+                    "modality": "X_RAY",
+                    "think": "it is the left one",
+                    "problems": ["text after the answer block"],
+                    "seconds": [10.0, 12.5],
+                    "reasons": {"llm": "judge: YES"},
+                    "failure": None,
+                    "outage": False,
+                    "text": "the whole reply",
+                    "image": True,
+                    "weights": {"llm": 1.0, "modality": 0.0},
+                    "gate_shut": False,
+                    "statistics": {"llm/calls": 2.0},
+                }
+            ),
+        }
+    },
+    "extra_info": {"index": 3, "row_id": "view-3", "question": "Which lung?"},
+    "reward_model": {"ground_truth": "<X_RAY>left"},
+    "data_source": "demo",
+}
+
+
+def test_a_rollout_out_of_transfer_queue():
+    read = read_rollout("step000001-prompt000002_4_0", FIELDS, tokens=9)
+
+    assert (read.key, read.uid, read.row_id) == ("step000001-prompt000002_4_0", "step000001-prompt000002", "view-3")
+    assert (read.source, read.question, read.reference) == ("demo", "Which lung?", "<X_RAY>left")
+    assert (read.reply, read.answer, read.modality) == ("the whole reply", "left", "X_RAY")
+    assert read.parts == {"llm": 1.0, "modality": None}
+    assert (read.weights, read.gate_shut) == ({"llm": 1.0, "modality": 0.0}, False)
+    assert read.statistics == {"llm/calls": 2.0}
+    assert (read.think, read.problems) == ("it is the left one", ("text after the answer block",))
+    assert (read.seconds, read.split, read.advantage) == ((10.0, 12.5), "", None)
+    assert (read.overall, read.masked, read.cut, read.tokens) == (0.955, False, True, 9)
+
+
+def test_a_sample_holds_all_that_scoring_it_again_needs(tmp_path):
+    """`medix-r1 reward score|audit|explain` read samples; without options the judge would be asked another question."""
+    extra = {"question": "Which?", "choices": np.array(["left", "right"]), "answers": ["left", "the left one"]}
+    fields = {**FIELDS, "extra_info": extra, "reward_model": {"ground_truth": "left"}}
+    SamplesFolder(tmp_path).write("train", 1, [read_rollout("u_0_0", fields, tokens=3)])
+
+    (line,) = read_lines(tmp_path / "train" / "000001.jsonl")
+    row = Row.model_validate_json(json.dumps(line))
+
+    assert (row.completion, row.choices, row.accepted) == (
+        "the whole reply",
+        ("left", "right"),
+        ("left", "the left one"),
+    )
+    assert row.has_image  # although the reference has no tag
+
+
+def test_a_row_without_extras():
+    read = read_rollout("u_0_0", {**FIELDS, "extra_info": None}, tokens=1)
+
+    assert (read.row_id, read.question) == ("", "")
+    assert read_rollout("u_0_0", {**FIELDS, "extra_info": {"index": 3}}, tokens=1).row_id == "3"
+
+
+def test_the_test_split_is_shown_and_never_chooses():
+    validation = replace(BLANK, source="views", split="validation", overall=0.25)
+    test = replace(BLANK, source="benchmark", split="test", overall=1.0)
+
+    metrics = heldout_metrics([validation, test])
+
+    assert metrics["heldout/benchmark/overall/mean"] == 1.0
+    assert metrics["heldout/views/overall/mean"] == 0.25
+    assert metrics["selection/overall/mean"] == 0.25
+    assert "selection/overall/mean" not in heldout_metrics([test])

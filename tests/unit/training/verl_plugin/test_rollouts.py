@@ -1,0 +1,39 @@
+"""What is read from TransferQueue, in which order, and which rollouts are comparable."""
+
+from dataclasses import replace
+
+from medix_r1.training.verl_plugin.rollouts import _sort_key, comparable, plain, prompt_name, step_of
+from tests.unit.training.verl_plugin.test_reward_metrics import BLANK
+
+
+def rollout(uid: str, masked: bool, number: int = 0):
+    return replace(BLANK, key=f"{uid}_{number}_0", uid=uid, masked=masked, overall=None if masked else 1.0)
+
+
+def test_a_lone_survivor_is_not_comparable():
+    """Its advantage would be its raw reward."""
+    pair = [rollout("a", False, 0), rollout("a", False, 1), rollout("a", True, 2)]
+    lone = [rollout("b", False, 0), rollout("b", True, 1)]
+    gone = [rollout("c", True, 0), rollout("c", True, 1)]
+
+    assert comparable([*lone, *pair, *gone]) == pair
+    assert comparable([]) == []
+
+
+def test_rollouts_are_sorted_by_number_and_not_by_text():
+    keys = ["step000001-prompt000001_10_0", "step000001-prompt000001_2_0", "step000001-prompt000000_3_1"]
+
+    assert sorted(keys, key=_sort_key) == [keys[2], keys[1], keys[0]]
+
+
+def test_columns_are_unwrapped():
+    wrapped = type("NonTensor", (), {"data": {"a": 1}})()
+
+    assert plain([wrapped, {"b": 2}, "c"]) == [{"a": 1}, {"b": 2}, "c"]
+
+
+def test_a_prompts_name_tells_its_step_and_keeps_the_order():
+    names = [prompt_name(9, 3), prompt_name(9, 20), prompt_name(10, 0)]
+
+    assert names == sorted(names)
+    assert [step_of(name) for name in names] == [9, 9, 10]
