@@ -41,7 +41,7 @@ _OPEN = (  # dictionaries whose keys belong to somebody else
 )
 _SHORT = ("actor.", "rollout.", "ref.", "model.")  # nodes below actor_rollout_ref
 _NAMED = ("reward.signals.", "alarms.")  # nodes whose entries are named by whoever adds one
-_VERL_FIELDS = _PACKAGE / "training" / "verl_fields.json"
+_VERL_FIELDS = _PACKAGE / "verl_fields.json"
 
 
 def prepared_shards(folder: str, split: str) -> ListConfig:
