@@ -13,7 +13,7 @@ from pathlib import Path
 
 from medix_r1.config import flatten, verl_tree
 
-TARGET = Path(__file__).parent.parent / "medix_r1" / "training" / "verl_fields.json"
+TARGET = Path(__file__).parent.parent / "medix_r1" / "verl_fields.json"
 
 
 def verl_fields() -> dict[str, list[str]]:

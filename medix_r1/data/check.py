@@ -17,7 +17,6 @@ from medix_r1.data.fit import shrink_to_fit
 from medix_r1.data.row import (
     IMAGE_MARK,
     CheckedRow,
-    PreparedImage,
     PromptLength,
     RawRow,
     Reason,
@@ -25,7 +24,8 @@ from medix_r1.data.row import (
 )
 from medix_r1.data.tokens import PromptCounter
 from medix_r1.grammar import ModalityTag, ThinkElement, is_gradable, normalize_answer, parse_reference
-from medix_r1.images.decode import ImageRules, prepare_image
+from medix_r1.images.decode import prepare_image
+from medix_r1.images.rules import ImageRejected, ImageRules, PreparedImage
 from medix_r1.prompts.policy import policy_prompt
 
 _LIKE_A_TAG = re.compile(r"\s{0,64}<\s{0,8}([A-Za-z][A-Za-z0-9_\- ]{0,31})\s{0,8}>")
@@ -63,7 +63,10 @@ def check_row(raw: RawRow, rules: RowRules, counter: PromptCounter) -> MeasuredR
     """
     if raw.problem is not None:
         raise RowRejected(Reason.WRONG_TYPE, raw.problem)
-    images = tuple(prepare_image(content, rules.image) for content in image_bytes(raw, rules.image))
+    try:
+        images = tuple(prepare_image(content, rules.image) for content in image_bytes(raw, rules.image))
+    except ImageRejected as problem:
+        raise RowRejected(Reason(problem.reason.value), problem.detail) from problem
     row = _check_text(raw, rules, images)
     _check_control_tokens(row, counter)
     prompt = policy_prompt(

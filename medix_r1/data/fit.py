@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from medix_r1.data.row import PreparedImage, Reason, RowRejected
+from medix_r1.data.row import Reason, RowRejected
 from medix_r1.data.tokens import MAX_RATIO, ResizeRule
 from medix_r1.images.decode import resized
+from medix_r1.images.rules import PreparedImage
 
 _STEPS = 24  # halvings of the scale: far below one pixel
 

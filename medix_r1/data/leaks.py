@@ -25,13 +25,14 @@ from medix_r1.data.near import NearIndex
 from medix_r1.data.normalise import normalise_question, question_key
 from medix_r1.data.prepare import Summary
 from medix_r1.data.prepared import MANIFEST, REJECTS, is_prepared, read_index, read_manifest, shard_batches
-from medix_r1.data.row import VERL_SCHEMA, RawRow, RowRejected
+from medix_r1.data.row import VERL_SCHEMA, RawRow
 from medix_r1.data.shards import SHARD_INDEX_SCHEMA
 from medix_r1.data.sources.base import Source
 from medix_r1.data.sources.lines import CsvSource, JsonlSource
 from medix_r1.data.sources.parquet import ParquetSource
 from medix_r1.errors import ConfigError, DataError
-from medix_r1.images.decode import ImageRules, prepare_image
+from medix_r1.images.decode import prepare_image
+from medix_r1.images.rules import ImageRules
 
 MIN_WORDS = 8  # of a question that counts as the same with images on both sides
 _INDEX_COLUMNS = ("row_id", "question", "text_key", "images.list.element.sha256", "images.list.element.phash")
@@ -117,7 +118,7 @@ def _add_raw(entries: Entries, raw: RawRow, prefix: str) -> None:
             raise DataError(raw.problem)
         question, choices = texts_of(raw)
         prepared = [prepare_image(content, rules) for content in image_bytes(raw, rules)]
-    except (RowRejected, DataError) as problem:
+    except DataError as problem:
         entries.unreadable.append(f"{where}: {problem}")
         return
     images = [(image.sha256, image.phash) for image in prepared]

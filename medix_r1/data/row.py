@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from medix_r1.data.normalise import question_key
 from medix_r1.errors import DataError
+from medix_r1.images.rules import PreparedImage
 
 IMAGE_MARK = "<image>"
 
@@ -58,20 +59,6 @@ class RawRow:
     fields: Mapping[str, Any]
     root: str | None = None  # folder that image paths are relative to, and may not leave
     problem: str | None = None  # the line could not even be parsed
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedImage:
-    """An image that every later reader can open: 8 bits a channel, no transparency, upright, one frame."""
-
-    content: bytes
-    width: int
-    height: int
-    format: str  # PNG, JPEG or WEBP
-    sha256: str  # of the bytes as they were found, so that they can be found again in a test set
-    phash: int  # 64-bit perceptual hash
-    converted: str  # what had to be changed; empty: `content` is what was found
-    shrunk: bool = False
 
 
 @dataclass(frozen=True, slots=True)

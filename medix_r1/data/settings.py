@@ -20,7 +20,7 @@ from medix_r1.data.check import RowRules
 from medix_r1.data.sources.base import Source
 from medix_r1.errors import ConfigError
 from medix_r1.grammar import ModalityTag
-from medix_r1.images.decode import ImageRules
+from medix_r1.images.rules import ImageRules
 
 MAX_NEAR_DISTANCE = 7
 _MOST_MEBIBYTES = 100_000

@@ -10,53 +10,43 @@ from __future__ import annotations
 import hashlib
 import io
 import warnings
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import imagehash
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from medix_r1.data.row import PreparedImage, Reason, RowRejected
+from medix_r1.images.dicom import read_dicom
+from medix_r1.images.eight_bits import to_eight_bits
+from medix_r1.images.rules import ImageReason, ImageRejected, ImageRules, PreparedImage, check_size, frame_number
 
-Frames = Literal["reject", "first", "middle"]
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 _KEPT_FORMATS = ("PNG", "JPEG", "WEBP")
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 _DICOM_MARK = slice(128, 132)
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRules:
-    """What is accepted and how it is converted; the lines under `image:` in configs/prepare/prepare.yaml."""
-
-    max_megapixels: float = 100.0
-    max_mebibytes: float = 256.0
-    frames: Frames = "reject"
-    percentiles: tuple[float, float] = (0.5, 99.5)
-    dicom_window: tuple[float, float] | None = None
-
-
 def prepare_image(raw: bytes, rules: ImageRules) -> PreparedImage:
     """Check and, where needed, convert one picture.
 
     Raises:
-        RowRejected: it is corrupt, truncated, of an unknown kind, too large, or has several frames.
+        ImageRejected: it is corrupt, truncated, of an unknown kind, too large, or has several frames.
     """
     if len(raw) > rules.max_mebibytes * 2**20:
-        raise RowRejected(Reason.IMAGE_BOMB, f"{len(raw)} bytes; image.max_mebibytes is {rules.max_mebibytes}")
+        raise ImageRejected(ImageReason.IMAGE_BOMB, f"{len(raw)} bytes; image.max_mebibytes is {rules.max_mebibytes}")
     try:
         picture, kept_format, converted = _read(raw, rules)
         perceptual = perceptual_hash(picture)
         content = raw if kept_format else encode(picture, "PNG")
-    except RowRejected:
+    except ImageRejected:
         raise
     except Image.DecompressionBombError as error:  # Pillow's own limit, met while it reads a header
-        raise RowRejected(Reason.IMAGE_BOMB, str(error)) from error
+        raise ImageRejected(ImageReason.IMAGE_BOMB, str(error)) from error
     except UnidentifiedImageError as error:
-        raise RowRejected(Reason.CORRUPT_IMAGE, f"none of {', '.join(_FORMATS)} or DICOM") from error
+        raise ImageRejected(ImageReason.CORRUPT_IMAGE, f"none of {', '.join(_FORMATS)} or DICOM") from error
     except Exception as error:  # decoders fail in any way on hostile bytes: the row is rejected
-        raise RowRejected(Reason.CORRUPT_IMAGE, f"{type(error).__name__}: {error}"[:300]) from error
+        raise ImageRejected(ImageReason.CORRUPT_IMAGE, f"{type(error).__name__}: {error}"[:300]) from error
     return PreparedImage(
         content=content,
         width=picture.width,
@@ -71,8 +61,6 @@ def prepare_image(raw: bytes, rules: ImageRules) -> PreparedImage:
 def _read(raw: bytes, rules: ImageRules) -> tuple[Image.Image, str | None, str]:
     """The picture, its format if the bytes can stay, and what was converted."""
     if raw[_DICOM_MARK] == b"DICM":
-        from medix_r1.images.dicom import read_dicom
-
         return read_dicom(raw, rules), None, "dicom"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's own bomb warning; ours comes first and is an error
@@ -81,25 +69,6 @@ def _read(raw: bytes, rules: ImageRules) -> tuple[Image.Image, str | None, str]:
         _choose_frame(picture, rules)
         picture.load()
         return _convert(picture, rules)
-
-
-def check_size(width: int, height: int, rules: ImageRules) -> None:
-    """Refuse a picture by its header, before anything is unpacked."""
-    if width * height > rules.max_megapixels * 1e6:
-        raise RowRejected(
-            Reason.IMAGE_BOMB, f"{width}x{height} pixels; image.max_megapixels is {rules.max_megapixels:g}"
-        )
-
-
-def frame_number(count: int, rules: ImageRules) -> int:
-    """Which frame of several is taken.
-
-    Raises:
-        RowRejected: there are several and `image.frames` is `reject`.
-    """
-    if count > 1 and rules.frames == "reject":
-        raise RowRejected(Reason.SEVERAL_FRAMES, f"{count} frames; split them, or set image.frames to first or middle")
-    return count // 2 if rules.frames == "middle" else 0
 
 
 def _choose_frame(picture: Image.Image, rules: ImageRules) -> None:
@@ -133,17 +102,6 @@ def _convert(picture: Image.Image, rules: ImageRules) -> tuple[Image.Image, str 
 def _on_white(picture: Image.Image) -> Image.Image:
     layer = picture.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-
-
-def to_eight_bits(values: np.ndarray[Any, Any], percentiles: tuple[float, float]) -> Image.Image:
-    """Window deep grey values to 0..255 between two percentiles of the picture itself."""
-    low, high = (float(value) for value in np.percentile(values, percentiles))
-    if not np.isfinite((low, high)).all():
-        raise RowRejected(Reason.CORRUPT_IMAGE, "pixel values are not finite")
-    if high <= low:  # hardly anything but background: use the whole range
-        low, high = float(values.min()), float(values.max())
-    scaled = (np.clip(values, low, high) - low) * (255.0 / ((high - low) or 1.0))
-    return Image.fromarray(scaled.round().astype(np.uint8))
 
 
 def perceptual_hash(picture: Image.Image) -> int:

@@ -15,25 +15,25 @@ from pydicom.filereader import _read_file_meta_info, read_preamble
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, apply_windowing, pixel_array
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from medix_r1.data.row import Reason, RowRejected
-from medix_r1.images.decode import ImageRules, check_size, frame_number, to_eight_bits
+from medix_r1.images.eight_bits import to_eight_bits, window
+from medix_r1.images.rules import ImageReason, ImageRejected, ImageRules, check_size, frame_number
 
 
 def read_dicom(raw: bytes, rules: ImageRules) -> Image.Image:
     """Decode one frame to 8 bits.
 
     Raises:
-        RowRejected: too large by its header, several frames, deflated as a whole (a bomb cannot be told apart), or
+        ImageRejected: too large by its header, several frames, deflated as a whole (a bomb cannot be told apart), or
             without pixels. pydicom's own errors on damaged files pass through.
     """
     file = io.BytesIO(raw)
     read_preamble(file, force=False)
     meta = _read_file_meta_info(file)  # the public function takes a path only
     if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-        raise RowRejected(Reason.IMAGE_BOMB, "DICOM deflated as a whole; save it with another transfer syntax")
+        raise ImageRejected(ImageReason.IMAGE_BOMB, "DICOM deflated as a whole; save it with another transfer syntax")
     dataset = dcmread(io.BytesIO(raw))
     if "PixelData" not in dataset:
-        raise RowRejected(Reason.CORRUPT_IMAGE, "DICOM file without pixel data")
+        raise ImageRejected(ImageReason.CORRUPT_IMAGE, "DICOM file without pixel data")
     check_size(int(dataset.Columns), int(dataset.Rows), rules)
     frame = frame_number(int(dataset.get("NumberOfFrames") or 1), rules)
     if int(dataset.SamplesPerPixel) == 3:  # pydicom hands YBR over as RGB
@@ -49,9 +49,9 @@ def _grey(values: np.ndarray[Any, Any], dataset: Dataset, rules: ImageRules) -> 
     values = np.asarray(apply_modality_lut(values, dataset))
     if rules.dicom_window is not None:
         centre, width = rules.dicom_window
-        picture = _between(values, centre - width / 2, centre + width / 2)
+        picture = window(values.astype(np.float32), centre - width / 2, centre + width / 2)
     elif "WindowCenter" in dataset or "VOILUTSequence" in dataset:
-        picture = _between(np.asarray(apply_voi_lut(values, dataset)), *_window_range(dataset))
+        picture = window(np.asarray(apply_voi_lut(values, dataset)).astype(np.float32), *_window_range(dataset))
     else:
         picture = to_eight_bits(values.astype(np.float32), rules.percentiles)
     if dataset.get("PhotometricInterpretation") == "MONOCHROME1":  # white is low
@@ -65,8 +65,3 @@ def _window_range(dataset: Dataset) -> tuple[float, float]:
         return 0.0, float(2 ** int(dataset.VOILUTSequence[0].LUTDescriptor[2]) - 1)
     low, high = apply_windowing(np.array([-1e12, 1e12]), dataset)  # far outside any window, so they land on its ends
     return float(low), float(high)
-
-
-def _between(values: np.ndarray[Any, Any], low: float, high: float) -> Image.Image:
-    scaled = (np.clip(values.astype(np.float32), low, high) - low) * (255.0 / ((high - low) or 1.0))
-    return Image.fromarray(scaled.round().astype(np.uint8))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[3] / "medix_r1"
+PACKAGE = Path(__file__).parents[4] / "medix_r1"
 THEIRS = ("verl", "vllm", "transfer_queue", "ray")
 TRAINER = "verl.trainer.ppo.v1.trainer_sync:PPOTrainerSync"
 ASYNC_TRAINER = "verl.trainer.ppo.v1.trainer_colocate_async:PPOTrainerColocateAsync"
@@ -335,7 +335,7 @@ def test_the_list_of_verls_fields_is_that_of_the_installed_verl():
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
 
-    stored = json.loads((PACKAGE / "training" / "verl_fields.json").read_text(encoding="utf-8"))
+    stored = json.loads((PACKAGE / "verl_fields.json").read_text(encoding="utf-8"))
     assert stored == script.verl_fields(), "run: python scripts/update_verl_fields.py"
 
 

@@ -35,7 +35,7 @@ def test_nothing_of_the_cpu_room_is_even_imported() -> None:
 
 
 def test_the_gpu_extra_has_the_pins_of_verls_own() -> None:
-    pyproject = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8"))
+    pyproject = tomllib.loads((Path(__file__).parents[4] / "pyproject.toml").read_text(encoding="utf-8"))
     ours = {Requirement(line).name: Requirement(line) for line in pyproject["project"]["optional-dependencies"]["gpu"]}
     theirs = [Requirement(line) for line in requires("verl") or []]
     pinned = [one for one in theirs if one.marker and 'extra == "vllm"' in str(one.marker) and len(one.specifier)]
