@@ -3,7 +3,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test lint acceptance eval-demo clean
+.PHONY: demo test lint docs acceptance eval-demo clean
 
 demo: .venv/.demo
 	$(BIN)/medix-r1 demo run
@@ -17,6 +17,10 @@ lint: .venv/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# Writes the figures of benchmarks/results/ and of the code into the pages that quote them.
+docs: .venv/.test
+	$(BIN)/python scripts/update_docs.py
 
 # Everything longer than `make test` allows; docs/acceptance.md is its summary. ONLY=tests/acceptance/test_dapo.py: one file.
 ONLY ?= tests/acceptance

@@ -1,7 +1,8 @@
 """Seconds a step and peak memory of the nano experiment: `python benchmarks/nano_step.py [override ...]`.
 
 Trains 12 steps of 8 questions x 5 rollouts (40 responses) and prints the median of steps 3 to 12 by phase, and the peak
-of the memory that the whole machine had in use above what was in use before.
+of the memory that the whole machine had in use above what was in use before. A run without overrides is kept in
+results/nano_step.json, from which `make docs` writes the table of docs/cpu.md.
 """
 
 from __future__ import annotations
@@ -14,16 +15,17 @@ import threading
 from pathlib import Path
 
 import psutil
+import results_file
 
-from medix_r1.machine import this_machine
+from medix_r1.machine import GIB
 from medix_r1.runs.folder import RunFolder
 
 PHASES = ("gen", "old_log_prob", "adv", "update_actor", "update_weights", "step")
-GIB = 1024**3
 
 
 def main() -> None:
-    """Run once and print a Markdown table."""
+    """Run once, print a Markdown table, keep the figures."""
+    overrides, about = sys.argv[1:], results_file.provenance()
     folder, before = RunFolder(Path(tempfile.mkdtemp(prefix="medix-bench-"))), psutil.virtual_memory().used
     peak, done = [before], threading.Event()
 
@@ -41,14 +43,18 @@ def main() -> None:
         "trainer.test_freq=-1",
         "trainer.save_freq=-1",
     ]
-    subprocess.run([sys.executable, "-m", "medix_r1.cli", "train", *settings, *sys.argv[1:]], check=True)
+    subprocess.run([sys.executable, "-m", "medix_r1.cli", "train", *settings, *overrides], check=True)
     done.set()
     steps = [metrics for step, metrics in folder.metrics_by_step().items() if step >= 3]
-    print(f"{this_machine()}; load {psutil.getloadavg()[0]:.1f}\n")
+    seconds = {name: round(statistics.median(one[f"timing_s/{name}"] for one in steps), 2) for name in PHASES}
+    peak_gib = round((peak[0] - before) / GIB, 1)
+    print(f"{about['machine']}; load {about['load']}\n")
     print(f"| phase | median s of {len(steps)} steps |\n|---|---|")
-    for phase in PHASES:
-        print(f"| {phase} | {statistics.median(metrics[f'timing_s/{phase}'] for metrics in steps):.2f} |")
-    print(f"\npeak memory above the start: {(peak[0] - before) / GIB:.1f} GiB")
+    for phase, median in seconds.items():
+        print(f"| {phase} | {median:.2f} |")
+    print(f"\npeak memory above the start: {peak_gib} GiB")
+    if not overrides:
+        results_file.keep("nano_step", "runs", {**about, "seconds": seconds, "peak_gib": peak_gib}, add=True)
 
 
 if __name__ == "__main__":

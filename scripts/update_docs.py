@@ -1,0 +1,96 @@
+"""Write the figures into the README and docs/: `python scripts/update_docs.py` or `make docs`; `--check` only compares.
+
+A page quotes a figure, or a whole table, between two comments:
+
+    at most <!-- {{ nano_step.peak_gib }} -->11.8<!-- end --> GiB
+
+The expression is one of Jinja. It sees every file of benchmarks/results/ under its name, the macros of
+docs/tables.jinja as `tables`, and what `_from_code` reads from the package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from medix_r1.machine import GIB
+from medix_r1.training.preflight.checks import CPU_RANK_MEMORY, CPU_RUN_MEMORY
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+_START, _END = "<!-- {{", "<!-- end -->"
+_QUOTE = re.compile(r"<!-- \{\{ ([^\n]+?) \}\} -->((?:(?!<!-- \{\{).)*?)<!-- end -->", re.DOTALL)
+_AT_LINE_START = re.compile(r"^\s*(?:[-*] |\d+\. )?<!-- \{\{.*\}\} -->.", re.MULTILINE)
+
+
+def context() -> dict[str, Any]:
+    """Everything that an expression can name."""
+    results = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
+    return results | _from_code()
+
+
+def _from_code() -> dict[str, Any]:
+    return {"cpu_memory_gib": {ranks: (CPU_RUN_MEMORY + ranks * CPU_RANK_MEMORY) // GIB for ranks in (1, 2)}}
+
+
+def fill(text: str, known: dict[str, Any]) -> str:
+    """The page with every quotation written anew.
+
+    Raises:
+        ValueError: a comment without its partner, a figure at a line's start (Markdown takes such a line for HTML), or
+            an expression that names something unknown.
+    """
+    if not text.count(_START) == text.count(_END) == len(_QUOTE.findall(text)):
+        raise ValueError(f"each `{_START} … }}}} -->` needs one `{_END}` behind it, and the other way round")
+    loader = jinja2.FileSystemLoader(ROOT / "docs")
+    env = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    known = {**known, "tables": env.get_template("tables.jinja").make_module(known)}
+
+    def quote(match: re.Match[str]) -> str:
+        try:
+            value = env.from_string(f"{{{{ {match[1]} }}}}").render(known).strip()
+        except (jinja2.TemplateError, TypeError) as error:
+            raise ValueError(f"{match[1]}: {error}") from error
+        return f"{_START} {match[1]} }}}} -->" + (f"\n{value}\n" if "\n" in value else value) + _END
+
+    filled = _QUOTE.sub(quote, text)
+    if found := _AT_LINE_START.search(filled):
+        raise ValueError(f"a word must stand before the figure: {found[0].strip()}")
+    return filled
+
+
+def outdated() -> dict[Path, str]:
+    """The pages that differ from their data, with the text that they should have."""
+    known, found = context(), {}
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        try:
+            filled = fill(text, known)
+        except ValueError as error:
+            raise SystemExit(f"{page.relative_to(ROOT)}: {error}") from error
+        if filled != text:
+            found[page] = filled
+    return found
+
+
+def main() -> None:
+    """Write the pages, or with --check name those that are out of date."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 when a page is out of date")
+    check, pages = parser.parse_args().check, outdated()
+    for page, text in pages.items():
+        print(f"{'out of date' if check else 'written'}: {page.relative_to(ROOT)}")
+        if not check:
+            page.write_text(text, encoding="utf-8")
+    if check and pages:
+        raise SystemExit("run: make docs")
+
+
+if __name__ == "__main__":
+    main()
