@@ -29,8 +29,20 @@ console = Console(stderr=False, soft_wrap=True)
 Overrides = Annotated[list[str] | None, typer.Argument(help="Hydra overrides: group=choice or key=value.")]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from medix_r1.version import version_line
+
+        console.print(version_line(), highlight=False)
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None: ...
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print version and commit, stop.")
+    ] = False,
+) -> None: ...
 
 
 @app.command()
@@ -80,6 +92,20 @@ def check(
     from medix_r1.training.command.check_view import show_check
 
     raise typer.Exit(show_check(overrides or [], config_dir or [], gpu_gib, console))
+
+
+@app.command("list")
+def list_(
+    group: Annotated[str | None, typer.Argument(help="Group to look into, as experiment, reward or eval/task.")] = None,
+    config_dir: Annotated[
+        list[Path] | None, typer.Option(help="Folder of your own with config groups; repeatable.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: names, lines and files.")] = False,
+) -> None:
+    """List the config groups, or the choices of one, with a line each: `medix-r1 list experiment`."""
+    from medix_r1.listing import show
+
+    show(group, config_dir or [], console, as_json=as_json)
 
 
 @app.command()

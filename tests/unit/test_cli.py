@@ -9,6 +9,7 @@ from medix_r1.errors import ConfigError, TrainingError
 
 VERBS = [
     ["train"],
+    ["list"],
     ["serve"],
     ["merge"],
     ["doctor"],
