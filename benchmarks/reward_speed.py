@@ -8,8 +8,8 @@ run on uvloop, the event loop that Ray gives its actors. `replay`: how long the 
 the caches of the default config, which such a run does not fill; with caches that its first tenth fills; with every
 answer from memory. Without a word all six are measured.
 
-Figures go into reward_speed.json beside this file, part by part, and the page docs/reward_speed.md is written from them
-(reward_page.py); parts that were not measured now keep their earlier figures.
+Figures go into results/reward_speed.json, part by part; parts that were not measured now keep their earlier figures.
+`make docs` writes them into docs/reward_speed.md.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
-import datetime
 import gc
 import json
 import statistics
@@ -28,8 +27,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import reward_page
+import results_file
 import reward_server
+import reward_targets
 import uvloop
 from reward_data import GROUP, Row, draw, draw_demo, needs_models, unique_questions, unique_texts
 from reward_ways import (
@@ -50,15 +50,12 @@ from reward_ways import (
 from rich.console import Console
 
 from medix_r1.bounded_cache import clear_caches
-from medix_r1.machine import this_machine
 
 PARTS = ("long", "short", "replay", "many", "bounded", "cached")
 STEP = 2560  # completions of a step of the paper's recipe: 512 questions x 5 rollouts
 MIB = 1024**2
 FULL_AFTER = 50  # a tenth of `many` asks a twentieth of its completions anew, which fills caches of a fiftieth
 FINISH_TIMES = Path(__file__).with_name("finish_times.json")
-FIGURES = Path(__file__).with_name("reward_speed.json")
-PAGE = Path(__file__).parents[1] / "docs" / "reward_speed.md"
 progress = Console(stderr=True)
 
 
@@ -152,8 +149,8 @@ def compare(bench: Bench, options: argparse.Namespace) -> dict[str, Any]:
     """All ways in turn, several times over; the medians."""
     warm = Bench(bench.address, draw(20, seed=7), bench.encoder)
     ways: dict[str, tuple[Callable[[], Timed], list[Timed]]] = {
-        reward_page.BARE: (bench.bare, []),
-        reward_page.OURS: (bench.ours, []),
+        reward_targets.BARE: (bench.bare, []),
+        reward_targets.OURS: (bench.ours, []),
         "this reward, called by verl": (bench.ours_in_verl, []),
     }
     for warm_up in (warm.bare, warm.ours, warm.ours_in_verl):
@@ -163,7 +160,7 @@ def compare(bench: Bench, options: argparse.Namespace) -> dict[str, Any]:
             found.append(measure())
     for name, once in (
         ("verl's manager with a user's function", lambda: bench.user_in_verl(options.user)),
-        (reward_page.SERIAL, lambda: bench.serial(options.serial)),
+        (reward_targets.SERIAL, lambda: bench.serial(options.serial)),
     ):
         ways[name] = (once, [once()])
     rows = bench.rows
@@ -283,7 +280,7 @@ def measures(address: str, options: argparse.Namespace) -> Mapping[str, Callable
 
 
 def main() -> None:
-    """Measure, keep the figures, write the page."""
+    """Measure and keep the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; none: all")
     parser.add_argument("--completions", type=int, default=STEP)
@@ -294,19 +291,15 @@ def main() -> None:
     parser.add_argument("--cached", type=int, default=1_000_000, help="completions answered from memory")
     parser.add_argument("--limit", type=float, default=1200.0, help="seconds for each of these two")
     parser.add_argument("--replays", type=int, default=2)
-    parser.add_argument("--figures", type=Path, default=FIGURES)
-    parser.add_argument("--page", type=Path, default=PAGE)
+    parser.add_argument("--results", type=Path, default=results_file.RESULTS, help="folder of reward_speed.json")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
-    figures = json.loads(options.figures.read_text(encoding="utf-8")) if options.figures.exists() else {}
-    load = round(psutil.getloadavg()[0], 1)  # before any of our own
+    about = results_file.provenance()
     with reward_server.running() as address:
         for part in options.parts or PARTS:
-            about = {"date": str(datetime.date.today()), "machine": str(this_machine())}
-            figures[part] = {**about, "load": load, **measures(address, options)[part]()}
-            options.figures.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-            options.page.write_text(reward_page.page(figures), encoding="utf-8")
+            figures = measures(address, options)[part]()
+            results_file.keep("reward_speed", part, {**about, **figures}, folder=options.results)
 
 
 if __name__ == "__main__":

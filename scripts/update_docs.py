@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,13 @@ def context() -> dict[str, Any]:
 
 
 def _from_code() -> dict[str, Any]:
-    return {"cpu_memory_gib": {ranks: (CPU_RUN_MEMORY + ranks * CPU_RANK_MEMORY) // GIB for ranks in (1, 2)}}
+    sys.path.append(str(RESULTS.parent))
+    from reward_targets import targets
+
+    return {
+        "cpu_memory_gib": {ranks: (CPU_RUN_MEMORY + ranks * CPU_RANK_MEMORY) // GIB for ranks in (1, 2)},
+        "reward_targets": targets,
+    }
 
 
 def fill(text: str, known: dict[str, Any]) -> str:
