@@ -1,4 +1,4 @@
-"""Every command in the README and in docs/ is one that exists, and every file they point at is there."""
+"""Every command in the README, CONTRIBUTING and docs/ is one that exists, and every file they point at is there."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from medix_r1.config import compose_train
 from medix_r1.sweeps.expand import expand
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / ".github").rglob("*.md"))]
 GROUPS = {"demo", "reward", "judge", "data", "eval"}  # verbs that have verbs of their own
 _COMMAND = re.compile(r"^\s*(?:\$ )?(medix-r1 [^#\n|`]+|make [a-z]+)", re.MULTILINE)
 _LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)\)")
 _FENCE = re.compile(r"```(?:bash|sh|console)\n(.*?)```", re.DOTALL)
+
+_FILE = re.compile(r"(?<![\w/.-])(?:tests|scripts|benchmarks|requirements|configs)/[\w/.-]*\w(?:::\w+)?")
 
 
 def commands() -> list[tuple[str, str]]:
@@ -55,3 +57,12 @@ def test_the_command_exists(page: str, command: str) -> None:
 def test_every_link_leads_somewhere(page: Path) -> None:
     for target in _LINK.findall(page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), f"{page.name} points at {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_of_the_repository_in_a_command_exists(page: Path) -> None:
+    for block in _FENCE.findall(page.read_text(encoding="utf-8")):
+        for word in _FILE.findall(block):
+            name, _, test = word.partition("::")
+            assert (ROOT / name).exists(), f"{page.name}: {name}"
+            assert not test or f"def {test}(" in (ROOT / name).read_text(encoding="utf-8"), f"{page.name}: {word}"
