@@ -6,13 +6,10 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from medix_r1.runs.folder import read_lines
-from medix_r1.training.verl_plugin.reward_metrics import ScoredRollout
-
-_NOT_WRITTEN = {"statistics", "seconds"}  # of the step, not of the sample
+from medix_r1.runs.scored_rollout import ScoredRollout
 
 
 class SamplesFolder:
@@ -32,7 +29,7 @@ class SamplesFolder:
 
     def write(self, split: str, step: int, rollouts: Sequence[ScoredRollout]) -> None:
         """Write a step's samples; a reader never sees half a file."""
-        lines = [self._line(rollout) for rollout in rollouts if self._chosen(rollout.uid)]
+        lines = [rollout.to_line() for rollout in rollouts if self._chosen(rollout.uid)]
         _replace(self.path(split, step), lines)
         if split == "train" and self._keep_steps is not None:
             for old in sorted((self._root / split).glob("*.jsonl"))[: -self._keep_steps]:
@@ -44,9 +41,6 @@ class SamplesFolder:
         if path.exists():
             lines = [{**line, "advantage": advantages.get(line["key"])} for line in read_lines(path)]
             _replace(path, lines)
-
-    def _line(self, rollout: ScoredRollout) -> dict[str, object]:
-        return {name: value for name, value in asdict(rollout).items() if name not in _NOT_WRITTEN}
 
     def _chosen(self, uid: str) -> bool:
         return int.from_bytes(hashlib.sha256(uid.encode()).digest()[:4]) < self._share * 2**32

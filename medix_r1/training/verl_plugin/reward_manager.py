@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,9 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 from medix_r1.rewards.base import Sample
 from medix_r1.rewards.build import SampleReader
 from medix_r1.rewards.composite import RewardBreakdown
+from medix_r1.runs.scored_rollout import ScoredRollout
 from medix_r1.training.verl_plugin import scorer
-from medix_r1.training.verl_plugin.reward_metrics import is_gauge, texts
+from medix_r1.training.verl_plugin.reward_metrics import is_gauge
 
 NAME = "medix"
 _READ_EVERY = 1.0  # seconds between two readings of the counters while replies are being scored
@@ -36,7 +36,16 @@ class Rollout:
 
     text: str
     cut: bool
+    tokens: int
     row: Mapping[str, Any]
+
+    @property
+    def extra_info(self) -> Mapping[str, Any]:
+        return self.row.get("extra_info") or {}
+
+    @property
+    def reference(self) -> str:
+        return str(self.row["reward_model"]["ground_truth"])
 
 
 class CompositeRewardManager(RewardManagerBase):
@@ -61,15 +70,23 @@ class CompositeRewardManager(RewardManagerBase):
     async def run_single(self, data: Any) -> dict[str, Any]:
         """Score the last sequence of `data` (a `DataProto` of one trajectory).
 
-        Never raises for a judge or embedder that failed: verl would drop the sample without a word
-        (ARCHITECTURE: such a sample comes back with `masked`, and the sampler keeps it out of the update).
+        Never raises for a judge or embedder that failed: verl would drop the sample without a word. Such a sample comes
+        back `masked`, and the sampler keeps it out of the update (docs/judge.md).
         """
         started = time.time()
         rollout = self._rollout(data[-1:][0])
         step = training_step(rollout.row)
         sample = await self._sample(rollout)
         scored = await self._scorer.score(sample, step)
-        return self._to_verl(rollout, sample, scored.breakdown, scored.statistics, (started, time.time()))
+        total = scored.breakdown.total
+        if rollout.cut and self._overlong == "zero" and total is not None:
+            total = 0.0
+        record = replace(
+            self._record(rollout, sample, scored.breakdown, total),
+            statistics=scored.statistics,
+            seconds=(started, time.time()),
+        )
+        return {"reward_score": 0.0 if total is None else total, "reward_extra_info": record.to_verl()}
 
     def _rollout(self, item: Any) -> Rollout:
         responses = item.batch["responses"]
@@ -79,18 +96,19 @@ class CompositeRewardManager(RewardManagerBase):
         return Rollout(
             text=self.tokenizer.decode(tokens, skip_special_tokens=True),
             cut=length >= self._max_response_length and not ended,
+            tokens=length,
             row=item.non_tensor_batch,
         )
 
     async def _sample(self, rollout: Rollout) -> Sample:
-        extra: dict[str, Any] = rollout.row.get("extra_info") or {}
+        extra = rollout.extra_info
         messages = rollout.row.get("raw_prompt")
         images: tuple[bytes, ...] = ()
         if self._scorer.wants_images:
             images = await asyncio.to_thread(encoded_images, messages)
         return self._reader.read(
             rollout.text,
-            reference=rollout.row["reward_model"]["ground_truth"],
+            reference=rollout.reference,
             has_image=prompt_has_image(messages),
             question=str(extra.get("question") or ""),
             choices=texts(extra.get("choices")),
@@ -100,45 +118,39 @@ class CompositeRewardManager(RewardManagerBase):
             accepted=texts(extra.get("answers")),
         )
 
-    def _to_verl(
-        self,
-        rollout: Rollout,
-        sample: Sample,
-        breakdown: RewardBreakdown,
-        statistics: Mapping[str, float],
-        seconds: tuple[float, float],
-    ) -> dict[str, Any]:
-        total = breakdown.total
-        if rollout.cut and self._overlong == "zero" and total is not None:
-            total = 0.0
+    def _record(
+        self, rollout: Rollout, sample: Sample, breakdown: RewardBreakdown, total: float | None
+    ) -> ScoredRollout:
+        """The rollout as the sampler gets it; verl adds the sample's key."""
+        extra = rollout.extra_info
         masked = total is None or (rollout.cut and self._overlong == "mask")
-        detail = {
-            "answer": sample.completion.answer,
-            "modality": sample.completion.modality,
-            "think": sample.completion.think,
-            "problems": list(sample.completion.problems),
-            "reasons": {name: part.reason for name, part in breakdown.parts.items()},
-            "weights": breakdown.weights,
-            "gate_shut": breakdown.gate_shut,
-            "failure": breakdown.failure,
-            "outage": breakdown.outage,
-            "text": rollout.text,
-            "image": sample.has_image,
-            "statistics": statistics,
-            "seconds": seconds,
-        }
-        # verl reads the keys of the first sample and looks them up in every other one, so all samples have the same.
-        parts = {name: breakdown.parts[name].value if name in breakdown.parts else None for name in self._names}
-        return {
-            "reward_score": 0.0 if total is None else total,
-            "reward_extra_info": {
-                **parts,
-                "overall": None if masked else total,
-                "masked": float(masked),
-                "cut": float(rollout.cut),
-                "detail": json.dumps(detail, ensure_ascii=False),
-            },
-        }
+        parts = breakdown.parts
+        return ScoredRollout(
+            uid=str(rollout.row.get("uid", "")),
+            row_id=str(extra.get("row_id", extra.get("index", ""))),
+            source=sample.source,
+            question=sample.question,
+            reference=rollout.reference,
+            reply=rollout.text,
+            answer=sample.completion.answer,
+            modality=sample.completion.modality,
+            think=sample.completion.think,
+            problems=tuple(sample.completion.problems),
+            parts={name: parts[name].value if name in parts else None for name in self._names},
+            reasons={name: part.reason for name, part in parts.items()},
+            weights=breakdown.weights,
+            overall=None if masked else total,
+            masked=masked,
+            gate_shut=breakdown.gate_shut,
+            failure=breakdown.failure,
+            outage=breakdown.outage,
+            cut=rollout.cut,
+            tokens=rollout.tokens,
+            split=str(extra.get("split", "")),
+            image=sample.has_image,
+            choices=sample.choices,
+            accepted=sample.accepted,
+        )
 
 
 class StepCounters:
@@ -175,6 +187,11 @@ class StepCounters:
         self._read_at = time.monotonic()
         begun = self._begun.get(step, {})
         return {name: now if is_gauge(name) else now - begun.get(name, 0.0) for name, now in self._read().items()}
+
+
+def texts(values: Any) -> tuple[str, ...]:
+    """A column of texts as the data set holds it: a list, an array, or nothing."""
+    return () if values is None else tuple(str(value) for value in values)
 
 
 def training_step(row: Mapping[str, Any]) -> str | None:

@@ -1,97 +1,17 @@
-"""One scored rollout as it is logged: read from TransferQueue, reduced to metrics."""
+"""Scored rollouts reduced to the metrics of a step or of a validation."""
 
 from __future__ import annotations
 
-import json
 import re
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
 
 from medix_r1.grammar import parse_reference
 from medix_r1.rewards.base import NO_MODALITY
+from medix_r1.runs.scored_rollout import OVERALL, ScoredRollout
 
-OVERALL = "overall"
-_NOT_PARTS = {OVERALL, "masked", "cut", "detail"}
 _MOST_LABELS = 32  # modalities or sources with metrics of their own; the rest is in the totals
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredRollout:
-    """A rollout with its reward, as it stands in `samples/`. `overall` is None for a masked one."""
-
-    key: str  # verl's key: uid_session_index
-    uid: str  # its group
-    row_id: str
-    source: str
-    question: str
-    reference: str
-    reply: str
-    answer: str | None
-    modality: str | None
-    parts: Mapping[str, float | None]
-    reasons: Mapping[str, str]
-    overall: float | None
-    masked: bool
-    failure: str | None
-    outage: bool
-    cut: bool
-    tokens: int
-    weights: Mapping[str, float] = field(default_factory=dict)  # as they counted: shared out, none without a total
-    gate_shut: bool = False
-    think: str | None = None
-    problems: Sequence[str] = ()
-    split: str = ""  # of the row; rows of `test` never choose a checkpoint
-    image: bool = False  # the question shows one
-    choices: Sequence[str] = ()  # of a multiple-choice question
-    accepted: Sequence[str] = ()  # other wordings of the reference; with these three `medix-r1 reward` scores the same
-    advantage: float | None = None  # mean over the reply's tokens; None where nothing was trained on it
-    filtered: bool = False  # its group taught nothing and was generated anew
-    seconds: tuple[float, float] = (0.0, 0.0)  # when its reward began and ended, since the epoch
-    statistics: Mapping[str, float] = field(default_factory=dict)  # what servers were asked in this step until now
-
-
-def read_rollout(key: str, fields: Mapping[str, Any], tokens: int) -> ScoredRollout:
-    """Put one sample's TransferQueue fields into words; `fields` holds extra_fields, extra_info, reward_model, …."""
-    reward = fields["extra_fields"]["reward_extra_info"]
-    extra_info = fields.get("extra_info") or {}
-    detail = json.loads(reward["detail"])
-    return ScoredRollout(
-        key=key,
-        uid=key.split("_")[0],
-        row_id=str(extra_info.get("row_id", extra_info.get("index", ""))),
-        source=str(fields.get("data_source", "")),
-        question=str(extra_info.get("question", "")),
-        reference=str(fields["reward_model"]["ground_truth"]),
-        reply=detail["text"],
-        answer=detail["answer"],
-        modality=detail["modality"],
-        parts={name: value for name, value in reward.items() if name not in _NOT_PARTS},
-        reasons=detail["reasons"],
-        weights=detail["weights"],
-        gate_shut=detail["gate_shut"],
-        overall=reward[OVERALL],
-        masked=bool(reward["masked"]),
-        failure=detail["failure"],
-        outage=detail["outage"],
-        cut=bool(reward["cut"]),
-        tokens=tokens,
-        statistics=detail["statistics"],
-        think=detail["think"],
-        problems=tuple(detail["problems"]),
-        split=str(extra_info.get("split", "")),
-        image=detail["image"],
-        choices=texts(extra_info.get("choices")),
-        accepted=texts(extra_info.get("answers")),
-        seconds=(float(detail["seconds"][0]), float(detail["seconds"][1])),
-    )
-
-
-def texts(values: Any) -> tuple[str, ...]:
-    """A column of texts as the data set holds it: a list, an array, or nothing."""
-    return () if values is None else tuple(str(value) for value in values)
 
 
 def reward_metrics(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str, float]:
@@ -144,8 +64,7 @@ def heldout_metrics(rollouts: Sequence[ScoredRollout]) -> dict[str, float]:
 
 
 def _columns(rollouts: Sequence[ScoredRollout]) -> dict[str, list[float | None]]:
-    columns: dict[str, list[float | None]] = {OVERALL: [rollout.overall for rollout in rollouts]}
-    return columns | {name: [rollout.parts[name] for rollout in rollouts] for name in rollouts[0].parts}
+    return {name: [rollout.value(name) for rollout in rollouts] for name in (OVERALL, *rollouts[0].parts)}
 
 
 def _gap(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str, float]:

@@ -9,9 +9,8 @@ from typing import Any
 import transfer_queue as tq
 from transfer_queue import KVBatchMeta
 
-from medix_r1.training.verl_plugin.reward_metrics import ScoredRollout, read_rollout
+from medix_r1.runs.scored_rollout import ScoredRollout
 
-_FIELDS = ["extra_fields", "extra_info", "reward_model", "data_source"]
 MIN_GROUP = 2  # the advantage of a lone survivor would be its raw reward
 
 
@@ -45,11 +44,10 @@ def read_rollouts(keys: Sequence[str], tags: Sequence[Mapping[str, Any]], partit
     """Read what the reward said of some samples, in the order of their keys."""
     if not keys:
         return []
-    data = tq.kv_batch_get(keys=list(keys), partition_id=partition_id, select_fields=_FIELDS)
-    columns = {name: plain(data[name]) for name in _FIELDS if name in data}
+    data = tq.kv_batch_get(keys=list(keys), partition_id=partition_id, select_fields=["extra_fields"])
     return [
-        read_rollout(key, {name: column[i] for name, column in columns.items()}, tokens=int(tag["response_len"]))
-        for i, (key, tag) in enumerate(zip(keys, tags, strict=True))
+        ScoredRollout.from_verl(extra["reward_extra_info"], key=key, tokens=int(tag["response_len"]))
+        for key, tag, extra in zip(keys, tags, plain(data["extra_fields"]), strict=True)
     ]
 
 

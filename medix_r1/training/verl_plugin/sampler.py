@@ -20,14 +20,9 @@ from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer, ReplayBufferAsync
 
 from medix_r1.errors import JudgeUnavailable, NothingToTrainOn, TrainingError
 from medix_r1.runs.samples_folder import SamplesFolder
+from medix_r1.runs.scored_rollout import OVERALL, ScoredRollout
 from medix_r1.training.verl_plugin.liveness import WorkerWatch
-from medix_r1.training.verl_plugin.reward_metrics import (
-    OVERALL,
-    ScoredRollout,
-    reward_metrics,
-    reward_tail,
-    unscored_shares,
-)
+from medix_r1.training.verl_plugin.reward_metrics import reward_metrics, reward_tail, unscored_shares
 from medix_r1.training.verl_plugin.rollouts import MIN_GROUP, comparable, keep_only, read_batch, read_rollouts, step_of
 
 if TYPE_CHECKING:
@@ -208,7 +203,7 @@ class MedixSamplerMixin(_Base):
         for rollout in group:
             if signal != OVERALL and signal not in rollout.parts:
                 raise TrainingError(f"algorithm.filter_groups.metric: the reward has no part '{signal}'")
-            value = rollout.overall if signal == OVERALL else rollout.parts[signal]
+            value = rollout.value(signal)
             if not rollout.masked and value is not None:
                 values.append(float(value))
         return values

@@ -26,7 +26,7 @@ from medix_r1.runs.folder import RunFolder
 from medix_r1.training.verl_plugin import gdpo
 from medix_r1.training.verl_plugin.liveness import WorkerWatch, engines_of, workers_of
 from medix_r1.training.verl_plugin.reward_metrics import heldout_metrics
-from medix_r1.training.verl_plugin.rollouts import plain, prompt_name
+from medix_r1.training.verl_plugin.rollouts import prompt_name, read_rollouts
 from medix_r1.training.verl_plugin.watch import RunWatch
 
 logger = logging.getLogger(__name__)
@@ -143,10 +143,9 @@ class MedixTrainerMixin(_Base):
         """Bring GDPO the parts of the reward, which verl leaves in TransferQueue."""
         if self.config.algorithm.adv_estimator != gdpo.NAME:
             return super()._compute_advantage(batch, metrics)
-        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
-        rows = [extra["reward_extra_info"] for extra in plain(data["extra_fields"])]
+        rollouts = read_rollouts(batch.keys, batch.tags, batch.partition_id)
         weights = {name: float(weight) for name, weight in self.config.reward.weights.items() if weight}
-        parts = gdpo.RewardParts({name: [row[name] for row in rows] for name in weights}, weights)
+        parts = gdpo.RewardParts({name: [one.parts[name] for one in rollouts] for name in weights}, weights)
         with gdpo.parts_of_batch(parts):
             return super()._compute_advantage(batch, metrics)
 

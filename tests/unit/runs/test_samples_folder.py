@@ -4,13 +4,7 @@ import pytest
 
 from medix_r1.runs.folder import read_lines
 from medix_r1.runs.samples_folder import SamplesFolder
-from medix_r1.training.verl_plugin.reward_metrics import ScoredRollout
-
-BLANK = ScoredRollout(
-    key="u0_0_0", uid="u0", row_id="r", source="s", question="q", reference="<X_RAY>a", reply="b", answer="b",
-    modality="X_RAY", parts={"llm": 0.0}, reasons={"llm": "judge: NO"}, overall=0.0, masked=False, failure=None,
-    outage=False, cut=False, tokens=3,
-)  # fmt: skip
+from tests.support.rollouts import BLANK
 
 
 def test_samples_are_lines_of_json(tmp_path):
@@ -35,10 +29,10 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
 
 def test_advantages_come_later_and_a_masked_sample_has_none(tmp_path):
     folder = SamplesFolder(tmp_path)
-    folder.write("train", 3, [BLANK, replace(BLANK, key="u0_1_0", masked=True)])
-    folder.add_advantages(3, {"u0_0_0": 0.5})
+    folder.write("train", 3, [BLANK, replace(BLANK, key="u_1_0", masked=True)])
+    folder.add_advantages(3, {"u_0_0": 0.5})
     assert [line["advantage"] for line in read_lines(folder.path("train", 3))] == [0.5, None]
-    folder.add_advantages(4, {"u0_0_0": 0.5})
+    folder.add_advantages(4, {"u_0_0": 0.5})
     assert not folder.path("train", 4).exists()
 
 

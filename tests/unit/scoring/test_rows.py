@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from medix_r1.errors import ConfigError
 from medix_r1.rewards.build import SampleReader
 from medix_r1.runs.samples_folder import SamplesFolder
+from medix_r1.runs.scored_rollout import ScoredRollout
 from medix_r1.scoring import rows
 from medix_r1.scoring.audit import AuditRow
 from medix_r1.scoring.rows import Row
-from medix_r1.training.verl_plugin.reward_metrics import ScoredRollout
 
 GOOD = {"question": "Which organ?", "reference": "<CT_SCAN>liver", "completion": "<CT_SCAN>..."}
 

@@ -13,6 +13,10 @@ from PIL import Image
 from verl import DataProto
 
 from medix_r1.rewards.base import Score
+from medix_r1.runs.folder import read_lines
+from medix_r1.runs.samples_folder import SamplesFolder
+from medix_r1.runs.scored_rollout import ScoredRollout
+from medix_r1.scoring.rows import Row
 from medix_r1.training.verl_plugin import reward_manager
 from medix_r1.training.verl_plugin.reward_manager import (
     CompositeRewardManager,
@@ -20,7 +24,6 @@ from medix_r1.training.verl_plugin.reward_manager import (
     encoded_images,
     training_step,
 )
-from medix_r1.training.verl_plugin.reward_metrics import read_rollout
 
 EOS = 0
 
@@ -75,7 +78,12 @@ def manager(tmp_path: Path, overlong: str = "reward", fails: bool = False) -> Co
 PICTURE = b"\x89PNG not really"
 
 
-def trajectory(text: str, *, uid: str = "step000003-prompt000001", image: bool = True, ended: bool = True) -> DataProto:
+EXTRA = {"question": "Which?", "choices": ["left lung", "heart"], "answers": None}
+
+
+def trajectory(
+    text: str, *, uid: str = "step000003-prompt000001", image: bool = True, ended: bool = True, extra=EXTRA
+) -> DataProto:
     tokens = [ord(character) for character in text] + ([EOS] if ended else [])
     content = [{"type": "text", "text": "Which?"}] + ([{"type": "image", "bytes": PICTURE}] if image else [])
     row = {
@@ -83,13 +91,18 @@ def trajectory(text: str, *, uid: str = "step000003-prompt000001", image: bool =
         "data_source": "vqa",
         "raw_prompt": [{"role": "user", "content": content}],
         "reward_model": {"ground_truth": "<X_RAY>left lung"},
-        "extra_info": {"question": "Which?", "choices": ["left lung", "heart"], "answers": None},
+        "extra_info": extra,
     }
     responses = torch.tensor([tokens], dtype=torch.int64)
     batch = {"responses": responses, "attention_mask": torch.ones(1, 3 + responses.shape[-1], dtype=torch.int64)}
     return DataProto.from_dict(
         tensors=batch, non_tensors={name: np.array([value], dtype=object) for name, value in row.items()}
     )
+
+
+def carried(result: dict) -> ScoredRollout:
+    """What the sampler gets of a result once verl has given it a key."""
+    return ScoredRollout.from_verl(result["reward_extra_info"], key="step000003-prompt000001_2_0", tokens=4)
 
 
 GOOD = "<X_RAY><think>a</think><answer>left lung</answer>"
@@ -107,7 +120,7 @@ async def test_every_sample_has_the_same_keys_and_nothing_is_nan(tmp_path):
     assert {tuple(info) for info in infos} == {("asked", "format", "modality", "overall", "masked", "cut", "detail")}
     assert [result["reward_score"] for result in results] == pytest.approx([1.0, 1.0, 0.5, 0.5])
     assert infos[1]["modality"] is None
-    assert json.loads(infos[1]["detail"])["weights"] == pytest.approx({"asked": 2 / 3, "format": 1 / 3, "modality": 0})
+    assert carried(results[1]).weights == pytest.approx({"asked": 2 / 3, "format": 1 / 3, "modality": 0})
     assert "NaN" not in json.dumps(infos)
 
 
@@ -126,10 +139,10 @@ async def test_a_broken_signal_masks_and_says_why(tmp_path):
     result = await manager(tmp_path, fails=True).run_single(trajectory(GOOD))
 
     info = result["reward_extra_info"]
-    detail = json.loads(info["detail"])
+    rollout = carried(result)
     assert (info["asked"], info["overall"], info["masked"]) == (None, None, 1.0)
-    assert detail["outage"]
-    assert "not between 0 and 1" in detail["failure"]
+    assert rollout.outage
+    assert "not between 0 and 1" in rollout.failure
 
 
 @pytest.mark.parametrize(
@@ -147,32 +160,59 @@ async def test_a_cut_reply_is_rewarded_zeroed_or_masked_and_counted(tmp_path, ov
 async def test_the_samplers_side_reads_all_of_it(tmp_path):
     result = await manager(tmp_path).run_single(trajectory(GOOD))
 
-    rollout = read_rollout(
-        "u_0_0",
-        {
-            "extra_fields": {"reward_extra_info": result["reward_extra_info"]},
-            "reward_model": {"ground_truth": "<X_RAY>left lung"},
-            "data_source": "vqa",
-        },
-        tokens=4,
-    )
+    rollout = carried(result)
 
     assert rollout.parts == {"asked": 1.0, "format": 1.0, "modality": 1.0}
     assert rollout.weights == {"asked": 0.5, "format": 0.25, "modality": 0.25}
     assert (rollout.overall, rollout.gate_shut, rollout.masked) == (1.0, False, False)
     assert rollout.statistics == {"asked/calls": 1.0, "asked/latency_p50": 0.25}
+    assert (rollout.key, rollout.uid, rollout.tokens) == ("step000003-prompt000001_2_0", "step000003-prompt000001", 4)
+    assert (rollout.source, rollout.question, rollout.reference) == ("vqa", "Which?", "<X_RAY>left lung")
+    assert (rollout.reply, rollout.answer, rollout.modality, rollout.think) == (GOOD, "left lung", "X_RAY", "a")
+    assert (rollout.reasons["asked"], rollout.problems, rollout.image) == ("asked", (), True)
+    assert (rollout.choices, rollout.accepted) == (("left lung", "heart"), ())
+    assert 0.0 < rollout.seconds[0] <= rollout.seconds[1]
+    assert (rollout.advantage, rollout.filtered) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("extra", "row_id", "split"),
+    [
+        ({"index": 3, "row_id": "view-3", "split": "test"}, "view-3", "test"),
+        ({"index": 3}, "3", ""),
+        ({}, "", ""),
+        (None, "", ""),
+    ],
+)
+async def test_a_row_is_named_by_its_id_or_else_its_index(tmp_path, extra, row_id, split):
+    rollout = carried(await manager(tmp_path).run_single(trajectory(GOOD, extra=extra)))
+
+    assert (rollout.row_id, rollout.split) == (row_id, split)
+
+
+async def test_a_sample_holds_all_that_scoring_it_again_needs(tmp_path):
+    """`medix-r1 reward score|audit|explain` read samples; without options the judge would be asked another question."""
+    extra = {"question": "Which?", "choices": np.array(["left", "right"]), "answers": ["left", "the left one"]}
+    rollout = carried(await manager(tmp_path).run_single(trajectory(GOOD, extra=extra)))
+    SamplesFolder(tmp_path).write("train", 1, [rollout])
+
+    (line,) = read_lines(tmp_path / "train" / "000001.jsonl")
+    row = Row.model_validate_json(json.dumps(line))
+
+    assert (row.completion, row.choices, row.accepted) == (GOOD, ("left", "right"), ("left", "the left one"))
+    assert row.has_image
 
 
 async def test_counters_are_of_the_step_and_the_last_reply_carries_them(tmp_path):
     scorer = manager(tmp_path)
 
-    async def carried(uid: str, replies: int) -> list[dict]:
+    async def counted(uid: str, replies: int) -> list[dict]:
         results = await asyncio.gather(*(scorer.run_single(trajectory(GOOD, uid=uid)) for _ in range(replies)))
-        return [json.loads(result["reward_extra_info"]["detail"])["statistics"] for result in results]
+        return [carried(result).statistics for result in results]
 
-    first = await carried("step000001-prompt000000", 5)
-    validation = await carried("9f8e-random", 3)
-    second = await carried("step000002-prompt000000", 2)
+    first = await counted("step000001-prompt000000", 5)
+    validation = await counted("9f8e-random", 3)
+    second = await counted("step000002-prompt000000", 2)
 
     assert max(one.get("asked/calls", 0) for one in first) == 5
     assert validation == [{}, {}, {}]

@@ -1,44 +1,14 @@
-import json
 import math
 from collections import defaultdict
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medix_r1.runs.folder import read_lines
-from medix_r1.runs.samples_folder import SamplesFolder
-from medix_r1.scoring.rows import Row
-from medix_r1.training.verl_plugin.reward_metrics import (
-    ScoredRollout,
-    heldout_metrics,
-    metric_name,
-    read_rollout,
-    reward_metrics,
-    served,
-)
-
-BLANK = ScoredRollout(
-    key="u_0_0",
-    uid="u",
-    row_id="7",
-    source="demo",
-    question="Which lung?",
-    reference="<X_RAY>left lung",
-    reply="…",
-    answer="left lung",
-    modality="X_RAY",
-    parts={"llm": 1.0},
-    reasons={"llm": "exact match"},
-    overall=1.0,
-    masked=False,
-    failure=None,
-    outage=False,
-    cut=False,
-    tokens=12,
-)
+from medix_r1.runs.scored_rollout import ScoredRollout
+from medix_r1.training.verl_plugin.reward_metrics import heldout_metrics, metric_name, reward_metrics, served
+from tests.support.rollouts import BLANK
 
 
 def rollout(uid: str, overall: float | None, llm: float | None, *, cut: bool = False) -> ScoredRollout:
@@ -204,77 +174,6 @@ def test_metrics_recomputed_another_way(rows):
         assert metrics[f"m/{name}/zero_variance_groups"] == pytest.approx(sum(flat) / len(flat) if flat else 0.0)
     assert metrics["m/masked_share"] == pytest.approx(sum(row[1] is None for row in rows) / len(rows))
     assert metrics["m/cut_share"] == pytest.approx(sum(row[3] for row in rows) / len(rows))
-
-
-FIELDS = {
-    "extra_fields": {
-        "reward_extra_info": {
-            "llm": 1.0,
-            "modality": None,
-            "overall": 0.955,
-            "masked": 0.0,
-            "cut": 1.0,
-            "detail": json.dumps(
-                {
-                    "answer": "left",
-                    "modality": "X_RAY",
-                    "think": "it is the left one",
-                    "problems": ["text after the answer block"],
-                    "seconds": [10.0, 12.5],
-                    "reasons": {"llm": "judge: YES"},
-                    "failure": None,
-                    "outage": False,
-                    "text": "the whole reply",
-                    "image": True,
-                    "weights": {"llm": 1.0, "modality": 0.0},
-                    "gate_shut": False,
-                    "statistics": {"llm/calls": 2.0},
-                }
-            ),
-        }
-    },
-    "extra_info": {"index": 3, "row_id": "view-3", "question": "Which lung?"},
-    "reward_model": {"ground_truth": "<X_RAY>left"},
-    "data_source": "demo",
-}
-
-
-def test_a_rollout_out_of_transfer_queue():
-    read = read_rollout("step000001-prompt000002_4_0", FIELDS, tokens=9)
-
-    assert (read.key, read.uid, read.row_id) == ("step000001-prompt000002_4_0", "step000001-prompt000002", "view-3")
-    assert (read.source, read.question, read.reference) == ("demo", "Which lung?", "<X_RAY>left")
-    assert (read.reply, read.answer, read.modality) == ("the whole reply", "left", "X_RAY")
-    assert read.parts == {"llm": 1.0, "modality": None}
-    assert (read.weights, read.gate_shut) == ({"llm": 1.0, "modality": 0.0}, False)
-    assert read.statistics == {"llm/calls": 2.0}
-    assert (read.think, read.problems) == ("it is the left one", ("text after the answer block",))
-    assert (read.seconds, read.split, read.advantage) == ((10.0, 12.5), "", None)
-    assert (read.overall, read.masked, read.cut, read.tokens) == (0.955, False, True, 9)
-
-
-def test_a_sample_holds_all_that_scoring_it_again_needs(tmp_path):
-    """`medix-r1 reward score|audit|explain` read samples; without options the judge would be asked another question."""
-    extra = {"question": "Which?", "choices": np.array(["left", "right"]), "answers": ["left", "the left one"]}
-    fields = {**FIELDS, "extra_info": extra, "reward_model": {"ground_truth": "left"}}
-    SamplesFolder(tmp_path).write("train", 1, [read_rollout("u_0_0", fields, tokens=3)])
-
-    (line,) = read_lines(tmp_path / "train" / "000001.jsonl")
-    row = Row.model_validate_json(json.dumps(line))
-
-    assert (row.completion, row.choices, row.accepted) == (
-        "the whole reply",
-        ("left", "right"),
-        ("left", "the left one"),
-    )
-    assert row.has_image  # although the reference has no tag
-
-
-def test_a_row_without_extras():
-    read = read_rollout("u_0_0", {**FIELDS, "extra_info": None}, tokens=1)
-
-    assert (read.row_id, read.question) == ("", "")
-    assert read_rollout("u_0_0", {**FIELDS, "extra_info": {"index": 3}}, tokens=1).row_id == "3"
 
 
 def test_the_test_split_is_shown_and_never_chooses():

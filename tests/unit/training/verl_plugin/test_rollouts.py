@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from medix_r1.training.verl_plugin.rollouts import _sort_key, comparable, plain, prompt_name, step_of
-from tests.unit.training.verl_plugin.test_reward_metrics import BLANK
+from tests.support.rollouts import BLANK
 
 
 def rollout(uid: str, masked: bool, number: int = 0):

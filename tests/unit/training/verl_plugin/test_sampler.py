@@ -12,7 +12,7 @@ from medix_r1.runs.folder import read_lines
 from medix_r1.training.verl_plugin import rollouts, sampler
 from medix_r1.training.verl_plugin.rollouts import prompt_name
 from medix_r1.training.verl_plugin.sampler import MedixAsyncSampler, MedixSamplerMixin
-from tests.unit.training.verl_plugin.test_reward_metrics import BLANK
+from tests.support.rollouts import BLANK
 
 
 class Buffer:
