@@ -24,7 +24,8 @@ def plain(policy: Path) -> dict:
 
 
 def test_the_engine_is_ours(plain: dict) -> None:
-    assert plain["engine"][:2] == ["CpuFsdpEngine", "MedixEngine"]
+    assert plain["engine"][0] == "CpuFsdpEngine"
+    assert {"MedixEngine", "SequenceMeans", "FrozenVisionTower", "NoCpuOffload"} < set(plain["engine"])
 
 
 def test_a_trained_vision_tower_changes(plain: dict) -> None:

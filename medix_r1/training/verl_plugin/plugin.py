@@ -11,7 +11,7 @@ from medix_r1.training.verl_plugin import cpu
 
 
 def activate() -> None:
-    """Register our reward manager and agent loop, mend two things of verl, answer for stacks; CPU parts on CPUs."""
+    """Register our reward manager and agent loop, install the patches, answer for stacks; on CPUs what they need."""
     if cpu.is_active():
         cpu.install()
     from medix_r1.runs import stacks

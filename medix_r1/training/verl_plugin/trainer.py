@@ -11,11 +11,11 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 import transfer_queue as tq
-from verl.trainer.ppo.v1.trainer_base import PPOTrainer, register_trainer
+from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_colocate_async import PPOTrainerColocateAsync
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils import tensordict_utils
@@ -25,6 +25,7 @@ from medix_r1.runs import checkpoints
 from medix_r1.runs.folder import RunFolder
 from medix_r1.training.verl_plugin import gdpo
 from medix_r1.training.verl_plugin.liveness import WorkerWatch, engines_of, workers_of
+from medix_r1.training.verl_plugin.patches.validation_bootstrap import BootstrapOfTheTotal
 from medix_r1.training.verl_plugin.reward_metrics import heldout_metrics
 from medix_r1.training.verl_plugin.rollouts import prompt_name, read_rollouts
 from medix_r1.training.verl_plugin.watch import RunWatch
@@ -36,15 +37,8 @@ COLOCATE_ASYNC_MODE = "medix_colocate_async"
 
 gdpo.register()  # in the one process that computes advantages
 
-if TYPE_CHECKING:
 
-    class _Base(PPOTrainer):
-        """verl's class, for the type checker alone; at run time it comes after ours in each class below."""
-else:
-    _Base = object
-
-
-class MedixTrainerMixin(_Base):
+class MedixTrainerMixin(BootstrapOfTheTotal):
     """What both trainers of medix-r1 add to verl's; comes before verl's class."""
 
     verl_mode: ClassVar[str]
@@ -198,25 +192,6 @@ class MedixTrainerMixin(_Base):
         with self._keeping_what_is_finished():
             metrics: dict[str, float] = super()._validate()
         return ({} if buffer.unjudged_validation else metrics) | heldout_metrics(buffer.validation)
-
-    def _val_metrics_update(
-        self,
-        data_sources: list[str],
-        sample_uids: list[str],
-        reward_extra_infos_dict: dict[str, list[Any]],
-        sample_turns: list[int],
-        expected_acc_counts: dict[tuple[str, str], int] | None = None,
-    ) -> dict[str, float]:
-        """Let verl bootstrap the total alone; means of the parts are our own.
-
-        It draws 1,000 times for each question, number of samples and variable, in plain Python: with every part and
-        monitor of the reward, a validation of 152 questions took 14 s longer.
-        """
-        total = {"reward": reward_extra_infos_dict["reward"]}
-        metrics: dict[str, float] = super()._val_metrics_update(
-            data_sources, sample_uids, total, sample_turns, expected_acc_counts
-        )
-        return metrics
 
 
 @register_trainer(MODE)

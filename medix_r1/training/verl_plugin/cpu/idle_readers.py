@@ -1,11 +1,16 @@
-"""Stops vLLM's processes from spinning while they wait for each other.
+"""vLLM's processes pause while they wait for each other.
 
-A vLLM worker that has nothing to read polls shared memory without a pause for a second (`SpinCondition.wait` calls
-`sched_yield`). With a rollout engine and a judge on the same two cores, half of their processor time went into that.
-vLLM calls `register` through its own entry-point group `vllm.general_plugins`, in every process of an engine.
+Upstream: a worker of vLLM 0.24 that has nothing to read polls shared memory without a pause for a second
+(`SpinCondition.wait` calls `sched_yield`). That costs nothing where each process has a core of its own. With a rollout
+engine and a judge on the same two cores, half of their processor time went into it.
 
-Making readers go to vLLM's idle mode at once would save more, but then a notification can be missed and the engine
-hangs (seen here); a short sleep between two looks is safe.
+See it: docs/upstream/spinning_readers.py
+
+Here: a short sleep takes the place of `sched_yield`. vLLM calls `register` through its own entry-point group
+`vllm.general_plugins`, in every process of an engine. Making readers go to vLLM's idle mode at once would save more,
+but then a notification can be missed and the engine hangs (seen here); a short sleep between two looks is safe.
+
+Goes when: vLLM lets one set how long its readers spin.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ from __future__ import annotations
 import time
 
 from medix_r1.training.verl_plugin.cpu import is_active
+from medix_r1.training.verl_plugin.patches.replacing import replace_once
 
 PAUSE = 0.0005  # seconds between two looks at the shared memory
 
@@ -27,4 +33,4 @@ def register() -> None:
     if is_active():
         from vllm.distributed.device_communicators import shm_broadcast
 
-        shm_broadcast.sched_yield = pause
+        replace_once(shm_broadcast, "sched_yield", lambda _: pause)

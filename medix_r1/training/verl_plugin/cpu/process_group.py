@@ -1,17 +1,27 @@
 """The gloo process group that verl's two initialisers should make when the device itself is the CPU.
 
-verl 0.9.1 builds the backend string `cpu:gloo,<device>:<backend>`; torch refuses `cpu:gloo,cpu:gloo`.
+Upstream: verl 0.9.1 builds the backend string `cpu:gloo,DEVICE:BACKEND`. When the device is the CPU this is
+`cpu:gloo,cpu:gloo`, which torch refuses.
+
+See it: docs/upstream/process_group.py
+
+Here: both initialisers get the backend `cpu:gloo`.
+
+Goes when: the script can start a process group.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import torch
 import verl.utils.distributed as distributed
+
+from medix_r1.training.verl_plugin.patches.replacing import replace_once
 
 BACKEND = "cpu:gloo"
 
@@ -28,13 +38,13 @@ def initialize_global_process_group(timeout_second: int = 36000) -> tuple[int, i
 
 def install() -> None:
     """Replace both initialisers; a second call does nothing."""
-    if distributed.initialize_global_process_group is initialize_global_process_group:
-        return
-    original = distributed.initialize_global_process_group_ray
 
-    @functools.wraps(original)
-    def with_gloo(timeout_second: int | None = None, backend: str | None = None) -> Any:
-        return original(timeout_second=timeout_second, backend=backend or BACKEND)
+    def with_gloo(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def initialize(timeout_second: int | None = None, backend: str | None = None) -> Any:
+            return original(timeout_second=timeout_second, backend=backend or BACKEND)
 
-    distributed.initialize_global_process_group_ray = with_gloo
-    distributed.initialize_global_process_group = initialize_global_process_group
+        return initialize
+
+    replace_once(distributed, "initialize_global_process_group_ray", with_gloo)
+    replace_once(distributed, "initialize_global_process_group", lambda _: initialize_global_process_group)

@@ -12,7 +12,7 @@ class CpuHttpServer(vLLMHttpServer):
     """verl's server around one vLLM engine, naming our worker extension."""
 
     def _get_worker_extension_cls(self) -> str:
-        return "medix_r1.training.verl_plugin.cpu.worker_extension.CpuWorkerExtension"
+        return "medix_r1.training.verl_plugin.cpu.linear_weights.CpuWorkerExtension"
 
 
 class CpuReplica(vLLMReplica):

@@ -1,0 +1,10 @@
+"""What verl 0.9.1 does wrong, one file each. Machines without a GPU need more: `cpu/`.
+
+The docstring of a patch says four things: what is wrong upstream (`Upstream:`), the smallest way to see it (`See it:`,
+a script of docs/upstream/), what we do (`Here:`) and when the file can go (`Goes when:`). docs/upstream.md has the
+reports.
+
+`position_ids` and `shared_images` replace functions of verl and are installed by plugin.py in every process. The others
+are mix-ins that go before verl's class: `sequence_means` and `frozen_vision_tower` in engine.py, `validation_bootstrap`
+in trainer.py.
+"""

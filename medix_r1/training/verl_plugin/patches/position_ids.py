@@ -1,17 +1,26 @@
-"""A cure for one crash of verl 0.9.1 with TransferQueue 0.1.11 and mRoPE models; on GPUs as well as on CPUs.
+"""Position ids of shape (4, L) keep their ragged dimension when all sequences of a batch have one length.
 
-TransferQueue packs one tensor a sample into a jagged nested tensor. Qwen-VL's position ids have the shape (4, L). When
-all L of a batch are equal, torch takes dimension 1 for the ragged one, while verl
-(`verl.utils.tensordict_utils.maybe_fix_3d_position_ids`) expects dimension 2 and fails in `unbind`. It happens whenever
-all sequences handed to one rank have the same length.
+Upstream: TransferQueue 0.1.11 packs one tensor a sample into a jagged nested tensor. Qwen-VL's position ids have the
+shape (4, L). When all L of a batch are equal, torch takes dimension 1 for the ragged one, while verl 0.9.1
+(`verl.utils.tensordict_utils.maybe_fix_3d_position_ids`) declares dimension 2 without moving the data, and the update
+fails in `unbind`. It happens on GPUs too, whenever all sequences handed to one rank have the same length.
+
+See it: docs/upstream/position_ids.py
+
+Here: what verl reads out of TransferQueue is rebuilt with dimension 2 ragged, where it came with dimension 1.
+
+Goes when: the script says that the batch can be taken apart.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import verl.utils.transferqueue_utils as transferqueue_utils
+
+from medix_r1.training.verl_plugin.patches.replacing import replace_once
 
 
 def restore_ragged_dimension(data: Any) -> Any:
@@ -31,12 +40,12 @@ def restore_ragged_dimension(data: Any) -> Any:
 
 def install() -> None:
     """Wrap `verl.utils.transferqueue_utils._async_meta_to_realdata`; a second call does nothing."""
-    original = transferqueue_utils._async_meta_to_realdata
-    if hasattr(original, "__wrapped__"):
-        return
 
-    @functools.wraps(original)
-    async def fixed(meta: Any) -> Any:
-        return restore_ragged_dimension(await original(meta))
+    def mended(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        async def read(meta: Any) -> Any:
+            return restore_ragged_dimension(await original(meta))
 
-    transferqueue_utils._async_meta_to_realdata = fixed
+        return read
+
+    replace_once(transferqueue_utils, "_async_meta_to_realdata", mended)

@@ -1,16 +1,25 @@
 """What a model makes of a prompt's images, worked out once for all rollouts of the prompt.
 
-verl 0.9.1 runs the processor over the images of every rollout twice, once for the reward and once for the update,
-although only the reply behind them differs: ten times in a group of five, all in one thread of the agent-loop worker,
-while rollouts wait for their turn.
+Upstream: verl 0.9.1 runs the processor over the images of every rollout twice, once for the reward and once for the
+update, although only the reply behind them differs: ten times in a group of five, all in one thread of the agent-loop
+worker, while rollouts wait for their turn.
+
+See it: docs/upstream/shared_images.py
+
+Here: the agent loop gives all rollouts of a prompt one `SharedImages`, and what the processor made of it stays with it.
+
+Goes when: the script counts one call for a group.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 from verl.experimental.agent_loop.agent_loop import AgentLoopWorker
+
+from medix_r1.training.verl_plugin.patches.replacing import replace_once
 
 _OF_THE_TEXT = "mm_token_type_ids"  # as long as prompt and reply; for mRoPE models verl drops it and makes its own
 
@@ -26,21 +35,22 @@ class SharedImages(list[Any]):
 
 def install() -> None:
     """Wrap `AgentLoopWorker._compute_multi_modal_inputs`; a second call does nothing."""
-    original = AgentLoopWorker._compute_multi_modal_inputs
-    if hasattr(original, "__wrapped__"):
-        return
+    replace_once(AgentLoopWorker, "_compute_multi_modal_inputs", _once_a_prompt)
 
+
+def _once_a_prompt(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def compute(self: Any, output: Any, input_ids: Any) -> dict[str, Any]:
         media = output.multi_modal_data or {}
         images = media.get("images")
         if not isinstance(images, SharedImages) or media.get("videos") or media.get("audios"):
-            return original(self, output, input_ids)
+            made: dict[str, Any] = original(self, output, input_ids)
+            return made
         if images.inputs is None:
             inputs = original(self, output, input_ids)
             if _OF_THE_TEXT in inputs and not hasattr(self.processor, "get_rope_index"):
-                return inputs
+                return dict(inputs)
             images.inputs = inputs
-        return dict(images.inputs)  # the caller takes things out of it
+        return dict(images.inputs or {})  # the caller takes things out of it
 
-    AgentLoopWorker._compute_multi_modal_inputs = compute
+    return compute
