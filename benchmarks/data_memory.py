@@ -2,7 +2,8 @@
 
 Writes parquet files of pictures that do not compress (3.3 MB each, most of it a private PNG chunk, so that the disk and
 not the decoder sets the pace) into a temporary folder, prepares the first 1 and 5 GB of them with two processes, and
-samples the private and shared memory (PSS) of all processes. Needs about three times the largest size on disk.
+samples the private and shared memory (PSS) of all processes. Needs about three times the largest size on disk. Kept in
+results/data_memory.json, which `make docs` quotes.
 """
 
 from __future__ import annotations
@@ -20,11 +21,10 @@ import numpy as np
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
+import results_file
 import typer
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-
-from medix_r1.machine import this_machine
 
 SIDE = 300  # pixels of noise
 PADDING = 3_000_000  # bytes of a chunk that decoders skip
@@ -91,9 +91,10 @@ def _pss(pid: int) -> int:
 
 
 def main(gigabytes: Annotated[list[float] | None, typer.Option(help="Sizes to prepare; repeatable.")] = None) -> None:
-    """Print peak memory against input size, and the slope between the smallest and the largest."""
+    """Print and keep peak memory against input size, and the slope between the smallest and the largest."""
+    about = results_file.provenance()
     sizes = sorted(gigabytes or [1.0, 5.0])
-    print(f"{this_machine()}; {SIDE}x{SIDE} PNG of 3.3 MB, row groups of {GROUP} rows, 2 workers")
+    print(f"{about['machine']}; {SIDE}x{SIDE} PNG of 3.3 MB, row groups of {GROUP} rows, 2 workers")
     points: list[tuple[float, float]] = []
     with tempfile.TemporaryDirectory() as name:
         source, rows, total = Path(name) / "source", 0, 0
@@ -110,6 +111,8 @@ def main(gigabytes: Annotated[list[float] | None, typer.Option(help="Sizes to pr
                 file.unlink()
     slope = np.polyfit(*zip(*points, strict=True), 1)[0] if len(points) > 1 else float("nan")
     print(f"slope: {slope:.1f} MiB per GB of input")
+    rows = [{"gb": round(size, 1), "mib": round(peak)} for size, peak in points]
+    results_file.keep("data_memory", "prepare", {**about, "processes": 2, "rows": rows, "mib_per_gb": round(slope)})
 
 
 if __name__ == "__main__":

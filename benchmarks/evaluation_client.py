@@ -6,6 +6,7 @@ The public manner: a pool of processes, a new client for every sample, and the t
 chat. Bare: one asyncio client that does nothing but send the same calls. All send the same number of calls, which the
 server counts; the server is a process of its own and can hold a rate. Start-up (imports, inspect's first evaluation) is
 left out of ours; the pool's processes import their client inside the measured time, as they do in the public manner.
+Kept in results/evaluation_client.json, which `make docs` quotes.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from typing import Any
 
 import httpx
 import openai
+import results_file
 from rich.console import Console
 
 from medix_r1.evaluation.run import plan, run
 from medix_r1.evaluation.settings import compose_eval
-from medix_r1.machine import this_machine
 
 VOTES = 3
 WORKERS = 8
@@ -187,13 +188,17 @@ def main() -> None:
     if options.serve:
         asyncio.run(_serve(options.serve, options.limit_rate))
         return
+    about = results_file.provenance()
+    rows: list[dict[str, float]] = []
     if options.memory:
         for samples in (options.memory // 10, options.memory):
             _measure("ours", 0.0, samples)
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             print(f"{samples} samples: peak {peak:.0f} MiB")
+            rows.append({"samples": samples, "mib": round(peak)})
+        results_file.keep("evaluation_client", "memory", {**about, "rows": rows})
         return
-    print(this_machine())
+    print(about["machine"])
     for rate in (0.0, options.limit_rate):
         found = {name: _measure(name, rate, options.samples) for name in ("ours", "public", "bare")}
         assert len({entry["calls"] for entry in found.values()}) == 1, found
@@ -207,6 +212,9 @@ def main() -> None:
         print(
             f"overhead a call {overhead * 1000:.1f} ms, {found['ours']['bytes_per_sample']:.0f} bytes a sample on disk"
         )
+        rows.append({"limit": rate, **{name: round(value, 1) for name, value in speed.items()}})
+    figures = {"samples": options.samples, "rows": rows, "bytes_per_sample": round(found["ours"]["bytes_per_sample"])}
+    results_file.keep("evaluation_client", "speed", {**about, **figures})
 
 
 if __name__ == "__main__":

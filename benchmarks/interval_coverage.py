@@ -2,7 +2,8 @@
 
 Simulated: `clusters` images, 1 to 7 questions each, every image with its own chance of a right answer (a beta
 distribution with an intra-cluster correlation of 1/3) whose mean is the truth. Beside ours stand Wilson's interval
-over the samples, which forgets the clusters, and how often there is no interval at all (all clusters equal).
+over the samples, which forgets the clusters, and how often there is no interval at all (all clusters equal). Kept in
+results/interval_coverage.json, which `make docs` quotes.
 
     .venv/bin/python benchmarks/interval_coverage.py
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
+import results_file
 from scipy.stats import binomtest
 
 from medix_r1.evaluation.results.statistics import mean
@@ -40,17 +42,22 @@ def coverage(clusters: int, right: float, runs: int, resamples: int) -> tuple[fl
 
 
 def main() -> None:
-    """Measure and print a Markdown table."""
+    """Measure, print a Markdown table, keep the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--resamples", type=int, default=999)
     options = parser.parse_args()
+    about, rows = results_file.provenance(), []
     print(f"{options.runs} simulated benchmarks a line, {options.resamples} draws each\n")
     print("| clusters | truth | clustered BCa | Wilson over samples | no interval |\n|---:|---:|---:|---:|---:|")
     for clusters in (5, 10, 20, 50, 100):
         for right in (0.5, 0.7, 0.9):
             ours, naive, none = coverage(clusters, right, options.runs, options.resamples)
             print(f"| {clusters} | {right} | {ours:.1%} | {naive:.1%} | {none / options.runs:.1%} |", flush=True)
+            shares = {"clustered": round(ours, 4), "wilson": round(naive, 4), "none": round(none / options.runs, 4)}
+            rows.append({"clusters": clusters, "truth": right, **shares})
+    settings = {"runs": options.runs, "resamples": options.resamples}
+    results_file.keep("interval_coverage", "coverage", {**about, **settings, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 verl's is `filter_overlong_prompts`. Both get the same parquet rows (pictures of 0.2 to 2 megapixels, Qwen3-VL's resize
 rule with the recipe's limits) and must keep the same rows. verl uses as many processes as there are cores, ours one.
-Then the peak memory of our check at 1 k and 50 k rows.
+Then the peak memory of our check at 1 k and 50 k rows. Kept in results/length_check.json, which `make docs` quotes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Annotated, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import results_file
 import typer
 from PIL import Image
 
@@ -28,7 +29,6 @@ from medix_r1.data.prepared import shard_batches
 from medix_r1.data.row import VERL_SCHEMA
 from medix_r1.data.tokens import PromptCounter
 from medix_r1.images.decode import header_size
-from medix_r1.machine import this_machine
 
 NANO = Path("outputs/demo/models/policy")
 MIN_PIXELS, MAX_PIXELS = 262_144, 4_194_304  # of the public recipe
@@ -128,13 +128,14 @@ def main(
     only: Annotated[Path | None, typer.Option(hidden=True)] = None,
     backbone: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Print both speeds, their ratio, and the memory at two sizes."""
+    """Print and keep both speeds, their ratio, and the memory at two sizes."""
     if only and backbone:
         _, seconds = ours(only, backbone)
         print(_peak_mebibytes(), seconds)
         return
     cores = len(os.sched_getaffinity(0))
-    print(this_machine())
+    about, memory = results_file.provenance(), []
+    print(about["machine"])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_backbone(folder / "backbone")
@@ -146,10 +147,15 @@ def main(
         print(f"verl  {rows / verl_seconds:8.1f} rows/s  ({cores} processes)")
         print(f"ours  {rows / our_seconds:8.1f} rows/s  (1 process)")
         print(f"ratio {verl_seconds / our_seconds:8.1f}; both keep {our_kept} of {rows} rows")
+        speed = {"rows": rows, "verl_rows_per_s": round(rows / verl_seconds, 1), "verl_processes": cores}
+        speed |= {"ours_rows_per_s": round(rows / our_seconds), "kept": our_kept}
+        results_file.keep("length_check", "speed", {**about, **speed})
         for count in (1_000, 50_000):
             write_rows(folder / "many.parquet", count, (0.02, 0.2), 50)
             peak, seconds = _memory(folder / "many.parquet", folder / "backbone")
             print(f"{count:6d} rows: peak {peak:6.0f} MiB, {count / seconds:7.0f} rows/s", flush=True)
+            memory.append({"rows": count, "mib": round(peak)})
+        results_file.keep("length_check", "memory", {**about, "rows": memory})
 
 
 if __name__ == "__main__":

@@ -4,12 +4,14 @@ Makes synthetic FSDP2 checkpoints of a Qwen3-VL architecture in a temporary fold
 rank by rank through torch's fake process group, deleted at the end). Both commands are run whole, imports included, in
 turn on the same 8-rank checkpoint with bfloat16 output; medians. Memory is read from /proc: max RSS of the process
 (mapped file pages included) and anonymous memory (RssAnon, sampled every 5 ms). The outputs are compared bit by bit.
+Kept in results/merge.json, which `make docs` quotes.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
 import statistics
@@ -20,8 +22,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
+import results_file
 import torch
 import torch.distributed as dist
 from safetensors import safe_open
@@ -32,10 +36,9 @@ from transformers import Qwen3VLForConditionalGeneration
 
 from medix_r1.demo import labels, nano_model
 from medix_r1.demo.tokenizer import make_tokenizer
-from medix_r1.machine import this_machine
+from medix_r1.machine import GIB
 from medix_r1.runs import checkpoints
 
-GIB = 1024**3
 HIDDEN, VOCABULARY = 2048, 32768
 
 
@@ -144,14 +147,20 @@ def row(name: str, cost: Cost) -> str:
     return f"| {name} | {cost.wall:.1f} | {cost.cpu:.1f} | {cost.max_rss / GIB:.2f} | {cost.max_anonymous / GIB:.2f} |"
 
 
+def as_figures(cost: Cost) -> dict[str, float]:
+    """What is kept of a cost."""
+    gib = {"max_rss_gib": round(cost.max_rss / GIB, 2), "anonymous_gib": round(cost.max_anonymous / GIB, 2)}
+    return {"wall_s": round(cost.wall, 1), "cpu_s": round(cost.cpu, 1), **gib}
+
+
 def median(costs: Sequence[Cost]) -> Cost:
     """Take the median of each part by itself."""
     parts = ("wall", "cpu", "max_rss", "max_anonymous")
     return Cost(*(statistics.median(getattr(cost, part) for cost in costs) for part in parts))  # type: ignore[arg-type]
 
 
-def beside_verl(folder: Path, gigabytes: float, repeats: int) -> None:
-    """Print both costs on one checkpoint of 8 ranks, and their ratios."""
+def beside_verl(folder: Path, gigabytes: float, repeats: int) -> dict[str, Any]:
+    """Print both costs on one checkpoint of 8 ranks, and their ratios; return the figures."""
     checkpoint, size, largest = make_checkpoint(folder / "run", gigabytes, 8)
     costs: dict[str, list[Cost]] = {"verl": [], "medix-r1": []}
     loads = []
@@ -177,34 +186,57 @@ def beside_verl(folder: Path, gigabytes: float, repeats: int) -> None:
     print(f"\nTensors that differ between the two results: {len(odd)}. ", end="")
     bound = 2 * largest + GIB
     print(f"Bound on anonymous memory: {bound / GIB:.2f} GiB, {'kept' if mine.max_anonymous <= bound else 'BROKEN'}.\n")
+    turns = [(one.wall, other.wall) for one, other in zip(costs["verl"], costs["medix-r1"], strict=True)]
+    closest = min(turns, key=lambda pair: abs(math.log(pair[0] / pair[1])))
+    return {
+        "load": [round(pick(loads), 1) for pick in (min, max)],
+        "weights_gb": round(size / 1e9, 2),
+        "ranks": 8,
+        "largest_gib": round(largest / GIB, 2),
+        "repeats": repeats,
+        "verl": as_figures(theirs),
+        "medix": as_figures(mine),
+        "verl_wall_s": [round(pick(wall for wall, _ in turns)) for pick in (min, max)],
+        "medix_wall_s": [round(pick(wall for _, wall in turns)) for pick in (min, max)],
+        "closest_turn_s": [round(wall, 1) for wall in closest],
+        "tensors_that_differ": len(odd),
+        "bound_gib": round(bound / GIB, 2),
+    }
 
 
-def by_size(folder: Path, cases: Sequence[tuple[float, int]]) -> None:
-    """Print our cost for several sizes and numbers of ranks."""
+def by_size(folder: Path, cases: Sequence[tuple[float, int]]) -> list[dict[str, Any]]:
+    """Print our cost for several sizes and numbers of ranks; return the figures."""
+    rows = []
     print("## By size and ranks\n\n| weights GB | ranks | wall s | CPU s | max RSS GiB | anonymous GiB |")
     print("|---|---|---|---|---|---|")
     for gigabytes, ranks in cases:
         checkpoint, size, _ = make_checkpoint(folder / "run", gigabytes, ranks)
-        print(row(f"{size / 1e9:.2f} | {ranks}", ours(checkpoint, folder / "out")), flush=True)
+        cost = ours(checkpoint, folder / "out")
+        print(row(f"{size / 1e9:.2f} | {ranks}", cost), flush=True)
+        rows.append({"weights_gb": round(size / 1e9, 2), "ranks": ranks, **as_figures(cost)})
         shutil.rmtree(folder / "run")
         shutil.rmtree(folder / "out")
+    return rows
 
 
 def main() -> None:
-    """Print Markdown."""
+    """Print Markdown, keep the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=["both", "table"], default=["both", "table"])
     parser.add_argument("--gb", type=float, default=2.2, help="size of the checkpoint that both merge")
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    print(f"{this_machine()}\n")
+    about = results_file.provenance()
+    print(f"{about['machine']}\n")
     with tempfile.TemporaryDirectory(prefix="medix-merge-") as name:
         if "both" in arguments.parts:
-            beside_verl(Path(name) / "both", arguments.gb, arguments.repeats)
+            figures = beside_verl(Path(name) / "both", arguments.gb, arguments.repeats)
+            results_file.keep("merge", "both", {**about, **figures})
             shutil.rmtree(Path(name) / "both")
         if "table" in arguments.parts:
-            by_size(Path(name), [(0.5, 8), (1.1, 8), (2.2, 8), (1.1, 1), (1.1, 2), (1.1, 32)])
+            rows = by_size(Path(name), [(0.5, 8), (1.1, 8), (2.2, 8), (1.1, 1), (1.1, 2), (1.1, 32)])
+            results_file.keep("merge", "table", {**about, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Seconds to find all near-equal pictures by index and by all pairs: `.venv/bin/python benchmarks/near_duplicates.py`.
 
-Random perceptual hashes, one in twenty with a near copy; both ways must find the same pairs.
+Random perceptual hashes, one in twenty with a near copy; both ways must find the same pairs. Kept in
+results/near_duplicates.json, which `make docs` quotes.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ import os
 import time
 
 import numpy as np
+import results_file
 
 from medix_r1.data.near import NearIndex
-from medix_r1.machine import this_machine
 
 DISTANCE = 4  # bits, as in configs/prepare/prepare.yaml
 SIZES = (10_000, 100_000)
@@ -19,8 +20,9 @@ _CHUNK = 500
 
 
 def main() -> None:
-    """Print seconds at both sizes."""
-    print(this_machine())
+    """Print and keep seconds at both sizes."""
+    about, rows = results_file.provenance(), []
+    print(about["machine"])
     for count in SIZES:
         hashes = make_hashes(count)
         started = time.monotonic()
@@ -38,6 +40,8 @@ def main() -> None:
             f"{len(hashes):7d} pictures: index {by_index:6.2f} s, all pairs {all_pairs:7.1f} s, {found} pairs",
             flush=True,
         )
+        rows.append({"pictures": count, "index_s": round(by_index, 2), "all_pairs_s": round(all_pairs, 1)})
+    results_file.keep("near_duplicates", "search", {**about, "rows": rows})
 
 
 def make_hashes(count: int) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
