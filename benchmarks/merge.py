@@ -32,10 +32,9 @@ from safetensors import safe_open
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor, Shard
 from torch.testing._internal.distributed.fake_pg import FakeStore
-from transformers import Qwen3VLForConditionalGeneration
+from transformers import AutoProcessor, GenerationConfig, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
-from medix_r1.demo import labels, nano_model
-from medix_r1.demo.tokenizer import make_tokenizer
+from medix_r1.demo.shipped import shipped_folder
 from medix_r1.machine import GIB
 from medix_r1.runs import checkpoints
 
@@ -54,9 +53,8 @@ class Cost:
 
 def make_checkpoint(run: Path, gigabytes: float, ranks: int) -> tuple[Path, int, int]:
     """Write a sealed checkpoint of about so many GB; returns it, the bytes of its weights and of the largest one."""
-    tokenizer = make_tokenizer(labels.load())
-    model = nano_model.make_model(tokenizer)
-    config, generation = model.config, model.generation_config
+    nano = shipped_folder("policy")
+    config = Qwen3VLConfig.from_pretrained(nano)
     text = config.text_config
     text.hidden_size, text.vocab_size, text.intermediate_size = HIDDEN, VOCABULARY, 3 * HIDDEN
     text.num_attention_heads, text.num_key_value_heads, text.head_dim = 16, 8, 128
@@ -70,8 +68,8 @@ def make_checkpoint(run: Path, gigabytes: float, ranks: int) -> tuple[Path, int,
     huggingface = actor / "huggingface"
     huggingface.mkdir(parents=True)
     config.save_pretrained(huggingface)
-    generation.save_pretrained(huggingface)
-    nano_model.make_processor(tokenizer).save_pretrained(huggingface)
+    GenerationConfig.from_pretrained(nano).save_pretrained(huggingface)
+    AutoProcessor.from_pretrained(nano).save_pretrained(huggingface)
     (actor / "fsdp_config.json").write_text(json.dumps({"FSDP_version": 2, "world_size": ranks}))
     torch.manual_seed(0)
     for rank in range(ranks):

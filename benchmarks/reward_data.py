@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from medix_r1.demo.judge_pairs import own_pairs
+from medix_r1.demo import labels
 from medix_r1.grammar import is_gradable, normalize_answer, parse_completion, parse_reference
 from medix_r1.scoring.judge_bench import make_questions
 
@@ -58,9 +57,10 @@ def draw(groups: int, seed: int = 0) -> list[Row]:
 
 def draw_demo(groups: int, seed: int = 0) -> list[Row]:
     """The same from the demo's own labels: answers of one to four words, right and wrong, that recur between groups."""
-    chance, answers = random.Random(seed), defaultdict[tuple[str, str], list[str]](list)
-    for pair in own_pairs():
-        answers[pair.question, pair.reference].append(pair.prediction)
+    chance, answers = random.Random(seed), dict[tuple[str, str], list[str]]()
+    for kind in labels.load().question_types.values():
+        wordings = sorted({wording for fact in kind.facts.values() for wording in fact})
+        answers |= {(kind.questions[0], reference): wordings for reference in wordings}
     rows: list[Row] = []
     for number in range(groups):
         (question, reference), said = chance.choice(list(answers.items()))

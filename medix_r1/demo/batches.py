@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 from transformers import Qwen3VLProcessor
-
-IGNORED = -100
-"""The label cross entropy skips."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What the model takes, and the labels of its replies (`IGNORED` elsewhere)."""
-
-    inputs: dict[str, torch.Tensor]
-    labels: torch.Tensor
 
 
 class EncodedRows:
@@ -39,12 +27,6 @@ class EncodedRows:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def for_training(self, indices: Sequence[int], replies: Sequence[list[int]]) -> Batch:
-        """Join prompts and replies, padded on the right."""
-        sequences = [self.prompts[i] + reply for i, reply in zip(indices, replies, strict=True)]
-        labels = [[IGNORED] * len(self.prompts[i]) + reply for i, reply in zip(indices, replies, strict=True)]
-        return Batch(self._inputs(indices, sequences, indices, left=False), _pad(labels, IGNORED, left=False))
-
     def for_generation(self, indices: Sequence[int], pictures: Sequence[int]) -> dict[str, torch.Tensor]:
         """Prompts padded on the left; `pictures` says whose picture each prompt is shown."""
         return self._inputs(indices, [self.prompts[i] for i in indices], pictures, left=True)
@@ -54,9 +36,9 @@ class EncodedRows:
     ) -> dict[str, torch.Tensor]:
         types = [self._types[i] + [0] * (len(s) - len(self._types[i])) for i, s in zip(indices, sequences, strict=True)]
         return {
-            "input_ids": _pad(sequences, self.tokenizer.pad_token_id, left=left),
-            "attention_mask": _pad([[1] * len(s) for s in sequences], 0, left=left),
-            "mm_token_type_ids": _pad(types, 0, left=left),
+            "input_ids": pad(sequences, self.tokenizer.pad_token_id, left=left),
+            "attention_mask": pad([[1] * len(s) for s in sequences], 0, left=left),
+            "mm_token_type_ids": pad(types, 0, left=left),
             "pixel_values": torch.cat([self._pixels[i] for i in pictures]),
             "image_grid_thw": torch.cat([self._grids[i] for i in pictures]),
         }
@@ -80,7 +62,8 @@ def _encode(row: dict[str, Any], processor: Qwen3VLProcessor) -> Any:
     return processor(text=[prompt], images=[picture], return_tensors="pt")
 
 
-def _pad(sequences: list[list[int]], filler: int, *, left: bool) -> torch.Tensor:
+def pad(sequences: list[list[int]], filler: int, *, left: bool) -> torch.Tensor:
+    """Join rows of token ids into one tensor, filled up on one side."""
     length = max(map(len, sequences))
     padded = []
     for sequence in sequences:

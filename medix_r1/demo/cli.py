@@ -16,27 +16,16 @@ Overrides = Annotated[list[str] | None, typer.Argument(help="Hydra overrides of 
 @app.command()
 def build(
     out: Annotated[Path, typer.Option(help="Folder to build in.")] = Path("outputs/demo"),
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Train the models again (minutes).")] = False,
     only: Annotated[list[str] | None, typer.Option(help="data, policy or judge; repeatable.")] = None,
 ) -> None:
-    """Build pictures, questions, policy and judge: `medix-r1 demo build --out outputs/demo`."""
+    """Build pictures, questions, policy and judge: `medix-r1 demo build --out outputs/demo`.
+
+    The models come from shipped weights. To train them again takes a clone: `python -m tools.nano train`.
+    """
     from medix_r1.demo.build import PARTS
     from medix_r1.demo.build import build as build_demo
 
-    build_demo(out, rebuild=rebuild, only=only or PARTS)
-
-
-@app.command()
-def twins(
-    out: Annotated[Path, typer.Option(help="The demo's folder.")] = Path("outputs/demo"),
-) -> None:
-    """Build a nano model of each other architecture, with random weights: `medix-r1 demo twins`."""
-    from medix_r1.demo import labels
-    from medix_r1.demo.nano_twins import TWINS, build_twin
-
-    for architecture in TWINS:
-        build_twin(out / "models" / f"nano_{architecture}", architecture, labels.load())
-    console.print(f"twins: {', '.join(TWINS)} in {out / 'models'}")
+    build_demo(out, only=only or PARTS)
 
 
 @app.command()

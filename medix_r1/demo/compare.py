@@ -16,8 +16,7 @@ from transformers import AutoProcessor
 from transformers.utils.logging import disable_progress_bar
 
 from medix_r1.demo.batches import EncodedRows, read_rows
-from medix_r1.demo.policy import load_policy
-from medix_r1.demo.replies import SAMPLES, Reply, answer_all
+from medix_r1.demo.replies import SAMPLES, Reply, answer_all, load_policy
 from medix_r1.demo.result import DECODINGS, SETS, Decoded, Evaluation, Example, SetResult, SignalMean
 from medix_r1.errors import ConfigError, DataError, EmbedderError, JudgeUnavailable
 from medix_r1.machine import this_machine

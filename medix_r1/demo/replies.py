@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import Qwen3VLForConditionalGeneration
 
 from medix_r1.demo.batches import EncodedRows
 from medix_r1.demo.result import DECODINGS
@@ -28,6 +30,11 @@ class Reply:
     row: int
     text: str
     cut: bool
+
+
+def load_policy(folder: Path) -> Qwen3VLForConditionalGeneration:
+    """Load a policy's folder in float32, whether it was built here or merged from an RL checkpoint."""
+    return Qwen3VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa")
 
 
 def answer_all(

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from medix_r1.demo import labels as label_file
-from medix_r1.demo import warm_start
 from medix_r1.demo.batches import EncodedRows, read_rows
-from medix_r1.demo.build import build
-from medix_r1.demo.evaluation import Measurement, measure
 from tests.e2e.conftest import demo, nano_overrides
+from tools.nano.policy import warm_start
+from tools.nano.policy.report import Measurement, measure
+from tools.nano.train import train as train_models
 
 __all__ = ["demo", "heldout", "nano_overrides", "rebuilt"]
 
@@ -41,7 +41,7 @@ def rebuilt(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Rebuilt:
     out = tmp_path_factory.mktemp("rebuilt")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(warm_start, "train", observed)
-        build(out, rebuild=True)
+        train_models(out)
     return Rebuilt(out, *between)
 
 

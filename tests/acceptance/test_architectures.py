@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from medix_r1.demo import labels
-from medix_r1.demo.nano_twins import TWINS, build_twin
 from tests.support.engine_probe import probe
+from tools.nano.twins import TWINS, build_twin
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1800)]
 

@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from medix_r1.demo import labels as label_file
-from medix_r1.demo.evaluation import Measurement, measure
-from medix_r1.demo.policy import load_policy
+from medix_r1.demo.replies import load_policy
 from tests.acceptance.conftest import Rebuilt, heldout
+from tools.nano.policy.report import Measurement, measure
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1800)]
 
-# Another CPU sums in another order, and after 660 steps that is another model. With 400 sampled replies the standard
-# error of a share is at most 0.025; the difference of two such shares stays below 0.10 in 99.5 of 100 runs, and half
-# as much again is allowed for the training itself.
+# Another kind of processor sums in another order, and after 660 steps that is another model. With 400 sampled replies
+# the standard error of a share is at most 0.025; the difference of two such shares stays below 0.10 in 99.5 of 100
+# runs, and half as much again is allowed for the training itself.
 TOLERANCE = 0.15
 
 
@@ -22,7 +22,7 @@ def test_training_again_gives_the_shipped_policy(demo: Path, rebuilt: Rebuilt) -
     ours, theirs = (load_policy(out / "models" / "policy").state_dict() for out in (rebuilt.out, demo))
     assert ours.keys() == theirs.keys()
     if all(torch.equal(ours[name], theirs[name]) for name in ours):
-        return  # the same kind of CPU as the shipped weights were trained on
+        return  # the same kind of processor as the shipped weights were trained on
     a, b = _sampled(rebuilt.out), _sampled(demo)
     for field in ("accuracy", "format", "tag", "hedged"):
         assert getattr(a, field) == pytest.approx(getattr(b, field), abs=TOLERANCE), field

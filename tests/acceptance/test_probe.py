@@ -64,7 +64,7 @@ def test_the_public_rules_break_many_of_them(reports: dict[str, tuple[int, dict]
 def test_the_judge_agrees_with_the_labels_of_its_held_out_pairs(demo: Path, tmp_path: Path) -> None:
     out = tmp_path / "audit.json"
     code, output = medix(
-        *["reward", "audit", str(ROOT / "medix_r1" / "demo" / "judge_heldout.jsonl"), "judge=nano"],
+        *["reward", "audit", str(ROOT / "tools" / "nano" / "judge" / "heldout.jsonl"), "judge=nano"],
         *[f"demo_dir={demo}", "reward=llm_only", "--json", str(out)],
         timeout=900.0,
     )

@@ -3,21 +3,22 @@
 import hashlib
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from transformers import AutoProcessor, AutoTokenizer
 
 from medix_r1.demo import labels as label_file
-from medix_r1.demo import nano_model
 from medix_r1.demo.batches import EncodedRows, read_rows
 from medix_r1.demo.build import build
-from medix_r1.demo.policy import load_policy, shipped_weights
-from medix_r1.demo.tokenizer import make_tokenizer
-from medix_r1.errors import CheckpointError, ConfigError, DataError
+from medix_r1.demo.replies import load_policy
+from medix_r1.demo.shipped import WEIGHTS, Model, shipped_folder, unpack
+from medix_r1.errors import CheckpointError, DataError
 from medix_r1.grammar import normalize_answer, parse_completion, parse_reference
 
 PARTS = ("train", "heldout_views", "heldout_sources")
@@ -120,7 +121,7 @@ def test_an_interrupted_build_leaves_the_old_folder(demo: Path, monkeypatch: pyt
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("medix_r1.demo.policy.build_policy", interrupted)
+    monkeypatch.setattr("medix_r1.demo.shipped.unpack", interrupted)
     monkeypatch.setattr("medix_r1.demo.build.is_current", lambda *_: False)
     with pytest.raises(KeyboardInterrupt):
         build(demo, only=("policy",))
@@ -128,26 +129,31 @@ def test_an_interrupted_build_leaves_the_old_folder(demo: Path, monkeypatch: pyt
     assert not list(demo.glob(".building-*"))
 
 
-def test_an_unknown_part_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="unknown part pictures"):
-        build(tmp_path, only=("pictures",))
+@pytest.mark.parametrize("model", ["policy", "judge"])
+def test_unpacked_weights_are_the_shipped_ones(model: Model, tmp_path: Path) -> None:
+    unpack(shipped_folder(model), tmp_path / "model")
+    small, large = load_file(shipped_folder(model) / WEIGHTS), load_file(tmp_path / "model" / WEIGHTS)
+    assert small.keys() == large.keys()
+    assert all(
+        value.dtype == torch.float32 and torch.equal(value, small[name].float()) for name, value in large.items()
+    )
 
 
-def test_training_without_data_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="build `data` too"):
-        build(tmp_path, rebuild=True, only=("policy",))
-
-
-def test_damaged_weights_are_refused(tmp_path: Path) -> None:
-    weights = tmp_path / "policy.safetensors"
-    content = bytearray(shipped_weights().read_bytes())
+def test_damaged_files_are_listed_and_nothing_is_written(tmp_path: Path) -> None:
+    source = tmp_path / "policy"
+    shutil.copytree(shipped_folder("policy"), source)
+    content = bytearray((source / WEIGHTS).read_bytes())
     content[-1] ^= 1
-    weights.write_bytes(content)
-    checksum = nano_model.checksum_file(shipped_weights())
-    nano_model.checksum_file(weights).write_text(checksum.read_text())
-    tokenizer = make_tokenizer(label_file.load())
-    with pytest.raises(CheckpointError, match="damaged"):
-        nano_model.load_weights(weights, nano_model.make_model(tokenizer), tokenizer)
+    (source / WEIGHTS).write_bytes(content)
+    (source / "tokenizer.json").unlink()
+    with pytest.raises(CheckpointError, match=r"model\.safetensors, tokenizer\.json missing or damaged; install"):
+        unpack(source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_checksums_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="SHA256SUMS is missing; install the package again"):
+        unpack(tmp_path, tmp_path / "out")
 
 
 def test_a_missing_image_package_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

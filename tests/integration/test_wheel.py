@@ -1,15 +1,18 @@
-"""The built wheel, installed into an empty environment, composes every experiment from any directory."""
+"""The built wheel, installed into an empty environment, composes every experiment and unpacks the demo's models."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from medix_r1 import __version__
+from medix_r1.demo.shipped import shipped_folder, unpack
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = """
@@ -56,3 +59,22 @@ def test_the_command_is_installed(environment: Path, tmp_path: Path) -> None:
     assert "train" in run(command, "--help", cwd=tmp_path)
     assert "nano_cpu" in run(command, "list", "experiment", cwd=tmp_path)
     assert run(command, "--version", cwd=tmp_path) == f"medix-r1 {__version__}\n"  # of no clone: no commit
+
+
+def test_the_wheel_unpacks_the_models_and_has_no_kit(environment: Path, tmp_path: Path) -> None:
+    (wheel,) = environment.parent.glob("*.whl")
+    assert {name.split("/")[0].split("-")[0] for name in zipfile.ZipFile(wheel).namelist()} == {"medix_r1"}
+    only = ("--only", "policy", "--only", "judge")
+    run(environment / "bin" / "medix-r1", "demo", "build", "--out", tmp_path / "demo", *only, cwd=tmp_path)
+    for model in ("policy", "judge"):
+        unpack(shipped_folder(model), tmp_path / model)
+        ours = {path.name: path.read_bytes() for path in (tmp_path / model).iterdir()}
+        assert {path.name: path.read_bytes() for path in (tmp_path / "demo" / "models" / model).iterdir()} == ours
+
+
+def test_the_source_distribution_has_the_kit(tmp_path: Path) -> None:
+    run(sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", tmp_path, ROOT, cwd=ROOT)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        names = {name.split("/", 1)[-1] for name in opened.getnames()}
+    assert {"tools/__init__.py", "tools/nano/__main__.py", "tools/nano/judge/lexicon.yaml"} <= names

@@ -64,24 +64,27 @@ def save_base(folder: Path, kind: str) -> None:
     """Write the model folder that a run starts from: the demo's nano architecture, random weights."""
     import torch
     from transformers import (
+        AutoProcessor,
+        GenerationConfig,
         Qwen3MoeConfig,
         Qwen3MoeForCausalLM,
+        Qwen3VLConfig,
         Qwen3VLForConditionalGeneration,
         Qwen3VLMoeConfig,
         Qwen3VLMoeForConditionalGeneration,
     )
 
-    from medix_r1.demo import labels, nano_model
-    from medix_r1.demo.tokenizer import make_tokenizer
+    from medix_r1.demo.shipped import shipped_folder
 
-    tokenizer = make_tokenizer(labels.load())
-    model: Any = nano_model.make_model(tokenizer)
-    settings = model.config.to_dict()
-    generation = model.generation_config
+    nano = shipped_folder("policy")
+    processor = AutoProcessor.from_pretrained(nano)
+    generation = GenerationConfig.from_pretrained(nano)
+    settings = Qwen3VLConfig.from_pretrained(nano).to_dict()
     torch.manual_seed(0)
+    model: Any
     if kind == "tied":
         settings["tie_word_embeddings"] = settings["text_config"]["tie_word_embeddings"] = True
-        model = Qwen3VLForConditionalGeneration(type(model.config).from_dict(settings))
+        model = Qwen3VLForConditionalGeneration(Qwen3VLConfig.from_dict(settings))
     elif kind == "moe":
         settings.pop("model_type")
         text = {**settings.pop("text_config"), "model_type": "qwen3_vl_moe_text", "decoder_sparse_step": 1}
@@ -104,10 +107,13 @@ def save_base(folder: Path, kind: str) -> None:
         )
         model.generation_config = generation
         model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        processor.tokenizer.save_pretrained(folder)
         return
+    else:
+        model = Qwen3VLForConditionalGeneration(Qwen3VLConfig.from_dict(settings))
     model.generation_config = generation
-    nano_model.save_folder(folder, model.float(), tokenizer)
+    model.float().save_pretrained(folder)
+    processor.save_pretrained(folder)
 
 
 def _rank(rank: int, case: Case, run: Path) -> None:

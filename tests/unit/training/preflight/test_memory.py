@@ -7,9 +7,7 @@ import pytest
 import torch
 
 from medix_r1 import config as configs
-from medix_r1.demo import nano_model
-from medix_r1.demo.labels import load
-from medix_r1.demo.tokenizer import make_tokenizer
+from medix_r1.demo.shipped import shipped_folder, unpack
 from medix_r1.errors import ConfigError
 from medix_r1.training.preflight import memory
 from tests.support.configs import composed
@@ -18,13 +16,12 @@ from tests.support.configs import composed
 @pytest.fixture(scope="module")
 def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("policy")
-    tokenizer = make_tokenizer(load())
-    nano_model.save_folder(folder, nano_model.make_model(tokenizer), tokenizer)
+    unpack(shipped_folder("policy"), folder)
     return folder
 
 
 def test_parameters_are_counted_exactly(policy: Path):
-    from medix_r1.demo.policy import load_policy
+    from medix_r1.demo.replies import load_policy
 
     size = memory.size_of(policy)
     loaded = load_policy(policy)

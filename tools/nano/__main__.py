@@ -1,0 +1,88 @@
+"""`python -m tools.nano`: train the demo's models again, measure them, ship them; build the untrained twins."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from medix_r1.demo.build import DEFAULT_OUT
+from medix_r1.errors import ConfigError, MedixError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+report = typer.Typer(no_args_is_help=True, help="Measure a model: the tables of docs/demo.md.")
+app.add_typer(report, name="report")
+console = Console(soft_wrap=True)
+Out = Annotated[Path, typer.Option(help="The demo's folder.")]
+Only = Annotated[list[str] | None, typer.Option(help="policy or judge; repeatable.")]
+
+
+@app.command()
+def train(out: Out = DEFAULT_OUT, only: Only = None) -> None:
+    """Train policy and judge from scratch, side by side, into OUT/models (minutes)."""
+    from tools.nano.train import MODELS
+    from tools.nano.train import train as train_models
+
+    train_models(out, only=only or MODELS)
+
+
+@app.command()
+def ship(out: Out = DEFAULT_OUT, only: Only = None) -> None:
+    """Make the models of OUT/models the ones that ship with the package."""
+    from tools.nano.ship import ship as ship_model
+    from tools.nano.train import models_of
+
+    for name in models_of(only):
+        console.print(f"{name}: {ship_model(out / 'models' / name, name)}")
+
+
+@app.command()
+def twins(out: Out = DEFAULT_OUT) -> None:
+    """Build a nano model of each other architecture, with random weights, into OUT/models."""
+    from medix_r1.demo import labels
+    from tools.nano.twins import TWINS, build_twin
+
+    for architecture in TWINS:
+        build_twin(out / "models" / f"nano_{architecture}", architecture, labels.load())
+    console.print(f"twins: {', '.join(TWINS)} in {out / 'models'}")
+
+
+@report.command("policy")
+def report_policy(
+    policy: Annotated[Path, typer.Argument(help="The policy's folder.")] = DEFAULT_OUT / "models" / "policy",
+    data: Annotated[Path, typer.Option(help="Folder with the demo's parquet files.")] = DEFAULT_OUT / "data",
+) -> None:
+    """Measure a policy on both held-out sets: sampled, greedy, and greedy with shuffled pictures."""
+    from tools.nano.policy.report import table
+
+    console.print(table(policy, data))
+
+
+@report.command("judge")
+def report_judge(
+    judge: Annotated[Path, typer.Argument(help="The judge's folder.")] = DEFAULT_OUT / "models" / "judge",
+    out: Annotated[Path, typer.Option(help="Where the report goes.")] = DEFAULT_OUT / "judge_report.md",
+    constrained: Annotated[bool, typer.Option(help="Let the server generate nothing but YES or NO.")] = True,
+) -> None:
+    """Measure a judge through a vLLM server, beside string match and MiniLM."""
+    from tools.nano.judge.report import write_report
+
+    write_report(judge, out, constrained=constrained)
+    console.print(f"report: {out}")
+
+
+def main() -> None:
+    """Run a verb; an error is one clear message and exit code 1."""
+    try:
+        app(prog_name="python -m tools.nano")
+    except MedixError as error:
+        for problem in error.problems if isinstance(error, ConfigError) else [str(error)]:
+            console.print(f"error: {problem}", markup=False, highlight=False)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
