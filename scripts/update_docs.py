@@ -14,16 +14,20 @@ import argparse
 import json
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import yaml
 
 from medix_r1.machine import GIB
+from medix_r1.scoring.probe_file import load
 from medix_r1.training.preflight.checks import CPU_RANK_MEMORY, CPU_RUN_MEMORY
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
+GOLDEN = ROOT / "tests" / "unit" / "golden"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _START, _END = "<!-- {{", "<!-- end -->"
 _QUOTE = re.compile(r"<!-- \{\{ ([^\n]+?) \}\} -->((?:(?!<!-- \{\{).)*?)<!-- end -->", re.DOTALL)
@@ -41,9 +45,21 @@ def _from_code() -> dict[str, Any]:
     from reward_targets import targets
 
     return {
+        "json": json.dumps,
+        "probes": _probes(),
+        "public_recipes": yaml.safe_load((GOLDEN / "public_recipes.yaml").read_text(encoding="utf-8")),
         "cpu_memory_gib": {ranks: (CPU_RUN_MEMORY + ranks * CPU_RANK_MEMORY) // GIB for ranks in (1, 2)},
         "reward_targets": targets,
     }
+
+
+def _probes() -> dict[str, Any]:
+    probes = load()
+    attacks = [probe for probe in probes if probe.is_attack]
+    on_rules = Counter(probe.family for probe in probes if probe.rests_on == "nothing")
+    families = len({probe.family for probe in attacks})
+    counts = {"all": len(probes), "attacks": len(attacks), "right_answers": len(probes) - len(attacks)}
+    return {**counts, "families": families, "on_rules": on_rules.total(), "on_rules_by_family": on_rules}
 
 
 def fill(text: str, known: dict[str, Any]) -> str:
