@@ -14,8 +14,8 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).parents[2]
 RULES = {p.name for p in load() if p.rests_on == "nothing"}
-# What breaks with these small models; docs/hard_to_fool.md quotes it. A judge that is trained anew may err elsewhere: then
-# this record changes.
+# What breaks with these small models; docs/hard_to_fool.md quotes it. A judge that is trained anew may err elsewhere:
+# then this record changes.
 RECORD = json.loads((ROOT / "benchmarks" / "results" / "probe.json").read_text(encoding="utf-8"))["nano"]
 
 
