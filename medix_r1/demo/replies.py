@@ -47,7 +47,7 @@ def answer_all(
         rows: what it is asked.
         decoding: a key of `DECODINGS`.
         max_new_tokens: length limit of a reply.
-        seed: of sampling; the same seed gives the same replies.
+        seed: of sampling; on one machine the same seed gives the same replies.
         shuffled: show each question another row's picture, to see whether the policy looks at it.
     """
     indices = [i for i in range(len(rows)) for _ in range(SAMPLES[decoding])]

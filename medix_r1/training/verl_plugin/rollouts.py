@@ -32,7 +32,8 @@ def plain(column: Any) -> list[Any]:
 def read_batch(batch: KVBatchMeta) -> list[ScoredRollout]:
     """Read what the reward said of every sample, in the order of the keys, and fix that order.
 
-    Samples arrive in the order in which they finished; sorted, the same samples give the same update bit for bit.
+    Samples arrive in the order in which they finished; sorted, the same samples make the same batch, whose sums are
+    taken in the same order.
     """
     if not batch.keys:
         return []
