@@ -4,7 +4,7 @@ import os
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
-import ray  # noqa: E402  (after the variable)
+import ray  # after the variable
 
 try:
     ray.init(num_cpus=1, num_gpus=1, include_dashboard=False, log_to_driver=False)

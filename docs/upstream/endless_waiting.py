@@ -1,4 +1,4 @@
-"""verl: the trainer waits for ever for a rollout that does not come, and generates anew for ever what teaches nothing."""
+"""verl: the trainer waits for ever for a rollout that does not come, and refills for ever groups that teach nothing."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""verl: a forward-only FSDP2 model is always put under CPUOffloadPolicy(pin_memory=True), also where there is no GPU."""
+"""verl: a forward-only FSDP2 model is always put under CPUOffloadPolicy(pin_memory=True), also without a GPU."""
 
 import inspect
 import os

@@ -1,4 +1,4 @@
-"""verl: rollout.full_determinism gives all rollouts of a group one seed, so they are one reply and have no advantage."""
+"""verl: rollout.full_determinism gives all rollouts of a group one seed, so they are one reply: no advantage."""
 
 import asyncio
 from types import SimpleNamespace

@@ -10,9 +10,7 @@ from verl.trainer.ppo.v1 import trainer_base
 
 algorithm = {"adv_estimator": "gdpo", "use_kl_in_reward": False, "gamma": 1.0, "lam": 1.0}
 algorithm |= {"norm_adv_by_std_in_grpo": True, "gdpo_reward_keys": ["format", "accuracy"]}
-trainer = SimpleNamespace(
-    config=OmegaConf.create({"algorithm": algorithm, "actor_rollout_ref": {"rollout": {"n": 2}}})
-)
+trainer = SimpleNamespace(config=OmegaConf.create({"algorithm": algorithm, "actor_rollout_ref": {"rollout": {"n": 2}}}))
 
 
 def kv_batch_get(keys, partition_id, select_fields):

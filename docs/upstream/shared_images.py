@@ -1,4 +1,4 @@
-"""verl: the processor runs over a prompt's images twice for every rollout, though the images of a group are the same."""
+"""verl: the processor runs over a prompt's images twice for every rollout, though those of a group are the same."""
 
 import asyncio
 from types import SimpleNamespace

@@ -9,7 +9,9 @@ context = zmq.Context()
 writer = shm_broadcast.SpinCondition(is_reader=False, context=context, notify_address="inproc://notify")
 reader = shm_broadcast.SpinCondition(is_reader=True, context=context, notify_address="inproc://notify")
 
-shm_broadcast.time = type("Clock", (), {"monotonic": staticmethod(lambda: reader.last_read + 0.5)})  # half a second later
+shm_broadcast.time = type(
+    "Clock", (), {"monotonic": staticmethod(lambda: reader.last_read + 0.5)}
+)  # half a second later
 for _ in range(1000):
     reader.wait(timeout_ms=1)
 

@@ -14,7 +14,11 @@ SETTINGS = {
 
 unread = []
 for setting, places in SETTINGS.items():
-    files = [file for place in places for file in ((root / place).rglob("*.py") if (root / place).is_dir() else [root / place])]
+    files = [
+        file
+        for place in places
+        for file in ((root / place).rglob("*.py") if (root / place).is_dir() else [root / place])
+    ]
     names = {
         value
         for file in files

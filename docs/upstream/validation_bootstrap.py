@@ -22,5 +22,5 @@ for keys in (1, 4):
     counts[keys] = len(draws)
     print(f"{QUESTIONS} questions, {REPLIES} replies each, {keys} key(s): {len(draws):,} samples drawn in Python")
 
-grows = 0 < counts[1] and counts[4] == 4 * counts[1]
+grows = counts[1] > 0 and counts[4] == 4 * counts[1]
 print(f"{'STILL THERE: it grows with every key' if grows else 'GONE: it does not grow with the keys'}")

@@ -1,8 +1,7 @@
 """GDPO (arXiv 2601.05242): every reward part is normalised within its group before the parts are summed.
 
-verl has an estimator of this name, which cannot work on its v1 trainer: `PPOTrainer._compute_advantage` fetches neither
-`prompts` nor the parts of the reward from TransferQueue, so it ends with KeyError 'prompts'. It would also weigh long
-replies more, whitening the sum over tokens, where the paper normalises over replies.
+verl has an estimator of this name, which cannot work on its v1 trainer (patches/gdpo_parts.py). It would also weigh
+long replies more, whitening the sum over tokens, where the paper normalises over replies.
 
 The trainer hands over the parts around the call (`parts_of_batch`), because an estimator gets nothing but totals.
 """

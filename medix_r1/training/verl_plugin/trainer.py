@@ -25,9 +25,10 @@ from medix_r1.runs import checkpoints
 from medix_r1.runs.folder import RunFolder
 from medix_r1.training.verl_plugin import gdpo
 from medix_r1.training.verl_plugin.liveness import WorkerWatch, engines_of, workers_of
+from medix_r1.training.verl_plugin.patches.gdpo_parts import PartsForGdpo
 from medix_r1.training.verl_plugin.patches.validation_bootstrap import BootstrapOfTheTotal
 from medix_r1.training.verl_plugin.reward_metrics import heldout_metrics
-from medix_r1.training.verl_plugin.rollouts import prompt_name, read_rollouts
+from medix_r1.training.verl_plugin.rollouts import prompt_name
 from medix_r1.training.verl_plugin.watch import RunWatch
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ COLOCATE_ASYNC_MODE = "medix_colocate_async"
 gdpo.register()  # in the one process that computes advantages
 
 
-class MedixTrainerMixin(BootstrapOfTheTotal):
+class MedixTrainerMixin(PartsForGdpo, BootstrapOfTheTotal):
     """What both trainers of medix-r1 add to verl's; comes before verl's class."""
 
     verl_mode: ClassVar[str]
@@ -132,16 +133,6 @@ class MedixTrainerMixin(BootstrapOfTheTotal):
         super().on_step_end()
         self._loader_state = copy.deepcopy(self.train_dataloader.state_dict())
         self._finished_step = self.global_steps
-
-    def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
-        """Bring GDPO the parts of the reward, which verl leaves in TransferQueue."""
-        if self.config.algorithm.adv_estimator != gdpo.NAME:
-            return super()._compute_advantage(batch, metrics)
-        rollouts = read_rollouts(batch.keys, batch.tags, batch.partition_id)
-        weights = {name: float(weight) for name, weight in self.config.reward.weights.items() if weight}
-        parts = gdpo.RewardParts({name: [one.parts[name] for one in rollouts] for name in weights}, weights)
-        with gdpo.parts_of_batch(parts):
-            return super()._compute_advantage(batch, metrics)
 
     @contextmanager
     def _keeping_what_is_finished(self) -> Iterator[None]:

@@ -15,9 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from verl.trainer.ppo.v1.trainer_base import PPOTrainer
-
 if TYPE_CHECKING:
+    from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 
     class _Base(PPOTrainer):
         """verl's class, for the type checker alone; at run time it comes after ours in each trainer."""

@@ -1,0 +1,41 @@
+"""GDPO gets the parts of the reward.
+
+Upstream: verl 0.9.1 has an estimator `gdpo`, which cannot work on its v1 trainer: `PPOTrainer._compute_advantage`
+fetches neither `prompts` nor the parts of the reward from TransferQueue, so it ends with KeyError 'prompts'. An
+estimator registered by a plug-in has the same lack: it gets nothing but totals.
+
+See it: docs/upstream/gdpo.py
+
+Here: the parts are read before the advantages are computed, and handed to our own estimator (gdpo.py) around the call.
+
+Goes when: the script says that advantages are computed; then verl's estimator can be compared with ours, which whitens
+over replies, as the paper does, where verl's whitens over tokens.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from medix_r1.training.verl_plugin import gdpo
+from medix_r1.training.verl_plugin.rollouts import read_rollouts
+
+if TYPE_CHECKING:
+    from verl.trainer.ppo.v1.trainer_base import PPOTrainer
+
+    class _Base(PPOTrainer):
+        """verl's class, for the type checker alone; at run time it comes after ours in each trainer."""
+else:
+    _Base = object
+
+
+class PartsForGdpo(_Base):
+    """verl's trainer, bringing GDPO the parts of the reward; comes before verl's class."""
+
+    def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
+        if self.config.algorithm.adv_estimator != gdpo.NAME:
+            return super()._compute_advantage(batch, metrics)
+        rollouts = read_rollouts(batch.keys, batch.tags, batch.partition_id)
+        weights = {name: float(weight) for name, weight in self.config.reward.weights.items() if weight}
+        parts = gdpo.RewardParts({name: [one.parts[name] for one in rollouts] for name in weights}, weights)
+        with gdpo.parts_of_batch(parts):
+            return super()._compute_advantage(batch, metrics)
