@@ -20,8 +20,8 @@ from medix_r1.demo.replies import SAMPLES, Reply, answer_all, load_policy
 from medix_r1.demo.result import DECODINGS, SETS, Decoded, Evaluation, Example, SetResult, SignalMean
 from medix_r1.errors import ConfigError, DataError, EmbedderError, JudgeUnavailable
 from medix_r1.machine import this_machine
-from medix_r1.rewards.base import Sample
-from medix_r1.rewards.build import SampleReader, build_reward
+from medix_r1.rewards.base import Sample, SampleReader
+from medix_r1.rewards.build import build_reward
 from medix_r1.rewards.composite import RewardBreakdown
 from medix_r1.rewards.exact import ExactMatch
 

@@ -9,24 +9,24 @@ Python, so that the event loop has its time for scoring.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
-from pyreqwest.client import Client, ClientBuilder
-from pyreqwest.exceptions import DetailedPyreqwestError, PyreqwestError
+import orjson
+from pyreqwest.client import Client
+from pyreqwest.exceptions import PyreqwestError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from medix_r1.errors import BudgetSpent, EmbedderRejected, JudgeRejected, MedixError
-from medix_r1.models.addresses import Address, Addresses
+from medix_r1.models.http_client import innermost_cause, open_client
 from medix_r1.models.http_errors import Trouble, explain, trouble_of
-from medix_r1.models.rate_limit import Pace
-from medix_r1.models.retry_policy import Patience, ServerState
-from medix_r1.models.usage import Usage
-from medix_r1.models.wire import from_json, to_json
+from medix_r1.models.rate_limit import RateLimit
+from medix_r1.models.retry_policy import RetryPolicy
+from medix_r1.models.server_state import Address, Addresses, ServerState, Usage
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,6 @@ Read = TypeVar("Read")
 _WAITING_NOTE_AFTER = 5.0  # seconds: a connection that the server closed while idle is no news
 _WAITING_NOTE_EVERY = 15.0  # seconds between two notes that training waits
 _THREAD_ENDS = 0.5  # seconds that pyreqwest's thread needs after its last TLS connection is closed
-_IDLE = timedelta(seconds=15)  # a connection is kept: shorter than proxies keep one before they drop it in silence
 _UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 
@@ -101,7 +100,8 @@ class Connection:
         self.usage = Usage(price_prompt, price_completion)
         self.state = ServerState(patience, unknown_model_patience)
         self.addresses, self._urls = Addresses(urls), tuple(urls)
-        self._pace = Pace(requests_per_minute, tokens_per_minute)
+        limited = requests_per_minute is not None or tokens_per_minute is not None
+        self._rate_limit = RateLimit(requests_per_minute, tokens_per_minute) if limited else None
         self._slots = asyncio.Semaphore(concurrency)
         self._key, self._timeout = api_key, timeout
         self._client: Client | None = None
@@ -114,19 +114,18 @@ class Connection:
             unavailable, rejected: as given to the constructor.
             BudgetSpent: the cost cap is reached.
         """
-        patience = Patience(self.state, self.addresses)
-
+        started = time.monotonic()
         try:
-            return await self._attempt(call, patience)
+            return await self._attempt(call, started)
         except Trouble as trouble:
-            return await self._again(lambda: self._attempt(call, patience), trouble, patience)
+            return await self._again(lambda: self._attempt(call, started), trouble)
         except MedixError:
             self.usage.failures += 1
             raise
 
-    async def _again(self, attempt: Callable[[], Awaitable[Read]], first: Trouble, patience: Patience) -> Read:
+    async def _again(self, attempt: Callable[[], Awaitable[Read]], first: Trouble) -> Read:
         """Go on after a first failure; tenacity's bookkeeping would cost every call that succeeds at once."""
-        failed = [first]
+        failed, policy = [first], RetryPolicy(self.state, self.addresses)
 
         async def replayed() -> Read:
             if failed:
@@ -136,8 +135,8 @@ class Connection:
 
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(Trouble),
-            wait=patience.wait,
-            stop=patience.ends,
+            wait=policy.wait,
+            stop=policy.ends,
             before_sleep=self._say_waiting,
             reraise=True,
         )
@@ -145,27 +144,26 @@ class Connection:
             return await retrying(replayed)
         except Trouble as trouble:
             self.usage.failures += 1
-            if patience.sample_is_to_blame:
-                raise self.rejected(f"{trouble} ({patience.attempts} times, while other calls succeed)") from None
+            if policy.sample_is_to_blame:
+                raise self.rejected(f"{trouble} ({policy.attempts} times, while other calls succeed)") from None
             raise self._lost(str(trouble)) from None
         except MedixError:
             self.usage.failures += 1
             raise
 
-    async def _attempt(self, call: Call[Read], patience: Patience) -> Read:
+    async def _attempt(self, call: Call[Read], started: float) -> Read:
         while True:
-            self._end_if_lost(patience)
-            if await self._pace.turn(call.characters, call.max_tokens):
+            self._end_if_lost(started)
+            if self._rate_limit is None or await self._rate_limit.turn(call.characters, call.max_tokens):
                 break
         async with self._slots:
             while True:
-                self._end_if_lost(patience)
+                self._end_if_lost(started)
                 now = time.monotonic()
                 if (address := self.addresses.pick(now)) is not None:
                     break
                 await asyncio.sleep(min(1.0, self.addresses.pause(now)))
             self._check_budget()
-            patience.attempts += 1
             address.in_flight += 1
             try:
                 result = await self._send(address, call)
@@ -185,12 +183,14 @@ class Connection:
         self.usage.calls += 1
         where, start = f"{self.name} at {address.url}", time.monotonic()
         try:
-            response = await self._open().post(f"{address.url}/{call.path}").body_bytes(data).build().send()
+            if self._client is None:
+                self._client = open_client(self._key, self._timeout)
+            response = await self._client.post(f"{address.url}/{call.path}").body_bytes(data).build().send()
             status, headers, text = response.status, response.headers, (await response.bytes()).to_bytes()
         except TimeoutError:
             raise Trouble(f"{where}: no answer within {self._timeout:g} s; timed out") from None
         except PyreqwestError as error:
-            raise Trouble(f"{where}: {self._without_key(_cause(error))}") from None
+            raise Trouble(f"{where}: {self._without_key(innermost_cause(error))}") from None
         if status != 200:
             said = f"{where}: HTTP {status}: {explain(text, self._key)}"
             if trouble := trouble_of(status, headers, said, call.model):
@@ -209,7 +209,8 @@ class Connection:
         except _UNREADABLE:
             said = f"{where} sent no proper reply: {explain(text, self._key)}"
             raise Trouble(said) from None
-        self._pace.learn(call.characters, tokens)
+        if self._rate_limit is not None:
+            self._rate_limit.learn(call.characters, tokens)
         if tokens is None and self._cost_cap is not None:
             raise BudgetSpent(f"{where} does not say how many tokens a call had, so the cost cap cannot be kept")
         return result
@@ -217,11 +218,12 @@ class Connection:
     def _lost(self, message: str) -> MedixError:
         """Give the servers up, and call back whoever waits for a turn, which at a slow pace may be an hour away."""
         self.state.lost(message)
-        self._pace.call_back()
+        if self._rate_limit is not None:
+            self._rate_limit.call_back()
         return self.unavailable(message)
 
-    def _end_if_lost(self, patience: Patience) -> None:
-        if (lost := self.state.lost_since(patience.started)) is not None:
+    def _end_if_lost(self, started: float) -> None:
+        if (lost := self.state.lost_since(started)) is not None:
             raise self.unavailable(lost)  # waited in line while the servers were given up
 
     def _check_budget(self) -> None:
@@ -230,18 +232,6 @@ class Connection:
                 f"{self.name}: {self.usage.cost:.2f} spent, which reaches the cost cap of {self._cost_cap:g}; "
                 "raise cost_cap to go on"
             )
-
-    def _open(self) -> Client:
-        if self._client is None:
-            headers = {"Content-Type": "application/json", "Accept": "application/json"}
-            if self._key is not None:
-                headers["Authorization"] = f"Bearer {self._key}"
-            builder = ClientBuilder().timeout(timedelta(seconds=self._timeout)).pool_idle_timeout(_IDLE)
-            builder = builder.default_headers(headers).follow_redirects(False)
-            builder = builder.no_proxy()  # prompts go to the addresses and nowhere else
-            # no compression: a small reply would be unpacked to any size before it is looked at
-            self._client = builder.gzip(False).brotli(False).zstd(False).deflate(False).build()
-        return self._client
 
     def _without_key(self, text: str) -> str:
         """Cut the key out; some servers repeat it in their answer, and this text goes into files."""
@@ -267,7 +257,22 @@ class Connection:
                 await asyncio.sleep(_THREAD_ENDS)
 
 
-def _cause(error: PyreqwestError) -> str:
-    """What went wrong with a call: the innermost cause is the one that tells."""
-    causes = error.details["causes"] if isinstance(error, DetailedPyreqwestError) else None
-    return causes[-1]["message"] if causes else error.message
+def to_json(value: Any) -> bytes:
+    """A value as JSON in UTF-8; what orjson refuses (lone surrogates) goes the standard library's way."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(value).encode()
+
+
+def from_json(text: bytes) -> Any:
+    """What a text of JSON holds; NaN, which orjson refuses, is read as the standard library reads it.
+
+    Raises:
+        ValueError: it is none.
+        RecursionError: it is nested too deeply.
+    """
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        return json.loads(text)

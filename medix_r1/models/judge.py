@@ -19,11 +19,10 @@ from typing import Any, Literal
 
 from medix_r1 import prompts
 from medix_r1.errors import ConfigError, JudgeRejected, JudgeUnavailable
-from medix_r1.models.connection import Call, Connection
+from medix_r1.models.connection import Call, Connection, to_json
 from medix_r1.models.response_cache import Answers
 from medix_r1.models.settings import connection_problems, count_problems, key_problems
 from medix_r1.models.verdict import Judge, Question, Verdict, parse_verdict, yes_probability
-from medix_r1.models.wire import to_json
 
 __all__ = ["ChatJudge", "Judge", "Question", "Verdict"]
 

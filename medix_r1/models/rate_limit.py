@@ -11,7 +11,7 @@ _TOKEN_BURST = 6.0  # the same for tokens; a tenth of a minute, so that one long
 _TOKENS_PER_CHARACTER = 0.4  # until the server has told; medical text has about 0.25
 
 
-class Pace:
+class RateLimit:
     """Holds calls back until they fit the limits. Each attempt counts, failed ones too, as servers count them.
 
     Args:
@@ -32,8 +32,6 @@ class Pace:
         Returns:
             Whether it came; it did not when `call_back` ended the wait.
         """
-        if self._requests is None and self._tokens is None:
-            return True
         try:
             async with asyncio.timeout(None) as wait:
                 self._waits.add(wait)

@@ -1,16 +1,18 @@
-"""The words that all rewards share: what is scored (`Sample`), and what comes out (`Score`)."""
+"""What all rewards share: what is scored (`Sample`), how a reply becomes one, and what comes out (`Score`)."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
-from medix_r1.grammar import Completion, Reference
+from medix_r1.grammar import Completion, Reference, ThinkElement, parse_completion, parse_reference
+from medix_r1.public_grammar import parse_as_public
 
 Said = TypeVar("Said")
 
+PARSERS = {"strict": parse_completion, "public": parse_as_public}
 NO_MODALITY = "none"  # what a row without a modality tag is called in weight tables and metrics
 
 
@@ -32,6 +34,61 @@ class Sample:
     def modality(self) -> str:
         """The imaging modality that the row is known to have, such as `X_RAY`; `none` without one."""
         return self.reference.modality or NO_MODALITY
+
+
+class SampleReader:
+    """Turns a reply and what is known of its row into a `Sample`.
+
+    Args:
+        think_element: the think element that is required, `think` or `thinking`.
+        parser: `strict`, or `public` for the rules of the paper's code.
+    """
+
+    def __init__(self, *, think_element: ThinkElement = "thinking", parser: str = "strict") -> None:
+        self._think_element, self._parse = think_element, PARSERS[parser]
+
+    @classmethod
+    def of(cls, settings: Any) -> SampleReader:
+        """The reader of a `reward` node."""
+        return cls(think_element=settings["think_element"], parser=settings["parser"])
+
+    def read(
+        self,
+        reply: str,
+        *,
+        reference: str,
+        has_image: bool,
+        question: str = "",
+        choices: Sequence[str] = (),
+        images: Sequence[bytes] = (),
+        source: str = "",
+        cut: bool = False,
+        accepted: Sequence[str] = (),
+    ) -> Sample:
+        """Parse one reply.
+
+        Args:
+            reply: the reply as generated, special tokens removed.
+            reference: the right answer, with its modality tag in front if there is one.
+            has_image: whether the question shows at least one image; without one no tag is asked for.
+            question: as in `Sample`, like all that follow.
+            choices: options of a multiple-choice question.
+            images: encoded pictures.
+            source: data source of the row.
+            cut: generation ended at the length limit.
+            accepted: other right wordings.
+        """
+        return Sample(
+            completion=self._parse(reply, think_element=self._think_element, wants_modality=has_image),
+            reference=parse_reference(reference),
+            question=question,
+            choices=tuple(choices),
+            images=tuple(images),
+            source=source,
+            has_image=has_image,
+            cut=cut,
+            accepted=tuple(accepted),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +139,8 @@ class Reward(Protocol):
             JudgeError, EmbedderError, RewardError: there is no score; the sample is masked, never scored 0.
         """
         ...
+
+
+def is_gauge(name: str) -> bool:
+    """Whether a statistic is a state and no counter: its last part starts with `latency`."""
+    return name.rpartition("/")[2].startswith("latency")

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from hydra.utils import instantiate
 
 from medix_r1.errors import ConfigError
-from medix_r1.grammar import ThinkElement, parse_completion, parse_reference
-from medix_r1.public_grammar import parse_as_public
 from medix_r1.rewards.adapters import function_problems
-from medix_r1.rewards.base import Reward, Sample
+from medix_r1.rewards.base import PARSERS, Reward
 from medix_r1.rewards.composite import CompositeReward
 from medix_r1.rewards.weights import gate_problems, table_problems, weight_problems
 
 THINK_ELEMENTS = ("think", "thinking")
-PARSERS = {"strict": parse_completion, "public": parse_as_public}
 _ADAPTERS = "medix_r1.rewards.adapters."
 OVERLONG = ("reward", "zero", "mask")
 
@@ -69,61 +66,6 @@ def _signal_problems(signal: Mapping[str, Any]) -> list[str]:
     if "judge" in signal and "_target_" not in (signal["judge"] or {}):
         problems.append("judge: there is none (judge=none); choose a judge, or set the signal to null")
     return problems
-
-
-class SampleReader:
-    """Turns a reply and what is known of its row into a `Sample`.
-
-    Args:
-        think_element: the think element that is required, `think` or `thinking`.
-        parser: `strict`, or `public` for the rules of the paper's code.
-    """
-
-    def __init__(self, *, think_element: ThinkElement = "thinking", parser: str = "strict") -> None:
-        self._think_element, self._parse = think_element, PARSERS[parser]
-
-    @classmethod
-    def of(cls, settings: Any) -> SampleReader:
-        """The reader of a `reward` node."""
-        return cls(think_element=settings["think_element"], parser=settings["parser"])
-
-    def read(
-        self,
-        reply: str,
-        *,
-        reference: str,
-        has_image: bool,
-        question: str = "",
-        choices: Sequence[str] = (),
-        images: Sequence[bytes] = (),
-        source: str = "",
-        cut: bool = False,
-        accepted: Sequence[str] = (),
-    ) -> Sample:
-        """Parse one reply.
-
-        Args:
-            reply: the reply as generated, special tokens removed.
-            reference: the right answer, with its modality tag in front if there is one.
-            has_image: whether the question shows at least one image; without one no tag is asked for.
-            question: as in `Sample`, like all that follow.
-            choices: options of a multiple-choice question.
-            images: encoded pictures.
-            source: data source of the row.
-            cut: generation ended at the length limit.
-            accepted: other right wordings.
-        """
-        return Sample(
-            completion=self._parse(reply, think_element=self._think_element, wants_modality=has_image),
-            reference=parse_reference(reference),
-            question=question,
-            choices=tuple(choices),
-            images=tuple(images),
-            source=source,
-            has_image=has_image,
-            cut=cut,
-            accepted=tuple(accepted),
-        )
 
 
 def _plain(settings: Any) -> dict[str, Any]:

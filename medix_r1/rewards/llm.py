@@ -54,5 +54,7 @@ class JudgeReward:
 
 
 def _score(verdict: Verdict) -> Score:
-    said = "" if verdict.probability is None else f", P(YES) {verdict.probability:.3f}"
-    return Score(verdict.score, f"judge: {verdict.reply.strip()[:80]}{said}")
+    said = f"judge: {verdict.reply.strip()[:80]}"
+    if verdict.probability is None:
+        return Score(float(verdict.matches), said)
+    return Score(verdict.probability, f"{said}, P(YES) {verdict.probability:.3f}")

@@ -31,14 +31,15 @@ class WeightTables:
         def whole(weights: Mapping[str, float]) -> Weights:
             return Weights((name, float(weights.get(name, 0.0))) for name in signals)
 
-        self._default = whole(default)
+        self.default = whole(default)
         self._source, self._modality = (
             {value: whole(weights) for value, weights in ((tables or {}).get(by) or {}).items()} for by in BY
         )
+        self.any = bool(self._source or self._modality)  # most runs have none
 
     def of(self, sample: Sample) -> Weights:
         """The weights of a row before anything is shared out."""
-        return self._source.get(sample.source) or self._modality.get(sample.modality) or self._default
+        return self._source.get(sample.source) or self._modality.get(sample.modality) or self.default
 
 
 class Weights(dict[str, float]):

@@ -20,8 +20,7 @@ from pydantic import AliasChoices, Field, model_validator
 
 from medix_r1.agreement import Agreement, agreement
 from medix_r1.errors import EmbedderError, JudgeError, JudgeUnavailable
-from medix_r1.rewards.base import Reward, Sample, Score
-from medix_r1.rewards.build import SampleReader
+from medix_r1.rewards.base import Reward, Sample, SampleReader, Score
 from medix_r1.scoring.composed import ReadyReward
 from medix_r1.scoring.rows import Line, Row, read
 

@@ -15,7 +15,8 @@ from rich.console import Console
 from medix_r1 import config as configs
 from medix_r1 import prompts
 from medix_r1.errors import ConfigError
-from medix_r1.rewards.build import SampleReader, build_reward, reward_problems
+from medix_r1.rewards.base import SampleReader
+from medix_r1.rewards.build import build_reward, reward_problems
 from medix_r1.rewards.composite import CompositeReward
 from medix_r1.serving import server
 from medix_r1.serving.checks import judge_problems

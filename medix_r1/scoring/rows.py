@@ -20,8 +20,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from medix_r1.errors import ConfigError, DataError
 from medix_r1.grammar import parse_reference
-from medix_r1.rewards.base import Sample
-from medix_r1.rewards.build import SampleReader
+from medix_r1.rewards.base import Sample, SampleReader
 
 MAX_PROBLEMS = 50  # a file with more is of another kind, and nobody reads further
 

@@ -13,8 +13,8 @@ from rich.table import Table
 
 from medix_r1.config import compose_reward
 from medix_r1.errors import ConfigError
-from medix_r1.rewards.base import Sample
-from medix_r1.rewards.build import SampleReader, build_rules
+from medix_r1.rewards.base import Sample, SampleReader
+from medix_r1.rewards.build import build_rules
 from medix_r1.rewards.composite import RewardBreakdown
 from medix_r1.scoring import audit as audits
 from medix_r1.scoring import audit_report, explain, probe, probe_file, probe_view, rows

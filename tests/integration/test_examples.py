@@ -10,8 +10,8 @@ from hydra.utils import instantiate
 
 from medix_r1.config import compose_train
 from medix_r1.grammar import Reference, parse_completion
-from medix_r1.rewards.base import Sample
-from medix_r1.rewards.build import SampleReader, build_reward, reward_problems
+from medix_r1.rewards.base import Sample, SampleReader
+from medix_r1.rewards.build import build_reward, reward_problems
 from medix_r1.rewards.composite import weight_problems
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -19,12 +19,10 @@ from cachetools import LRUCache
 from verl.experimental.reward_loop.reward_manager import register as register_with_verl
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
-from medix_r1.rewards.base import Sample
-from medix_r1.rewards.build import SampleReader
+from medix_r1.rewards.base import Sample, SampleReader, is_gauge
 from medix_r1.rewards.composite import RewardBreakdown
 from medix_r1.runs.scored_rollout import ScoredRollout
 from medix_r1.training.verl_plugin import scorer
-from medix_r1.training.verl_plugin.reward_metrics import is_gauge
 
 NAME = "medix"
 _READ_EVERY = 1.0  # seconds between two readings of the counters while replies are being scored

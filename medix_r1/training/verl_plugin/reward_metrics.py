@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from medix_r1.grammar import parse_reference
-from medix_r1.rewards.base import NO_MODALITY
+from medix_r1.rewards.base import NO_MODALITY, is_gauge
 from medix_r1.runs.scored_rollout import OVERALL, ScoredRollout
 
 _MOST_LABELS = 32  # modalities or sources with metrics of their own; the rest is in the totals
@@ -128,11 +128,6 @@ def served(rollouts: Sequence[ScoredRollout]) -> dict[str, float]:
         for name in sorted(names)
         if name in latest or not is_gauge(name)
     }
-
-
-def is_gauge(name: str) -> bool:
-    """Whether a statistic is a state and no counter: its last part starts with `latency`."""
-    return name.rpartition("/")[2].startswith("latency")
 
 
 def _zero_variance_share(rollouts: Sequence[ScoredRollout], column: Sequence[float | None]) -> float:

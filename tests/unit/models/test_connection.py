@@ -10,12 +10,12 @@ import time
 import pytest
 
 from medix_r1.errors import JudgeRejected, JudgeUnavailable
-from medix_r1.models import addresses as addresses_module
 from medix_r1.models import connection as connection_module
-from medix_r1.models.addresses import Addresses
+from medix_r1.models import server_state
 from medix_r1.models.http_errors import explain, retry_after
 from medix_r1.models.judge import Question
-from medix_r1.models.rate_limit import Pace
+from medix_r1.models.rate_limit import RateLimit
+from medix_r1.models.server_state import Addresses
 from tests.support.judge_stub import TROUBLE, JudgeStub
 
 SAME = Question("Which side?", "left lung", "Left lung.")
@@ -303,7 +303,7 @@ async def test_a_dead_server_among_several_costs_nothing(make_judge):
 
 
 async def test_a_server_that_comes_back_gets_calls_again(make_judge, monkeypatch):
-    monkeypatch.setattr(addresses_module, "_PROBE_AFTER", 0.0)
+    monkeypatch.setattr(server_state, "_PROBE_AFTER", 0.0)
     with JudgeStub() as one, JudgeStub() as two:
         one.delay = two.delay = 0.01
         one.behave = lambda call: TROUBLE["500"] if call <= 3 else None
@@ -358,14 +358,16 @@ async def test_tokens_a_minute_of_a_client(stub, make_judge, length, max_tokens)
 
 
 async def test_a_pace_in_tokens():
-    pace = Pace(None, 6000)  # 100 a second, 600 at once
+    pace = RateLimit(None, 6000)  # 100 a second, 600 at once
     pace.learn(characters=100, tokens=50)
     start = time.monotonic()
     for _ in range(7):
         await pace.turn(characters=180, max_tokens=10)  # 100 tokens each
 
     assert 0.9 <= time.monotonic() - start < 5
-    await asyncio.wait_for(Pace(None, 6000).turn(characters=10**9, max_tokens=10), 10)  # more than the bucket holds
+    await asyncio.wait_for(
+        RateLimit(None, 6000).turn(characters=10**9, max_tokens=10), 10
+    )  # more than the bucket holds
 
 
 async def test_patience_is_said_aloud_once(stub, make_judge, caplog, monkeypatch):

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from medix_r1.models.addresses import Addresses
 from medix_r1.models.http_errors import Trouble
-from medix_r1.models.retry_policy import Patience, ServerState
+from medix_r1.models.retry_policy import RetryPolicy
+from medix_r1.models.server_state import Addresses, ServerState
 
 
 def failed(trouble: Trouble) -> Any:
@@ -22,28 +22,28 @@ def failed(trouble: Trouble) -> Any:
 def test_a_pause_between_two_looks_at_the_clock_blames_no_sample(monkeypatch: pytest.MonkeyPatch):
     """Seen once in a busy test: an outage was taken for one question's fault, which would have been masked."""
     state = ServerState(limit=60.0, unknown_model_limit=60.0)
-    patience = Patience(state, Addresses(["http://127.0.0.1:1/v1"]))
+    policy = RetryPolicy(state, Addresses(["http://127.0.0.1:1/v1"]))
     ticks = itertools.count(100)
     monkeypatch.setattr(time, "monotonic", lambda: float(next(ticks)))  # a second between any two looks
 
     state.failed(100.0)
-    patience.ends(failed(Trouble("HTTP 500")))
+    policy.ends(failed(Trouble("HTTP 500")))
 
-    assert not patience.sample_is_to_blame
+    assert not policy.sample_is_to_blame
     state.succeeded()
     state.failed(200.0)
-    assert patience.sample_is_to_blame
+    assert policy.sample_is_to_blame
 
 
 def test_an_unknown_model_is_counted_from_the_first_such_answer(monkeypatch: pytest.MonkeyPatch):
     state = ServerState(limit=600.0, unknown_model_limit=30.0)
-    patience = Patience(state, Addresses(["http://127.0.0.1:1/v1"]))
+    policy = RetryPolicy(state, Addresses(["http://127.0.0.1:1/v1"]))
     refused, unknown = Trouble("refused"), Trouble("no model `m`", unknown_model=True)
 
     def ended(now: float, trouble: Trouble) -> bool:
         monkeypatch.setattr(time, "monotonic", lambda: now)
         state.failed(now, unknown_model=trouble.unknown_model)
-        return patience.ends(failed(trouble))
+        return policy.ends(failed(trouble))
 
     outcomes = [(0.0, refused), (40.0, unknown), (69.0, unknown), (70.0, refused), (75.0, unknown), (104.0, unknown)]
     assert not any(ended(*outcome) for outcome in outcomes)

@@ -9,7 +9,8 @@ from omegaconf import OmegaConf
 
 from medix_r1.config import compose_reward, missing_keys
 from medix_r1.errors import ConfigError
-from medix_r1.rewards.build import SampleReader, build_reward, reward_problems
+from medix_r1.rewards.base import SampleReader
+from medix_r1.rewards.build import build_reward, reward_problems
 from medix_r1.serving.checks import judge_problems
 from tests.unit.rewards.cases import reply
 

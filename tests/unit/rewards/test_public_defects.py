@@ -161,30 +161,30 @@ def test_defect_08_a_reference_without_a_tag_is_read_whole():
 
 
 ELSEWHERE = {
-    1: ["integration/test_scorer.py::test_a_lost_actor_is_an_outage_and_no_zero"],
-    2: ["unit/models/test_verdict.py::test_a_verdict_is_the_first_word"],
+    1: ["test_scorer.py::test_a_lost_actor_is_an_outage_and_no_zero"],
+    2: ["test_verdict.py::test_a_verdict_is_the_first_word"],
     3: [
-        "unit/models/test_connection.py::test_a_hang_ends_for_all_who_stand_in_line",  # timeout
-        "unit/models/test_connection.py::test_passing_trouble_is_waited_out",  # retries
-        "unit/models/test_connection.py::test_calls_in_flight_are_limited_and_share_connections",  # a pool
-        "unit/models/test_judge.py::test_equal_questions_in_flight_are_asked_once",
-        "unit/models/test_judge.py::test_answers_are_kept",
-        "integration/test_scorer.py::test_limits_cache_and_embedder_are_one_for_the_job",
+        "test_connection.py::test_a_hang_ends_for_all_who_stand_in_line",  # timeout
+        "test_connection.py::test_passing_trouble_is_waited_out",  # retries
+        "test_connection.py::test_calls_in_flight_are_limited_and_share_connections",  # a pool
+        "test_judge.py::test_equal_questions_in_flight_are_asked_once",
+        "test_judge.py::test_answers_are_kept",
+        "test_scorer.py::test_limits_cache_and_embedder_are_one_for_the_job",
     ],
     4: [
-        "unit/models/test_embedder.py::test_a_batch_gives_the_same_as_one_by_one",
-        "unit/models/test_embedder.py::test_a_reference_is_encoded_once_for_its_group",
-        "integration/test_scorer.py::test_limits_cache_and_embedder_are_one_for_the_job",
+        "test_embedder.py::test_a_batch_gives_the_same_as_one_by_one",
+        "test_embedder.py::test_a_reference_is_encoded_once_for_its_group",
+        "test_scorer.py::test_limits_cache_and_embedder_are_one_for_the_job",
     ],
-    5: ["unit/test_prompts.py::test_options_are_a_line_of_their_own"],
+    5: ["test_prompts.py::test_options_are_a_line_of_their_own"],
     6: [
-        "unit/test_prompts.py::test_a_forged_line_cannot_be_inserted",
-        "unit/test_prompts.py::test_whatever_is_inserted_is_one_line_without_delimiters",
+        "test_prompts.py::test_a_forged_line_cannot_be_inserted",
+        "test_prompts.py::test_whatever_is_inserted_is_one_line_without_delimiters",
     ],
-    13: ["unit/training/test_reward_manager.py::test_a_signal_gets_question_options_images_and_source"],
+    13: ["test_reward_manager.py::test_a_signal_gets_question_options_images_and_source"],
     14: [
-        "unit/training/test_sampler_rules.py::test_groups_of_equal_values_teach_nothing",
-        "unit/training/test_sampler_rules.py::test_limits_of_the_mean",
+        "test_sampler_rules.py::test_groups_of_equal_values_teach_nothing",
+        "test_sampler_rules.py::test_limits_of_the_mean",
     ],
 }
 
@@ -199,7 +199,8 @@ def test_every_defect_has_a_test():
 
 @pytest.mark.parametrize("test", sorted({test for tests in ELSEWHERE.values() for test in tests}))
 def test_the_tests_elsewhere_are_there(test):
-    path, _, name = test.partition("::")
-    tree = ast.parse((ROOT / "tests" / path).read_text(encoding="utf-8"))
+    file, _, name = test.partition("::")
+    [path] = (ROOT / "tests").rglob(file)
+    tree = ast.parse(path.read_text(encoding="utf-8"))
 
     assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from medix_r1.config import compose_reward
-from medix_r1.rewards.build import SampleReader, build_rules
+from medix_r1.rewards.base import SampleReader
+from medix_r1.rewards.build import build_rules
 from medix_r1.scoring import audit
 
 QUESTION = {"question": "Which body part is shown?", "reference": "chest"}

@@ -9,8 +9,7 @@ import pytest
 
 from medix_r1.config import compose_reward
 from medix_r1.errors import ConfigError
-from medix_r1.rewards.base import Score
-from medix_r1.rewards.build import SampleReader
+from medix_r1.rewards.base import SampleReader, Score
 from medix_r1.rewards.composite import RewardBreakdown
 from medix_r1.scoring import probe
 from medix_r1.scoring.probe_file import Probe, Question, load

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from medix_r1.config import compose_reward
-from medix_r1.rewards.build import SampleReader, build_reward
+from medix_r1.rewards.base import SampleReader
+from medix_r1.rewards.build import build_reward
 from medix_r1.scoring import probe
 from medix_r1.scoring.composed import ReadyReward
 from medix_r1.scoring.probe_file import load

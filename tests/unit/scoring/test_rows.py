@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medix_r1.errors import ConfigError
-from medix_r1.rewards.build import SampleReader
+from medix_r1.rewards.base import SampleReader
 from medix_r1.runs.samples_folder import SamplesFolder
 from medix_r1.runs.scored_rollout import ScoredRollout
 from medix_r1.scoring import rows

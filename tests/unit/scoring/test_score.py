@@ -11,8 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from medix_r1.errors import JudgeUnavailable
-from medix_r1.rewards.base import Sample, Score
-from medix_r1.rewards.build import SampleReader
+from medix_r1.rewards.base import Sample, SampleReader, Score
 from medix_r1.rewards.composite import CompositeReward
 from medix_r1.scoring import rows
 from medix_r1.scoring.composed import ReadyReward

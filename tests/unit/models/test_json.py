@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medix_r1.models.wire import from_json, to_json
+from medix_r1.models.connection import from_json, to_json
 
 texts = st.text(st.characters(exclude_categories=[]))  # lone surrogates too
 

@@ -1,0 +1,179 @@
+"""What is known of the servers of one model: which of them work, since when they fail, and what their calls cost.
+
+A call goes to the server with the fewest calls in flight. A server that fails answers fast and would draw all calls to
+itself, so it gets one call at a time until one succeeds. A server that named a time to come back (`Retry-After`) gets
+none before that time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+_PROBE_AFTER = 2.0  # seconds until a server that failed is tried again while others work
+_RECENT = 4096  # latencies that percentiles are taken of
+_PER_MILLION = 1e-6
+_MOST_TOKENS = 10**9  # of one call; more than that, or less than none, is no count
+
+
+@dataclass(slots=True)
+class Address:
+    """One server and what is known of it; times are of the monotonic clock."""
+
+    url: str
+    in_flight: int = 0
+    healthy: bool = True
+    probe_at: float = 0.0
+    paused_until: float = 0.0
+
+
+class Addresses:
+    """The servers of one model.
+
+    Args:
+        urls: base addresses, each ending in `/v1`.
+    """
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        self.all = tuple(Address(url.rstrip("/")) for url in urls)
+
+    def pick(self, now: float) -> Address | None:
+        """The address for the next call, or None while every server asked to be left alone."""
+        if len(self.all) == 1:
+            return self.all[0] if self.all[0].paused_until <= now else None
+        awake = [address for address in self.all if address.paused_until <= now]
+        working = [address for address in awake if address.healthy]
+        probes = [a for a in awake if not a.healthy and a.probe_at <= now and not a.in_flight]
+        if working and probes:
+            return probes[0]
+        return min(working or awake, key=lambda address: address.in_flight, default=None)
+
+    def works(self, now: float) -> bool:
+        """Whether any server is known to work, so that a failed call can go there without waiting."""
+        return any(address.healthy and address.paused_until <= now for address in self.all)
+
+    def pause(self, now: float) -> float:
+        """Seconds until the first server may be asked again; 0 when one may be asked now."""
+        return max(0.0, min(address.paused_until for address in self.all) - now)
+
+    def succeeded(self, address: Address) -> None:
+        """Note an answer."""
+        address.healthy = True
+
+    def failed(self, address: Address, now: float, retry_after: float | None) -> None:
+        """Note a failure, and the time to come back if the server named one (seconds from now)."""
+        address.healthy, address.probe_at = False, now + _PROBE_AFTER
+        if retry_after is not None:
+            address.paused_until = max(address.paused_until, now + retry_after)
+
+
+class ServerState:
+    """What all calls of a connection know about its servers.
+
+    Args:
+        limit: seconds of nothing but failures until they count as lost.
+        unknown_model_limit: the same of nothing but answers that the model is unknown.
+    """
+
+    def __init__(self, limit: float, unknown_model_limit: float) -> None:
+        self.limit, self.unknown_model_limit = limit, unknown_model_limit
+        self.successes = 0
+        self._down_since: float | None = None
+        self._unknown_since: float | None = None
+        self._lost: tuple[float, str] | None = None
+
+    def succeeded(self) -> None:
+        """A server answered."""
+        self.successes += 1
+        self._down_since = self._unknown_since = self._lost = None
+
+    def failed(self, now: float, *, unknown_model: bool = False) -> None:
+        """A call failed; `unknown_model` when a server answered that it does not know the model."""
+        self._down_since = now if self._down_since is None else self._down_since
+        if not unknown_model:
+            self._unknown_since = None  # a server that starts: what it says next has a time of its own
+        elif self._unknown_since is None:
+            self._unknown_since = now
+
+    def lost(self, message: str) -> None:
+        """The servers are given up."""
+        self._lost = (time.monotonic(), message)
+
+    def lost_since(self, started: float) -> str | None:
+        """Why the servers were given up after `started`; None when they were not. A later call tries again."""
+        return self._lost[1] if self._lost is not None and self._lost[0] >= started else None
+
+    def down_for(self) -> float:
+        """Seconds since the first failure after the last success."""
+        return 0.0 if self._down_since is None else time.monotonic() - self._down_since
+
+    def unknown_for(self) -> float:
+        """Seconds since the first answer of those that all said that the model is unknown."""
+        return 0.0 if self._unknown_since is None else time.monotonic() - self._unknown_since
+
+    def down_at(self, moment: float) -> bool:
+        """Whether nothing has succeeded since `moment`, by which a call had failed.
+
+        Two moments are compared, not two durations: those are read one after the other, and a process that is
+        suspended in between would blame a sample for an outage.
+        """
+        return self._down_since is not None and self._down_since <= moment
+
+
+class Usage:
+    """Counters of one client.
+
+    Args:
+        price_prompt, price_completion: money per million tokens, in any one currency; None counts no cost.
+    """
+
+    def __init__(self, price_prompt: float | None = None, price_completion: float | None = None) -> None:
+        self.calls = self.answers = self.retries = self.failures = 0
+        self.prompt_tokens = self.completion_tokens = self.without_tokens = 0
+        self.latencies: deque[float] = deque(maxlen=_RECENT)
+        self._prices = (price_prompt or 0.0, price_completion or 0.0)
+
+    @property
+    def cost(self) -> float:
+        """Money spent so far, by the prices that were given."""
+        prompt, completion = self._prices
+        return (self.prompt_tokens * prompt + self.completion_tokens * completion) * _PER_MILLION
+
+    def count(self, reply: Mapping[str, Any], latency: float) -> int | None:
+        """Count one answer and return its tokens, or None when the server did not say how many they were."""
+        self.answers += 1
+        self.latencies.append(latency)
+        usage = reply.get("usage")
+        told = usage if isinstance(usage, Mapping) else {}
+        prompt, completion = _tokens(told.get("prompt_tokens")), _tokens(told.get("completion_tokens") or 0)
+        if prompt is None or completion is None:  # embeddings have no completion
+            self.without_tokens += 1
+            return None
+        self.prompt_tokens += prompt
+        self.completion_tokens += completion
+        return prompt + completion
+
+    def statistics(self) -> dict[str, float]:
+        """All counters by name; latencies in seconds over the most recent answers, absent before the first."""
+        numbers = {
+            "calls": float(self.calls),
+            "answers": float(self.answers),
+            "retries": float(self.retries),
+            "failures": float(self.failures),
+            "prompt_tokens": float(self.prompt_tokens),
+            "completion_tokens": float(self.completion_tokens),
+            "cost": self.cost,
+        }
+        if self.latencies:
+            p50, p95 = np.percentile(self.latencies, (50, 95))
+            numbers |= {"latency_p50": float(p50), "latency_p95": float(p95), "latency_max": max(self.latencies)}
+        return numbers
+
+
+def _tokens(told: object) -> int | None:
+    return told if isinstance(told, int) and 0 <= told <= _MOST_TOKENS else None
