@@ -54,7 +54,7 @@ def main() -> None:
         for right in (0.5, 0.7, 0.9):
             ours, naive, none = coverage(clusters, right, options.runs, options.resamples)
             print(f"| {clusters} | {right} | {ours:.1%} | {naive:.1%} | {none / options.runs:.1%} |", flush=True)
-            shares = {"clustered": round(ours, 4), "wilson": round(naive, 4), "none": round(none / options.runs, 4)}
+            shares = {"clustered": round(ours, 6), "wilson": round(naive, 6), "none": round(none / options.runs, 6)}
             rows.append({"clusters": clusters, "truth": right, **shares})
     settings = {"runs": options.runs, "resamples": options.resamples}
     results_file.keep("interval_coverage", "coverage", {**about, **settings, "rows": rows})

@@ -20,9 +20,14 @@ from medix_r1.machine import this_machine
 RESULTS = Path(__file__).with_name("results")
 
 
-def provenance() -> dict[str, Any]:
-    """Command, machine, day and load average, to be taken before the work starts."""
-    command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+def provenance(program: str = "") -> dict[str, Any]:
+    """Command, machine, day and load average, to be taken before the work starts.
+
+    Args:
+        program: what stands before the arguments on the command line; by default the script in benchmarks/ that runs.
+    """
+    program = program or f"python benchmarks/{Path(sys.argv[0]).name}"
+    command = f"{program} {shlex.join(sys.argv[1:])}".strip()
     load = round(psutil.getloadavg()[0], 1)
     return {"command": command, "machine": str(this_machine()), "date": str(datetime.date.today()), "load": load}
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import sys
 from collections import Counter
@@ -20,6 +21,7 @@ from typing import Any
 
 import jinja2
 import yaml
+from safetensors import safe_open
 
 from medix_r1.machine import GIB
 from medix_r1.scoring.probe_file import load
@@ -46,11 +48,18 @@ def _from_code() -> dict[str, Any]:
 
     return {
         "json": json.dumps,
+        "parameters": {name: _parameters(name) for name in ("policy", "judge")},
         "probes": _probes(),
         "public_recipes": yaml.safe_load((GOLDEN / "public_recipes.yaml").read_text(encoding="utf-8")),
         "cpu_memory_gib": {ranks: (CPU_RUN_MEMORY + ranks * CPU_RANK_MEMORY) // GIB for ranks in (1, 2)},
         "reward_targets": targets,
     }
+
+
+def _parameters(model: str) -> int:
+    path = ROOT / "medix_r1" / "demo" / "weights" / model / "model.safetensors"
+    with safe_open(path, "numpy") as file:
+        return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
 
 
 def _probes() -> dict[str, Any]:

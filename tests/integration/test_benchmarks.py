@@ -65,6 +65,16 @@ def test_only_the_bounded_run_has_small_caches(figures: dict[str, Any]) -> None:
     assert [figures[name]["cache_size"] for name in ("many", "bounded", "cached")] == [None, 1, None]
 
 
+def test_a_run_is_added_and_a_part_replaced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    results_file = importlib.import_module("results_file")
+    for step in (1, 2):
+        results_file.keep("speed", "runs", {"step": step}, add=True, folder=tmp_path)
+        results_file.keep("speed", "newest", {"step": step}, folder=tmp_path)
+    kept = json.loads((tmp_path / "speed.json").read_text(encoding="utf-8"))
+    assert kept == {"runs": [{"step": 1}, {"step": 2}], "newest": {"step": 2}}
+
+
 @pytest.fixture
 def reward_targets(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(BENCHMARKS))

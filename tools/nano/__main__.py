@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from benchmarks import results_file
 from medix_r1.demo.build import DEFAULT_OUT
 from medix_r1.errors import ConfigError, MedixError
 
@@ -56,22 +57,25 @@ def report_policy(
     data: Annotated[Path, typer.Option(help="Folder with the demo's parquet files.")] = DEFAULT_OUT / "data",
 ) -> None:
     """Measure a policy on both held-out sets: sampled, greedy, and greedy with shuffled pictures."""
-    from tools.nano.policy.report import table
+    from tools.nano.policy.report import measure_all
 
-    console.print(table(policy, data))
+    about = results_file.provenance("python -m tools.nano")
+    results_file.keep("warm_start", "shipped", {**about, "rows": measure_all(policy, data)})
+    console.print("kept in benchmarks/results/warm_start.json; `make docs` writes it into docs/demo.md")
 
 
 @report.command("judge")
 def report_judge(
     judge: Annotated[Path, typer.Argument(help="The judge's folder.")] = DEFAULT_OUT / "models" / "judge",
-    out: Annotated[Path, typer.Option(help="Where the report goes.")] = DEFAULT_OUT / "judge_report.md",
+    log: Annotated[Path, typer.Option(help="What the server says.")] = DEFAULT_OUT / "judge_report.log",
     constrained: Annotated[bool, typer.Option(help="Let the server generate nothing but YES or NO.")] = True,
 ) -> None:
     """Measure a judge through a vLLM server, beside string match and MiniLM."""
-    from tools.nano.judge.report import write_report
+    from tools.nano.judge.report import measure_served
 
-    write_report(judge, out, constrained=constrained)
-    console.print(f"report: {out}")
+    about = results_file.provenance("python -m tools.nano")
+    results_file.keep("nano_judge", "served", {**about, "sets": measure_served(judge, log, constrained=constrained)})
+    console.print("kept in benchmarks/results/nano_judge.json; `make docs` writes it into docs/demo.md")
 
 
 def main() -> None:

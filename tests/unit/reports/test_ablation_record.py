@@ -20,4 +20,6 @@ def test_the_table_in_docs_is_that_of_the_kept_runs(tmp_path):
 
     for name in ("compare.md", "compare.csv"):
         kept = (ROOT / "docs" / "ablation" / name).read_text(encoding="utf-8")
-        assert (tmp_path / "out" / name).read_text(encoding="utf-8") == kept
+        assert (tmp_path / "out" / name).read_text(encoding="utf-8") == kept, (
+            "run: medix-r1 compare (docs/ablations.md)"
+        )

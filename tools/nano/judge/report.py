@@ -1,4 +1,4 @@
-"""Measures the judge as it serves in the reward: `python -m tools.nano.judge.report JUDGE_DIR`.
+"""Measures the judge as it serves in the reward: `python -m tools.nano report judge`.
 
 The judge answers through a real vLLM server and the reward's own client. Beside it stand what it must beat: plain
 string match after normalisation, and the cosine of all-MiniLM-L6-v2 at the threshold that the demo rewards at, at the
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from medix_r1 import config as configs
 from medix_r1.demo.run import EXPERIMENT
@@ -127,17 +128,16 @@ def served_verdicts(folder: Path, log: Path, sets: Sequence[Sequence[Pair]], *, 
             process.wait(timeout=60)
 
 
-def _share(part: float, whole: int) -> str:
-    return f"{100 * part:.1f} %" if whole else "–"
-
-
-def table(rows: Sequence[tuple[str, Counts]], head: str) -> str:
-    """Write counts as a Markdown table, one row each."""
-    lines = [f"| {head} | pairs YES / NO | precision | recall | false YES |", "|---|---|---|---|---|"]
-    for name, c in rows:
-        shares = (_share(c.precision, c.to_accept), _share(c.recall, c.to_accept), _share(c.false_yes, c.to_refuse))
-        lines.append(f"| {name} | {c.to_accept} / {c.to_refuse} | {' | '.join(shares)} |")
-    return "\n".join(lines)
+def as_figures(name: str, counts: Counts) -> dict[str, Any]:
+    """One row of the tables in docs/demo.md; a share of nothing is None."""
+    return {
+        "name": name,
+        "to_accept": counts.to_accept,
+        "to_refuse": counts.to_refuse,
+        "precision": round(counts.precision, 6) if counts.to_accept else None,
+        "recall": round(counts.recall, 6) if counts.to_accept else None,
+        "false_yes": round(counts.false_yes, 6) if counts.to_refuse else None,
+    }
 
 
 def _count_family(family: str, pairs: Sequence[Pair], judged: Sequence[bool]) -> Counts:
@@ -145,39 +145,42 @@ def _count_family(family: str, pairs: Sequence[Pair], judged: Sequence[bool]) ->
     return count([pairs[i] for i in chosen], [judged[i] for i in chosen])
 
 
-def report(title: str, pairs: Sequence[Pair], judged: Sequence[bool]) -> str:
-    """Write one set's tables: all methods, then the judge by family."""
+def compare(pairs: Sequence[Pair], judged: Sequence[bool]) -> dict[str, list[dict[str, Any]]]:
+    """One set of pairs: all methods, then the judge by family."""
     scores = cosines(pairs)
     best = best_threshold(pairs, scores)
     thresholds = {"the demo's": demo_threshold(), "the recipe's": RECIPE_THRESHOLD, "best here": best}
     methods = {"judge": list(judged), "string match": string_match(pairs)}
     for whose, threshold in thresholds.items():
         methods[f"MiniLM cosine ≥ {threshold:.2f} ({whose})"] = [score >= threshold for score in scores]
-    parts = [f"## {title}", table([(name, count(pairs, yes)) for name, yes in methods.items()], "method")]
+    rows = {"methods": [as_figures(name, count(pairs, yes)) for name, yes in methods.items()]}
     families = dict.fromkeys(pair.family for pair in pairs)
     if len(families) > 1:
-        parts.append(table([(name, _count_family(name, pairs, judged)) for name in families], "judge, by family"))
-    return "\n\n".join(parts)
+        rows["families"] = [as_figures(name, _count_family(name, pairs, judged)) for name in families]
+    return rows
 
 
-def write_report(folder: Path, out: Path, *, constrained: bool) -> None:
-    """Measure a judge through vLLM and write the report.
+def measure_served(folder: Path, log: Path, *, constrained: bool) -> dict[str, Any]:
+    """Measure a judge through vLLM.
 
     Args:
         folder: the judge.
-        out: the Markdown file to write; the server's log lies beside it.
+        log: the file that the server writes to.
         constrained: let the server generate nothing but YES or NO.
+
+    Returns:
+        The rows of `compare` for the held-out pairs, for those of them that the reward asks about (no exact match), and
+        for the demo's own wordings, each with each.
     """
     heldout = read_pairs()
     asked = [pair for pair, same in zip(heldout, string_match(heldout), strict=True) if not same]
     own = own_pairs()
     own = [pair for pair, same in zip(own, string_match(own), strict=True) if not same]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    on_heldout, on_own = served_verdicts(folder, out.with_suffix(".log"), [heldout, own], constrained=constrained)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    on_heldout, on_own = served_verdicts(folder, log, [heldout, own], constrained=constrained)
     known = dict(zip(heldout, on_heldout, strict=True))
-    sections = [
-        report("Held-out pairs", heldout, on_heldout),
-        report("Held-out pairs that the reward asks about (no exact match)", asked, [known[pair] for pair in asked]),
-        report("The demo's own wordings, each with each, no exact match", own, on_own),
-    ]
-    out.write_text("# The demo's judge\n\n" + "\n\n".join(sections) + "\n", encoding="utf-8")
+    return {
+        "heldout": compare(heldout, on_heldout),
+        "asked": compare(asked, [known[pair] for pair in asked]),
+        "own": compare(own, on_own),
+    }

@@ -1,6 +1,6 @@
 """Measures a nano policy without judge or embedder: exact accuracy, format and tag, sampled or greedy.
 
-`python -m tools.nano report policy FOLDER` prints the table of docs/demo.md for any policy folder.
+`python -m tools.nano report policy` keeps the figures that docs/demo.md quotes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.table import Table
 from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
 from medix_r1.demo import labels as label_file
@@ -107,25 +106,26 @@ def _score(rows: list[dict[str, Any]], replies: list[str], tokenizer: Any, hedge
     )
 
 
-def table(policy: Path, data: Path) -> Table:
+def measure_all(policy: Path, data: Path) -> list[dict[str, Any]]:
     """Measure a policy on both held-out sets: sampled, greedy, and greedy with shuffled pictures.
 
     Args:
         policy: the policy's folder.
         data: folder with the demo's parquet files.
+
+    Returns:
+        The rows of the table in docs/demo.md.
     """
     model, processor = load_policy(policy), AutoProcessor.from_pretrained(policy)
-    hedges = label_file.load().hedges
-    found = Table("decoding", "overall", "accuracy", "format", "tag", "hedged", "tokens")
+    hedges, found = label_file.load().hedges, []
     for part in ("heldout_views", "heldout_sources"):
         rows = EncodedRows(read_rows(data / f"{part}.parquet"), processor)
-        found.add_section()
-        found.add_row(f"[bold]{part}")
-        found.add_row("T=1, n=5", *_cells(measure(model, rows, hedges=hedges, samples=5, temperature=1.0)))
-        found.add_row("greedy", *_cells(measure(model, rows, hedges=hedges)))
-        found.add_row("greedy, shuffled", *_cells(measure(model, rows, hedges=hedges, shuffled=True)))
+        measured = {
+            "T=1, n=5": measure(model, rows, hedges=hedges, samples=5, temperature=1.0),
+            "greedy": measure(model, rows, hedges=hedges),
+            "greedy, shuffled": measure(model, rows, hedges=hedges, shuffled=True),
+        }
+        for decoding, one in measured.items():
+            shares = {name: round(getattr(one, name), 6) for name in ("overall", "accuracy", "format", "tag", "hedged")}
+            found.append({"set": part, "decoding": decoding, **shares})
     return found
-
-
-def _cells(m: Measurement) -> list[str]:
-    return [f"{x:.3f}" for x in (m.overall, m.accuracy, m.format, m.tag, m.hedged)] + [f"{m.reply_tokens:.1f}"]

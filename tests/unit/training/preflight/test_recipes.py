@@ -72,8 +72,6 @@ def test_a_limit_on_tries_counts_prompts():
     config = composed("experiment=medix_r1_2b_dapo")
     assert 20 * 128 == 2560
     assert config.run.max_refills * config.data.train_batch_size == 10240
-    text = (configs.config_dir() / "recipe/medix_r1.yaml").read_text(encoding="utf-8")
-    assert "10,240" in text
 
 
 @pytest.mark.parametrize("name", IGNORED_BY_VERL)
