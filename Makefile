@@ -16,6 +16,7 @@ test: .venv/.test lint
 lint: .venv/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache pyproject.toml
 	$(BIN)/mypy
 
 # Writes the figures of benchmarks/results/ and of the code into the pages that quote them.

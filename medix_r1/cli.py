@@ -63,13 +63,14 @@ def train(
 
     from medix_r1.sweeps.expand import is_sweep
     from medix_r1.training.command import launch
+    from medix_r1.training.command.plan import make_plan
     from medix_r1.training.command.progress import ProgressView
 
     if multirun or is_sweep(overrides or [], config_dir or []):
         from medix_r1.sweeps.launch import train_all
 
         raise typer.Exit(train_all(overrides or [], config_dir or [], console, dry_run=dry_run))
-    planned = launch.plan(overrides or [], config_dir or [])
+    planned = make_plan(overrides or [], config_dir or [])
     if dry_run:
         sys.stdout.write(OmegaConf.to_yaml(planned.config))
     elif planned.is_finished:

@@ -1,9 +1,12 @@
-"""What a model is called in a config: a name on the hub, or a folder here."""
+"""What a model is called in a config (a name on the hub, or a folder here), and its vision tower in its code."""
 
 from __future__ import annotations
 
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # documented, in no __all__
+
+# Names of the vision tower in the supported architectures: Qwen, SmolVLM, others.
+VISION_TOWERS = ("visual", "vision_model", "vision_tower")
 
 
 def is_hub_name(model: str) -> bool:

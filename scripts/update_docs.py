@@ -11,10 +11,12 @@ docs/tables.jinja as `tables`, and what `_from_code` reads from the package.
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import math
 import re
 import sys
+import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,8 @@ def _from_code() -> dict[str, Any]:
         "public_recipes": yaml.safe_load((GOLDEN / "public_recipes.yaml").read_text(encoding="utf-8")),
         "cpu_memory_gib": {ranks: (CPU_RUN_MEMORY + ranks * CPU_RANK_MEMORY) // GIB for ranks in (1, 2)},
         "reward_targets": targets,
+        "layers": _contract("rooms")["layers"],
+        "rooms": _rooms(),
     }
 
 
@@ -60,6 +64,24 @@ def _parameters(model: str) -> int:
     path = ROOT / "medix_r1" / "demo" / "weights" / model / "model.safetensors"
     with safe_open(path, "numpy") as file:
         return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+
+
+def _contract(name: str) -> dict[str, Any]:
+    """One contract of import-linter, as pyproject.toml has it."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    found: dict[str, Any] = next(contract for contract in contracts if contract["id"] == name)
+    return found
+
+
+def _rooms() -> dict[str, str]:
+    """Room → the first sentence of its `__init__`: what it is and what it may import."""
+    files = sorted((ROOT / "medix_r1").rglob("__init__.py"))
+    docs = {
+        file.parent.relative_to(ROOT): ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) for file in files
+    }
+    return {str(room): (doc or "").split("\n\n")[0].replace("\n", " ") for room, doc in docs.items()}
 
 
 def _probes() -> dict[str, Any]:

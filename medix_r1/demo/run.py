@@ -132,9 +132,10 @@ def _command(verb: str, arguments: Sequence[str], console: Console) -> None:
 
 def _train(arguments: Sequence[str], console: Console) -> None:
     from medix_r1.training.command import launch
+    from medix_r1.training.command.plan import make_plan
     from medix_r1.training.command.progress import ProgressView
 
-    planned = launch.plan(arguments)
+    planned = make_plan(arguments)
     if planned.is_finished:
         console.print(f"{planned.folder.root} has finished step {planned.first_step - 1}", highlight=False)
     elif code := launch.run(planned, ProgressView(console)):

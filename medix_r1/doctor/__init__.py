@@ -1,4 +1,4 @@
-"""`medix-r1 doctor`: looks at the machine and says what to do about what it finds."""
+"""`medix-r1 doctor`: looks at the machine and says what to do; imports training/preflight/ and serving/."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompt texts are files beside this one, so that they are diffed and tested; this fills them in.
+"""Prompt texts, one file each, so that they are diffed and tested, and what fills them in; imports grammar.py.
 
 A line whose placeholder has nothing to stand there (None) is left out. All placeholders are replaced in one pass, so
 inserted text that contains `{answer}` cannot pull the answer in, and what is inserted cannot imitate the prompt's own

@@ -1,1 +1,1 @@
-"""`medix-r1 reward`: the reward outside of training. Score files, explain one reply, probe it, audit its judge."""
+"""`medix-r1 reward`, `judge bench`: the reward outside of training; imports rewards/, serving/ and what lies below."""

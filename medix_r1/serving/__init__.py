@@ -1,1 +1,1 @@
-"""Model servers of ours: how one is started (server), kept for a command (kept), and run in the foreground."""
+"""Model servers of ours: started, kept for a command, run in the foreground; imports config.py and processes.py."""

@@ -1,1 +1,1 @@
-"""Many runs by one command: `medix-r1 train -m`. What they showed: medix_r1/reports/compare.py."""
+"""`medix-r1 train -m`: many runs by one command; imports training/command/, reports/ and runs/."""

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from medix_r1.errors import ConfigError
 from medix_r1.sweeps.expand import Job, Sweep
-from medix_r1.training.command import launch
+from medix_r1.training.command.plan import Plan, make_plan
 
 _NAMED = 3  # runs that are named with a problem that only some have
 
@@ -21,7 +21,7 @@ class PlannedJob:
     """A run of a sweep and how far it is."""
 
     job: Job
-    plan: launch.Plan
+    plan: Plan
 
     @property
     def is_finished(self) -> bool:
@@ -45,7 +45,7 @@ def plan(sweep: Sweep, config_dirs: Sequence[Path] = ()) -> list[PlannedJob]:
     problems: dict[str, list[str]] = {}
     for job in sweep.jobs:
         try:
-            planned.append(PlannedJob(job, launch.plan([*job.overrides, "hydra.mode=RUN"], config_dirs)))
+            planned.append(PlannedJob(job, make_plan([*job.overrides, "hydra.mode=RUN"], config_dirs)))
         except ConfigError as error:
             for problem in error.problems:
                 problems.setdefault(problem, []).append(job.name)

@@ -1,0 +1,1 @@
+"""What leaves the house: leaderboard bundles and blind sheets; imports evaluation/results/."""

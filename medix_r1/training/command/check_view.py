@@ -15,7 +15,7 @@ from rich.table import Table
 
 from medix_r1 import config as configs
 from medix_r1.errors import ConfigError
-from medix_r1.training.command import launch
+from medix_r1.training.command.plan import plan_of
 from medix_r1.training.preflight import batches, memory, placement
 
 
@@ -39,7 +39,7 @@ def show_check(overrides: Sequence[str], config_dirs: Sequence[Path], gpu_gib: f
 def _problems(config: DictConfig) -> Sequence[str]:
     """What `train` with the same words would refuse to start for."""
     try:
-        launch.plan_of(config)
+        plan_of(config)
     except ConfigError as error:
         return error.problems
     return []

@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -20,9 +20,7 @@ from medix_r1.log_tail import tail
 from medix_r1.runs.folder import TRACEBACK, Follower
 from medix_r1.runs.phases import time_shares
 from medix_r1.runs.trend import PARTS, WINDOW, Metrics, step_line
-
-if TYPE_CHECKING:
-    from medix_r1.training.command.launch import Plan
+from medix_r1.training.command.plan import Plan
 
 _POLL = 0.3  # seconds
 

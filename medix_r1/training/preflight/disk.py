@@ -11,6 +11,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from medix_r1.model_names import VISION_TOWERS
 from medix_r1.runs.checkpoints import all_folders
 from medix_r1.runs.folder import RunFolder
 from medix_r1.training.preflight import batches, memory
@@ -87,5 +88,5 @@ def _parameters(model: str) -> tuple[int, int] | None:
         if found is None:  # model_folder.py names it; a sum without it would promise room
             return None
         sizes |= found
-    vision = [size for name, size in sizes.items() if set(name.split(".")) & set(memory.VISION_TOWERS)]
+    vision = [size for name, size in sizes.items() if set(name.split(".")) & set(VISION_TOWERS)]
     return (sum(sizes.values()), sum(vision)) if sizes else None

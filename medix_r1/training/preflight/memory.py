@@ -16,13 +16,12 @@ from typing import Any
 from omegaconf import DictConfig
 
 from medix_r1.errors import ConfigError
-from medix_r1.model_names import is_hub_name
+from medix_r1.model_names import VISION_TOWERS, is_hub_name
 from medix_r1.training.preflight.placement import judge_share
 
 GIB = 1024**3
 # What the architectures call the module that turns pixels into features. Qwen's `visual` holds its merger as well;
 # SmolVLM's projection is a module of its own (`connector`) and stays trained.
-VISION_TOWERS = ("visual", "vision_model", "vision_tower")
 _BYTES = {"fp32": 4, "float32": 4, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2}
 # States of a parameter's size and dtype that an optimizer keeps: AdamW's two moments, and our own's compensation.
 _STATES = {"CompensatedAdamW": 3}

@@ -1,4 +1,4 @@
-"""What verl 0.9.1 and vLLM 0.24 need to train on a machine with no GPU; nothing here acts unless VERL_PLATFORM=cpu.
+"""What verl 0.9.1 and vLLM 0.24 need on a machine with no GPU; acts with VERL_PLATFORM=cpu alone; imports verl, vLLM.
 
 Extensions through official registries:
 

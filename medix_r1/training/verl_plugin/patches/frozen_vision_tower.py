@@ -19,7 +19,7 @@ from torch import nn
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
 from medix_r1.errors import TrainingError
-from medix_r1.training.preflight.memory import VISION_TOWERS
+from medix_r1.model_names import VISION_TOWERS
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from medix_r1 import config as configs
 from medix_r1.runs.folder import RunFolder
-from medix_r1.training.command import launch
+from medix_r1.training.command import plan
 from medix_r1.training.command.check_view import show_check
 
 RECIPE = ["experiment=medix_r1_8b_grpo", "judge.client.base_url=http://127.0.0.1:1/v1"]
@@ -42,9 +42,7 @@ def test_a_missing_value_hides_neither_batches_nor_problems() -> None:
 
 def test_it_says_what_train_says_about_the_folder(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run folder that train would not go on in is a problem here as well."""
-    monkeypatch.setattr(
-        launch.resume, "problems", lambda folder, config, changed: [f"run.dir: {folder.root} is not it"]
-    )
+    monkeypatch.setattr(plan.resume, "problems", lambda folder, config, changed: [f"run.dir: {folder.root} is not it"])
     code, text = shown(*RECIPE, f"run.dir={tmp_path}")
     assert code == 1
     assert f"run.dir: {RunFolder(tmp_path).root} is not it" in text

@@ -11,6 +11,7 @@ from medix_r1.errors import ConfigError
 from medix_r1.runs import checkpoints, provenance
 from medix_r1.runs.folder import RunFolder
 from medix_r1.training.command import launch, resume
+from medix_r1.training.command.plan import Plan, make_plan
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def saved(composed, tmp_path_factory):
     folder = RunFolder(tmp_path_factory.mktemp("run"))
     folder.create()
     checkpoint = folder.checkpoints / "global_step_5"
-    launch._write_config(launch.Plan(composed, folder, checkpoint, []), Path("/tmp/ray"))
+    launch._write_config(Plan(composed, folder, checkpoint, []), Path("/tmp/ray"))
     return folder.config
 
 
@@ -355,7 +356,7 @@ def test_the_launcher_refuses_a_foreign_checkpoint_before_it_deletes_anything(fo
     torn.mkdir()
 
     with pytest.raises(ConfigError, match="was not written by a run of this folder"):
-        launch.plan(["experiment=nano_cpu", f"run.dir={folder.root}"])
+        make_plan(["experiment=nano_cpu", f"run.dir={folder.root}"])
 
     assert torn.is_dir()
 

@@ -16,7 +16,7 @@ from medix_r1.training.command.silence import SilenceWatch
 
 WAITS = """
 import sys, time
-from medix_r1.training import stacks
+from medix_r1.runs import stacks
 if sys.argv[1] == "answers":
     stacks.answer()
     stacks.answer()  # verl imports the plug-in twice
