@@ -1,7 +1,8 @@
 """Write medix_r1/verl_fields.json: the fields of every dataclass that verl's YAML tree names.
 
 Several valid keys stand in no YAML file of verl, only in its dataclasses. Importing those takes seconds, so the check
-for unknown keys reads this list; tests/.../test_compatibility.py fails when an installed verl differs.
+for unknown keys reads this list; tests/integration/training/verl_plugin/test_compatibility.py fails when an installed
+verl differs.
 """
 
 from __future__ import annotations

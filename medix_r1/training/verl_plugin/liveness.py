@@ -11,7 +11,6 @@ A worker that lives but is stuck is not seen here; that is what `run.stall_limit
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import time
 from collections.abc import Collection, Mapping
@@ -29,7 +28,7 @@ INTERVAL = 2.0  # seconds between two looks
 _RELEASE = 15.0  # seconds the trainer gets to stop by itself before what it may wait for is ended
 _LAST_LOOK = 5.0  # seconds a last look waits for answers: an error may come a moment before its cause is known
 _HEALTH_TIMEOUT = 5.0
-_ADVICE = re.compile(r"(There are some|Some common causes|The most common)")
+_ADVICE = "Some common causes"  # begins what Ray adds to every end of a process
 
 
 class WorkerWatch:
@@ -139,7 +138,7 @@ def reason_of(error: str) -> str:
     lines = [line.strip() for line in error.splitlines() if line.strip()]
     place = [line for line in lines if line.startswith(("pid:", "ip:"))]
     end = next((line for line in reversed(lines) if line.startswith("The actor")), lines[0])
-    return ", ".join([*place, _ADVICE.split(end)[0].rstrip(". ")])
+    return ", ".join([*place, end.split(_ADVICE)[0].rstrip(". ")])
 
 
 def workers_of(trainer: Any, agent_loops: Any) -> dict[str, Any]:

@@ -1,0 +1,400 @@
+"""Everything of verl, vLLM, TransferQueue, Ray, Hydra and inspect that we derive from, replace, call or read by name.
+
+A row says what of theirs it is, what we do with it and what must hold; it stands under the file of ours that does it. A
+new version fails by the row's name and points at that file (test_compatibility.py). What is used and is no row fails
+too, as far as scan.py can see it: rows of the kind `reads`, and names on objects whose class no scan knows, are written
+by hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+TRAINER = "verl.trainer.ppo.v1.trainer_sync:PPOTrainerSync"
+ASYNC_TRAINER = "verl.trainer.ppo.v1.trainer_colocate_async:PPOTrainerColocateAsync"
+BUFFER = "verl.trainer.ppo.v1.replay_buffer:ReplayBuffer"
+ASYNC_BUFFER = "verl.trainer.ppo.v1.replay_buffer:ReplayBufferAsync"
+ENGINE = "verl.workers.engine.fsdp.transformer_impl:FSDPEngineWithLMHead"
+LOOP = "verl.experimental.agent_loop.single_turn_agent_loop:SingleTurnAgentLoop"
+MANAGER = "verl.experimental.reward_loop.reward_manager.base:RewardManagerBase"
+PLATFORM = "verl.plugin.platform:PlatformBase"
+SERVER = "verl.workers.rollout.vllm_rollout.vllm_async_server:vLLMHttpServer"
+REPLICA = "verl.workers.rollout.vllm_rollout.vllm_async_server:vLLMReplica"
+API = "inspect_ai.model._providers.openai_compatible:OpenAICompatibleAPI"
+SWEEPER = "hydra._internal.core_plugins.basic_sweeper:BasicSweeper"
+
+PLUGIN = "medix_r1/training/verl_plugin/"
+
+
+@dataclass(frozen=True)
+class Use:
+    """One use.
+
+    Attributes:
+        how: `subclassed`, `overridden`, `replaced`, `called`, `read` (an attribute, by its name), `matched` (a text of
+            theirs that we look for), or `reads` (they read by name what we set).
+        theirs: `module:name`, or a module, or `package/path` of a file that is no module.
+        parameters: names of its parameters, in order; None where they do not matter to us.
+        text: what must stand in its source; of a class, in that of its bases from the same package too.
+    """
+
+    how: str
+    theirs: str
+    parameters: tuple[str, ...] | None = None
+    text: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.theirs.replace(":", ".")
+
+
+def subclassed(theirs: str) -> list[Use]:
+    return [Use("subclassed", theirs)]
+
+
+def overridden(owner: str, **methods: str) -> list[Use]:
+    """Methods of a class with the parameters that ours take after `self`; the texts are split at spaces."""
+    return [Use("overridden", f"{owner}.{name}", ("self", *names.split())) for name, names in methods.items()]
+
+
+def replaced(theirs: str, parameters: str | None = None) -> list[Use]:
+    return [Use("replaced", theirs, None if parameters is None else tuple(parameters.split()))]
+
+
+def called(theirs: str, parameters: str | None = None) -> list[Use]:
+    return [Use("called", theirs, None if parameters is None else tuple(parameters.split()))]
+
+
+def read(owner: str, *texts: str) -> list[Use]:
+    """Attributes of objects of a class, each by a text that shows where the class gives it."""
+    return [Use("read", owner, text=text) for text in texts]
+
+
+def matched(theirs: str, *texts: str) -> list[Use]:
+    return [Use("matched", theirs, text=text) for text in texts]
+
+
+def reads(theirs: str, *texts: str) -> list[Use]:
+    return [Use("reads", theirs, text=text) for text in texts]
+
+
+USES: dict[str, list[Use]] = {
+    f"{PLUGIN}trainer.py": [
+        *subclassed(TRAINER),
+        *subclassed(ASYNC_TRAINER),
+        *overridden(
+            TRAINER,
+            __init__="config",
+            _build_replay_buffer="",
+            fit="agent_loop_manager",
+            _fetch_one_gen_batch="",
+            step="metrics timing_raw",
+            _compute_metrics="batch metrics timing_raw global_steps epoch",
+            on_train_begin="",
+            on_step_end="",
+            on_train_end="",
+            _reissue_inflight_prompts="partition_id",
+            _save_checkpoint="",
+            _validate="",
+        ),
+        *overridden(ASYNC_TRAINER, on_train_begin=""),
+        *called(f"{TRAINER}.on_sample_end", "self"),
+        *called(f"{ASYNC_TRAINER}.on_sample_end", "self"),
+        *called("verl.trainer.ppo.v1.trainer_base:register_trainer", "name"),
+        *called("verl.utils.tensordict_utils:assign_non_tensor_stack", "tensor_dict key val"),
+        *called("transfer_queue:kv_batch_get", "keys partition_id select_fields"),
+        *read("transfer_queue:KVBatchMeta", "keys: list", "tags: list", "partition_id: ", "extra_info: "),
+        *read(
+            TRAINER,
+            "self.config",
+            "self.global_steps",
+            "self.replay_buffer",
+            "self.checkpoint_manager: CheckpointEngineManager = ",
+        ),
+        *read(TRAINER, "self.total_training_steps", "self.train_dataloader.state_dict()", '"data.pt"'),
+        *called("verl.checkpoint_engine:CheckpointEngineManager.abort_replicas"),
+        *reads(f"{TRAINER}._build_replay_buffer", "custom_sampler", "self.trainer_mode"),
+        *reads(f"{TRAINER}._save_checkpoint", "global_step_", 'self.trainer_mode != "sync"'),
+        *reads(f"{TRAINER}._reissue_inflight_prompts", 'tag.get("status") in ("pending", "running")'),
+        *reads(f"{TRAINER}.fit", "self.on_train_begin()", "self.total_training_steps"),
+        *reads(f"{TRAINER}._add_prompts_to_generate", "_next_train_batch"),
+        *reads(f"{TRAINER}._next_train_batch", "self._fetch_one_gen_batch()"),
+    ],
+    f"{PLUGIN}patches/gdpo_parts.py": [
+        *subclassed("verl.trainer.ppo.v1.trainer_base:PPOTrainer"),
+        *overridden(TRAINER, _compute_advantage="batch metrics"),
+        *read(TRAINER, "self.config"),
+        *reads(f"{TRAINER}._compute_advantage", "config=self.config.algorithm"),
+    ],
+    f"{PLUGIN}patches/validation_bootstrap.py": [
+        *subclassed("verl.trainer.ppo.v1.trainer_base:PPOTrainer"),
+        # verl's main branch is about to drop the last one.
+        *overridden(
+            TRAINER,
+            _val_metrics_update="data_sources sample_uids reward_extra_infos_dict sample_turns expected_acc_counts",
+        ),
+    ],
+    f"{PLUGIN}sampler.py": [
+        *subclassed(BUFFER),
+        *subclassed(ASYNC_BUFFER),
+        *overridden(
+            BUFFER,
+            __init__=(
+                "trainer_mode trainer_config max_off_policy_threshold max_off_policy_strategy sampler_kwargs "
+                "poll_interval refill_fn filter_groups_metric train_batch_size gen_batch_size "
+                "max_inflight_gen_batches sync_refill_failed_groups"
+            ),
+            sample="global_steps partition_id batch_size",
+            _dapo_filtered_keys="partition_id",
+            _wait_for_next_poll="partition_id last_debug_time",
+        ),
+        *overridden(
+            ASYNC_BUFFER,
+            sample="global_steps partition_id batch_size",
+            _materialize_batch="partition_id selected_prompt_uids partition_snapshot",
+        ),
+        *called(f"{BUFFER}._sync_metadata_from_transfer_queue", "self"),
+        *called(f"{BUFFER}._clear_groups", "self partition_id uids"),
+        *read(BUFFER, "self.partitions", "self.running_keys", "self.finished_keys", "self.failure_keys"),
+        *read(BUFFER, "self.refill_fn", "self.prompt_global_steps", "self._dapo_classification_cache"),
+        *called("transfer_queue:KVBatchMeta"),
+        *called("transfer_queue:kv_batch_put", "keys partition_id fields tags data_parser"),
+        *called("transfer_queue:kv_clear", "keys partition_id"),
+        *matched(f"{BUFFER}.sample", "no materializable trajectories"),
+        *matched(f"{BUFFER}._evict_terminal_groups", "/filter_groups/evicted_samples"),
+        *matched(f"{BUFFER}.sample", "/filter_groups/discarded_surplus_samples"),
+        *reads(f"{BUFFER}._terminal_eviction_reasons", "self._dapo_filtered_keys(partition_id)"),
+        *reads(f"{BUFFER}.sample", "_wait_for_next_poll("),
+        *reads(f"{ASYNC_BUFFER}.wait_for_sampleable", "_wait_for_next_poll("),
+        *reads(
+            f"{ASYNC_BUFFER}.sample",
+            "return self._materialize_batch(partition_id, selected_prompt_uids, partition_snapshot)",
+        ),
+    ],
+    f"{PLUGIN}rollouts.py": [
+        *called("transfer_queue:kv_batch_get", "keys partition_id select_fields"),
+        *called("transfer_queue:kv_clear", "keys partition_id"),
+        *called("transfer_queue:KVBatchMeta.reorder", "self indexes"),
+        *matched("verl.trainer.ppo.v1.agent_loop_tq", '"response_len": response_len', "{uid}_{session_id}_{i}"),
+        *matched("verl.trainer.ppo.v1.agent_loop_tq", 'extra_fields["reward_extra_info"]'),
+    ],
+    f"{PLUGIN}gdpo.py": [*called("verl.trainer.ppo.core_algos:register_adv_est", "name_or_enum")],
+    f"{PLUGIN}engine.py": [
+        *called("verl.workers.engine:EngineRegistry.register", "model_type backend device vendor"),
+        *overridden(ENGINE, _build_module=""),
+        *reads("verl.workers.engine:EngineRegistry.get_engine_cls", "vendor_key = (device, vendor)"),
+    ],
+    f"{PLUGIN}patches/sequence_means.py": [
+        *subclassed(ENGINE),
+        *overridden(ENGINE, forward_backward_batch="data loss_function forward_only"),
+        *called(f"{ENGINE}.get_data_parallel_group", "self"),
+        *called("verl.utils.tensordict_utils:assign_non_tensor", "tensor_dict kwargs"),
+        *called("verl.utils.device:get_device_id", ""),
+        *reads(f"{ENGINE}.forward_backward_batch", 'data["loss_mask"].sum()'),
+        *reads(
+            "verl.workers.utils.losses:ppo_loss",
+            'config.global_batch_info["global_batch_size"] = data["global_batch_size"]',
+        ),
+    ],
+    f"{PLUGIN}patches/frozen_vision_tower.py": [
+        *subclassed(ENGINE),
+        *overridden(ENGINE, _build_module="", _build_lora_module="module"),
+        *read(ENGINE, "self.model_config"),
+        *read("verl.workers.config.model:HFModelConfig", "lora: dict"),
+    ],
+    f"{PLUGIN}cpu/offload.py": [
+        *subclassed(ENGINE),
+        *overridden(ENGINE, _build_fsdp_module="module"),
+        *replaced("verl.workers.engine.fsdp.transformer_impl:CPUOffloadPolicy"),
+        *reads(f"{ENGINE}._build_fsdp_module", "CPUOffloadPolicy("),
+    ],
+    f"{PLUGIN}agent_loop.py": [
+        *subclassed(LOOP),
+        *overridden(LOOP, run="sampling_params priority kwargs", process_multi_modal_info="messages"),
+        *[Use("overridden", f"{LOOP}.ct_build_initial_tokens")],
+        *called("verl.experimental.agent_loop.agent_loop:register", "agent_name"),
+        *read(LOOP, "self.rollout_config"),
+        *reads(f"{LOOP}.run", "self.process_multi_modal_info(messages)", "self.ct_build_initial_tokens("),
+        *reads(f"{SERVER}.generate", "SamplingParams(max_tokens=max_tokens, **sampling_params)"),
+    ],
+    f"{PLUGIN}patches/shared_images.py": [
+        *replaced(
+            "verl.experimental.agent_loop.agent_loop:AgentLoopWorker._compute_multi_modal_inputs",
+            "self output input_ids",
+        ),
+        *read("verl.experimental.agent_loop.agent_loop:AgentLoopWorker", "self.processor = "),
+        *read("verl.experimental.agent_loop.agent_loop:AgentLoopOutput", "multi_modal_data"),
+        *matched("verl.experimental.agent_loop.agent_loop:AgentLoopWorker._compute_position_ids", "mm_token_type_ids"),
+        *matched("verl.experimental.agent_loop.agent_loop:AgentLoopWorker._compute_position_ids", "get_rope_index"),
+    ],
+    f"{PLUGIN}patches/position_ids.py": [
+        *replaced("verl.utils.transferqueue_utils:_async_meta_to_realdata", "meta"),
+        *called("verl.utils.tensordict_utils:nested_tensor_from_tensor_list", "tensors ragged_idx"),
+        *reads("verl.utils.tensordict_utils:maybe_fix_3d_position_ids", "_ragged_idx = 2"),
+        *read("torch.nested._internal.nested_tensor", "self._ragged_idx"),
+    ],
+    f"{PLUGIN}reward_manager.py": [
+        *subclassed(MANAGER),
+        *overridden(MANAGER, __init__="config tokenizer compute_score", run_single="data"),
+        *called("verl.experimental.reward_loop.reward_manager:register", "name"),
+        *read(MANAGER, "self.tokenizer = tokenizer"),
+        # judge=verl: what decides whether our manager is asked, and that it gets the router's address
+        *reads(
+            "verl.experimental.reward_loop.reward_loop:RewardLoopWorker",
+            "if self.config.reward.custom_reward_function.path is not None:",
+            "reward_router_address=self.reward_router_address",
+        ),
+        *reads(
+            "verl.experimental.reward_loop.reward_loop:RewardLoopManager",
+            "not self.config.reward.reward_model.enable or self.config.reward.reward_model.enable_resource_pool",
+        ),
+    ],
+    f"{PLUGIN}liveness.py": [
+        *called("ray:get"),
+        *called("ray:wait", "ray_waitables num_returns timeout fetch_local"),
+        *called("ray:kill", "actor no_restart"),
+        *called("ray.exceptions:ActorUnavailableError"),
+        *called("ray.exceptions:RayActorError"),
+        *reads("ray.actor:_modify_class", "def __ray_ready__(self)"),
+        *matched("ray.exceptions:ActorDiedError", "The actor", "pid: ", "ip: "),
+        *matched("ray/core/src/ray/raylet/raylet", "Some common causes"),
+        *called("verl.workers.rollout.llm_server:LLMServerManager.get_replicas", "self"),
+        *read(
+            "verl.trainer.ppo.v1.trainer_base:PPOTrainer",
+            *("self.actor_rollout_wg = ", "self.reward_loop_manager = RewardLoopManager(", "self.llm_server_manager"),
+        ),
+        *read("verl.single_controller.ray.base:RayWorkerGroup", "self._workers", "def workers(self)"),
+        *read("verl.trainer.ppo.v1.agent_loop_tq:AgentLoopManagerTQ", "self.agent_loop_workers.append("),
+        *read(
+            "verl.workers.rollout.replica:RolloutReplica",
+            *("self.replica_rank = ", "self.servers: list[ActorHandle]", "def server_address(self)"),
+        ),
+        *read("verl.experimental.reward_loop.reward_model:RewardModelManager", "self.rollout_replicas = "),
+        *read(
+            "verl.experimental.reward_loop.reward_loop:RewardLoopManager",
+            *("self.reward_loop_workers.append(", "self.reward_model_manager = None"),
+        ),
+    ],
+    f"{PLUGIN}scorer.py": [
+        *called("ray:get"),
+        *called("ray:remote"),
+        *called("ray:get_runtime_context", ""),
+        *called("ray.exceptions:RayActorError"),
+        *matched("ray.exceptions:RayActorError", "self.error_msg"),
+    ],
+    f"{PLUGIN}cpu/platform.py": [
+        *subclassed(PLATFORM),
+        *overridden(
+            PLATFORM,
+            is_platform_available="use_smi_check",
+            ray_resource_options="num_gpus",
+            rollout_env_vars="",
+        ),
+        *called("verl.plugin.platform:PlatformRegistry.register", "platform"),
+    ],
+    f"{PLUGIN}cpu/process_group.py": [
+        *replaced("verl.utils.distributed:initialize_global_process_group", "timeout_second"),
+        *replaced("verl.utils.distributed:initialize_global_process_group_ray", "timeout_second backend"),
+    ],
+    f"{PLUGIN}cpu/rollout.py": [*called("verl.workers.rollout.replica:RolloutReplicaRegistry.register", "name loader")],
+    f"{PLUGIN}cpu/replica.py": [
+        *subclassed(SERVER),
+        *subclassed(REPLICA),
+        *overridden(SERVER, _get_worker_extension_cls=""),
+        *[Use("overridden", f"{REPLICA}.__init__")],
+        *called("ray:remote"),
+        *reads(f"{REPLICA}.launch_servers", "self.server_class.options("),
+        *reads(f"{REPLICA}.__init__", "self.server_class = "),
+        *reads(f"{SERVER}.launch_server", "self._get_worker_extension_cls()"),
+    ],
+    f"{PLUGIN}cpu/linear_weights.py": [
+        *subclassed("verl.workers.rollout.vllm_rollout.utils:vLLMColocateWorkerExtension"),
+        *[
+            Use(
+                "overridden",
+                "verl.workers.rollout.vllm_rollout.utils:vLLMColocateWorkerExtension.__new__",
+                ("cls", "kwargs"),
+            )
+        ],
+        *replaced("vllm.model_executor.layers.utils:dispatch_cpu_unquantized_gemm", "layer remove_weight"),
+        *reads(
+            "vllm.model_executor.layers.linear:UnquantizedLinearMethod.process_weights_after_loading",
+            "from vllm.model_executor.layers.utils import dispatch_cpu_unquantized_gemm",
+        ),
+    ],
+    f"{PLUGIN}cpu/idle_readers.py": [
+        *replaced("vllm.distributed.device_communicators.shm_broadcast:sched_yield", ""),
+        *reads("vllm.distributed.device_communicators.shm_broadcast:SpinCondition.wait", "sched_yield()"),
+        *reads("vllm.plugins:load_general_plugins", "DEFAULT_PLUGINS_GROUP"),
+    ],
+    f"{PLUGIN}plugin.py": [*reads("verl", '_entry_points(group="verl.plugins")', "VERL_USE_EXTERNAL_MODULES")],
+    "medix_r1/training/command/driver.py": [
+        *called("verl.trainer.main_ppo:run_ppo", "config task_runner_class"),
+        *subclassed("verl.trainer.main_ppo:TaskRunnerV1.__ray_metadata__.modified_class"),
+        *overridden("verl.trainer.main_ppo:TaskRunnerV1.__ray_metadata__.modified_class", run="config"),
+        *called("verl.trainer.ppo.utils:need_critic", "config"),
+        *called("verl.trainer.ppo.utils:need_reference_policy", "config"),
+        *called("verl.utils.config:validate_config", "config use_reference_policy use_critic"),
+        *called("verl.utils.device:auto_set_device", "config"),
+        *called("ray:remote"),
+        *[Use("read", "ray.exceptions:RayTaskError.as_instanceof_cause", ("self",))],
+        *read("ray.exceptions:RayTaskError", "self.cause = "),
+    ],
+    "medix_r1/training/command/launch.py": [
+        *reads("verl.utils.tracking:FileLogger.__init__", "VERL_FILE_LOGGER_PATH"),
+        *reads("verl.utils.tracking:_TensorboardAdapter.__init__", "TENSORBOARD_DIR"),
+    ],
+    "medix_r1/runs/phases.py": [
+        *matched("verl.trainer.ppo.v1.trainer_base", *(f'marked_timer("{name}"' for name in ("gen", "old_log_prob"))),
+        *matched("verl.trainer.ppo.v1.trainer_base", *(f'marked_timer("{name}"' for name in ("ref", "adv", "step"))),
+        *matched("verl.trainer.ppo.v1.trainer_base", 'marked_timer("update_actor"', 'marked_timer("testing"'),
+        *matched("verl.trainer.ppo.v1.trainer_base", 'marked_timer("save_checkpoint"'),
+        *matched("verl.trainer.ppo.v1.trainer_sync", 'marked_timer("update_weights"'),
+        *matched("verl.trainer.ppo.metric_utils", 'f"timing_s/{name}"'),
+    ],
+    "medix_r1/runs/checkpoints.py": [
+        *matched("verl.trainer.ppo.v1.trainer_base", "global_step_", "latest_checkpointed_iteration.txt"),
+    ],
+    "medix_r1/checkpoints/shards.py": [
+        *matched("torch.serialization", "Unsupported"),
+        *read("torch.distributed.tensor._api", "self._local_tensor"),
+        *matched(
+            "verl.utils.checkpoint.fsdp_checkpoint_manager", "model_world_size_{self.world_size}_rank_{self.rank}.pt"
+        ),
+    ],
+    "medix_r1/checkpoints/blueprint.py": [*read("transformers:PreTrainedModel", "_keys_to_ignore_on_save")],
+    "medix_r1/models/embedder.py": [*read("transformers:PretrainedConfig", "_commit_hash")],
+    "medix_r1/config.py": [*matched("hydra._internal.config_loader_impl", "Could not override '")],
+    "medix_r1/sweeps/expand.py": [
+        *called(f"{SWEEPER}.split_arguments", "overrides max_batch_size"),
+        *matched("hydra.errors:MissingConfigException", "missing_cfg_file"),
+    ],
+    "medix_r1/sweeps/launch.py": [
+        *called("hydra._internal.callbacks:Callbacks", "config"),
+        *called(f"{SWEEPER}.split_overrides_to_chunks", "lst n"),
+    ],
+    "medix_r1/evaluation/phases/model_api.py": [
+        *subclassed(API),
+        *[Use("overridden", f"{API}.__init__")],
+        *overridden(
+            API,
+            should_retry="ex",
+            handle_bad_request="ex",
+            chat_choices_from_completion="completion tools",
+            retry_wait="",
+        ),
+        *called("inspect_ai.model._model:RetryDecision.transient"),
+        *called("inspect_ai.model._model_output:as_stop_reason", "reason"),
+    ],
+    "scripts/ray/wait.py": [
+        *called("ray:init"),
+        *called("ray:nodes", ""),
+        *called("ray:shutdown"),
+    ],
+    "configs/verl.yaml": [*reads("vllm.envs", "VLLM_NO_USAGE_STATS", "DO_NOT_TRACK")],
+    "configs/hardware/cpu.yaml": [
+        *reads("verl.plugin.platform.platform_manager", "VERL_PLATFORM"),
+        *reads("vllm.envs", "VLLM_CPU_KVCACHE_SPACE", "VLLM_CPU_OMP_THREADS_BIND"),
+        *reads("ray/core/src/ray/raylet/raylet", "worker_niceness"),
+    ],
+}
