@@ -165,7 +165,7 @@ def main() -> None:
     except ConfigError as error:
         console.print(f"[red]{len(error.problems)} problem(s):[/]")
         for problem in error.problems:
-            console.print(f"  - {escape(problem)}", highlight=False)
+            console.print(f"  - {escape(str(problem))}", highlight=False)
         sys.exit(1)
     except MedixError as error:
         console.print(f"[red]error:[/] {escape(str(error))}", highlight=False)

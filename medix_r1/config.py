@@ -23,7 +23,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from medix_r1.composing import NOT_COMPOSED, composing
-from medix_r1.errors import ConfigError
+from medix_r1.errors import ConfigError, Problem
 
 _PACKAGE = Path(__file__).parent
 _OPEN = (  # dictionaries whose keys belong to somebody else
@@ -88,7 +88,7 @@ def verl_config_dir() -> Path:
     """
     spec = find_spec("verl")
     if spec is None or not spec.submodule_search_locations:
-        raise ConfigError(["verl is not installed: pip install medix-r1"])
+        raise ConfigError.of("", "verl-not-installed", "verl is not installed: pip install medix-r1")
     return Path(next(iter(spec.submodule_search_locations))) / "trainer" / "config"
 
 
@@ -142,7 +142,9 @@ def _compose(name: str, overrides: Sequence[str], config_dirs: Sequence[Path] = 
     try:
         OmegaConf.resolve(config)
     except OmegaConfBaseException as error:
-        raise ConfigError([f"{getattr(error, 'full_key', None) or 'config'}: {str(error).splitlines()[0]}"]) from error
+        raise ConfigError.of(
+            str(getattr(error, "full_key", None) or "config"), "not-resolved", str(error).splitlines()[0]
+        ) from error
     OmegaConf.set_struct(config, True)
     if problems := unknown_keys(config):
         raise ConfigError(problems)
@@ -170,30 +172,34 @@ def _drop_half_a_server(config: DictConfig) -> None:
         config.judge.server = None
 
 
-def missing_keys(config: DictConfig) -> list[str]:
-    """One sentence for every value that is still `???`."""
+def missing_keys(config: DictConfig) -> list[Problem]:
+    """One problem for every value that is still `???`."""
     unused = () if config.reward.reward_model.enable else ("reward.reward_model.",)
     copies = ("reward.signals.",)  # interpolations of judge and embedder, reported under their own names
     keys = sorted(key for key in OmegaConf.missing_keys(config) if not key.startswith((*unused, *copies)))
-    return [f"{key}: has no value; give one" for key in keys]
+    return [Problem(key, "no-value", "has no value; give one") for key in keys]
 
 
-def explain(error: Exception) -> str:
-    """What Hydra could not compose, in one line that names the key and the nearest known one."""
+def explain(error: Exception) -> Problem:
+    """What Hydra could not compose, in one line, with the key and the nearest known one."""
     text = str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         wanted = str(error.missing_cfg_file)
         group, _, choice = wanted.rpartition("/")
-        return f"{group or 'config'}={choice}: there is no such file{_nearest(choice, error.options or [])}"
+        return Problem(
+            f"{group or 'config'}={choice}",
+            "no-such-file",
+            f"there is no such file{_nearest(choice, error.options or [])}",
+        )
     if match := re.search(r"Could not override '([^']+)'", text):
         key = match[1]
         groups = [path.name for path in config_dir().iterdir() if path.is_dir()]
-        return f"{key}: no such key{_nearest(key, [*known_keys(), *groups])}"
+        return Problem(key, "no-such-key", f"no such key{_nearest(key, [*known_keys(), *groups])}")
     if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
         text = f"{text.splitlines()[0]} {error.__cause__}"
     if isinstance(error, InterpolationKeyError):
         text = f"{error.full_key}: {text.splitlines()[0]}"
-    return f"config: {' '.join(text.split())}"
+    return Problem("config", "not-composed", " ".join(text.split()))
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:
@@ -238,16 +244,20 @@ def known_keys() -> frozenset[str]:
     )
 
 
-def unknown_keys(config: DictConfig) -> list[str]:
-    """One sentence for every key that nothing would read, with the nearest known one."""
+def unknown_keys(config: DictConfig) -> list[Problem]:
+    """One problem for every key that nothing would read, with the nearest known one."""
     known, tree = known_keys(), _plain(config)
     fields = {f"{key}.{field}" for key, node in flatten(tree) for field in _fields_of_target(node)}
-    problems: list[str] = []
+    problems: list[Problem] = []
     for key in _unknown(tree, known | fields, ""):
         if key.startswith("reward.signals.llm.judge."):
             continue  # an interpolated copy of judge.client, where it is reported
         siblings = [k for k in known | fields if k.rpartition(".")[0] == key.rpartition(".")[0]]
-        problems.append(f"{key}: no such key{_nearest(key, siblings) or _nearest(key, sorted(known | fields))}")
+        problems.append(
+            Problem(
+                key, "no-such-key", f"no such key{_nearest(key, siblings) or _nearest(key, sorted(known | fields))}"
+            )
+        )
     return problems
 
 
@@ -279,7 +289,7 @@ def _fields_of_target(node: Any) -> Sequence[str]:
     try:
         return list(inspect.signature(getattr(importlib.import_module(module), name)).parameters)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError([f"_target_: {target} cannot be imported ({error})"]) from error
+        raise ConfigError.of("_target_", "target-not-imported", f"{target} cannot be imported ({error})") from error
 
 
 @functools.cache

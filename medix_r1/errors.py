@@ -20,25 +20,75 @@ MedixError
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One wrong setting. The text is for people and may be reworded; key and code are what programs rely on.
+
+    Attributes:
+        key: what has to be changed: a dotted config key, an option, or a file; empty where it is none of them.
+        code: the kind of problem, the same for all values: lower-case words joined by hyphens.
+        text: what is wrong and what to do, without the key.
+    """
+
+    key: str
+    code: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.text}" if self.key else self.text
+
+    def below(self, prefix: str) -> Problem:
+        """The same problem seen from a node further up, whose key goes in front."""
+        return replace(self, key=f"{prefix}{self.key}")
+
+    def and_also(self, remark: str) -> Problem:
+        """The same problem with a remark in brackets behind it."""
+        return replace(self, text=f"{self.text} ({remark})")
 
 
 class MedixError(Exception):
-    """Root of every error this package raises on purpose."""
+    """Root of every error this package raises on purpose.
+
+    Args:
+        message: what people read; it may be reworded.
+        code: the kind of error, as in `Problem`.
+    """
+
+    def __init__(self, message: str = "", *, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class ConfigError(MedixError, ValueError):
-    """Wrong settings. `problems` holds one sentence each: what, the full key, what to do."""
+    """Wrong settings, every problem of them."""
 
-    def __init__(self, problems: Sequence[str]) -> None:
+    def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
-        super().__init__("\n".join(self.problems))
+        super().__init__("\n".join(map(str, self.problems)), code="config")
 
-    def __reduce__(self) -> tuple[type[ConfigError], tuple[tuple[str, ...]]]:
+    @classmethod
+    def of(cls, key: str, code: str, text: str) -> ConfigError:
+        """An error with one problem."""
+        return cls([Problem(key, code, text)])
+
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[tuple[Problem, ...]]]:
         return type(self), (self.problems,)
 
 
 class DataError(MedixError, ValueError):
-    """A row or a file is not what it should be."""
+    """A row or a file is not what it should be; `problems` where several are told together."""
+
+    problems: tuple[Problem, ...] = ()
+
+    @classmethod
+    def listing(cls, problems: Sequence[Problem], *, code: str) -> DataError:
+        """An error that tells several problems, one a line."""
+        error = cls("\n".join(map(str, problems)), code=code)
+        error.problems = tuple(problems)
+        return error
 
 
 class ServerError(MedixError, RuntimeError):

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from medix_r1.config import config_dir
-from medix_r1.errors import ConfigError
+from medix_r1.errors import ConfigError, Problem
 from medix_r1.untrusted import one_line
 
 _VERBS = {"eval/": "medix-r1 eval ", "prepare/": "medix-r1 data prepare "}  # of training: medix-r1 train
@@ -92,7 +92,10 @@ def groups(config_dirs: Sequence[Path] = ()) -> list[Group]:
     """
     if missing := [folder for folder in config_dirs if not folder.is_dir()]:
         raise ConfigError(
-            [f"--config-dir {folder}: there is no such folder; give one that exists" for folder in missing]
+            [
+                Problem(f"--config-dir {folder}", "no-such-folder", "there is no such folder; give one that exists")
+                for folder in missing
+            ]
         )
     root = config_dir()
     lines: dict[str, str] = yaml.safe_load((root / "groups.yaml").read_text(encoding="utf-8"))
@@ -123,7 +126,7 @@ def find(name: str, known: Sequence[Group]) -> Group:
     words = {word: group.name for group in known for word in (group.name.rpartition("/")[2], group.name)}
     near = difflib.get_close_matches(name, words, n=1, cutoff=0.5)
     advice = f"did you mean {words[near[0]]}?" if near else f"known: {', '.join(group.name for group in known)}"
-    raise ConfigError([f"{name}: no such group; {advice}"])
+    raise ConfigError.of(name, "no-such-group", f"no such group; {advice}")
 
 
 def line_of(file: Path) -> str | None:

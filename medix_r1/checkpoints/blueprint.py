@@ -79,7 +79,9 @@ def draw(huggingface: Path) -> Blueprint:
     try:
         config = AutoConfig.from_pretrained(huggingface, trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{huggingface}: no usable config.json: {str(error).splitlines()[0]}") from None
+        raise CheckpointError(
+            f"{huggingface}: no usable config.json: {str(error).splitlines()[0]}", code="no-model-config"
+        ) from None
     with torch.device("meta"):
         model = auto_class(config, huggingface).from_config(config, trust_remote_code=False)
     model._weight_conversions = _conversions(model)
@@ -99,13 +101,14 @@ def auto_class(config: Any, huggingface: Path) -> Any:
     architecture = (config.architectures or ["none"])[0]
     if architecture.endswith(("ForTokenClassification", "ForSequenceClassification", "ForRewardModel")):
         reason = "a value or reward model: it has a number for a head and cannot answer; merge the actor"
-        raise CheckpointError(f"{huggingface}: {architecture} is {reason}")
+        raise CheckpointError(f"{huggingface}: {architecture} is {reason}", code="not-a-generator")
     if architecture.endswith("ForConditionalGeneration"):
         return AutoModelForImageTextToText
     if architecture.endswith("ForCausalLM"):
         return AutoModelForCausalLM
     raise CheckpointError(
-        f"{huggingface}: architecture {architecture} is neither ForConditionalGeneration nor ForCausalLM"
+        f"{huggingface}: architecture {architecture} is neither ForConditionalGeneration nor ForCausalLM",
+        code="unknown-architecture",
     )
 
 
@@ -116,11 +119,15 @@ def refuse_code(folder: Path) -> None:
         CheckpointError: it does.
     """
     if code := sorted(path.name for path in folder.glob("**/*.py")):
-        raise CheckpointError(f"{folder} is refused: it brings code ({listed(code)}); remote code is off")
+        raise CheckpointError(
+            f"{folder} is refused: it brings code ({listed(code)}); remote code is off", code="brings-code"
+        )
     for path in sorted(folder.glob("*.json")):
         content = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(content, dict) and content.get("auto_map"):
-            raise CheckpointError(f"{path} is refused: its auto_map asks for code to run; remote code is off")
+            raise CheckpointError(
+                f"{path} is refused: its auto_map asks for code to run; remote code is off", code="asks-for-code"
+            )
 
 
 def _conversions(model: Any) -> list[Any] | None:
@@ -147,5 +154,6 @@ def _check_streamable(blueprint: Blueprint) -> None:
     if single != whole:
         odd = sorted(single.keys() ^ whole.keys())
         raise CheckpointError(
-            f"{type(blueprint.model).__name__} stores parameters jointly: {listed(odd)}; not supported"
+            f"{type(blueprint.model).__name__} stores parameters jointly: {listed(odd)}; not supported",
+            code="stored-jointly",
         )

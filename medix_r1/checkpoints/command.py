@@ -31,7 +31,9 @@ def merge_and_push(
         CheckpointError: see `merge`, `push.prepare` and `push.upload`.
     """
     if public and push is None:
-        raise ConfigError(["--public: it says who may see what --push uploads; give --push OWNER/NAME"])
+        raise ConfigError.of(
+            "--public", "public-without-push", "it says who may see what --push uploads; give --push OWNER/NAME"
+        )
     source = find(checkpoint)
     check_room(out.absolute(), force=force)
     from medix_r1.checkpoints import merge as merging

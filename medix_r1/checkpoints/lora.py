@@ -63,9 +63,14 @@ def split(parameters: Mapping[str, Parameter], actor: Path) -> tuple[dict[str, P
     modules = {}
     for weight, (down, up) in pairs.items():
         if down is None or up is None or down.shape[0] != meta.rank or up.shape[1] != meta.rank:
-            raise CheckpointError(f"{actor}: the adapter of {weight} is not a pair of rank {meta.rank}")
+            raise CheckpointError(
+                f"{actor}: the adapter of {weight} is not a pair of rank {meta.rank}", code="adapter-not-a-pair"
+            )
         if base and (up.shape[0], down.shape[1]) != base[weight].shape:
-            raise CheckpointError(f"{actor}: the adapter of {weight} does not fit its shape {base[weight].shape}")
+            raise CheckpointError(
+                f"{actor}: the adapter of {weight} does not fit its shape {base[weight].shape}",
+                code="adapter-does-not-fit",
+            )
         modules[weight] = (down, up)
     return base, Adapter(meta.rank, meta.alpha, meta.task, tensors, modules, tuple(odd))
 
@@ -78,10 +83,11 @@ def check_mergeable(base: Mapping[str, Parameter], adapter: Adapter, actor: Path
     """
     if not base:
         reason = "holds only the adapter (save_lora_only); export it with --adapter, and load it over its base model"
-        raise CheckpointError(f"{actor} {reason}")
+        raise CheckpointError(f"{actor} {reason}", code="adapter-alone")
     if adapter.odd:
         raise CheckpointError(
-            f"{actor}: not the LoRA of a linear layer: {listed(adapter.odd)}; export it with --adapter"
+            f"{actor}: not the LoRA of a linear layer: {listed(adapter.odd)}; export it with --adapter",
+            code="adapter-not-linear",
         )
 
 
@@ -95,7 +101,10 @@ def write_config(adapter: Adapter, folder: Path, base_model: str | None) -> None
     from peft import LoraConfig
 
     if adapter.odd:
-        raise CheckpointError(f"not the LoRA of a linear layer, no PEFT config is known for it: {listed(adapter.odd)}")
+        raise CheckpointError(
+            f"not the LoRA of a linear layer, no PEFT config is known for it: {listed(adapter.odd)}",
+            code="adapter-not-linear",
+        )
     LoraConfig(
         r=adapter.rank,
         lora_alpha=adapter.alpha,
@@ -122,7 +131,11 @@ def _meta(path: Path) -> _Meta:
         content = json.loads(path.read_text(encoding="utf-8"))
         meta = _Meta(int(content["r"]), int(content["lora_alpha"]), str(content.get("task_type") or "CAUSAL_LM"))
     except (OSError, ValueError, KeyError, TypeError):
-        raise CheckpointError(f"{path}: not readable; without r and lora_alpha an adapter has no scale") from None
+        raise CheckpointError(
+            f"{path}: not readable; without r and lora_alpha an adapter has no scale", code="adapter-without-scale"
+        ) from None
     if meta.rank < 1 or meta.alpha < 1:
-        raise CheckpointError(f"{path}: r {meta.rank} and lora_alpha {meta.alpha} give no scale")
+        raise CheckpointError(
+            f"{path}: r {meta.rank} and lora_alpha {meta.alpha} give no scale", code="adapter-without-scale"
+        )
     return meta

@@ -71,7 +71,9 @@ def _write_model(source: Path, folder: Path, options: Options, start: Callable[[
     if adapter is not None:
         lora.check_mergeable(base, adapter, actor)
     if problems := blueprint.problems({name: parameter.shape for name, parameter in base.items()}):
-        raise CheckpointError(f"{actor} is not a whole {type(blueprint.model).__name__}: {'; '.join(problems)}")
+        raise CheckpointError(
+            f"{actor} is not a whole {type(blueprint.model).__name__}: {'; '.join(problems)}", code="not-a-whole-model"
+        )
     written = _untie(base, blueprint.tied)
     stored = {name: blueprint.stored(name) for name in written}
     entries = {
@@ -111,7 +113,7 @@ def _write_adapter(source: Path, folder: Path, options: Options, start: Callable
     blueprints.refuse_code(actor / "huggingface")
     _, adapter = lora.split(open_shards(actor, ranks_of(actor)), actor)
     if adapter is None:
-        raise CheckpointError(f"{actor}: no LoRA adapter in there; leave --adapter out")
+        raise CheckpointError(f"{actor}: no LoRA adapter in there; leave --adapter out", code="no-adapter")
     tensors = lora.peft_tensors(adapter)
     entries = {name: Entry(_dtype(parameter.dtype, options), parameter.shape) for name, parameter in tensors.items()}
     advance = start(sum(entry.size for entry in entries.values()))
@@ -148,7 +150,9 @@ def _untie(base: Mapping[str, Parameter], tied: Mapping[str, str]) -> dict[str, 
         if source not in written:
             written[source] = twin
         elif not _are_equal(twin, written[source]):
-            raise CheckpointError(f"{target} and {source} are tied in config.json and differ in the checkpoint")
+            raise CheckpointError(
+                f"{target} and {source} are tied in config.json and differ in the checkpoint", code="tied-but-different"
+            )
     return written
 
 
@@ -181,7 +185,8 @@ def _check_complete(folder: Path) -> None:
     for names in wanted:
         if not any(any(folder.glob(name)) for name in names):
             raise CheckpointError(
-                f"the merged model has no {' or '.join(names)}: the checkpoint's huggingface has none"
+                f"the merged model has no {' or '.join(names)}: the checkpoint's huggingface has none",
+                code="files-missing",
             )
 
 

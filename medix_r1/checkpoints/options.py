@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from medix_r1.errors import ConfigError
+from medix_r1.errors import ConfigError, Problem
 
 DTYPES = ("trained", "bf16", "fp16", "fp32")
 _UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -34,12 +34,18 @@ class Options:
         """
         problems = []
         if dtype not in DTYPES:
-            problems.append(f"--dtype {dtype}: choose one of {', '.join(DTYPES)}")
+            problems.append(Problem(f"--dtype {dtype}", "not-a-choice", f"choose one of {', '.join(DTYPES)}"))
         match = _SIZE.fullmatch(shard_size.strip().upper())
         if match is None:
-            problems.append(f"--shard-size {shard_size}: give a size like 5GB or 500MB")
+            problems.append(Problem(f"--shard-size {shard_size}", "not-a-size", "give a size like 5GB or 500MB"))
         if adapter and verify:
-            problems.append("--verify: an adapter is no model that answers; leave --adapter or --verify out")
+            problems.append(
+                Problem(
+                    "--verify",
+                    "adapter-cannot-answer",
+                    "an adapter is no model that answers; leave --adapter or --verify out",
+                )
+            )
         if match is None or problems:
             raise ConfigError(problems)
         size = int(match[1]) * _UNITS[match[2]]

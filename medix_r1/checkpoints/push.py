@@ -25,9 +25,12 @@ def prepare(repo: str, *, public: bool) -> None:
         HfApi().create_repo(repo, private=not public, exist_ok=True)
         is_private = HfApi().model_info(repo).private
     except (HFValidationError, HfHubHTTPError, httpx.HTTPError, OSError) as error:
-        raise CheckpointError(f"--push {repo}: {_first_line(error)}") from None
+        raise CheckpointError(f"--push {repo}: {_first_line(error)}", code="push-refused") from None
     if not public and not is_private:
-        raise CheckpointError(f"--push {repo}: this repository is public; add --public if the model may be seen by all")
+        raise CheckpointError(
+            f"--push {repo}: this repository is public; add --public if the model may be seen by all",
+            code="repository-is-public",
+        )
 
 
 def upload(folder: Path, repo: str) -> str:
@@ -42,7 +45,7 @@ def upload(folder: Path, repo: str) -> str:
         )
     except (HfHubHTTPError, httpx.HTTPError, OSError, ValueError) as error:  # ValueError: the hub refuses the card
         again = f"the model is in {folder}; send it again with `hf upload {repo} {folder}`"
-        raise CheckpointError(f"--push {repo}: {_first_line(error)}; {again}") from None
+        raise CheckpointError(f"--push {repo}: {_first_line(error)}; {again}", code="push-refused") from None
 
 
 def _first_line(error: Exception) -> str:

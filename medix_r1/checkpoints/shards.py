@@ -89,7 +89,9 @@ def open_shards(actor: Path, ranks: int) -> dict[str, Parameter]:
     files = [_load(actor / f"model_world_size_{ranks}_rank_{rank}.pt") for rank in range(ranks)]
     for rank, file in enumerate(files):
         if odd := sorted(file.keys() ^ files[0].keys()):
-            raise CheckpointError(f"{actor}: rank {rank} and rank 0 hold different parameters: {listed(odd)}")
+            raise CheckpointError(
+                f"{actor}: rank {rank} and rank 0 hold different parameters: {listed(odd)}", code="ranks-differ"
+            )
     parameters, problems = {}, []
     for name in files[0]:
         try:
@@ -97,7 +99,7 @@ def open_shards(actor: Path, ranks: int) -> dict[str, Parameter]:
         except CheckpointError as error:
             problems.append(str(error))
     if problems:
-        raise CheckpointError(f"{actor}: {'; '.join(problems[:_LISTED])}")
+        raise CheckpointError(f"{actor}: {'; '.join(problems[:_LISTED])}", code="shards-do-not-fit")
     return parameters
 
 
@@ -114,14 +116,20 @@ def _load(path: Path) -> Mapping[str, torch.Tensor]:
         content = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     except pickle.UnpicklingError as error:
         reason = str(error).split("Unsupported", 1)[-1].split("\n", 1)[0][:200]
-        raise CheckpointError(f"{path} is refused: it holds more than tensors (unsupported{reason})") from None
+        raise CheckpointError(
+            f"{path} is refused: it holds more than tensors (unsupported{reason})", code="shard-holds-code"
+        ) from None
     except (RuntimeError, EOFError, OSError, ValueError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path} cannot be read: {str(error).splitlines()[0][:200]}") from None
+        raise CheckpointError(
+            f"{path} cannot be read: {str(error).splitlines()[0][:200]}", code="shard-unreadable"
+        ) from None
     if not isinstance(content, Mapping) or not content:
-        raise CheckpointError(f"{path} is refused: not a state dict")
+        raise CheckpointError(f"{path} is refused: not a state dict", code="shard-not-a-state-dict")
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
-            raise CheckpointError(f"{path} is refused: {name!r} is a {type(value).__name__}, not a tensor")
+            raise CheckpointError(
+                f"{path} is refused: {name!r} is a {type(value).__name__}, not a tensor", code="shard-holds-no-tensor"
+            )
     if _madvise is not None:
         _check_mapped(path, content)
     return content
@@ -136,30 +144,36 @@ def _check_mapped(path: Path, content: Mapping[str, torch.Tensor]) -> None:
         local = value._local_tensor if isinstance(value, DTensor) else value
         first, last = local.data_ptr(), local.data_ptr() + local.nbytes
         if local.nbytes and not any(start <= first and last <= end for start, end in ranges):
-            raise CheckpointError(f"{path} is refused: {name} is not stored in it as plain bytes")
+            raise CheckpointError(
+                f"{path} is refused: {name} is not stored in it as plain bytes", code="shard-not-plain"
+            )
 
 
 def _parameter(name: str, values: Sequence[torch.Tensor]) -> Parameter:
     first = values[0]
     shape, dtype = tuple(first.shape), first.dtype
     if any(tuple(value.shape) != shape or value.dtype != dtype for value in values):
-        raise CheckpointError(f"{name}: shape or dtype differs between ranks")
+        raise CheckpointError(f"{name}: shape or dtype differs between ranks", code="ranks-differ")
     if not isinstance(first, DTensor):
         return _plain(name, values)
     mesh, placements = first.device_mesh.mesh, tuple(first.placements)
     if mesh.numel() != len(values) or sorted(mesh.flatten().tolist()) != list(range(len(values))):
-        raise CheckpointError(f"{name}: its device mesh {mesh.tolist()} is not that of {len(values)} ranks")
+        raise CheckpointError(
+            f"{name}: its device mesh {mesh.tolist()} is not that of {len(values)} ranks", code="mesh-of-other-ranks"
+        )
     pieces = []
     for rank, value in enumerate(values):
         if not isinstance(value, DTensor) or tuple(value.placements) != placements:
-            raise CheckpointError(f"{name}: placements differ between ranks")
+            raise CheckpointError(f"{name}: placements differ between ranks", code="ranks-differ")
         coordinate = (mesh == rank).nonzero()[0].tolist()
         region = _region(name, shape, mesh.shape, coordinate, placements)
         local = value._local_tensor
         if region is None:  # a replica of a piece that another rank gives
             continue
         if tuple(local.shape) != tuple(part.stop - part.start for part in region):
-            raise CheckpointError(f"{name}: rank {rank} holds {tuple(local.shape)}, which is not its part of {shape}")
+            raise CheckpointError(
+                f"{name}: rank {rank} holds {tuple(local.shape)}, which is not its part of {shape}", code="not-its-part"
+            )
         pieces.append(Piece(region, local))
     pieces.sort(key=lambda piece: [part.start for part in piece.region])
     return Parameter(name, shape, dtype, tuple(pieces))
@@ -169,7 +183,7 @@ def _plain(name: str, values: Sequence[torch.Tensor]) -> Parameter:
     """A tensor that every rank holds whole; FSDP1 on one rank, buffers, unwrapped parameters."""
     for rank, value in enumerate(values[1:], start=1):
         if isinstance(value, DTensor) or not torch.equal(value, values[0]):
-            raise CheckpointError(f"{name}: not sharded, and yet rank {rank} differs from rank 0")
+            raise CheckpointError(f"{name}: not sharded, and yet rank {rank} differs from rank 0", code="ranks-differ")
         _forget(value)
     whole = tuple(slice(0, size) for size in values[0].shape)
     return Parameter(name, tuple(values[0].shape), values[0].dtype, (Piece(whole, values[0]),))
@@ -192,7 +206,10 @@ def _region(
             start = min(part.start + position * step, part.stop)
             region[placement.dim] = slice(start, min(start + step, part.stop))
         else:
-            raise CheckpointError(f"{name}: placement {placement} is not one that FSDP makes; it cannot be merged")
+            raise CheckpointError(
+                f"{name}: placement {placement} is not one that FSDP makes; it cannot be merged",
+                code="unknown-placement",
+            )
     return tuple(region) if is_first else None
 
 

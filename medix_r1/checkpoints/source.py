@@ -17,16 +17,20 @@ def find(path: Path) -> Path:
     """
     path = path.absolute()
     if not path.is_dir():
-        raise CheckpointError(f"{path}: there is no such folder; give RUN/checkpoints/global_step_N or RUN")
+        raise CheckpointError(
+            f"{path}: there is no such folder; give RUN/checkpoints/global_step_N or RUN", code="no-such-folder"
+        )
     if path.name.startswith("global_step_"):
         checkpoints.step_of(path)
         newest: Path | None = path
     else:
         newest = checkpoints.latest(path / "checkpoints") or checkpoints.latest(path)
     if newest is None:
-        raise CheckpointError(f"{path}: no whole checkpoint in there")
+        raise CheckpointError(f"{path}: no whole checkpoint in there", code="no-whole-checkpoint")
     if not checkpoints.is_whole(newest):
-        raise CheckpointError(f"{newest}: not a whole checkpoint (its save was cut, or files are missing)")
+        raise CheckpointError(
+            f"{newest}: not a whole checkpoint (its save was cut, or files are missing)", code="not-whole"
+        )
     ranks_of(newest / "actor")
     return newest
 
@@ -39,7 +43,9 @@ def best_of(run: Path) -> Path:
     """
     folder = checkpoints.best(run / "checkpoints")
     if folder is None:
-        raise CheckpointError(f"{run} has no best checkpoint: no validated step was saved (run.best_metric)")
+        raise CheckpointError(
+            f"{run} has no best checkpoint: no validated step was saved (run.best_metric)", code="no-best-checkpoint"
+        )
     return folder
 
 
@@ -52,8 +58,10 @@ def ranks_of(actor: Path) -> int:
     try:
         ranks = int(json.loads((actor / "fsdp_config.json").read_text(encoding="utf-8"))["world_size"])
     except (OSError, ValueError, KeyError, TypeError):
-        raise CheckpointError(f"{actor}: no fsdp_config.json with a world size; only FSDP checkpoints merge") from None
+        raise CheckpointError(
+            f"{actor}: no fsdp_config.json with a world size; only FSDP checkpoints merge", code="not-fsdp"
+        ) from None
     shards = [actor / f"model_world_size_{ranks}_rank_{rank}.pt" for rank in range(ranks)]
     if missing := [shard.name for shard in shards if not shard.is_file()] or ([] if shards else ["every shard"]):
-        raise CheckpointError(f"{actor}: {', '.join(missing)} missing")
+        raise CheckpointError(f"{actor}: {', '.join(missing)} missing", code="files-missing")
     return ranks

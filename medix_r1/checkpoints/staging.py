@@ -56,9 +56,12 @@ def check_room(out: Path, *, force: bool) -> None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not force:
-        raise CheckpointError(f"{out} exists; choose another folder, or replace it with --force")
+        raise CheckpointError(f"{out} exists; choose another folder, or replace it with --force", code="exists-already")
     if not any((out / name).is_file() for name in _MODEL_FILES):  # --force replaces a model, not somebody's home folder
-        raise CheckpointError(f"{out} is not a model folder (no config.json); it is not replaced even with --force")
+        raise CheckpointError(
+            f"{out} is not a model folder (no config.json); it is not replaced even with --force",
+            code="not-a-model-folder",
+        )
 
 
 def check_disk(out: Path, needed: int) -> None:
@@ -69,7 +72,9 @@ def check_disk(out: Path, needed: int) -> None:
     """
     free = shutil.disk_usage(out.parent).free
     if free < needed:
-        raise CheckpointError(f"{out.parent}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free")
+        raise CheckpointError(
+            f"{out.parent}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free", code="disk-too-small"
+        )
 
 
 @contextmanager
@@ -81,7 +86,7 @@ def _held(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise CheckpointError(f"another merge is writing {folder}; wait for it") from None
+            raise CheckpointError(f"another merge is writing {folder}; wait for it", code="in-use") from None
         for leftover in folder.iterdir():
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
         try:

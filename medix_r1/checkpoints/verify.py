@@ -48,7 +48,8 @@ def compare(huggingface: Path, base: Mapping[str, Parameter], adapter: Adapter |
     if not difference <= allowed:  # a NaN is a difference
         raise CheckpointError(
             f"the merged model answers differently: logits differ by {difference:.2g} of the largest one, "
-            f"more than {allowed:g}"
+            f"more than {allowed:g}",
+            code="answers-differently",
         )
     return difference
 
@@ -66,7 +67,7 @@ def _from_shards(huggingface: Path, base: Mapping[str, Parameter], adapter: Adap
     model = get_peft_model(model, LoraConfig(r=adapter.rank, lora_alpha=adapter.alpha, target_modules=modules))
     loaded = model.load_state_dict({name: _join(value) for name, value in adapter.tensors.items()}, strict=False)
     if loaded.unexpected_keys:
-        raise CheckpointError(f"PEFT does not know {', '.join(loaded.unexpected_keys)}")
+        raise CheckpointError(f"PEFT does not know {', '.join(loaded.unexpected_keys)}", code="unknown-to-peft")
     return model
 
 
@@ -86,7 +87,9 @@ def _from_folder(huggingface: Path, folder: Path) -> tuple[Any, torch.dtype]:
         folder, trust_remote_code=False, local_files_only=True, output_loading_info=True
     )
     if odd := [f"{key}: {sorted(names)}" for key, names in loading.items() if names]:
-        raise CheckpointError(f"transformers does not load the merged model as it is: {'; '.join(odd)}")
+        raise CheckpointError(
+            f"transformers does not load the merged model as it is: {'; '.join(odd)}", code="not-loaded-as-it-is"
+        )
     dtype = next(model.parameters()).dtype
     return model.float(), dtype
 

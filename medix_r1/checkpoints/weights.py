@@ -104,7 +104,9 @@ class Writer:
             if kind is not None:
                 return
             if self._owed:
-                raise CheckpointError(f"{self._folder}: never written: {', '.join(sorted(self._owed))}")
+                raise CheckpointError(
+                    f"{self._folder}: never written: {', '.join(sorted(self._owed))}", code="never-written"
+                )
             for file in {place.file for place in self._places.values()}:
                 file.flush()
                 os.fsync(file.fileno())
@@ -122,7 +124,7 @@ class Writer:
                 written += data.nbytes
                 self._advance(data.nbytes)
         if written != place.entry.size:
-            raise CheckpointError(f"{name}: {written} bytes came instead of {place.entry.size}")
+            raise CheckpointError(f"{name}: {written} bytes came instead of {place.entry.size}", code="wrong-size")
         self._owed.discard(name)
 
     def _begin(self, file: BinaryIO, names: Iterable[str]) -> None:
@@ -156,5 +158,5 @@ class Writer:
 def _cast(name: str, part: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     cast = part.to(dtype)
     if dtype is torch.float16 and part.dtype is not dtype and bool((cast.isinf() & part.isfinite()).any()):
-        raise CheckpointError(f"{name} holds values that float16 cannot; choose --dtype bf16")
+        raise CheckpointError(f"{name} holds values that float16 cannot; choose --dtype bf16", code="overflows-float16")
     return cast

@@ -26,7 +26,7 @@ def whole(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise DataError(f"{path} could not be written: {error.strerror or error}") from error
+        raise DataError(f"{path} could not be written: {error.strerror or error}", code="not-written") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -46,7 +46,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
+        raise DataError(f"{path} cannot be read: {error}", code="not-readable") from error
 
 
 def sha256_of(path: Path) -> str:
@@ -71,6 +71,6 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise DataError(
-                f"{folder} is being prepared by another process; wait for it, or use another out="
+                f"{folder} is being prepared by another process; wait for it, or use another out=", code="in-use"
             ) from error
         yield

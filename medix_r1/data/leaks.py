@@ -101,11 +101,13 @@ def read_entries(path: Path) -> Entries:
 def _sources(path: Path) -> Iterator[tuple[Source, str]]:
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix in _SOURCES)
     if not files:
-        raise ConfigError([f"{path}: holds no .jsonl, .csv or .parquet file, and is no prepared folder"])
+        raise ConfigError.of(
+            str(path), "no-rows-there", "holds no .jsonl, .csv or .parquet file, and is no prepared folder"
+        )
     columns = yaml.safe_load((config_dir() / "prepare/data/jsonl.yaml").read_text(encoding="utf-8"))["columns"]
     for file in files:
         if file.suffix not in _SOURCES:
-            raise ConfigError([f"{file}: is none of {', '.join(_SOURCES)}"])
+            raise ConfigError.of(str(file), "not-a-file-of-rows", f"is none of {', '.join(_SOURCES)}")
         prefix = "" if file.parent == path or file == path else f"{file.parent.relative_to(path)}/"
         yield _SOURCES[file.suffix](path=str(file), columns=columns, required=("question",)), prefix
 
@@ -115,7 +117,7 @@ def _add_raw(entries: Entries, raw: RawRow, prefix: str) -> None:
     rules = ImageRules(frames="first")
     try:
         if raw.problem is not None:
-            raise DataError(raw.problem)
+            raise DataError(raw.problem, code="not-a-row")
         question, choices = texts_of(raw)
         prepared = [prepare_image(content, rules) for content in image_bytes(raw, rules)]
     except DataError as problem:
@@ -190,7 +192,7 @@ def remove(folder: Path, leaked: set[str], out: Path) -> Summary:
     """
     manifest = read_manifest(folder)
     if (out / MANIFEST).exists() or out.resolve() == folder.resolve():
-        raise ConfigError([f"--remove: {out} is there already; choose a new folder"])
+        raise ConfigError.of("--remove", "exists-already", f"{out} is there already; choose a new folder")
     out.mkdir(parents=True, exist_ok=True)
     for file in sorted(folder.glob("index-*.parquet")):
         _copy_index(file, leaked, out)

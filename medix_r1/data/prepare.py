@@ -88,7 +88,7 @@ def _run(settings: Settings, backbone: Path, plan: dict[str, Any], console: Cons
         part.unlink()  # of a run that was killed
     units = settings.source.units(settings.unit_rows)
     if not units:
-        raise DataError(f"data: {settings.source.name} has no rows")
+        raise DataError(f"data: {settings.source.name} has no rows", code="no-rows")
     job = staging.UnitJob(
         settings.source, settings.rules, backbone, settings.min_pixels, settings.max_pixels, folder, strict
     )
@@ -126,7 +126,10 @@ def _finish(
     folder = settings.out / STAGING
     summary = _count(results, split, entries)
     if not summary.adds_up:
-        raise DataError(f"the counts do not add up ({summary}); this is a fault of the program, nothing was published")
+        raise DataError(
+            f"the counts do not add up ({summary}); this is a fault of the program, nothing was published",
+            code="counts-do-not-add-up",
+        )
     with whole(settings.out / REJECTS) as temporary, temporary.open("wb") as joined:
         for result in results:
             with staging.unit_path(folder, result.number, "rejects.jsonl").open("rb") as part:
@@ -180,8 +183,10 @@ def _refuse_other(old: dict[str, Any], new: dict[str, Any], out: Path) -> None:
         before, now = dict(flatten(old)), dict(flatten(new))
         keys = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key) and key != "hash")
         changed = ", ".join(key for key in keys if not isinstance(now.get(key), dict))
-        raise ConfigError(
-            [f"out: {out} was prepared with another {changed}; choose another out=, or delete that folder"]
+        raise ConfigError.of(
+            "out",
+            "prepared-otherwise",
+            f"{out} was prepared with another {changed}; choose another out=, or delete that folder",
         )
 
 

@@ -31,7 +31,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         hint = (
             "is not finished; run the same `data prepare` again" if (folder / STAGING).is_dir() else "is no such folder"
         )
-        raise ConfigError([f"{folder}: a folder that `medix-r1 data prepare` wrote is needed; this {hint}"])
+        raise ConfigError.of(
+            str(folder), "not-prepared", f"a folder that `medix-r1 data prepare` wrote is needed; this {hint}"
+        )
     manifest = read_json(folder / MANIFEST)
     assert isinstance(manifest, dict)
     return manifest

@@ -45,7 +45,7 @@ class RowRejected(DataError):
 
     def __init__(self, reason: Reason, detail: str) -> None:
         self.reason, self.detail = reason, detail
-        super().__init__(f"{reason.value}: {detail}")
+        super().__init__(f"{reason.value}: {detail}", code=reason.value)
 
     def __reduce__(self) -> tuple[type[RowRejected], tuple[Reason, str]]:
         return type(self), (self.reason, self.detail)

@@ -18,7 +18,7 @@ from medix_r1.composing import NOT_COMPOSED, composing
 from medix_r1.config import config_dir
 from medix_r1.data.check import RowRules
 from medix_r1.data.sources.base import Source
-from medix_r1.errors import ConfigError
+from medix_r1.errors import ConfigError, Problem
 from medix_r1.grammar import ModalityTag
 from medix_r1.images.rules import ImageRules
 
@@ -66,16 +66,17 @@ def compose_prepare(overrides: Sequence[str]) -> dict[str, Any]:
     return {**{str(key): value for key, value in tree.items()}, "out": tree["out"] or f"data/{choice}"}
 
 
-def _explain(error: Exception, folder: Path) -> str:
+def _explain(error: Exception, folder: Path) -> Problem:
     if isinstance(error, MissingConfigException):
         known = sorted(path.stem for path in (folder / "data").glob("*.yaml"))
         wanted = str(error.missing_cfg_file).rpartition("/")[2]
         near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.4)
-        return f"data={wanted}: no such kind{f'; did you mean {near[0]}?' if near else ''} (known: {', '.join(known)})"
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return Problem(f"data={wanted}", "no-such-kind", f"no such kind{hint} (known: {', '.join(known)})")
     text = str(error)
     if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
         text = f"{text.splitlines()[0]} {error.__cause__}"
-    return f"config: {' '.join(text.split())}"
+    return Problem("config", "not-composed", " ".join(text.split()))
 
 
 def read_settings(overrides: Sequence[str]) -> Settings:
@@ -116,7 +117,9 @@ def open_source(node: Mapping[str, Any]) -> Source:
         return instantiate(dict(node), _convert_="all")  # type: ignore[no-any-return]
     except HydraException as error:
         cause = error.__cause__
-        raise cause if isinstance(cause, ConfigError) else ConfigError([f"data: {error}"]) from error
+        if isinstance(cause, ConfigError):
+            raise cause from error
+        raise ConfigError.of("data", "settings-refused", str(error)) from error
 
 
 def _row_rules(tree: Mapping[str, Any], name: str) -> RowRules:
@@ -139,7 +142,7 @@ def _row_rules(tree: Mapping[str, Any], name: str) -> RowRules:
     )
 
 
-def _problems(tree: Mapping[str, Any]) -> Iterator[str]:
+def _problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
     image, split = tree["image"], tree["split"]
     for key, value, choices in (
         ("think_element", tree["think_element"], ("think", "thinking")),
@@ -149,7 +152,7 @@ def _problems(tree: Mapping[str, Any]) -> Iterator[str]:
         ("instructions", tree["instructions"], (True, False)),
     ):
         if value not in choices:
-            yield f"{key}: {value!r} is none of {', '.join(str(choice) for choice in choices)}"
+            yield Problem(key, "not-a-choice", f"{value!r} is none of {', '.join(str(choice) for choice in choices)}")
     for key, value, low, high in (
         ("max_prompt_tokens", tree["max_prompt_tokens"], 1, 2**31),
         ("unit_rows", tree["unit_rows"], 1, 10**6),
@@ -158,35 +161,35 @@ def _problems(tree: Mapping[str, Any]) -> Iterator[str]:
         ("workers", tree["workers"] or 1, 1, 1024),
     ):
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            yield f"{key}: {value!r} is not a whole number from {low} to {high}"
+            yield Problem(key, "not-a-whole-number", f"{value!r} is not a whole number from {low} to {high}")
     for key, value, most in (
         ("image.max_megapixels", image["max_megapixels"], _MOST_MEGAPIXELS),
         ("image.max_mebibytes", image["max_mebibytes"], _MOST_MEBIBYTES),
         ("shard_mebibytes", tree["shard_mebibytes"], _MOST_MEBIBYTES),
     ):
         if not _is_number(value) or not 0 < value <= most:
-            yield f"{key}: {value!r} is not a number above 0 and up to {most}"
+            yield Problem(key, "out-of-range", f"{value!r} is not a number above 0 and up to {most}")
     if not _is_number(split["validation"]) or not 0 <= split["validation"] < 1:
-        yield f"split.validation: {split['validation']!r} is not a share from 0 to below 1"
+        yield Problem("split.validation", "out-of-range", f"{split['validation']!r} is not a share from 0 to below 1")
     yield from _image_problems(image)
 
 
-def _image_problems(image: Mapping[str, Any]) -> Iterator[str]:
+def _image_problems(image: Mapping[str, Any]) -> Iterator[Problem]:
     low, high = image["min_pixels"], image["max_pixels"]
     for key, value in (("min_pixels", low), ("max_pixels", high)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            yield f"image.{key}: {value!r} is neither a number of pixels nor null"
+            yield Problem(f"image.{key}", "not-a-number-of-pixels", f"{value!r} is neither a number of pixels nor null")
             return
     if low and high and low > high:
-        yield f"image.min_pixels: {low} is above image.max_pixels={high}"
+        yield Problem("image.min_pixels", "min-above-max", f"{low} is above image.max_pixels={high}")
     for key, size in (("percentiles", 2), ("dicom_window", 2)):
         value = image[key]
         if value is None and key == "dicom_window":
             continue
         if not isinstance(value, list) or len(value) != size or not all(_is_number(item) for item in value):
-            yield f"image.{key}: {value!r} is not a list of two numbers"
+            yield Problem(f"image.{key}", "not-two-numbers", f"{value!r} is not a list of two numbers")
     if isinstance(image["percentiles"], list) and image["percentiles"] != sorted(image["percentiles"]):
-        yield f"image.percentiles: {image['percentiles']} are not in order"
+        yield Problem("image.percentiles", "not-in-order", f"{image['percentiles']} are not in order")
 
 
 def _is_number(value: Any) -> bool:

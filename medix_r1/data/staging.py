@@ -91,7 +91,9 @@ def stage_unit(job: UnitJob, counter: PromptCounter, unit: Unit) -> UnitResult:
                 measured = check_row(raw, job.rules, counter)
             except RowRejected as problem:
                 if job.strict:
-                    raise DataError(f"{raw.where} is rejected ({problem}); leave --strict out to go on") from problem
+                    raise DataError(
+                        f"{raw.where} is rejected ({problem}); leave --strict out to go on", code="row-rejected"
+                    ) from problem
                 rejected[problem.reason.value] += 1
                 rejects.write(json.dumps(_reject(raw, problem), ensure_ascii=True) + "\n")
                 continue
@@ -217,6 +219,8 @@ def run_all(
             done, running = wait(running, return_when=FIRST_COMPLETED)
             yield from (future.result() for future in done)
     except BrokenProcessPool as error:
-        raise DataError("a worker process was ended from outside (out of memory?); the same command goes on") from error
+        raise DataError(
+            "a worker process was ended from outside (out of memory?); the same command goes on", code="worker-ended"
+        ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

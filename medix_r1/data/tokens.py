@@ -128,10 +128,16 @@ class PromptCounter:
                 **self._specials,
             )
         except TemplateError as error:
-            raise ConfigError([f"backbone: its chat template fails on a plain question: {error}"]) from error
+            raise ConfigError.of(
+                "backbone", "chat-template-fails", f"its chat template fails on a plain question: {error}"
+            ) from error
         ids = self._tokenizer.encode(text, add_special_tokens=False).ids
         if (seen := ids.count(self._image_token)) != num_images:
-            raise ConfigError([f"backbone: its chat template shows {num_images} image(s) as {seen} placeholder(s)"])
+            raise ConfigError.of(
+                "backbone",
+                "chat-template-placeholders",
+                f"its chat template shows {num_images} image(s) as {seen} placeholder(s)",
+            )
         return len(ids) - num_images
 
     def length(self, prompt: str, sizes: Sequence[tuple[int, int]]) -> PromptLength:
@@ -155,7 +161,7 @@ def backbone_folder(name: str) -> Path:
     if (folder := Path(name).expanduser()).is_dir():
         return folder
     if not is_hub_name(name):
-        raise ConfigError([f"backbone: {name} does not exist"])
+        raise ConfigError.of("backbone", "no-such-file", f"{name} does not exist")
     from httpx import HTTPError
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
@@ -164,7 +170,9 @@ def backbone_folder(name: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=list(_FILES)))
     except (HTTPError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise ConfigError([f"backbone: {name} is no folder here and the hub does not give it ({reason})"]) from error
+        raise ConfigError.of(
+            "backbone", "not-on-the-hub", f"{name} is no folder here and the hub does not give it ({reason})"
+        ) from error
 
 
 def fingerprint(folder: Path) -> str:
@@ -209,14 +217,16 @@ def _template_text(folder: Path, settings: dict[str, Any]) -> str:
     for candidate in (_json(folder / "chat_template.json"), settings):
         if isinstance(text := candidate.get("chat_template"), str):
             return text
-    raise ConfigError([f"backbone: {folder} has no chat template"])
+    raise ConfigError.of("backbone", "no-chat-template", f"{folder} has no chat template")
 
 
 def _image_token(folder: Path, tokenizer: Tokenizer) -> int:
     number = _json(folder / "config.json").get("image_token_id")
     number = number if isinstance(number, int) else tokenizer.token_to_id("<|image_pad|>")
     if number is None:
-        raise ConfigError([f"backbone: {folder} has no image token; a vision-language model is needed"])
+        raise ConfigError.of(
+            "backbone", "no-image-token", f"{folder} has no image token; a vision-language model is needed"
+        )
     return int(number)
 
 
@@ -226,11 +236,11 @@ def _resize_rule(folder: Path, min_pixels: int | None, max_pixels: int | None) -
     )
     kind = processor.get("image_processor_type", "")
     if kind not in _VISION_CLASSES:
-        raise ConfigError(
-            [
-                f"backbone: the resize rule of {kind or 'an image processor without a name'} is not known; "
-                f"known: {', '.join(_VISION_CLASSES)}"
-            ]
+        raise ConfigError.of(
+            "backbone",
+            "unknown-resize-rule",
+            f"the resize rule of {kind or 'an image processor without a name'} is not known; "
+            f"known: {', '.join(_VISION_CLASSES)}",
         )
     size = processor.get("size") or {}
     low = processor.get("min_pixels") or size.get("shortest_edge") or size.get("min_pixels")
@@ -247,7 +257,7 @@ def _resize_rule(folder: Path, min_pixels: int | None, max_pixels: int | None) -
 
 def _need(path: Path) -> Path:
     if not path.is_file():
-        raise ConfigError([f"backbone: {path} is missing"])
+        raise ConfigError.of("backbone", "no-such-file", f"{path} is missing")
     return path
 
 

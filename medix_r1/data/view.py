@@ -66,7 +66,9 @@ def _chosen(index: pa.Table, rows: int, seed: int, source: str | None, tag: str 
             known = sorted({str(name) for name in index[column].to_pylist()})
             index = index.filter(pc.equal(index[column], value))
             if not len(index):
-                raise ConfigError([f"--{column}: no row has {value}; there are {', '.join(known[:20])}"])
+                raise ConfigError.of(
+                    f"--{column}", "no-row-matches", f"no row has {value}; there are {', '.join(known[:20])}"
+                )
     numbers = sorted(random.Random(seed).sample(range(len(index)), min(rows, len(index))))
     return index.take(pa.array(numbers, pa.int64()))
 

@@ -19,7 +19,7 @@ from medix_r1.demo import labels as label_file
 from medix_r1.demo import shipped
 from medix_r1.demo.shipped import Model
 from medix_r1.demo.stamps import hash_files, is_current, replacing
-from medix_r1.errors import ConfigError
+from medix_r1.errors import ConfigError, Problem
 
 Part = Literal["data", "policy", "judge"]
 PARTS: tuple[Part, ...] = ("data", "policy", "judge")
@@ -39,7 +39,9 @@ def build(out: Path = DEFAULT_OUT, *, only: Collection[str] = PARTS, console: Co
         console: where progress is shown.
     """
     if unknown := sorted(set(only) - set(PARTS)):
-        raise ConfigError([f"only: unknown part {name}; parts are {', '.join(PARTS)}" for name in unknown])
+        raise ConfigError(
+            [Problem("only", "no-such-part", f"unknown part {name}; parts are {', '.join(PARTS)}") for name in unknown]
+        )
     with bars(console) as progress:
         for part in PARTS:
             if part in only:

@@ -18,7 +18,7 @@ from transformers.utils.logging import disable_progress_bar
 from medix_r1.demo.batches import EncodedRows, read_rows
 from medix_r1.demo.replies import SAMPLES, Reply, answer_all, load_policy
 from medix_r1.demo.result import DECODINGS, SETS, Decoded, Evaluation, Example, SetResult, SignalMean
-from medix_r1.errors import ConfigError, DataError, EmbedderError, JudgeUnavailable
+from medix_r1.errors import ConfigError, DataError, EmbedderError, JudgeUnavailable, Problem
 from medix_r1.machine import this_machine
 from medix_r1.rewards.base import Sample, SampleReader
 from medix_r1.rewards.build import build_reward
@@ -68,9 +68,11 @@ def evaluate(policy: Path, config: DictConfig) -> Evaluation:
 
 
 def _check(policy: Path, data: Path) -> None:
-    problems = [f"{policy}: no model there (no config.json)"] if not (policy / "config.json").is_file() else []
+    problems = []
+    if not (policy / "config.json").is_file():
+        problems.append(Problem(str(policy), "no-model-there", "no model there (no config.json)"))
     problems += [
-        f"{data / name}.parquet: does not exist; build the demo first: medix-r1 demo build"
+        Problem(f"{data / name}.parquet", "not-built", "does not exist; build the demo first: medix-r1 demo build")
         for name in SETS
         if not (data / f"{name}.parquet").is_file()
     ]
@@ -99,7 +101,9 @@ class Scorer:
         for breakdown in breakdowns:
             if breakdown.outage:
                 failure = breakdown.failure or ""
-                raise (JudgeUnavailable if "llm" in failure else EmbedderError)(f"evaluation stopped: {failure}")
+                raise (JudgeUnavailable if "llm" in failure else EmbedderError)(
+                    f"evaluation stopped: {failure}", code="evaluation-stopped"
+                )
         return list(breakdowns)
 
     async def aclose(self) -> None:
@@ -131,7 +135,7 @@ class Scorer:
 
 async def _set_result(scorer: Scorer, rows: EncodedRows, replies: _Replies, shuffled: _Replies) -> SetResult:
     if not len(rows):
-        raise DataError("a held-out set of the demo is empty; build it again: medix-r1 demo build")
+        raise DataError("a held-out set of the demo is empty; build it again: medix-r1 demo build", code="no-rows")
     decoded = {
         name: _decoded(await scorer.score(rows, replies[name]), scorer.exact_accuracy(rows, shuffled[name]))
         for name in DECODINGS

@@ -113,14 +113,17 @@ def parse(raw: Mapping[str, Any]) -> Labels:
         rotations=raw["rotations"],
     )
     if problems := list(_problems(labels)):
-        raise DataError("labels.yaml: " + "; ".join(problems))
+        raise DataError("labels.yaml: " + "; ".join(problems), code="labels-do-not-fit")
     return labels
 
 
 def _source(entry: Mapping[str, Any], packages: Mapping[str, Package]) -> Source:
     fields = dict(entry)
     if fields["package"] not in packages:
-        raise DataError(f"labels.yaml: source {fields['id']} names package {fields['package']}, which is not listed")
+        raise DataError(
+            f"labels.yaml: source {fields['id']} names package {fields['package']}, which is not listed",
+            code="no-such-package",
+        )
     fields.setdefault("licence", packages[fields["package"]].licence)
     fields["modality"] = ModalityTag(fields["modality"])
     # The modality is asked about too; it is stated once in the file, beside the tag.

@@ -97,7 +97,9 @@ def read_evaluation(path: Path) -> Evaluation:
         content = json.loads(path.read_text(encoding="utf-8"))
         return Evaluation(**{**content, "sets": {name: _set(value) for name, value in content["sets"].items()}})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: not an evaluation of `medix-r1 demo evaluate` ({error})") from error
+        raise DataError(
+            f"{path}: not an evaluation of `medix-r1 demo evaluate` ({error})", code="not-an-evaluation"
+        ) from error
 
 
 def _set(content: Mapping[str, Any]) -> SetResult:

@@ -93,7 +93,9 @@ def _running_judge(url: str) -> list[str]:
     url = url.rstrip("/").removesuffix("/v1") + "/v1"
     names = server.served_models(url, timeout=5.0)
     if not names:
-        raise ServerError(f"--judge-url: no judge answers at {url}; start one with medix-r1 serve judge=nano")
+        raise ServerError(
+            f"--judge-url: no judge answers at {url}; start one with medix-r1 serve judge=nano", code="no-answer"
+        )
     return ["judge.server=null", f"judge.client.base_url={url}", f"judge.client.model={names[0]}"]
 
 

@@ -54,9 +54,11 @@ def _checked(source: Path) -> list[str]:
     """Return the names of a shipped model's files, once each has the content that was shipped."""
     listed = source / CHECKSUMS
     if not listed.is_file():
-        raise CheckpointError(f"{listed} is missing; install the package again")
+        raise CheckpointError(f"{listed} is missing; install the package again", code="no-such-file")
     expected = [line.split(maxsplit=1) for line in listed.read_text(encoding="utf-8").splitlines()]
     found = checksums(source)
     if damaged := [name for digest, name in expected if f"{digest}  {name}\n" not in found]:
-        raise CheckpointError(f"{source}: {', '.join(damaged)} missing or damaged; install the package again")
+        raise CheckpointError(
+            f"{source}: {', '.join(damaged)} missing or damaged; install the package again", code="damaged"
+        )
     return [name for _, name in expected]

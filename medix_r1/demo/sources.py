@@ -29,11 +29,17 @@ def locate(source: Source, labels: Labels) -> Path:
     try:
         path = Path(str(distribution(package.name).locate_file(source.path)))
     except PackageNotFoundError as error:
-        raise DataError(f"source image {source.id} comes with package {package.name}: {install}") from error
+        raise DataError(
+            f"source image {source.id} comes with package {package.name}: {install}", code="package-not-installed"
+        ) from error
     if not path.is_file():
-        raise DataError(f"source image {source.id}: {package.name} has no file {source.path}: {install}")
+        raise DataError(
+            f"source image {source.id}: {package.name} has no file {source.path}: {install}", code="no-such-file"
+        )
     if hashlib.sha256(path.read_bytes()).hexdigest() != source.sha256:
-        raise DataError(f"source image {source.id}: {source.path} is not the file that was reviewed: {install}")
+        raise DataError(
+            f"source image {source.id}: {source.path} is not the file that was reviewed: {install}", code="another-file"
+        )
     return path
 
 

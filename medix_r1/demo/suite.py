@@ -99,7 +99,7 @@ def _write_heldout(source: Path, target: Path) -> None:
     import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
 
     if not source.is_file():
-        raise DataError(f"{source} does not exist; build the demo first: medix-r1 demo build")
+        raise DataError(f"{source} does not exist; build the demo first: medix-r1 demo build", code="not-built")
     rows = pq.read_table(source).to_pylist()
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     columns = {
@@ -116,14 +116,19 @@ def _mmlu(subject: str) -> list[dict[str, Any]]:
     """Questions of one subject in MMLU's own schema."""
     spec = find_spec("lm_eval")
     if spec is None or not spec.submodule_search_locations:
-        raise DataError("lm-eval is not installed: pip install --no-deps -r requirements/demo-images.txt")
+        raise DataError(
+            "lm-eval is not installed: pip install --no-deps -r requirements/demo-images.txt",
+            code="package-not-installed",
+        )
     folder = Path(next(iter(spec.submodule_search_locations))) / "tasks" / "mmlu" / "flan_cot_fewshot"
     tree = yaml.safe_load((folder / f"mmlu_{subject}.yaml").read_text(encoding="utf-8"))
     rows = []
     for sample in tree["fewshot_config"]["samples"]:
         question, answer = _QUESTION.fullmatch(sample["question"].strip()), _ANSWER.search(sample["target"])
         if question is None or answer is None:
-            raise DataError(f"lm-eval's mmlu_{subject}.yaml is not as it was: {sample['question'][:60]!r}")
+            raise DataError(
+                f"lm-eval's mmlu_{subject}.yaml is not as it was: {sample['question'][:60]!r}", code="another-file"
+            )
         choices = [text.strip() for text in question.groups()[1:]]
         rows.append(
             {

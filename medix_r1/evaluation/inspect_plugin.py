@@ -109,7 +109,7 @@ def _judge(items: Mapping[str, Item], kind: str, prompt: PromptName, think_eleme
 def _graders() -> list[Model]:
     graders = model_roles().get("grader")
     if not graders:
-        raise ConfigError(["no judge: give one with --model-role grader=PROVIDER/NAME"])
+        raise ConfigError.of("", "no-judge", "no judge: give one with --model-role grader=PROVIDER/NAME")
     return graders if isinstance(graders, list) else [graders]
 
 

@@ -45,7 +45,7 @@ def rejudge(result: Path, overrides: Sequence[str], config_dirs: Sequence[Path],
         raise ConfigError(problems)
     new = keyed(replace(info, judge=describe_judge(settings.judge)))
     if new.key == info.key:
-        raise ConfigError([f"judge: {result} was judged by this very judge; choose another"])
+        raise ConfigError.of("judge", "same-judge", f"{result} was judged by this very judge; choose another")
     folder = result.parent / folder_name(new)
     outcome = Outcome(folder)
     with locked(folder):

@@ -14,7 +14,7 @@ from inspect_ai.model import Model
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from medix_r1.errors import ConfigError, DataError, EvaluationError
+from medix_r1.errors import ConfigError, DataError, EvaluationError, Problem
 from medix_r1.evaluation.benchmarks import sources
 from medix_r1.evaluation.benchmarks.items import TaskData, load_items
 from medix_r1.evaluation.phases import servers
@@ -86,14 +86,15 @@ def plan(settings: EvalSettings) -> Evaluation:
     if problems:
         raise ConfigError(problems)
     cache = Path(settings.out_dir) / ".images"
-    tasks, broken = [], []
+    tasks: list[TaskData] = []
+    broken: list[Problem] = []
     for task in settings.tasks.values():
         try:
             tasks.append(load_items(task, data_dir=data_dir, cache_dir=cache, limit=settings.limit))
         except DataError as error:
-            broken.append(str(error))
+            broken += error.problems or (Problem("", error.code, str(error)),)
     if broken:
-        raise DataError("\n".join(broken))
+        raise DataError.listing(broken, code="rows-refused")
     info = describe(settings, {data.task.name: data.revision for data in tasks})
     asking = Asking(settings.prompt, settings.think_element, settings.connections)
     return Evaluation(settings, info, Path(settings.out_dir) / folder_name(info), tuple(tasks), asking)
@@ -203,7 +204,7 @@ def judge_all(work: Sequence[ToJudge], settings: EvalSettings, folder: Path, con
     with _progress(console, "judge", counts) as bars, contextlib.ExitStack() as stack:
         open_judges: Callable[[], list[Model]] = list
         if needs_judge:
-            wrong: list[str] = []
+            wrong: list[Problem] = []
             for index, j in enumerate(judge.judges):
                 wrong += servers.unreachable(f"judge.judges[{index}].", j.model, j.base_url, j.api_key_env)
             if wrong:
@@ -255,12 +256,14 @@ def locked(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder / _LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise DataError(f"{folder} cannot be written: {error}") from error
+        raise DataError(f"{folder} cannot be written: {error}", code="not-written") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(handle)
-        raise EvaluationError(f"another command works in {folder}; wait for it, or choose another out_dir") from error
+        raise EvaluationError(
+            f"another command works in {folder}; wait for it, or choose another out_dir", code="in-use"
+        ) from error
     try:
         yield
     finally:

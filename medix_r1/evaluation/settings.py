@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from medix_r1.composing import NOT_COMPOSED, composing
 from medix_r1.config import config_dir
-from medix_r1.errors import ConfigError
+from medix_r1.errors import ConfigError, Problem
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec, select, task_files
 
 Phase = Literal["all", "generate", "judge", "score"]
@@ -107,12 +107,14 @@ def compose_eval(
     rest = [f"++{t}" if t.startswith("tasks.") else t for t in overrides if not t.startswith("task=")]
     config = _compose([*chosen, *rest], config_dirs)
     if missing := sorted(OmegaConf.missing_keys(config)):
-        raise ConfigError([f"{key}: has no value; give one" for key in missing])
+        raise ConfigError([Problem(key, "no-value", "has no value; give one") for key in missing])
     tree: Any = OmegaConf.to_container(config, resolve=True)
     settings = _build_all(tree)
     problems = list(_wrong(settings))
     if needs_task and not settings.tasks:
-        problems.append("task: has no value; give task=all, open, llm, vlm, a task's name or a list")
+        problems.append(
+            Problem("task", "no-value", "has no value; give task=all, open, llm, vlm, a task's name or a list")
+        )
     if problems:
         raise ConfigError(problems)
     return settings
@@ -137,13 +139,13 @@ def _compose(overrides: Sequence[str], config_dirs: Sequence[Path]) -> DictConfi
             OmegaConf.resolve(config)
         except NOT_COMPOSED as error:
             cause = f" {error.__cause__}" if error.__cause__ else ""
-            raise ConfigError([f"config: {' '.join((str(error) + cause).split())}"]) from error
+            raise ConfigError.of("config", "not-composed", " ".join((str(error) + cause).split())) from error
     return config
 
 
 def _build_all(tree: dict[str, Any]) -> EvalSettings:
     judge = dict(tree["judge"])
-    problems: list[str] = []
+    problems: list[Problem] = []
 
     def part(cls: type[T], values: Any, where: str) -> T | None:
         try:
@@ -173,30 +175,36 @@ def build(cls: type[T], values: Any, where: str) -> T:
         ConfigError: keys that the class does not know, each with the nearest, and keys that it misses.
     """
     if not isinstance(values, Mapping):
-        raise ConfigError([f"{where}: {values!r} is not a mapping"])
+        raise ConfigError.of(where, "not-a-mapping", f"{values!r} is not a mapping")
     prefix = f"{where}." if where else ""
     known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
     problems = []
     for key in values:
         if key not in known:
             near = difflib.get_close_matches(str(key), list(known), n=1, cutoff=0.5)
-            problems.append(f"{prefix}{key}: no such key{f'; did you mean {near[0]}?' if near else ''}")
+            problems.append(
+                Problem(f"{prefix}{key}", "no-such-key", f"no such key{f'; did you mean {near[0]}?' if near else ''}")
+            )
     for name, f in known.items():
         if name not in values and f.default is MISSING and f.default_factory is MISSING:
-            problems.append(f"{prefix}{name}: has no value; give one")
+            problems.append(Problem(f"{prefix}{name}", "no-value", "has no value; give one"))
     if problems:
         raise ConfigError(problems)
     return cls(**{str(key): value for key, value in values.items()})
 
 
-def _wrong(settings: EvalSettings) -> list[str]:
+def _wrong(settings: EvalSettings) -> list[Problem]:
     judge = settings.judge
     choices = {
         "prompt": (settings.prompt, ("training", "plain")),
         "think_element": (settings.think_element, ("think", "thinking")),
         "phase": (settings.phase, ("all", "generate", "judge", "score")),
     }
-    problems = [f"{key}: {v!r} is none of {', '.join(known)}" for key, (v, known) in choices.items() if v not in known]
+    problems = [
+        Problem(key, "not-a-choice", f"{v!r} is none of {', '.join(known)}")
+        for key, (v, known) in choices.items()
+        if v not in known
+    ]
     positive = {
         "connections": settings.connections,
         "attempts": settings.attempts,
@@ -210,23 +218,39 @@ def _wrong(settings: EvalSettings) -> list[str]:
     }
     for key, value in positive.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-            problems.append(f"{key}: {value!r} is not a number above 0")
+            problems.append(Problem(key, "out-of-range", f"{value!r} is not a number above 0"))
     votes = len(judge.judges) * len(judge.seeds)
     if len(set(judge.seeds)) != len(judge.seeds):
-        problems.append(f"judge.seeds: {list(judge.seeds)} holds one twice; equal seeds are one vote, not two")
+        problems.append(
+            Problem(
+                "judge.seeds", "given-twice", f"{list(judge.seeds)} holds one twice; equal seeds are one vote, not two"
+            )
+        )
     if len({j.model for j in judge.judges}) != len(judge.judges):
-        problems.append("judge.judges: the same model twice; give it more seeds instead")
+        problems.append(Problem("judge.judges", "given-twice", "the same model twice; give it more seeds instead"))
     if not judge.judges:
         problems.append(
-            "judge.judges: names no judge; for one that runs: 'judge.judges=[{model: NAME, base_url: URL}]'"
+            Problem(
+                "judge.judges",
+                "no-judge",
+                "names no judge; for one that runs: 'judge.judges=[{model: NAME, base_url: URL}]'",
+            )
         )
     elif votes % 2 == 0:
         problems.append(
-            f"judge: {len(judge.judges)} judges and {len(judge.seeds)} seeds make {votes} votes; need an odd number"
+            Problem(
+                "judge",
+                "even-votes",
+                f"{len(judge.judges)} judges and {len(judge.seeds)} seeds make {votes} votes; need an odd number",
+            )
         )
     for index, address in enumerate(judge.judges):
         if address.base_url is None and (judge.server is None or judge.server.model != address.model):
             problems.append(
-                f"judge.judges[{index}].base_url: has no value, and judge.server does not serve {address.model}"
+                Problem(
+                    f"judge.judges[{index}].base_url",
+                    "no-value",
+                    f"has no value, and judge.server does not serve {address.model}",
+                )
             )
     return problems

@@ -24,7 +24,7 @@ class ImageRejected(DataError):
 
     def __init__(self, reason: ImageReason, detail: str) -> None:
         self.reason, self.detail = reason, detail
-        super().__init__(f"{reason.value}: {detail}")
+        super().__init__(f"{reason.value}: {detail}", code=reason.value)
 
     def __reduce__(self) -> tuple[type[ImageRejected], tuple[ImageReason, str]]:
         return type(self), (self.reason, self.detail)

@@ -52,7 +52,7 @@ class Batches:
         right = right if isinstance(right, np.ndarray) else await right
         cosine = float(left.dot(right))
         if not math.isfinite(cosine):
-            raise EmbedderError("the embedder gave a vector that holds no finite numbers")
+            raise EmbedderError("the embedder gave a vector that holds no finite numbers", code="not-finite")
         return min(1.0, max(-1.0, cosine))
 
     def _wanted(self, text: str, kept: LRUCache[str, Vector]) -> Vector | asyncio.Future[Vector]:
@@ -101,7 +101,9 @@ class Batches:
         try:
             vectors = await self._encode(texts)
             if len(vectors) != len(texts):
-                raise EmbedderError(f"the embedder gave {len(vectors)} vectors for {len(texts)} texts")
+                raise EmbedderError(
+                    f"the embedder gave {len(vectors)} vectors for {len(texts)} texts", code="wrong-count"
+                )
             self._deliver(texts, vectors)
         except EmbedderRejected as error:
             if len(texts) == 1:
@@ -110,7 +112,9 @@ class Batches:
                 await self._run(texts[: len(texts) // 2])
                 await self._run(texts[len(texts) // 2 :])
         except Exception as error:  # noqa: BLE001  whatever it is: whoever waits must hear of it, or waits for ever
-            self._fail(texts, error if isinstance(error, EmbedderError) else EmbedderError(str(error)))
+            self._fail(
+                texts, error if isinstance(error, EmbedderError) else EmbedderError(str(error), code="embedder-failed")
+            )
 
     def _deliver(self, texts: list[str], vectors: Sequence[Vector] | Vector) -> None:
         for text, vector in zip(texts, vectors, strict=True):

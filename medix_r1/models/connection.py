@@ -145,7 +145,9 @@ class Connection:
         except Trouble as trouble:
             self.usage.failures += 1
             if policy.sample_is_to_blame:
-                raise self.rejected(f"{trouble} ({policy.attempts} times, while other calls succeed)") from None
+                raise self.rejected(
+                    f"{trouble} ({policy.attempts} times, while other calls succeed)", code="always-fails"
+                ) from None
             raise self._lost(str(trouble)) from None
         except MedixError:
             self.usage.failures += 1
@@ -199,7 +201,7 @@ class Connection:
                 raise self._lost(said)  # no sample is to blame, and waiting will not help
             self.state.succeeded()
             self.addresses.succeeded(address)
-            refused = self.rejected(said)
+            refused = self.rejected(said, code="refused-by-server")
             refused.status = status
             raise refused
         try:
@@ -212,7 +214,9 @@ class Connection:
         if self._rate_limit is not None:
             self._rate_limit.learn(call.characters, tokens)
         if tokens is None and self._cost_cap is not None:
-            raise BudgetSpent(f"{where} does not say how many tokens a call had, so the cost cap cannot be kept")
+            raise BudgetSpent(
+                f"{where} does not say how many tokens a call had, so the cost cap cannot be kept", code="cost-unknown"
+            )
         return result
 
     def _lost(self, message: str) -> MedixError:
@@ -220,17 +224,18 @@ class Connection:
         self.state.lost(message)
         if self._rate_limit is not None:
             self._rate_limit.call_back()
-        return self.unavailable(message)
+        return self.unavailable(message, code="server-lost")
 
     def _end_if_lost(self, started: float) -> None:
         if (lost := self.state.lost_since(started)) is not None:
-            raise self.unavailable(lost)  # waited in line while the servers were given up
+            raise self.unavailable(lost, code="server-lost")  # waited in line while the servers were given up
 
     def _check_budget(self) -> None:
         if self._cost_cap is not None and self.usage.cost >= self._cost_cap:
             raise BudgetSpent(
                 f"{self.name}: {self.usage.cost:.2f} spent, which reaches the cost cap of {self._cost_cap:g}; "
-                "raise cost_cap to go on"
+                "raise cost_cap to go on",
+                code="cost-cap-reached",
             )
 
     def _without_key(self, text: str) -> str:

@@ -88,7 +88,7 @@ class SentenceTransformerEmbedder:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._encode, texts)
         except Exception as error:  # torch and the model may fail in any way
-            raise EmbedderError(f"embedder {self.model}: {error}") from error
+            raise EmbedderError(f"embedder {self.model}: {error}", code="embedder-failed") from error
 
     def _encode(self, texts: list[str]) -> Vector:
         self.load()
@@ -147,8 +147,12 @@ def locate_model(model: str) -> str:
     package, _, inside = model.removeprefix(_PACKAGE_PREFIX).partition("/")
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise ConfigError([f"embedder.model: package '{package}' of {model} is not installed"])
+        raise ConfigError.of(
+            "embedder.model", "package-not-installed", f"package '{package}' of {model} is not installed"
+        )
     path = Path(next(iter(spec.submodule_search_locations))) / inside
     if not path.is_dir():
-        raise ConfigError([f"embedder.model: {model} is not there; the package has no folder '{inside}'"])
+        raise ConfigError.of(
+            "embedder.model", "no-such-file", f"{model} is not there; the package has no folder '{inside}'"
+        )
     return str(path)

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, Literal
 
 from medix_r1 import prompts
-from medix_r1.errors import ConfigError, JudgeRejected, JudgeUnavailable
+from medix_r1.errors import ConfigError, JudgeRejected, JudgeUnavailable, Problem
 from medix_r1.models.connection import Call, Connection, to_json
 from medix_r1.models.response_cache import Answers
 from medix_r1.models.settings import connection_problems, count_problems, key_problems
@@ -188,7 +188,7 @@ class ChatJudge:
                 return verdict
         self.rejected += 1
         wanted = "starts with neither YES nor NO" if self.mode == "binary" else "has neither among its first tokens"
-        raise JudgeRejected(f"judge {self.model} answered {reply[:80]!r}, which {wanted}")
+        raise JudgeRejected(f"judge {self.model} answered {reply[:80]!r}, which {wanted}", code="no-verdict")
 
     async def _complete(self, text: str, images: Sequence[bytes]) -> tuple[Verdict | None, str]:
         choice = self._chosen
@@ -234,7 +234,8 @@ class ChatJudge:
             return (None if matches is None else Verdict(matches, text)), text
         if not (first.get("logprobs") or {}).get("content"):
             raise JudgeUnavailable(
-                f"judge {self.model} gives no log-probabilities; set judge.client.mode=binary, or serve it elsewhere"
+                f"judge {self.model} gives no log-probabilities; set judge.client.mode=binary, or serve it elsewhere",
+                code="no-log-probabilities",
             )
         probability = yes_probability(first["logprobs"]["content"][0]["top_logprobs"])
         return (None if probability is None else Verdict(probability >= 0.5, text, probability)), text
@@ -257,16 +258,30 @@ class ChatJudge:
         self._answers.close()
 
 
-def _problems(mode: str, constrained: bool, thinking: str) -> list[str]:
+def _problems(mode: str, constrained: bool, thinking: str) -> list[Problem]:
     problems = []
     if mode not in ("binary", "probability"):
-        problems.append(f"judge.client.mode: '{mode}' is neither binary nor probability")
+        problems.append(Problem("judge.client.mode", "not-a-choice", f"'{mode}' is neither binary nor probability"))
     if thinking not in ("disabled", "cut", "default"):
-        problems.append(f"judge.client.thinking: '{thinking}' is none of disabled, cut, default")
+        problems.append(
+            Problem("judge.client.thinking", "not-a-choice", f"'{thinking}' is none of disabled, cut, default")
+        )
     if constrained and thinking == "cut":
-        problems.append("judge.client.constrained: a constrained judge cannot think; set it to false")
+        problems.append(
+            Problem(
+                "judge.client.constrained",
+                "constrained-cannot-think",
+                "a constrained judge cannot think; set it to false",
+            )
+        )
     if mode == "probability" and thinking == "cut":
-        problems.append("judge.client.mode: probability reads the first token, so the judge cannot think first")
+        problems.append(
+            Problem(
+                "judge.client.mode",
+                "probability-cannot-think",
+                "probability reads the first token, so the judge cannot think first",
+            )
+        )
     return problems
 
 
@@ -296,5 +311,5 @@ def _content(text: str, images: Sequence[bytes]) -> str | list[dict[str, Any]]:
 def _data_url(image: bytes) -> str:
     kind = next((kind for signature, kind in _SIGNATURES.items() if image.startswith(signature)), None)
     if kind is None:
-        raise JudgeRejected("the image is none of PNG, JPEG, WebP, GIF")
+        raise JudgeRejected("the image is none of PNG, JPEG, WebP, GIF", code="not-an-image")
     return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"

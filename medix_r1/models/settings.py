@@ -7,8 +7,10 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from medix_r1.errors import Problem
 
-def connection_problems(key: str, urls: Sequence[str], settings: Mapping[str, Any]) -> list[str]:
+
+def connection_problems(key: str, urls: Sequence[str], settings: Mapping[str, Any]) -> list[Problem]:
     """What is wrong with the settings of a connection.
 
     Args:
@@ -16,38 +18,50 @@ def connection_problems(key: str, urls: Sequence[str], settings: Mapping[str, An
         urls: the addresses.
         settings: the other arguments of `Connection`, by name.
     """
-    problems = []
+    problems: list[Problem] = []
     if any("@" in url.split("//", 1)[-1].split("/", 1)[0] for url in urls):
-        problems.append(f"{key}.base_url: holds a name or password; give {key}.api_key_env instead")
+        problems.append(
+            Problem(f"{key}.base_url", "holds-a-password", f"holds a name or password; give {key}.api_key_env instead")
+        )
     problems += count_problems(key, concurrency=settings["concurrency"])
     for name in ("patience", "unknown_model_patience"):
         if not settings[name] >= 0:  # NaN is not, either
-            problems.append(f"{key}.{name}: {settings[name]} is less than 0; use at least 0")
+            problems.append(
+                Problem(f"{key}.{name}", "out-of-range", f"{settings[name]} is less than 0; use at least 0")
+            )
     for name in ("timeout", "requests_per_minute", "tokens_per_minute", "cost_cap"):
         value = settings.get(name)
         if value is not None and not 0 < value < math.inf:
             instead = "give seconds" if name == "timeout" else "use null for no limit"
-            problems.append(f"{key}.{name}: {value} is not above 0{' and finite' * (value > 0)}; {instead}")
+            problems.append(
+                Problem(
+                    f"{key}.{name}", "out-of-range", f"{value} is not above 0{' and finite' * (value > 0)}; {instead}"
+                )
+            )
     if settings.get("cost_cap") is not None and None in (settings["price_prompt"], settings["price_completion"]):
-        problems.append(f"{key}.cost_cap: needs {key}.price_prompt and {key}.price_completion")
+        problems.append(
+            Problem(f"{key}.cost_cap", "needs-prices", f"needs {key}.price_prompt and {key}.price_completion")
+        )
     return problems
 
 
-def count_problems(key: str, **counts: object) -> list[str]:
+def count_problems(key: str, **counts: object) -> list[Problem]:
     """Which of these are no whole numbers from 1 on: a cache of none or a batch of none has no meaning."""
     return [
-        f"{key}.{name}: {value!r} is no whole number from 1 on; use at least 1"
+        Problem(f"{key}.{name}", "not-a-count", f"{value!r} is no whole number from 1 on; use at least 1")
         for name, value in counts.items()
         if not isinstance(value, int) or value < 1
     ]
 
 
-def key_problems(key: str, variable: str | None) -> list[str]:
+def key_problems(key: str, variable: str | None) -> list[Problem]:
     """What is wrong with the variable that should hold a key."""
     if variable is None:
         return []
     if not (value := os.environ.get(variable)):
-        return [f"{key}: the environment variable {variable} is not set"]
+        return [Problem(key, "variable-not-set", f"the environment variable {variable} is not set")]
     if not value.isprintable():  # no header may hold it, and the client's complaint would print it
-        return [f"{key}: the key in {variable} holds a line break or another control character"]
+        return [
+            Problem(key, "key-not-printable", f"the key in {variable} holds a line break or another control character")
+        ]
     return []

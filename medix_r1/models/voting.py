@@ -28,9 +28,11 @@ class VotingJudge:
 
     def __init__(self, *, judges: Sequence[Judge], quorum: int | None = None) -> None:
         if not judges:
-            raise ConfigError(["judge.client.judges: a vote needs at least one judge"])
+            raise ConfigError.of("judge.client.judges", "no-judge", "a vote needs at least one judge")
         if quorum is not None and not 1 <= quorum <= len(judges):
-            raise ConfigError([f"judge.client.quorum: {quorum} is not between 1 and the {len(judges)} judges"])
+            raise ConfigError.of(
+                "judge.client.quorum", "out-of-range", f"{quorum} is not between 1 and the {len(judges)} judges"
+            )
         self._judges, self._quorum = tuple(judges), len(judges) if quorum is None else quorum
         self.votes = self.split_votes = self.failed_members = 0
 
@@ -49,7 +51,7 @@ class VotingJudge:
         if len(verdicts) < self._quorum:
             raise next((error for error in failures if isinstance(error, JudgeUnavailable)), failures[0])
         if failures and _open(verdicts, len(failures), graded):
-            raise JudgeRejected(f"the vote is open without the members that failed: {failures[0]}")
+            raise JudgeRejected(f"the vote is open without the members that failed: {failures[0]}", code="vote-open")
         self.votes += 1
         self.split_votes += len({verdict.matches for verdict in verdicts}) > 1
         reply = " | ".join(verdict.reply.strip() for verdict in verdicts)

@@ -34,7 +34,7 @@ def load(name: str) -> str:
     path = files(__package__) / f"{name}.txt"
     if not path.is_file():
         known = sorted(p.name.removesuffix(".txt") for p in files(__package__).iterdir() if p.name.endswith(".txt"))
-        raise ConfigError([f"prompt '{name}' does not exist; known prompts: {', '.join(known)}"])
+        raise ConfigError.of("", "no-such-prompt", f"prompt '{name}' does not exist; known prompts: {', '.join(known)}")
     return path.read_text(encoding="utf-8")
 
 

@@ -14,7 +14,7 @@ import yaml
 from statsmodels.stats.weightstats import DescrStatsW
 
 from medix_r1.agreement import Interval
-from medix_r1.errors import ConfigError
+from medix_r1.errors import ConfigError, Problem
 from medix_r1.runs import provenance
 from medix_r1.runs.folder import RunFolder
 
@@ -123,12 +123,14 @@ def read_kinds(paths: Sequence[str]) -> list[Kind]:
     """
     found = [(path, _folders(path)) for path in paths]
     problems = [
-        f"{path}: no run there (no config.yaml), and no folder of runs" for path, folders in found if not folders
+        Problem(str(path), "no-run-there", "no run there (no config.yaml), and no folder of runs")
+        for path, folders in found
+        if not folders
     ]
     runs = [_read(folder) for folder in dict.fromkeys(folder for _, folders in found for folder in folders)]
     runs = [run for run in runs if run.metrics]
     if problems or not runs:
-        raise ConfigError(problems or [f"{', '.join(paths)}: no run there has logged a step"])
+        raise ConfigError(problems or [Problem(", ".join(paths), "no-step-logged", "no run there has logged a step")])
     shared = set.intersection(*(set(run.overrides) for run in runs))
     kinds: dict[str, list[Run]] = {}
     for run in runs:

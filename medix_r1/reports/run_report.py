@@ -42,7 +42,7 @@ def write_report(run: Path, out: Path | None = None, *, refresh: int | None = No
     folder = RunFolder(run)
     steps = folder.metrics_by_step() if folder.config.is_file() else {}
     if not steps:
-        raise ConfigError([f"{run}: no run there that has logged a step"])
+        raise ConfigError.of(str(run), "no-step-logged", "no run there that has logged a step")
     out = out or run / "report.html"
     temporary = out.with_name(f".{out.name}.tmp")
     temporary.write_text(render(folder, steps, refresh), encoding="utf-8")

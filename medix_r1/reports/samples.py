@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medix_r1.errors import ConfigError
+from medix_r1.errors import ConfigError, Problem
 from medix_r1.runs.folder import RunFolder, read_lines
 
 SPLITS = ("train", "validation")
@@ -75,22 +75,32 @@ def step_files(run: Path, split: str) -> dict[int, Path]:
 def _check(run: Path, query: Query) -> None:
     problems = []
     if query.split not in SPLITS:
-        problems.append(f"--split: '{query.split}' is neither train nor validation")
+        problems.append(Problem("--split", "not-a-choice", f"'{query.split}' is neither train nor validation"))
     elif not step_files(run, query.split):
-        problems.append(f"{run}: no samples of {query.split} there; name the folder of a run that has trained")
+        problems.append(
+            Problem(
+                str(run), "no-samples", f"no samples of {query.split} there; name the folder of a run that has trained"
+            )
+        )
     elif query.step is not None and query.step not in (known := step_files(run, query.split)):
-        problems.append(f"--step: {query.step} has no samples; there are steps {min(known)} to {max(known)}")
+        problems.append(
+            Problem(
+                "--step", "no-such-step", f"{query.step} has no samples; there are steps {min(known)} to {max(known)}"
+            )
+        )
     if (query.below, query.above) != (None, None) and query.part is None:
-        problems.append("--below, --above: say of which part with --part")
+        problems.append(Problem("--below, --above", "needs-a-part", "say of which part with --part"))
     if query.limit < 1:
-        problems.append(f"--limit: {query.limit} shows nothing")
+        problems.append(Problem("--limit", "out-of-range", f"{query.limit} shows nothing"))
     if not problems:
         first = next(lines(run, query.split, query.step))
         names = [query.part] if query.part else []
         names += query.sort.split("-") if query.sort else []
         known_parts = ["overall", *first["parts"]]
         problems += [
-            f"{name}: no such part; known: {', '.join(known_parts)}" for name in names if name not in known_parts
+            Problem(name, "no-such-part", f"no such part; known: {', '.join(known_parts)}")
+            for name in names
+            if name not in known_parts
         ]
     if problems:
         raise ConfigError(problems)

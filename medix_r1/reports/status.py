@@ -27,7 +27,7 @@ def show_status(run: Path, console: Console) -> None:
     """
     folder = RunFolder(run)
     if not folder.config.is_file():
-        raise ConfigError([f"{run}: no run there (no config.yaml)"])
+        raise ConfigError.of(str(run), "no-run-there", "no run there (no config.yaml)")
     events = list(read_lines(folder.events))
     steps = folder.metrics_by_step()
     console.print(f"[bold]{escape(str(run))}[/]  {escape(state(folder, events))}", highlight=False)

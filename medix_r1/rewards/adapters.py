@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from medix_r1.errors import ConfigError, RewardError
+from medix_r1.errors import ConfigError, Problem, RewardError
 from medix_r1.rewards.base import Sample, Score
 
 # Parameters without a default that only make sense with all replies to one question at hand.
@@ -62,7 +62,9 @@ class EasyR1Reward:
         returned = await self._call([row] if self._batched else row)
         scores = self._call.only(returned) if self._batched else returned
         if not isinstance(scores, Mapping) or self._key not in scores:
-            raise RewardError(f"{self._call.name} returned {scores!r}, which has no '{self._key}'")
+            raise RewardError(
+                f"{self._call.name} returned {scores!r}, which has no '{self._key}'", code="no-such-score"
+            )
         others = ", ".join(f"{name} {value}" for name, value in scores.items() if name != self._key)
         return Score(self._call.checked(scores[self._key]), others or f"from {self._call.name}")
 
@@ -134,24 +136,27 @@ class _InThread:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, run)
         except Exception as error:  # the code of somebody else may raise anything
-            raise RewardError(f"{self.name} raised {type(error).__name__}: {error}") from error
+            raise RewardError(f"{self.name} raised {type(error).__name__}: {error}", code="raised") from error
 
     def only(self, returned: Any) -> Any:
         """The one value of a list of one."""
         if not isinstance(returned, Sequence) or isinstance(returned, str) or len(returned) != 1:
             size = f"{len(returned)} values" if isinstance(returned, Sequence) else f"{returned!r}"
             raise RewardError(
-                f"{self.name} returned {size} for one reply; a function that needs the whole group cannot be used"
+                f"{self.name} returned {size} for one reply; a function that needs the whole group cannot be used",
+                code="not-one-score",
             )
         return returned[0]
 
     def checked(self, value: Any) -> float:
         """A score in [0, 1], or an error that says what it was."""
         if isinstance(value, str | bytes) or not hasattr(value, "__float__"):  # numpy's and torch's numbers are fine
-            raise RewardError(f"{self.name} returned {value!r}, which is no number")
+            raise RewardError(f"{self.name} returned {value!r}, which is no number", code="not-a-number")
         number = float(value)
         if math.isnan(number) or not 0.0 <= number <= 1.0:
-            raise RewardError(f"{self.name} returned {number}; scores must be between 0 and 1, so rescale it")
+            raise RewardError(
+                f"{self.name} returned {number}; scores must be between 0 and 1, so rescale it", code="out-of-range"
+            )
         return number
 
 
@@ -167,22 +172,22 @@ def load_function(name: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
-def function_problems(name: Any) -> list[str]:
+def function_problems(name: Any) -> list[Problem]:
     """What is wrong with the `function` of an adapter: its name, or that it needs a whole group."""
     if not isinstance(name, str) or name.count(":") != 1:
-        return [f"function: {name!r} is not of the form module:name"]
+        return [Problem("function", "not-module-and-name", f"{name!r} is not of the form module:name")]
     try:
         function = load_function(name)
     except Exception as error:  # noqa: BLE001  a module of somebody else may fail in any way while it is imported
-        return [f"function: {name} cannot be loaded ({type(error).__name__}: {error})"]
+        return [Problem("function", "not-loadable", f"{name} cannot be loaded ({type(error).__name__}: {error})")]
     if not callable(function):
-        return [f"function: {name} is not a function"]
+        return [Problem("function", "not-a-function", f"{name} is not a function")]
     refusal = "it needs its whole group, but each reply is scored alone as soon as it is finished"
     if getattr(function, GROUP_MARK, False):
-        return [f"function: {name} says {GROUP_MARK}=True: {refusal}"]
+        return [Problem("function", "needs-its-group", f"{name} says {GROUP_MARK}=True: {refusal}")]
     needed = [
         parameter.name
         for parameter in inspect.signature(function).parameters.values()
         if parameter.name in GROUP_PARAMETERS and parameter.default is inspect.Parameter.empty
     ]
-    return [f"function: {name} asks for {', '.join(needed)}: {refusal}"] if needed else []
+    return [Problem("function", "needs-its-group", f"{name} asks for {', '.join(needed)}: {refusal}")] if needed else []

@@ -7,7 +7,7 @@ from typing import Any
 
 from hydra.utils import instantiate
 
-from medix_r1.errors import ConfigError
+from medix_r1.errors import ConfigError, Problem
 from medix_r1.rewards.adapters import function_problems
 from medix_r1.rewards.base import PARSERS, Reward
 from medix_r1.rewards.composite import CompositeReward
@@ -44,27 +44,35 @@ def build_rules(settings: Any, name: str) -> Reward | None:
     return rules
 
 
-def reward_problems(settings: Any) -> list[str]:
+def reward_problems(settings: Any) -> list[Problem]:
     """Everything that can be known to be wrong with a `reward` node before a model loads."""
     node = _plain(settings)
     signals, problems = node["signals"], []
     for key, allowed in (("think_element", THINK_ELEMENTS), ("parser", tuple(PARSERS)), ("overlong", OVERLONG)):
         if node[key] not in allowed:
             known = " nor ".join(allowed) if len(allowed) == 2 else ", ".join(allowed)
-            problems.append(f"reward.{key}: '{node[key]}' is {'neither' if len(allowed) == 2 else 'none of'} {known}")
+            problems.append(
+                Problem(
+                    f"reward.{key}",
+                    "not-a-choice",
+                    f"'{node[key]}' is {'neither' if len(allowed) == 2 else 'none of'} {known}",
+                )
+            )
     problems += weight_problems(node["weights"], signals)
     problems += gate_problems(node["gate"], signals)
     problems += table_problems(node["weight_tables"], signals)
     for name, signal in signals.items():
         if isinstance(signal, Mapping):
-            problems += [f"reward.signals.{name}.{problem}" for problem in _signal_problems(signal)]
+            problems += [problem.below(f"reward.signals.{name}.") for problem in _signal_problems(signal)]
     return problems
 
 
-def _signal_problems(signal: Mapping[str, Any]) -> list[str]:
+def _signal_problems(signal: Mapping[str, Any]) -> list[Problem]:
     problems = function_problems(signal.get("function")) if str(signal.get("_target_")).startswith(_ADAPTERS) else []
     if "judge" in signal and "_target_" not in (signal["judge"] or {}):
-        problems.append("judge: there is none (judge=none); choose a judge, or set the signal to null")
+        problems.append(
+            Problem("judge", "no-judge", "there is none (judge=none); choose a judge, or set the signal to null")
+        )
     return problems
 
 

@@ -162,7 +162,9 @@ class Gathered:
         if not isinstance(score, Score):
             raise TypeError(f"signal {name} returned {score!r}; its score() has to return a Score")
         if score.value is not None and not 0.0 <= score.value <= 1.0:  # NaN is in no interval
-            raise RewardError(f"signal {name} returned {score.value!r}, which is not between 0 and 1")
+            raise RewardError(
+                f"signal {name} returned {score.value!r}, which is not between 0 and 1", code="out-of-range"
+            )
         self.parts[name] = score
 
     def fail(self, name: str, error: Failure) -> None:

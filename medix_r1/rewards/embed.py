@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Literal
 
-from medix_r1.errors import ConfigError
+from medix_r1.errors import ConfigError, Problem
 from medix_r1.grammar import normalize_answer
 from medix_r1.models.embedder import Embedder
 from medix_r1.rewards.alternatives import alternatives
@@ -39,11 +39,17 @@ class EmbeddingReward:
     ) -> None:
         problems = []
         if not 0.0 < threshold < 1.0:
-            problems.append(f"reward.signals.embed.threshold: {threshold} is not between 0 and 1")
+            problems.append(
+                Problem("reward.signals.embed.threshold", "out-of-range", f"{threshold} is not between 0 and 1")
+            )
         if not 0.0 <= floor < 1.0:
-            problems.append(f"reward.signals.embed.floor: {floor} is not at least 0 and below 1")
+            problems.append(
+                Problem("reward.signals.embed.floor", "out-of-range", f"{floor} is not at least 0 and below 1")
+            )
         if mode not in ("threshold", "graded"):
-            problems.append(f"reward.signals.embed.mode: '{mode}' is neither threshold nor graded")
+            problems.append(
+                Problem("reward.signals.embed.mode", "not-a-choice", f"'{mode}' is neither threshold nor graded")
+            )
         if problems:
             raise ConfigError(problems)
         self.embedder, self.mode, self.threshold, self.floor = embedder, mode, threshold, floor

@@ -20,7 +20,9 @@ class LengthMonitor:
 
     def __init__(self, *, factor: float = 4.0, characters: int = 80) -> None:
         if factor <= 0 or characters < 1:
-            raise ConfigError(["reward.signals.length: factor must be above 0 and characters at least 1"])
+            raise ConfigError.of(
+                "reward.signals.length", "out-of-range", "factor must be above 0 and characters at least 1"
+            )
         self.factor, self.characters = factor, characters
 
     def score(self, sample: Sample) -> Score:

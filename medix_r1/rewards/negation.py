@@ -45,7 +45,7 @@ class NegationMonitor:
 
     def __init__(self, *, scope: int = 6) -> None:
         if scope < 1:
-            raise ConfigError([f"reward.signals.negation.scope: {scope} must be at least 1"])
+            raise ConfigError.of("reward.signals.negation.scope", "out-of-range", f"{scope} must be at least 1")
         self.scope = scope
 
     def score(self, sample: Sample) -> Score:

@@ -74,7 +74,7 @@ class NumericMonitor:
 
     def __init__(self, *, tolerance: float = 0.01) -> None:
         if not 0.0 <= tolerance < 1.0:
-            raise ConfigError([f"reward.signals.numeric.tolerance: {tolerance} is not in [0, 1)"])
+            raise ConfigError.of("reward.signals.numeric.tolerance", "out-of-range", f"{tolerance} is not in [0, 1)")
         self.tolerance = tolerance
 
     def score(self, sample: Sample) -> Score:

@@ -21,7 +21,7 @@ class RepetitionMonitor:
 
     def __init__(self, *, words: int = 4) -> None:
         if words < 1:
-            raise ConfigError([f"reward.signals.repetition.words: {words} must be at least 1"])
+            raise ConfigError.of("reward.signals.repetition.words", "out-of-range", f"{words} must be at least 1")
         self.words = words
 
     def score(self, sample: Sample) -> Score:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from medix_r1.errors import Problem
 from medix_r1.grammar import ModalityTag
 from medix_r1.rewards.base import NO_MODALITY, Sample
 
@@ -63,7 +64,7 @@ def share_out(weights: Weights, left_out: tuple[str, ...]) -> Mapping[str, float
 
 def weight_problems(
     weights: Mapping[str, Any], signals: Mapping[str, object] | Sequence[str], key: str = "reward.weights"
-) -> list[str]:
+) -> list[Problem]:
     """Every problem of one table of weights, each with its key and the fix.
 
     A signal set to null is left out of the reward; a weight of 0 may remain for it.
@@ -71,20 +72,22 @@ def weight_problems(
     left_out = {name for name, node in signals.items() if node is None} if isinstance(signals, Mapping) else set()
     known = sorted(set(signals) - left_out)
     problems = [
-        f"{key}.{name}: no signal of this name; known: {', '.join(known)}" for name in weights if name not in signals
+        Problem(f"{key}.{name}", "no-such-signal", f"no signal of this name; known: {', '.join(known)}")
+        for name in weights
+        if name not in signals
     ]
     problems += [
-        f"{key}.{name}: {weight!r} must be a finite number of at least 0"
+        Problem(f"{key}.{name}", "not-a-weight", f"{weight!r} must be a finite number of at least 0")
         for name, weight in weights.items()
         if not _is_weight(weight)
     ]
     problems += [
-        f"{key}.{name}: reward.signals.{name} is null, so its weight must be 0"
+        Problem(f"{key}.{name}", "weight-without-signal", f"reward.signals.{name} is null, so its weight must be 0")
         for name, weight in weights.items()
         if name in left_out and _is_weight(weight) and weight > 0
     ]
     if not problems and not math.isclose(total := math.fsum(weights.values()), 1.0, abs_tol=1e-6):
-        problems.append(f"{key}: they sum to {total:g}; make them sum to 1")
+        problems.append(Problem(key, "sum-not-one", f"they sum to {total:g}; make them sum to 1"))
     return problems
 
 
@@ -93,27 +96,35 @@ def _is_weight(weight: Any) -> bool:
     return number and math.isfinite(weight) and weight >= 0
 
 
-def gate_problems(gate: str | None, signals: Mapping[str, object]) -> list[str]:
+def gate_problems(gate: str | None, signals: Mapping[str, object]) -> list[Problem]:
     """Whether the gate is a signal that is there."""
     if gate is None or signals.get(gate) is not None:
         return []
     known = sorted(name for name, node in signals.items() if node is not None)
-    return [f"reward.gate: no signal '{gate}'; known: {', '.join(known)}, or null for no gate"]
+    return [
+        Problem("reward.gate", "no-such-signal", f"no signal '{gate}'; known: {', '.join(known)}, or null for no gate")
+    ]
 
 
-def table_problems(tables: Mapping[str, Any] | None, signals: Mapping[str, object]) -> list[str]:
+def table_problems(tables: Mapping[str, Any] | None, signals: Mapping[str, object]) -> list[Problem]:
     """Every problem of `reward.weight_tables`; each table is checked like `reward.weights`."""
-    problems: list[str] = []
+    problems: list[Problem] = []
     for by, table in (tables or {}).items():
         if by not in BY:
-            problems.append(f"reward.weight_tables.{by}: rows are told apart by source or by modality only")
+            problems.append(
+                Problem(
+                    f"reward.weight_tables.{by}", "no-such-table", "rows are told apart by source or by modality only"
+                )
+            )
             continue
         for value, weights in (table or {}).items():
             key = f"reward.weight_tables.{by}.{value}"
             if by == "modality" and value not in (*ModalityTag.__members__, NO_MODALITY):
-                problems.append(f"{key}: no such modality; known: {', '.join(ModalityTag)}, none")
+                problems.append(
+                    Problem(key, "no-such-modality", f"no such modality; known: {', '.join(ModalityTag)}, none")
+                )
             if not isinstance(weights, Mapping):
-                problems.append(f"{key}: must be a mapping of signals to weights")
+                problems.append(Problem(key, "not-a-mapping", "must be a mapping of signals to weights"))
             else:
                 problems += weight_problems(weights, signals, key)
     return problems

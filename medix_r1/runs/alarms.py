@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from medix_r1.errors import ConfigError
+from medix_r1.errors import ConfigError, Problem
 
 Action = Literal["warn", "stop", "off"]
 ACTIONS: tuple[Action, ...] = ("warn", "stop", "off")
@@ -44,9 +44,9 @@ class Rule(ABC):
     """
 
     def __init__(self, *, window: int, action: Action, advice: str) -> None:
-        problems = [] if window >= 1 else [f"alarms.*.window: {window} is less than 1 step"]
+        problems = [] if window >= 1 else [Problem("alarms.*.window", "out-of-range", f"{window} is less than 1 step")]
         if action not in ACTIONS:
-            problems.append(f"alarms.*.action: '{action}' is none of {', '.join(ACTIONS)}")
+            problems.append(Problem("alarms.*.action", "not-a-choice", f"'{action}' is none of {', '.join(ACTIONS)}"))
         if problems:
             raise ConfigError(problems)
         self.window, self.action, self.advice = window, action, advice
@@ -85,7 +85,7 @@ class Falls(Rule):
     ) -> None:
         super().__init__(window=window, action=action, advice=advice)
         if (by is None) == (share is None):
-            raise ConfigError([f"alarms.*: {metric} needs either `by` or `share`"])
+            raise ConfigError.of("alarms.*", "needs-by-or-share", f"{metric} needs either `by` or `share`")
         self.metric, self.by, self.share = metric, by, share
 
     def seen(self, history: History) -> str | None:

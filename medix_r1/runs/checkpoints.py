@@ -43,7 +43,7 @@ def step_of(folder: Path) -> int:
     """
     match = _FOLDER.fullmatch(folder.name)
     if match is None:
-        raise CheckpointError(f"{folder}: a checkpoint folder is called global_step_N")
+        raise CheckpointError(f"{folder}: a checkpoint folder is called global_step_N", code="not-a-checkpoint")
     return int(match[1])
 
 

@@ -27,9 +27,9 @@ def ask(run: Path, request: str) -> None:
         ConfigError: there is no such request, or no run.
     """
     if request not in REQUESTS:
-        raise ConfigError([f"{request}: no such request; known: {', '.join(REQUESTS)}"])
+        raise ConfigError.of(str(request), "no-such-request", f"no such request; known: {', '.join(REQUESTS)}")
     if not (run / "config.yaml").is_file():
-        raise ConfigError([f"{run}: no run there (no config.yaml)"])
+        raise ConfigError.of(str(run), "no-run-there", "no run there (no config.yaml)")
     folder = _folder(run)
     folder.mkdir(exist_ok=True)
     temporary = folder / f".{request}.{os.getpid()}"

@@ -146,5 +146,7 @@ def _running_judge(url: str) -> list[str]:
     address = url.rstrip("/").removesuffix("/v1") + "/v1"
     names = server.served_models(address, timeout=DEFAULT_JUDGE_CHECK)
     if not names:
-        raise ConfigError([f"--judge-url: no judge answers at {address}; start one with medix-r1 serve"])
+        raise ConfigError.of(
+            "--judge-url", "no-answer", f"no judge answers at {address}; start one with medix-r1 serve"
+        )
     return ["judge.server=null", f"judge.client.base_url={address}", f"judge.client.model={names[0]}"]

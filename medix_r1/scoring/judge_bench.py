@@ -111,12 +111,16 @@ def measure(
         ServerError: the judge's server did not come up.
     """
     config = configs.compose_train(overrides, config_dirs)
-    if missing := [problem for problem in configs.missing_keys(config) if problem.startswith("judge.")]:
+    if missing := [problem for problem in configs.missing_keys(config) if problem.key.startswith("judge.")]:
         raise ConfigError(missing)
     if config.judge.client is None or "_target_" not in config.judge.client:
-        raise ConfigError(["judge=none: there is no judge to bench; choose one, such as judge=vllm"])
+        raise ConfigError.of("judge=none", "no-judge", "there is no judge to bench; choose one, such as judge=vllm")
     if config.judge.client.get("base_url") == VERL_ROUTER:
-        raise ConfigError(["judge=verl: verl starts that judge itself; bench the same model with judge=vllm"])
+        raise ConfigError.of(
+            "judge=verl",
+            "started-by-verl",
+            "verl starts that judge itself; bench the same model with judge=vllm",
+        )
     with _running(config, overrides, config_dirs, console) as ready:
         asked = make_questions(questions + _WARM_UP)
         with _progress(console) as progress:

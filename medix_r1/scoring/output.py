@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from medix_r1.errors import ConfigError, DataError
+from medix_r1.errors import ConfigError, DataError, Problem
 
 _SYNC_EVERY = 2.0  # seconds of work that a power cut may cost; a kill costs nothing that was flushed
 _MAX_SHOWN = 5
@@ -58,7 +58,7 @@ class Output:
             self._keep_what_is_done()
             self._file = self.path.open("ab")
         except OSError as error:
-            raise DataError(f"{self.path}: {error.strerror}") from error
+            raise DataError(f"{self.path}: {error.strerror}", code="not-written") from error
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -89,7 +89,9 @@ class Output:
             if time.monotonic() - self._synced > _SYNC_EVERY:
                 self.sync()
         except OSError as error:
-            raise DataError(f"{self.path}: {error.strerror}; the same command goes on from here") from error
+            raise DataError(
+                f"{self.path}: {error.strerror}; the same command goes on from here", code="not-written"
+            ) from error
 
     def sync(self) -> None:
         """Force what is written onto the disk."""
@@ -102,7 +104,7 @@ class Output:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.close()
-            raise ConfigError([f"--out: another process is writing {self.path}"]) from None
+            raise ConfigError.of("--out", "in-use", f"another process is writing {self.path}") from None
 
     def _check_settings(self) -> None:
         self._lock.seek(0)
@@ -122,14 +124,20 @@ class Output:
             self._lock.close()
             if not text:
                 self.settings_path.unlink()
-            raise ConfigError([f"--out: {self.path} is there and is no output of this verb; choose another file"])
+            raise ConfigError.of(
+                "--out", "not-ours", f"{self.path} is there and is no output of this verb; choose another file"
+            )
         now = json.loads(json.dumps(self._settings))
         if changed := sorted(key for key in {*before, *now} if before.get(key) != now.get(key)):
             self._lock.close()
-            shown = [f"{key}: it was scored with {before.get(key)!r}, now {now.get(key)!r}" for key in changed]
-            more = [f"and {len(shown) - _MAX_SHOWN} more settings differ"] if len(shown) > _MAX_SHOWN else []
+            found = [
+                Problem(key, "scored-otherwise", f"it was scored with {before.get(key)!r}, now {now.get(key)!r}")
+                for key in changed[:_MAX_SHOWN]
+            ]
+            if (more := len(changed) - _MAX_SHOWN) > 0:
+                found.append(Problem("", "more-differ", f"and {more} more settings differ"))
             advice = f"{self.path} holds scores of other settings; choose another --out, or start over with --restart"
-            raise ConfigError([*shown[:_MAX_SHOWN], *more, advice])
+            raise ConfigError([*found, Problem("", "other-settings", advice)])
 
     def _keep_what_is_done(self) -> None:
         """Count what is done; write the file anew if it holds anything that is not."""
@@ -171,5 +179,7 @@ def scored(path: Path) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
                 int(record["content"], 16)
                 record["overall"], record["failure"]
             except (ValueError, KeyError, TypeError) as error:
-                raise DataError(f"{path}:{number}: is not a line that `medix-r1 reward score` wrote") from error
+                raise DataError(
+                    f"{path}:{number}: is not a line that `medix-r1 reward score` wrote", code="not-ours"
+                ) from error
             yield line, record

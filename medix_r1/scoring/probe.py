@@ -51,7 +51,7 @@ async def run(
         async with slots:
             breakdown = await ready.composite.score(probe.sample(ready))
         if breakdown.outage:
-            raise JudgeUnavailable(f"{probe.name}: {breakdown.failure}")
+            raise JudgeUnavailable(f"{probe.name}: {breakdown.failure}", code="outage")
         found[probe.name] = judge_case(probe, breakdown)
         advance(1)
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from medix_r1.errors import ConfigError
+from medix_r1.errors import ConfigError, Problem
 from medix_r1.grammar import parse_reference
 from medix_r1.rewards.base import Sample
 from medix_r1.scoring.composed import ReadyReward
@@ -149,16 +149,26 @@ def load(path: Path = BUILT_IN, families: Sequence[str] = ()) -> list[Probe]:
     try:
         file = ProbeFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
-        raise ConfigError([f"{path}: {error.strerror}"]) from error
+        raise ConfigError.of(str(path), "not-readable", str(error.strerror)) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path}: is not YAML: {' '.join(str(error).split())}"]) from error
+        raise ConfigError.of(str(path), "not-yaml", f"is not YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
-        raise ConfigError([f"{path}: {'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in found]) from error
+        raise ConfigError(
+            [
+                Problem(f"{path}: {'.'.join(map(str, wrong['loc'])) or 'file'}", "not-a-probe-file", wrong["msg"])
+                for wrong in found
+            ]
+        ) from error
     probes = [*_probes(file, file.attacks, is_attack=True), *_probes(file, file.right, is_attack=False)]
     known = list(dict.fromkeys(probe.family for probe in probes))
     if unknown := [name for name in families if name not in known]:
-        raise ConfigError([f"--family {name}: no such family; known: {', '.join(known)}" for name in unknown])
+        raise ConfigError(
+            [
+                Problem(f"--family {name}", "no-such-family", f"no such family; known: {', '.join(known)}")
+                for name in unknown
+            ]
+        )
     return [probe for probe in probes if not families or probe.family in families]
 
 

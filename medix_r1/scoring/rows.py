@@ -18,7 +18,7 @@ from typing import Annotated, Generic, TypeVar
 import numpy as np
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from medix_r1.errors import ConfigError, DataError
+from medix_r1.errors import ConfigError, DataError, Problem
 from medix_r1.grammar import parse_reference
 from medix_r1.rewards.base import Sample, SampleReader
 
@@ -83,7 +83,7 @@ class Row(BaseModel):
         try:
             return [(folder / path).read_bytes() for path in self.image_paths]
         except OSError as error:
-            raise DataError(f"{error.filename}: {error.strerror}") from error
+            raise DataError(f"{error.filename}: {error.strerror}", code="not-readable") from error
 
     @property
     def content(self) -> int:
@@ -133,7 +133,7 @@ def read(path: Path, kind: type[RowT]) -> Iterator[Line[RowT]]:
                 try:
                     yield Line(number, kind.model_validate_json(text))
                 except ValidationError as error:
-                    raise ConfigError([f"{path}:{number}: {problem}" for problem in _sentences(error)]) from error
+                    raise ConfigError(_problems(error, f"{path}:{number}")) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +156,8 @@ def check(path: Path, kind: type[Row] = Row, *, needs_images: bool = False) -> F
         ConfigError: with the line of every problem, the first `MAX_PROBLEMS` of them.
     """
     if not path.is_file() or not os.access(path, os.R_OK):
-        raise ConfigError([f"{path}: there is no such file, or it may not be read"])
-    problems: list[str] = []
+        raise ConfigError.of(str(path), "no-such-file", "there is no such file, or it may not be read")
+    problems: list[Problem] = []
     contents, names = array("Q"), _Names()
     with path.open("rb") as file:
         for number, text in enumerate(file, 1):
@@ -166,19 +166,26 @@ def check(path: Path, kind: type[Row] = Row, *, needs_images: bool = False) -> F
             try:
                 row = kind.model_validate_json(text)
             except ValidationError as error:
-                problems += [f"{path}:{number}: {problem}" for problem in _sentences(error)]
+                problems += _problems(error, f"{path}:{number}")
             else:
                 contents.append(row.content)
                 names.add(row, number)
                 if needs_images:
                     missing = [name for name in row.image_paths if not (path.parent / name).is_file()]
-                    problems += [f"{path}:{number}: image: {name} is not there" for name in missing]
+                    problems += [
+                        Problem(f"{path}:{number}: image", "no-such-image", f"{name} is not there") for name in missing
+                    ]
             if len(problems) > MAX_PROBLEMS:
-                problems[MAX_PROBLEMS:] = [f"{path}: and there may be more; reading ended at line {number}"]
+                problems[MAX_PROBLEMS:] = [
+                    Problem(str(path), "many-bad-rows", f"and there may be more; reading ended at line {number}")
+                ]
                 raise ConfigError(problems)
-    problems += [f"{path}:{number}: id: that of another line; ids must differ" for number in names.repeated()]
+    problems += [
+        Problem(f"{path}:{number}: id", "repeated-id", "that of another line; ids must differ")
+        for number in names.repeated()
+    ]
     if not problems and not contents:
-        problems.append(f"{path}: holds no rows")
+        problems.append(Problem(str(path), "no-rows", "holds no rows"))
     if problems:
         raise ConfigError(problems)
     values, counts = np.unique(np.frombuffer(contents, dtype=np.uint64), return_counts=True)
@@ -218,7 +225,7 @@ def parse(text: str, where: str) -> Row:
     try:
         return Row.model_validate_json(text)
     except ValidationError as error:
-        raise ConfigError([f"{where}: {problem}" for problem in _sentences(error)]) from error
+        raise ConfigError(_problems(error, where)) from error
 
 
 def find(path: Path, *, line: int | None = None, name: str | None = None) -> Line[Row]:
@@ -228,7 +235,7 @@ def find(path: Path, *, line: int | None = None, name: str | None = None) -> Lin
         ConfigError: there is no such row, or it is not one.
     """
     if not path.is_file():
-        raise ConfigError([f"{path}: there is no such file"])
+        raise ConfigError.of(str(path), "no-such-file", "there is no such file")
     with path.open("rb") as file:
         for number, text in enumerate(file, 1):
             if line is not None and number != line:
@@ -238,16 +245,19 @@ def find(path: Path, *, line: int | None = None, name: str | None = None) -> Lin
             except ValidationError as error:
                 if line is None:
                     continue  # a line that is no row is not the one that was asked for
-                raise ConfigError([f"{path}:{number}: {problem}" for problem in _sentences(error)]) from error
+                raise ConfigError(_problems(error, f"{path}:{number}")) from error
             if line is not None or row.name == name:
                 return Line(number, row)
-    raise ConfigError([f"{path}: has no line {line}" if line is not None else f"{path}: has no row of id {name}"])
+    raise ConfigError.of(
+        str(path), "no-such-row", f"has no line {line}" if line is not None else f"has no row of id {name}"
+    )
 
 
-def _sentences(error: ValidationError) -> list[str]:
-    sentences = []
-    for problem in error.errors(include_url=False, include_context=False, include_input=False):
-        where = ".".join(str(part) for part in problem["loc"])
-        text = problem["msg"].removeprefix("Value error, ")
-        sentences.append(f"{where}: {text}" if where else text)
-    return sentences
+def _problems(error: ValidationError, where: str) -> list[Problem]:
+    """What keeps a line from being a row; the key is the line's, with the field that is wrong."""
+    found = []
+    for wrong in error.errors(include_url=False, include_context=False, include_input=False):
+        field = ".".join(str(part) for part in wrong["loc"])
+        text = wrong["msg"].removeprefix("Value error, ")
+        found.append(Problem(f"{where}: {field}" if field else where, "not-a-row", text))
+    return found

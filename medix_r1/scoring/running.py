@@ -70,4 +70,4 @@ def write_whole(path: Path, text: str) -> None:
         temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
         os.replace(temporary, path)
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from error
+        raise DataError(f"{path}: {error.strerror}", code="not-written") from error

@@ -38,7 +38,7 @@ def score_file(
 ) -> int:
     """Score what is owed of a file; 0 when nothing is owed any more."""
     if out.resolve() == file.resolve():
-        raise ConfigError([f"--out: {out} is the file to be scored; choose another"])
+        raise ConfigError.of("--out", "same-file", f"{out} is the file to be scored; choose another")
     planned = PlannedReward(overrides, judge_url=judge_url, config_dirs=config_dirs)
     found = rows.check(file)
     with Output(out, planned.settings(), restart=restart) as output:
@@ -128,7 +128,11 @@ def _row(
     """The row that is asked about, and the folder that its images are relative to."""
     if where is None:
         if reference is None or completion is None:
-            raise ConfigError(["explain: give --reference and --completion, or a row of a file with --row FILE:LINE"])
+            raise ConfigError.of(
+                "explain",
+                "nothing-to-explain",
+                "give --reference and --completion, or a row of a file with --row FILE:LINE",
+            )
         text = sys.stdin.read() if completion == "-" else completion
         given = json.dumps({"question": question, "reference": reference, "completion": text})
         return Path(), rows.parse(given, "options")
@@ -136,7 +140,9 @@ def _row(
     if name is not None:
         return Path(where).parent, rows.find(Path(where), name=name).row
     if not file or not line.isdigit():
-        raise ConfigError([f"--row: '{where}' is not FILE:LINE; name the row's line, or add --id"])
+        raise ConfigError.of(
+            "--row", "not-file-and-line", f"'{where}' is not FILE:LINE; name the row's line, or add --id"
+        )
     return Path(file).parent, rows.find(Path(file), line=int(line)).row
 
 
@@ -204,7 +210,9 @@ def audit_file(
     for plan in (first_plan, second_plan):
         if plan and plan.config.reward.signals.get(signal) is None:
             known = ", ".join(str(name) for name in plan.config.reward.signals)
-            raise ConfigError([f"--signal {signal}: this reward has none of that name; known: {known}"])
+            raise ConfigError.of(
+                f"--signal {signal}", "no-such-signal", f"this reward has none of that name; known: {known}"
+            )
     # What was recorded follows the rules of the run's config, which `overrides` say.
     sides = [build_rules(node, signal) for node in (settings, second_plan and second_plan.config.reward) if node]
     count = rows.check(file, audits.AuditRow).count

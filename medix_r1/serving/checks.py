@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from medix_r1.errors import ConfigError, ServerError
+from medix_r1.errors import ConfigError, Problem, ServerError
 from medix_r1.model_names import is_hub_name
 from medix_r1.serving import server
 
@@ -29,7 +30,7 @@ def members(client: Mapping[Any, Any] | None, key: str = "judge.client") -> list
     return [(f"{key}.judges[{i}]", member) for i, member in enumerate(client["judges"] or [])]
 
 
-def judge_problems(config: DictConfig) -> Iterator[str]:
+def judge_problems(config: DictConfig) -> Iterator[Problem]:
     """What keeps a judge from answering: its settings, its key, its address, its port, its model, vLLM."""
     if "reward" in config and not is_used(config, "judge"):
         return  # this reward asks no judge
@@ -44,17 +45,27 @@ def judge_problems(config: DictConfig) -> Iterator[str]:
             yield from _address_problems(member, key, "judge", "; start one (medix-r1 serve) or mend it")
         return
     if not isinstance(settings.port, int) or not 0 <= settings.port <= 65535:
-        yield f"judge.server.port: {settings.port!r} is not a port; choose 1 to 65535, or 0 for any free one"
+        yield Problem(
+            "judge.server.port",
+            "not-a-port",
+            f"{settings.port!r} is not a port; choose 1 to 65535, or 0 for any free one",
+        )
     elif settings.port and not server.port_is_free(settings.host, settings.port):
-        yield f"judge.server.port: {settings.host}:{settings.port} is in use; choose another, or 0 for any free one"
+        yield Problem(
+            "judge.server.port",
+            "port-in-use",
+            f"{settings.host}:{settings.port} is in use; choose another, or 0 for any free one",
+        )
     if not is_hub_name(settings.model) and not Path(settings.model).expanduser().is_dir():
         hint = "; build the demo first: medix-r1 demo build" if "demo_dir" in config else ""
-        yield f"judge.server.model: {settings.model} does not exist{hint}"
+        yield Problem("judge.server.model", "no-such-file", f"{settings.model} does not exist{hint}")
     if shutil.which("vllm") is None and not (Path(sys.executable).parent / "vllm").exists():
-        yield "judge.server: `vllm` is not installed here; install an extra, or use judge=remote"
+        yield Problem(
+            "judge.server", "vllm-not-installed", "`vllm` is not installed here; install an extra, or use judge=remote"
+        )
 
 
-def embedder_problems(config: DictConfig) -> Iterator[str]:
+def embedder_problems(config: DictConfig) -> Iterator[Problem]:
     """What keeps an embedder from answering: its settings, its key, its address."""
     if not is_used(config, "embedder"):
         return  # this reward embeds nothing
@@ -69,14 +80,18 @@ def is_used(config: DictConfig, name: str) -> bool:
     return any(node is not None and "_target_" in node for node in nodes)  # judge=none has no class
 
 
-def _settings_problems(node: DictConfig, key: str) -> Iterator[str]:
+def _settings_problems(node: DictConfig, key: str) -> Iterator[Problem]:
     """What the class says of its own settings; it is built and thrown away, with nothing opened or loaded."""
     plain: Any = OmegaConf.to_container(node, resolve=True)
-    found = [problem.replace(key, own, 1) for own, member in members(plain, key) for problem in _built(member, key)]
+    found = [
+        replace(problem, key=problem.key.replace(key, own, 1))
+        for own, member in members(plain, key)
+        for problem in _built(member, key)
+    ]
     yield from found or _built(plain, key)
 
 
-def _built(plain: dict[str, Any], key: str) -> Iterator[str]:
+def _built(plain: dict[str, Any], key: str) -> Iterator[Problem]:
     for _, one in [(key, plain), *members(plain, key)]:
         one.pop("cache_path", None)  # opening it would make it
     try:
@@ -86,39 +101,44 @@ def _built(plain: dict[str, Any], key: str) -> Iterator[str]:
         if isinstance(cause, ConfigError):
             yield from cause.problems
         else:
-            yield f"{key}: {str(cause or error).splitlines()[0]}"
+            yield Problem(key, "settings-refused", str(cause or error).splitlines()[0])
 
 
-def _address_problems(node: DictConfig, key: str, what: str, hint: str) -> Iterator[str]:
+def _address_problems(node: DictConfig, key: str, what: str, hint: str) -> Iterator[Problem]:
     variable = node.get("api_key_env")
     for number, address in enumerate([node.base_url, *node.get("base_urls", [])]):
         name = f"{key}.base_url" if number == 0 else f"{key}.base_urls[{number - 1}]"
         try:
             names = server.served_models(address, timeout=5.0, api_key=os.environ.get(variable or "", None))
         except ServerError as error:
-            yield f"{name}: {error}; put it into a variable and name that as {key}.api_key_env"
+            yield Problem(name, "wants-a-key", f"{error}; put it into a variable and name that as {key}.api_key_env")
             continue
         if names is None:
-            yield f"{name}: no {what} answers at {address}{hint}"
+            yield Problem(name, "no-answer", f"no {what} answers at {address}{hint}")
         elif node.model not in names:
-            yield f"{key}.model: {address} serves {_some(names)}, not {node.model}"
+            yield Problem(f"{key}.model", "serves-another-model", f"{address} serves {_some(names)}, not {node.model}")
 
 
 def _some(names: list[str]) -> str:
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
-def _verl_problems(config: DictConfig) -> Iterator[str]:
+def _verl_problems(config: DictConfig) -> Iterator[Problem]:
     model = config.reward.reward_model
     if not model.enable:
-        yield "reward.reward_model.enable: judge=verl is verl's own reward model; set it to true"
+        yield Problem(
+            "reward.reward_model.enable", "reward-model-off", "judge=verl is verl's own reward model; set it to true"
+        )
     if not model.enable_resource_pool:
-        yield (
-            "reward.reward_model.enable_resource_pool: false shares the policy's GPUs, and verl then scores after the "
-            "rollouts, without a reference answer for the judge; set it to true and give it GPUs"
+        yield Problem(
+            "reward.reward_model.enable_resource_pool",
+            "shares-the-gpus",
+            "false shares the policy's GPUs, and verl then scores after the "
+            "rollouts, without a reference answer for the judge; set it to true and give it GPUs",
         )
     if config.reward.custom_reward_function.path is None:
-        yield (
-            "reward.custom_reward_function.path: null makes verl ask a classifier instead of our reward manager; keep "
-            "the value of configs/judge/verl.yaml"
+        yield Problem(
+            "reward.custom_reward_function.path",
+            "classifier-asked",
+            "null makes verl ask a classifier instead of our reward manager; keep the value of configs/judge/verl.yaml",
         )

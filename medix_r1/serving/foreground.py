@@ -45,7 +45,9 @@ def judge_settings(config: DictConfig) -> server.ServerSettings:
         ConfigError: there is no server in this config, or it could not start.
     """
     if config.judge.server is None:
-        raise ConfigError(["judge=remote: that judge runs elsewhere; choose judge=vllm or judge=nano"])
+        raise ConfigError.of(
+            "judge=remote", "judge-elsewhere", "that judge runs elsewhere; choose judge=vllm or judge=nano"
+        )
     if config.judge.server.port == 0:
         config = OmegaConf.merge(config, {"judge": {"server": {"port": server.free_port()}}})  # type: ignore[assignment]
     if problems := list(judge_problems(config)):
@@ -85,4 +87,4 @@ def new_log(prefix: str) -> Path:
 
 def _wait(process: subprocess.Popen[bytes], log: Path) -> None:
     code = process.wait()
-    raise ServerError(f"the judge server ended with code {code}; see {log}")
+    raise ServerError(f"the judge server ended with code {code}; see {log}", code="server-ended")

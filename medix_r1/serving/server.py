@@ -59,7 +59,10 @@ class ServerSettings:
         """The command line, as a list: no shell ever sees it."""
         program = shutil.which("vllm", path=str(Path(sys.executable).parent)) or shutil.which("vllm")
         if program is None:
-            raise ServerError("`vllm` is not installed here; use judge=remote with an address, or install an extra")
+            raise ServerError(
+                "`vllm` is not installed here; use judge=remote with an address, or install an extra",
+                code="vllm-not-installed",
+            )
         listen = ["--host", self.host, "--port", str(self.port)]
         words = map(str, self.arguments)  # YAML makes numbers of some
         return [program, "serve", self.model, "--served-model-name", self.served_name, *listen, *words]
@@ -87,7 +90,8 @@ def start(settings: ServerSettings, log: IO[bytes]) -> subprocess.Popen[bytes]:
     """Start the server; raises `ServerError` when the port is taken."""
     if not port_is_free(settings.host, settings.port):
         raise ServerError(
-            f"judge.server.port: {settings.host}:{settings.port} is in use; choose another, or 0 for any free one"
+            f"judge.server.port: {settings.host}:{settings.port} is in use; choose another, or 0 for any free one",
+            code="port-in-use",
         )
     environment = {**os.environ, **{name: str(value) for name, value in settings.environment.items()}}
     return subprocess.Popen(
@@ -114,13 +118,20 @@ def is_ready(settings: ServerSettings, process: subprocess.Popen[bytes], log: Pa
         ServerError: it died, it takes longer than `start_timeout`, or something else answers on its port.
     """
     if process.poll() is not None:
-        raise ServerError(f"the judge server ended with code {process.returncode} while starting; see {log}{tail(log)}")
+        raise ServerError(
+            f"the judge server ended with code {process.returncode} while starting; see {log}{tail(log)}",
+            code="server-ended",
+        )
     if (names := served_models(settings.address, api_key=settings.api_key)) is not None:
         if settings.served_name not in names:
-            raise ServerError(f"{settings.address} serves {', '.join(names)}, not {settings.served_name}")
+            raise ServerError(
+                f"{settings.address} serves {', '.join(names)}, not {settings.served_name}", code="serves-another-model"
+            )
         return True
     if waited > settings.start_timeout:
-        raise ServerError(f"the judge server was not ready after {settings.start_timeout:.0f} s; see {log}")
+        raise ServerError(
+            f"the judge server was not ready after {settings.start_timeout:.0f} s; see {log}", code="server-not-ready"
+        )
     return False
 
 
@@ -140,7 +151,9 @@ def served_models(address: str, timeout: float = 2.0, api_key: str | None = None
         return [str(model["id"]) for model in payload["data"]]
     except urllib.error.HTTPError as error:
         if error.code in (401, 403):
-            raise ServerError(f"{address} answers {error.code}: it wants {'another' if api_key else 'a'} key") from None
+            raise ServerError(
+                f"{address} answers {error.code}: it wants {'another' if api_key else 'a'} key", code="wants-a-key"
+            ) from None
         return None
     except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError):
         return None  # nothing there, still loading, or no model server at all

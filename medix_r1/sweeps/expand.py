@@ -22,7 +22,7 @@ from omegaconf import DictConfig, open_dict
 
 from medix_r1 import config as configs
 from medix_r1.composing import NOT_COMPOSED, composing
-from medix_r1.errors import ConfigError
+from medix_r1.errors import ConfigError, Problem
 
 _QUIET = ("hydra/job_logging=none", "hydra/hydra_logging=none", "hydra.output_subdir=null")  # run folders say it all
 _LONGEST = 40  # characters of a value in a folder's name
@@ -74,14 +74,18 @@ def expand(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Sweep:
     """
     config, loader = _load(overrides, config_dirs)
     if config.hydra.sweeper.get("_target_") != _BASIC:
-        raise ConfigError(["hydra/sweeper: only `basic` is known here: all runs are checked before the first starts"])
+        raise ConfigError.of(
+            "hydra/sweeper",
+            "not-a-choice",
+            "only `basic` is known here: all runs are checked before the first starts",
+        )
     name, folder = _fill_names(config)
     params = [f"{key}={values}" for key, values in (config.hydra.sweeper.params or {}).items()]
     try:
         parsed = OverridesParser.create(loader).parse_overrides([*params, *config.hydra.overrides.task])
         ((*runs,),) = BasicSweeper.split_arguments(parsed, None)
     except HydraException as error:
-        raise ConfigError([f"sweep: {' '.join(str(error).split())}"]) from error
+        raise ConfigError.of("sweep", "not-composed", " ".join(str(error).split())) from error
     swept = [
         parsed[i].get_key_element() for i in range(len(parsed)) if i < len(params) or parsed[i].is_sweep_override()
     ]
@@ -91,14 +95,20 @@ def expand(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Sweep:
     return Sweep(name, folder, tuple(_job(name, folder, run, swept) for run in runs), config, loader)
 
 
-def _problems(swept: Sequence[str], config: DictConfig) -> list[str]:
+def _problems(swept: Sequence[str], config: DictConfig) -> list[Problem]:
     problems = []
     if not swept:
-        problems.append("-m: nothing is swept; give a key several values, such as run.seed=1,2, or leave out -m")
+        problems.append(
+            Problem(
+                "-m",
+                "nothing-swept",
+                "nothing is swept; give a key several values, such as run.seed=1,2, or leave out -m",
+            )
+        )
     given = [str(line).partition("=")[0].lstrip("+") for line in config.hydra.overrides.task]
     for key, instead in (("run.dir", "hydra.sweep.dir is the folder of a sweep"), ("run.name", "experiment names it")):
         if key in given or key in swept:
-            problems.append(f"{key}: each run of a sweep has its own; {instead}")
+            problems.append(Problem(key, "set-by-each-run", f"each run of a sweep has its own; {instead}"))
     return problems
 
 
@@ -149,7 +159,11 @@ def _load(
     return config, loader
 
 
-def _explain(error: Exception) -> str:
+def _explain(error: Exception) -> Problem:
     if str(getattr(error, "missing_cfg_file", "")).startswith("hydra/launcher/submitit"):
-        return "hydra/launcher: needs hydra-submitit-launcher; in the clone: pip install -e '.[slurm]'"
+        return Problem(
+            "hydra/launcher",
+            "launcher-not-installed",
+            "needs hydra-submitit-launcher; in the clone: pip install -e '.[slurm]'",
+        )
     return configs.explain(error)

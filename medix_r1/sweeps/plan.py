@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from medix_r1.errors import ConfigError
+from medix_r1.errors import ConfigError, Problem
 from medix_r1.sweeps.expand import Job, Sweep
 from medix_r1.training.command.plan import Plan, make_plan
 
@@ -42,7 +42,7 @@ def plan(sweep: Sweep, config_dirs: Sequence[Path] = ()) -> list[PlannedJob]:
         ConfigError: with the problems of all runs, one that several runs share once.
     """
     planned: list[PlannedJob] = []
-    problems: dict[str, list[str]] = {}
+    problems: dict[Problem, list[str]] = {}
     for job in sweep.jobs:
         try:
             planned.append(PlannedJob(job, make_plan([*job.overrides, "hydra.mode=RUN"], config_dirs)))
@@ -50,7 +50,7 @@ def plan(sweep: Sweep, config_dirs: Sequence[Path] = ()) -> list[PlannedJob]:
             for problem in error.problems:
                 problems.setdefault(problem, []).append(job.name)
     if problems:
-        raise ConfigError([f"{problem} ({_whose(names, sweep)})" for problem, names in problems.items()])
+        raise ConfigError([problem.and_also(_whose(names, sweep)) for problem, names in problems.items()])
     return planned
 
 

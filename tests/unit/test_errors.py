@@ -15,7 +15,9 @@ CLASSES = [
 
 
 def make(cls: type[errors.MedixError]) -> errors.MedixError:
-    return cls(["first.key: wrong", "second.key: wrong"]) if cls is errors.ConfigError else cls("what, where, fix")
+    if cls is errors.ConfigError:
+        return cls([errors.Problem("first.key", "wrong", "x"), errors.Problem("second.key", "wrong", "y")])
+    return cls("what, where, fix", code="wrong")
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
@@ -27,6 +29,7 @@ def test_crosses_a_process_border(cls):
     assert type(copy) is cls
     assert str(copy) == str(error)
     assert copy.args == error.args
+    assert copy.code == error.code != ""
     assert getattr(copy, "problems", None) == getattr(error, "problems", None)
 
 
@@ -51,10 +54,26 @@ def test_the_tree_in_the_docstring_is_the_tree_of_the_classes():
 
 
 def test_a_config_error_lists_every_problem():
-    error = errors.ConfigError(["a: x", "b: y"])
+    problems = (errors.Problem("a", "wrong", "x"), errors.Problem("", "wrong", "y"))
+    error = errors.ConfigError(problems)
 
-    assert error.problems == ("a: x", "b: y")
-    assert str(error).splitlines() == ["a: x", "b: y"]
+    assert error.problems == problems
+    assert str(error).splitlines() == ["a: x", "y"]
+
+
+def test_a_data_error_may_list_problems_and_takes_them_along():
+    error = errors.DataError.listing([errors.Problem("row 1", "wrong", "x")], code="rows-refused")
+
+    copy = pickle.loads(pickle.dumps(error))
+
+    assert (str(copy), copy.code, copy.problems) == ("row 1: x", "rows-refused", error.problems)
+
+
+def test_a_problem_seen_from_further_up():
+    problem = errors.Problem("key", "wrong", "x")
+
+    assert str(problem.below("node.")) == "node.key: x"
+    assert str(problem.and_also("in all runs")) == "key: x (in all runs)"
 
 
 def test_no_name_hides_a_builtin():

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from medix_r1 import cli, listing
 from medix_r1.config import compose_train, config_dir
 from medix_r1.errors import ConfigError
+from tests.support.problems import only
 
 GROUPS = listing.groups()
 CHOICES = [(group, choice) for group in GROUPS for choice in group.choices]
@@ -89,17 +90,17 @@ def test_json_names_groups_choices_lines_and_files() -> None:
 @pytest.mark.parametrize(
     ("name", "advice"),
     [
-        ("expriment", "did you mean experiment?"),
-        ("tasks", "did you mean eval/task?"),
-        ("eval/tsk", "did you mean eval/task?"),
-        ("zzz", "known: alarms, algorithm"),
-        ("", "known: alarms, algorithm"),
+        ("expriment", " experiment?"),
+        ("tasks", " eval/task?"),
+        ("eval/tsk", " eval/task?"),
+        ("zzz", "alarms, algorithm"),
+        ("", "alarms, algorithm"),
     ],
 )
 def test_an_unknown_group_is_answered_with_the_nearest(name: str, advice: str) -> None:
-    with pytest.raises(ConfigError, match=f"{name}: no such group; ") as raised:
+    with pytest.raises(ConfigError, check=only((name, "no-such-group"))) as raised:
         listing.find(name, GROUPS)
-    assert advice in raised.value.problems[0]
+    assert advice in str(raised.value)
 
 
 @pytest.fixture
@@ -131,7 +132,7 @@ def test_what_is_said_of_a_new_group_composes(own: Path) -> None:
 
 
 def test_a_folder_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="there is no such folder"):
+    with pytest.raises(ConfigError, check=only((f"--config-dir {tmp_path / 'none'}", "no-such-folder"))):
         listing.groups([tmp_path / "none"])
 
 

@@ -27,11 +27,15 @@ def ship(folder: Path, model: Model, target: Path | None = None) -> Path:
         CheckpointError: no model is there, or one whose weights bfloat16 cannot hold.
     """
     if not (folder / WEIGHTS).is_file():
-        raise CheckpointError(f"{folder}: no {WEIGHTS} there; make it with `python -m tools.nano train`")
+        raise CheckpointError(
+            f"{folder}: no {WEIGHTS} there; make it with `python -m tools.nano train`", code="no-model-there"
+        )
     weights = load_file(folder / WEIGHTS)
     small = {name: value.to(torch.bfloat16) for name, value in weights.items()}
     if inexact := [name for name, value in weights.items() if not torch.equal(value, small[name].to(value.dtype))]:
-        raise CheckpointError(f"{folder}: bfloat16 would change {len(inexact)} tensors, such as {inexact[0]}")
+        raise CheckpointError(
+            f"{folder}: bfloat16 would change {len(inexact)} tensors, such as {inexact[0]}", code="not-bfloat16"
+        )
     target = target or shipped_folder(model)
     temporary = target.with_name(f".{target.name}.new")
     shutil.rmtree(temporary, ignore_errors=True)  # of an interrupted call

@@ -21,7 +21,7 @@ from medix_r1.demo.batches import read_rows
 from medix_r1.demo.build import Advance, add_bar, bars, build_part, trained_stamp
 from medix_r1.demo.shipped import Model
 from medix_r1.demo.stamps import replacing
-from medix_r1.errors import ConfigError, DataError
+from medix_r1.errors import ConfigError, DataError, Problem
 from tools.nano.judge import model as judge_model
 from tools.nano.judge import training as judge_training
 from tools.nano.judge.pairs import read_pairs
@@ -35,7 +35,12 @@ MODELS: tuple[Model, ...] = ("policy", "judge")
 def models_of(only: Collection[str] | None) -> list[Model]:
     """Return the models that are asked for; all of them when none is named."""
     if unknown := sorted(set(only or ()) - set(MODELS)):
-        raise ConfigError([f"--only: unknown model {name}; models are {', '.join(MODELS)}" for name in unknown])
+        raise ConfigError(
+            [
+                Problem("--only", "no-such-model", f"unknown model {name}; models are {', '.join(MODELS)}")
+                for name in unknown
+            ]
+        )
     return [model for model in MODELS if not only or model in only]
 
 
@@ -95,7 +100,8 @@ def _refuse_lenient(folder: Path) -> None:
     if false_yes >= MAX_FALSE_YES:
         raise DataError(
             f"the judge that was trained says YES to {false_yes:.1%} of the held-out pairs to refuse; one that rewards "
-            f"must stay below {MAX_FALSE_YES:.0%}. It is not installed, and the judge that was there stays"
+            f"must stay below {MAX_FALSE_YES:.0%}. It is not installed, and the judge that was there stays",
+            code="judge-too-lenient",
         )
 
 
@@ -121,7 +127,10 @@ def _judge_beside(out: Path, progress: Progress, wanted: Sequence[Model]) -> Ite
         process.join()
         listener.join()
     if process.exitcode != 0:
-        raise DataError(f"the judge's training ended with code {process.exitcode}; what it said stands above")
+        raise DataError(
+            f"the judge's training ended with code {process.exitcode}; what it said stands above",
+            code="judge-training-failed",
+        )
 
 
 def _train_judge(out: Path, sender: Connection) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from medix_r1.data.row import RawRow
-from medix_r1.errors import ConfigError
+from medix_r1.errors import ConfigError, Problem
 
 FIELDS = ("question", "answer", "accepted", "images", "tag", "choices", "source", "id")
 REQUIRED = ("question", "answer")
@@ -78,7 +78,9 @@ def check_columns(found: Iterable[str], columns: Columns, where: str, required: 
     """
     found = sorted(set(found))
     problems = [
-        f"data.columns.{field}: no such field; known: {', '.join(FIELDS)}" for field in columns if field not in FIELDS
+        Problem(f"data.columns.{field}", "no-such-field", f"no such field; known: {', '.join(FIELDS)}")
+        for field in columns
+        if field not in FIELDS
     ]
     for field in required:
         wanted = column_names(columns, field)
@@ -86,8 +88,12 @@ def check_columns(found: Iterable[str], columns: Columns, where: str, required: 
             near = difflib.get_close_matches((*wanted, field)[0], found, n=1, cutoff=0.4)
             hint = f"; did you mean {near[0]}?" if near else ""
             problems.append(
-                f"data.columns.{field}: {where} has no column {' or '.join(wanted) or field}{hint} "
-                f"(it has: {', '.join(found) or 'none'})"
+                Problem(
+                    f"data.columns.{field}",
+                    "no-such-column",
+                    f"{where} has no column {' or '.join(wanted) or field}{hint} "
+                    f"(it has: {', '.join(found) or 'none'})",
+                )
             )
     if problems:
         raise ConfigError(problems)
@@ -100,14 +106,16 @@ def local_files(path: str | None, pattern: str) -> tuple[Path, list[Path]]:
         ConfigError: nothing is there.
     """
     if not path:
-        raise ConfigError(["data.path: has no value; give a file or folder, as in data.path=my/rows.jsonl"])
+        raise ConfigError.of(
+            "data.path", "no-value", "has no value; give a file or folder, as in data.path=my/rows.jsonl"
+        )
     root = Path(path).expanduser()
     if root.is_file():
         return root.parent, [root]
     files = sorted(file for file in root.rglob(pattern) if file.is_file())
     if not files:
         what = f"holds no file like {pattern}" if root.is_dir() else "does not exist"
-        raise ConfigError([f"data.path: {root} {what}"])
+        raise ConfigError.of("data.path", "no-such-file", f"{root} {what}")
     return root, files
 
 

@@ -26,7 +26,7 @@ def folder(*, path: str | None, columns: Columns, image_root: str | None = None,
     """
     root = Path(path or "").expanduser()
     if not path or not root.is_dir():
-        raise ConfigError([f"data.path: {path or 'no value'} is not a folder"])
+        raise ConfigError.of("data.path", "not-a-folder", f"{path or 'no value'} is not a folder")
     settings: dict[str, Any] = {"columns": columns, "image_root": image_root or str(root), "name": name or root.name}
     if (root / "metadata.jsonl").is_file():
         return JsonlSource(path=str(root / "metadata.jsonl"), **settings)
@@ -42,7 +42,11 @@ class SidecarSource:
         self._root, self._columns, self.name = root, columns, name
         self._files = sorted(root.rglob("*.json"))
         if not self._files:
-            raise ConfigError([f"data.path: {root} holds neither metadata.jsonl, metadata.csv nor NAME.json files"])
+            raise ConfigError.of(
+                "data.path",
+                "no-rows-there",
+                f"{root} holds neither metadata.jsonl, metadata.csv nor NAME.json files",
+            )
 
     def revision(self) -> Revision:
         return file_revision("folder", self._root, self._files)

@@ -166,4 +166,4 @@ def _reader(lines: _CountedLines) -> Iterator[list[str]]:
     try:
         yield from csv.reader(lines)
     except csv.Error as error:
-        raise DataError(f"not a CSV file: {error}") from error
+        raise DataError(f"not a CSV file: {error}", code="not-csv") from error

@@ -69,7 +69,7 @@ class ParquetSource:
         except (OSError, ValueError) as error:
             if isinstance(error, ConfigError):
                 raise
-            raise DataError(f"{path} is not a whole parquet file: {error}") from error
+            raise DataError(f"{path} is not a whole parquet file: {error}", code="not-parquet") from error
 
 
 class HubSource:
@@ -94,17 +94,20 @@ class HubSource:
             info = HfApi().dataset_info(repo, revision=revision)
         except (HTTPError, HfHubHTTPError, OfflineModeIsEnabled, OSError) as error:
             reason = str(error).splitlines()[0]
-            raise ConfigError(
-                [
-                    f"data.repo: the hub does not give {repo} at {revision} ({reason}); "
-                    "read a local copy with data.path=FOLDER"
-                ]
+            raise ConfigError.of(
+                "data.repo",
+                "not-on-the-hub",
+                f"the hub does not give {repo} at {revision} ({reason}); read a local copy with data.path=FOLDER",
             ) from error
         self._commit = str(info.sha)
         found = sorted(file.rfilename for file in info.siblings or ())
         self._names = [file for file in found if fnmatch.fnmatch(file, pattern) and file.endswith(".parquet")]
         if not self._names:
-            raise ConfigError([f"data.pattern: {repo} has no file like {pattern}; it has {', '.join(found[:10])}"])
+            raise ConfigError.of(
+                "data.pattern",
+                "no-file-of-pattern",
+                f"{repo} has no file like {pattern}; it has {', '.join(found[:10])}",
+            )
 
     def revision(self) -> Revision:
         return Revision("hub", self._repo, self._commit, tuple(self._names))
@@ -127,7 +130,9 @@ class HubSource:
             with HfFileSystem().open(address, "rb") as raw, pq.ParquetFile(raw, pre_buffer=False) as file:
                 yield file
         except (OSError, HTTPError) as error:
-            raise DataError(f"{_HUB}{address} could not be read ({error}); the same command again goes on") from error
+            raise DataError(
+                f"{_HUB}{address} could not be read ({error}); the same command again goes on", code="not-readable"
+            ) from error
 
 
 def medix_rl(*, path: str | None, repo: str, revision: str, pattern: str, columns: Columns) -> Any:

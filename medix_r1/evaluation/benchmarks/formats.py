@@ -51,7 +51,9 @@ def choice_index(row: Row, task: TaskSpec) -> Parts:
     choices = _value(row, names) if isinstance(names, str) else [_value(row, name) for name in names]
     index = _value(row, task.columns["answer"])
     if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(choices):
-        raise DataError(f"answer {index!r} is not the index of one of {len(choices)} options")
+        raise DataError(
+            f"answer {index!r} is not the index of one of {len(choices)} options", code="answer-not-an-option"
+        )
     return _choice(row, task, choices, index)
 
 
@@ -72,7 +74,7 @@ def pubmedqa(row: Row, task: TaskSpec) -> Parts:
         contexts = contexts["contexts"]
     decision, choices = _value(row, task.columns["answer"]), ("yes", "no", "maybe")
     if decision not in choices:
-        raise DataError(f"final decision {decision!r} is not yes, no or maybe")
+        raise DataError(f"final decision {decision!r} is not yes, no or maybe", code="answer-not-an-option")
     context = contexts if isinstance(contexts, str) else "\n\n".join(contexts)
     return _choice(row, task, choices, choices.index(decision), context=context)
 
@@ -136,7 +138,7 @@ def _index_of(answer: str, choices: Sequence[str]) -> int:
     marked = _OPTION_MARK.sub("", answer)
     if marked != answer:
         return _index_of(marked, choices)
-    raise DataError(f"answer {answer!r} is not one of the options {list(choices)}")
+    raise DataError(f"answer {answer!r} is not one of the options {list(choices)}", code="answer-not-an-option")
 
 
 def _without_marks(choices: list[str]) -> list[str]:
@@ -149,13 +151,13 @@ def _without_marks(choices: list[str]) -> list[str]:
 def _list_in_text(text: str) -> list[str]:
     """Read `"['a', 'b']"` as data: literals only, nothing is run, bounded in length."""
     if len(text) > _MAX_LITERAL:
-        raise DataError(f"options of {len(text)} characters are not a list of options")
+        raise DataError(f"options of {len(text)} characters are not a list of options", code="not-options")
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
-        raise DataError(f"options {text[:80]!r} are not a list in text") from error
+        raise DataError(f"options {text[:80]!r} are not a list in text", code="not-options") from error
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise DataError(f"options {text[:80]!r} are not a list of texts")
+        raise DataError(f"options {text[:80]!r} are not a list of texts", code="not-options")
     return value
 
 
@@ -187,12 +189,14 @@ def _modality(row: Row, task: TaskSpec) -> str | None:
 
 def _value(row: Row, column: str) -> Any:
     if row.get(column) is None:
-        raise DataError(f"column {column!r} is missing or empty; there are {', '.join(sorted(row))}")
+        raise DataError(
+            f"column {column!r} is missing or empty; there are {', '.join(sorted(row))}", code="no-such-column"
+        )
     return row[column]
 
 
 def _text(row: Row, column: str) -> str:
     text = str(_value(row, column)).strip()
     if not text:
-        raise DataError(f"column {column!r} is empty")
+        raise DataError(f"column {column!r} is empty", code="empty-column")
     return text

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from medix_r1.errors import ConfigError, DataError
+from medix_r1.errors import ConfigError, DataError, Problem
 
 USER, PASSWORD = "PHYSIONET_USERNAME", "PHYSIONET_PASSWORD"
 _ATTEMPTS = 4
@@ -44,9 +44,13 @@ class ImageServer:
         self._client = httpx.Client(auth=(os.environ[USER], os.environ[PASSWORD]), timeout=60.0)
 
     @staticmethod
-    def problems(where: str) -> list[str]:
-        """One sentence for each credential that is missing."""
-        return [f"{where}: the environment variable {v} is not set" for v in (USER, PASSWORD) if not os.environ.get(v)]
+    def problems(where: str) -> list[Problem]:
+        """One problem for each credential that is missing."""
+        return [
+            Problem(where, "variable-not-set", f"the environment variable {v} is not set")
+            for v in (USER, PASSWORD)
+            if not os.environ.get(v)
+        ]
 
     def read(self, address: str) -> bytes:
         """Bytes of one image, from the cache or the server.
@@ -57,7 +61,10 @@ class ImageServer:
         address = str(address)
         parts = urlsplit(address)
         if (parts.scheme, parts.netloc) != (self._host.scheme, self._host.netloc):
-            raise DataError(f"image address {address!r} is not at {self._host.geturl()}; credentials go nowhere else")
+            raise DataError(
+                f"image address {address!r} is not at {self._host.geturl()}; credentials go nowhere else",
+                code="another-host",
+            )
         kept = self._cache / hashlib.sha256(address.encode()).hexdigest()
         if kept.is_file():
             return kept.read_bytes()
@@ -70,7 +77,7 @@ class ImageServer:
         try:
             data = retrying(self._fetch, address)
         except _Transient as error:
-            raise DataError(f"{address} cannot be fetched: {error}") from error
+            raise DataError(f"{address} cannot be fetched: {error}", code="not-fetched") from error
         self._keep(kept, data)
         return data
 
@@ -80,12 +87,12 @@ class ImageServer:
                 if reply.status_code in (408, 429) or reply.status_code >= 500:
                     raise _Transient(f"status {reply.status_code}")
                 if reply.status_code != 200:
-                    raise DataError(f"{address} cannot be fetched: status {reply.status_code}")
+                    raise DataError(f"{address} cannot be fetched: status {reply.status_code}", code="not-fetched")
                 data = bytearray()
                 for chunk in reply.iter_bytes():
                     data += chunk
                     if len(data) > _MAX_BYTES:
-                        raise DataError(f"{address} is larger than {_MAX_BYTES} bytes")
+                        raise DataError(f"{address} is larger than {_MAX_BYTES} bytes", code="too-large")
                 return bytes(data)
         except httpx.TransportError as error:
             raise _Transient(type(error).__name__) from error

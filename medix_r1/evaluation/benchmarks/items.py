@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medix_r1.errors import DataError
+from medix_r1.errors import DataError, Problem
 from medix_r1.evaluation.benchmarks.formats import FORMATS, Parts
 from medix_r1.evaluation.benchmarks.sources import Source, open_source
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec
@@ -78,20 +78,20 @@ def load_items(task: TaskSpec, *, data_dir: Path | None, cache_dir: Path, limit:
     source = open_source(task, data_dir, cache_dir)
     make_parts = FORMATS[task.format]
     items: list[Item] = []
-    problems: list[str] = []
+    problems: list[Problem] = []
     seen: Counter[str] = Counter()
     for index in source.counted[:limit]:
         try:
             row = source.rows[index]
             items.append(_item(task, source, index, make_parts(row, task), row, seen))
         except DataError as error:
-            problems.append(f"{task.name} row {index}: {error}")
+            problems.append(Problem(f"{task.name} row {index}", error.code, str(error)))
             if len(problems) == _MAX_PROBLEMS:
                 break
     if problems:
-        raise DataError("\n".join(problems))
+        raise DataError.listing(problems, code="rows-refused")
     if not items:
-        raise DataError(f"{task.name}: no rows are left to ask")
+        raise DataError(f"{task.name}: no rows are left to ask", code="no-rows")
     return TaskData(task, tuple(items), source.revision, len(source.counted))
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medix_r1.errors import ConfigError, DataError
+from medix_r1.errors import ConfigError, DataError, Problem
 from medix_r1.evaluation.benchmarks.archive import ImageArchive
 from medix_r1.evaluation.benchmarks.image_server import ImageServer
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec
@@ -43,18 +43,28 @@ class Source:
     image_key: Callable[[Any], str]
 
 
-def problems(task: TaskSpec, data_dir: Path | None) -> list[str]:
+def problems(task: TaskSpec, data_dir: Path | None) -> list[Problem]:
     """What keeps a task's rows from being read, found without reading any."""
-    found = []
+    found: list[Problem] = []
     if task.file is not None:
         if not Path(task.file).is_file():
-            found.append(f"tasks.{task.name}.file: {task.file} does not exist")
+            found.append(Problem(f"tasks.{task.name}.file", "no-such-file", f"{task.file} does not exist"))
         elif Path(task.file).suffix not in _BUILDERS:
-            found.append(f"tasks.{task.name}.file: {task.file} is none of {', '.join(_BUILDERS)}")
+            found.append(
+                Problem(
+                    f"tasks.{task.name}.file", "not-a-file-of-rows", f"{task.file} is none of {', '.join(_BUILDERS)}"
+                )
+            )
     elif task.path is None:
-        found.append(f"tasks.{task.name}.file: has no value; this task reads a file of your own")
+        found.append(Problem(f"tasks.{task.name}.file", "no-value", "has no value; this task reads a file of your own"))
     elif data_dir is not None and not (data_dir / task.path).is_dir():
-        found.append(f"data_dir: {data_dir / task.path} does not exist; it should hold the files of {task.path}")
+        found.append(
+            Problem(
+                "data_dir",
+                "no-such-file",
+                f"{data_dir / task.path} does not exist; it should hold the files of {task.path}",
+            )
+        )
     if task.image_host is not None and task.file is None:
         found += ImageServer.problems(task.name)
     return found
@@ -84,7 +94,9 @@ def open_source(task: TaskSpec, data_dir: Path | None, cache_dir: Path) -> Sourc
     counted = list(range(len(rows)))
     for column, value in task.where.items():
         if column not in rows.column_names:
-            raise DataError(f"{task.name}: no column {column!r}; there are {', '.join(rows.column_names)}")
+            raise DataError(
+                f"{task.name}: no column {column!r}; there are {', '.join(rows.column_names)}", code="no-such-column"
+            )
         counted = [index for index, found in zip(counted, rows.select(counted)[column], strict=True) if found == value]
     read_image, image_key = _image_readers(task, folder, cache_dir)
     return Source(rows, counted, revision, read_image, image_key)
@@ -108,7 +120,8 @@ def _download(task: TaskSpec) -> Path:
     except (HfHubHTTPError, httpx.HTTPError, LocalEntryNotFoundError, OSError) as error:
         raise DataError(
             f"{task.name}: {task.path} cannot be had from the hub ({type(error).__name__}); "
-            "without the hub, give data_dir=FOLDER with copies of the data sets"
+            "without the hub, give data_dir=FOLDER with copies of the data sets",
+            code="not-on-the-hub",
         ) from error
 
 
@@ -141,7 +154,10 @@ def _of_split(task: TaskSpec, files: Sequence[Path], where: Path | str) -> list[
         if not split:
             told = f" in configuration {config!r}" if config else ""
             there = ", ".join(map(str, candidates[:20])) or "no data files at all"
-            raise DataError(f"{task.name}: {where} has no file of split {task.split!r}{told}; there are {there}")
+            raise DataError(
+                f"{task.name}: {where} has no file of split {task.split!r}{told}; there are {there}",
+                code="no-such-split",
+            )
         chosen += split
     return chosen
 
@@ -157,7 +173,7 @@ def _read_files(files: Sequence[Path]) -> Dataset:
         ]
         return datasets.concatenate_datasets(parts)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise DataError(f"{', '.join(map(str, files))}: cannot be read: {error}") from error
+        raise DataError(f"{', '.join(map(str, files))}: cannot be read: {error}", code="not-readable") from error
 
 
 def _undecoded(rows: Dataset) -> Dataset:
@@ -205,12 +221,12 @@ def _read_plain(value: Any, folder: Path) -> bytes:
     if isinstance(value, bytes):
         return value
     if not isinstance(value, str):
-        raise DataError(f"{str(value)[:80]!r} is no image")
+        raise DataError(f"{str(value)[:80]!r} is no image", code="not-an-image")
     path = (folder / value).resolve()
     if not path.is_relative_to(folder.resolve()):
-        raise DataError(f"image {value!r} lies outside {folder}")
+        raise DataError(f"image {value!r} lies outside {folder}", code="outside-its-folder")
     if not path.is_file():
-        raise DataError(f"image {path} does not exist")
+        raise DataError(f"image {path} does not exist", code="no-such-file")
     return path.read_bytes()
 
 
@@ -224,5 +240,5 @@ def check_data_dir(data_dir: str | None) -> Path | None:
         return None
     path = Path(os.path.expanduser(data_dir))
     if not path.is_dir():
-        raise ConfigError([f"data_dir: {data_dir} does not exist"])
+        raise ConfigError.of("data_dir", "no-such-file", f"{data_dir} does not exist")
     return path

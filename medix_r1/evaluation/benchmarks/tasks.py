@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medix_r1.config import config_dir
-from medix_r1.errors import ConfigError
+from medix_r1.errors import ConfigError, Problem
 
 Kind = Literal["llm", "vlm"]
 ScorerName = Literal["short", "report"]
@@ -89,14 +89,14 @@ def select(expression: str | Sequence[str], known: Mapping[str, TaskSpec]) -> li
     """
     words = expression.strip("[] ").split(",") if isinstance(expression, str) else list(expression)
     wanted: set[str] = set()
-    problems: list[str] = []
+    problems: list[Problem] = []
     for word in (str(word).strip() for word in words):
         if word in known:
             wanted.add(word)
         elif word in _GROUPS:
             wanted |= {n for n, spec in known.items() if spec.headline and word in ("all", spec.kind, spec.access)}
         else:
-            problems.append(f"task={word}: there is no such task{_nearest(word, known)}")
+            problems.append(Problem(f"task={word}", "no-such-task", f"there is no such task{_nearest(word, known)}"))
     if problems:
         raise ConfigError(problems)
     return [name for name in known if name in wanted]

@@ -62,7 +62,7 @@ class Outage:
             told = f"not tried: {self.in_a_row} samples failed in a row before it"
         if told:
             self.failures[sample] = told
-            raise EvaluationError(told)
+            raise EvaluationError(told, code="given-up")
 
     def succeeded(self, sample: str) -> None:
         """Note a sample that is through."""
@@ -238,7 +238,9 @@ def _check(logs: Sequence[EvalLog], samples: set[str], outage: Outage) -> None:
         raise outage.fatal
     for log in logs:
         if log.status == "error":
-            raise EvaluationError(f"inspect stopped: {log.error.message if log.error else 'no reason given'}")
+            raise EvaluationError(
+                f"inspect stopped: {log.error.message if log.error else 'no reason given'}", code="inspect-stopped"
+            )
     if samples - outage.done - set(outage.failures):
         raise KeyboardInterrupt  # inspect takes Ctrl-C for itself and returns what there is
 

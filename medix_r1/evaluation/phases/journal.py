@@ -66,4 +66,6 @@ class Journal:
                 raise OSError("no space for a whole line")
         except OSError as error:
             os.ftruncate(self._handle, size)
-            raise DataError(f"{self.path} cannot be written: {error}; make room and run the same command") from error
+            raise DataError(
+                f"{self.path} cannot be written: {error}; make room and run the same command", code="not-written"
+            ) from error

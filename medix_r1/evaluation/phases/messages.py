@@ -66,7 +66,7 @@ def _data_uri(image: Image) -> str:
             if kind is None:
                 kind, data = "image/png", _as_png(opened)
     except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError) as error:
-        raise DataError(f"an image cannot be read: {error}") from error
+        raise DataError(f"an image cannot be read: {error}", code="not-an-image") from error
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 

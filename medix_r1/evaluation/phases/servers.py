@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 from inspect_ai.model import Model
 
+from medix_r1.errors import Problem
 from medix_r1.evaluation.phases.generate_and_judge import decoding
 from medix_r1.evaluation.phases.model_api import open_model
 from medix_r1.evaluation.settings import EvalSettings, JudgeAddress, ServedModel
@@ -91,36 +92,39 @@ def _address(
         yield f"{server_settings.address}/v1"
 
 
-def problems(settings: EvalSettings) -> list[str]:
+def problems(settings: EvalSettings) -> list[Problem]:
     """What can be said without asking any server: keys, addresses and folders of the model and the judges."""
     found = _problems("", settings.model, settings.base_url, settings.api_key_env)
     return found + judge_problems(settings)
 
 
-def judge_problems(settings: EvalSettings) -> list[str]:
+def judge_problems(settings: EvalSettings) -> list[Problem]:
     """The same for the judges alone."""
-    found: list[str] = []
+    found: list[Problem] = []
     for index, judge in enumerate(settings.judge.judges):
         found += _problems(f"judge.judges[{index}].", judge.model, judge.base_url, judge.api_key_env)
     return found
 
 
-def _problems(prefix: str, model: str, base_url: str | None, key: str | None) -> list[str]:
+def _problems(prefix: str, model: str, base_url: str | None, key: str | None) -> list[Problem]:
     if wrong := key_problems(f"{prefix}api_key_env", key):
         return wrong
     if base_url is not None:
-        fine = base_url.startswith(("http://", "https://"))
-        return [] if fine else [f"{prefix}base_url: {base_url!r} is no address; it begins with http:// and ends in /v1"]
+        if base_url.startswith(("http://", "https://")):
+            return []
+        says = f"{base_url!r} is no address; it begins with http:// and ends in /v1"
+        return [Problem(f"{prefix}base_url", "not-an-address", says)]
     folder = Path(model).expanduser()
     if folder.is_dir():
-        code = [path.name for path in folder.glob("*.py")]
-        return [f"{prefix}model: {model} brings Python files ({', '.join(code)}), which are never run"] if code else []
-    if not is_hub_name(model):
-        return [f"{prefix}model: the folder {model} does not exist"]
+        if code := [path.name for path in folder.glob("*.py")]:
+            says = f"{model} brings Python files ({', '.join(code)}), which are never run"
+            return [Problem(f"{prefix}model", "brings-code", says)]
+    elif not is_hub_name(model):
+        return [Problem(f"{prefix}model", "no-such-file", f"the folder {model} does not exist")]
     return []
 
 
-def unreachable(prefix: str, model: str, base_url: str | None, key: str | None) -> list[str]:
+def unreachable(prefix: str, model: str, base_url: str | None, key: str | None) -> list[Problem]:
     """What an address that has to be asked now answers wrongly."""
     if base_url is None:
         return []
@@ -130,5 +134,8 @@ def unreachable(prefix: str, model: str, base_url: str | None, key: str | None) 
             reply = client.get(f"{base_url.rstrip('/')}/models", headers=headers)
             names = [str(entry["id"]) for entry in reply.raise_for_status().json()["data"]]
     except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
-        return [f"{prefix}base_url: no model server answers at {base_url} ({type(error).__name__}); start one first"]
-    return [] if model in names else [f"{prefix}model: {base_url} serves {', '.join(names[:5])}, not {model}"]
+        says = f"no model server answers at {base_url} ({type(error).__name__}); start one first"
+        return [Problem(f"{prefix}base_url", "no-answer", says)]
+    if model in names:
+        return []
+    return [Problem(f"{prefix}model", "serves-another-model", f"{base_url} serves {', '.join(names[:5])}, not {model}")]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from medix_r1.agreement import Agreement, agreement
-from medix_r1.errors import DataError
+from medix_r1.errors import DataError, Problem
 from medix_r1.evaluation.results.records import Record, Vote
 from medix_r1.evaluation.results.sheet import Sheet, between, number
 from medix_r1.evaluation.results.table import MIMIC, Records
@@ -76,22 +76,22 @@ def read_labels(path: Path, records: Records) -> dict[str, float]:
     """
     known = {record.id: record for rows in records.values() for record in rows}
     found: dict[str, float] = {}
-    problems: list[str] = []
+    problems: list[Problem] = []
     for number_, row in enumerate(_rows(path), start=1):
+        where = f"{path}: label {number_}"
         record = known.get(str(row.get("id")))
         value = _value(row.get("label"))
         if record is None:
-            problems.append(f"{path}: label {number_}: no sample has the id {row.get('id')!r}")
+            problems.append(Problem(where, "no-such-sample", f"no sample has the id {row.get('id')!r}"))
         elif value is None:
-            problems.append(
-                f"{path}: label {number_}: {row.get('label')!r} is not 0, 1, yes, no, or points such as 4/5"
-            )
+            says = f"{row.get('label')!r} is not 0, 1, yes, no, or points such as 4/5"
+            problems.append(Problem(where, "not-a-label", says))
         elif row.get("answer") not in (None, "", record.answer):
-            problems.append(f"{path}: label {number_}: it is about another answer than the one in this result")
+            problems.append(Problem(where, "another-answer", "it is about another answer than the one in this result"))
         else:
             found[record.id] = value
     if problems:
-        raise DataError("\n".join(problems[:20]))
+        raise DataError.listing(problems[:20], code="labels-refused")
     return found
 
 
@@ -172,7 +172,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
             return list(csv.DictReader(io.StringIO(text, newline="")))
         return [json.loads(line) for line in text.splitlines() if line.strip()]
     except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{path}: not a CSV or JSON-lines file of labels ({error})") from error
+        raise DataError(f"{path}: not a CSV or JSON-lines file of labels ({error})", code="not-labels") from error
 
 
 def _value(label: Any) -> float | None:

@@ -121,7 +121,7 @@ class Record:
             DataError: fields are missing or unknown.
         """
         if wrong := {f.name for f in fields(cls)} ^ set(data):
-            raise DataError(f"a record has missing or unknown fields: {', '.join(sorted(wrong))}")
+            raise DataError(f"a record has missing or unknown fields: {', '.join(sorted(wrong))}", code="not-a-record")
         values = dict(data)
         values["votes"] = tuple(Vote(**vote) for vote in values["votes"])
         for name in ("choices", "problems"):
@@ -175,9 +175,9 @@ def read_run(folder: Path) -> tuple[RunInfo, dict[str, list[Record]]]:
     try:
         info = RunInfo(**json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
-        raise DataError(f"{folder} has no {RUN_FILE}: not a result of `medix-r1 eval`") from error
+        raise DataError(f"{folder} has no {RUN_FILE}: not a result of `medix-r1 eval`", code="not-a-result") from error
     except (ValueError, TypeError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
+        raise DataError(f"{path} cannot be read: {error}", code="not-readable") from error
     files = sorted(file for file in folder.glob(f"*/{RECORDS_FILE}") if "@" not in file.parent.name)  # @: other data
     return info, {file.parent.name: read_records(file) for file in files}
 
@@ -195,7 +195,7 @@ def read_records(path: Path) -> list[Record]:
         try:
             records.append(Record.from_json(json.loads(line)))
         except (ValueError, TypeError, KeyError) as error:
-            raise DataError(f"{path}:{number}: {error}; run the score phase again") from error
+            raise DataError(f"{path}:{number}: {error}; run the score phase again", code="not-a-record") from error
     return records
 
 

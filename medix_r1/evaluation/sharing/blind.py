@@ -98,12 +98,14 @@ def export(
     """
     key = out.with_name(f"{out.name}-key.json")
     if key.exists():  # a new key would make a sheet that is already out unreadable
-        raise DataError(f"{key} exists: a sheet with this name is out; choose another --out")
+        raise DataError(f"{key} exists: a sheet with this name is out; choose another --out", code="exists-already")
     seed = secrets.randbelow(2**32) if seed is None else seed
     (about, ours), (other, theirs) = read_run(first), read_run(second)
     pairs, left_out = draw(ours, theirs, count=count, seed=seed)
     if not pairs:
-        raise DataError(f"no pair to compare in {first} and {second}; left out: {asdict(left_out)}")
+        raise DataError(
+            f"no pair to compare in {first} and {second}; left out: {asdict(left_out)}", code="nothing-to-compare"
+        )
     write_whole(key, json.dumps(_key(pairs, about, other, seed, left_out), indent=1, ensure_ascii=False) + "\n")
     write_whole(out / "sheet.html", page(pairs, images))
     write_whole(out / "sheet.csv", "\ufeff" + csv_text([_line(pair) for pair in pairs]))  # the mark tells Excel UTF-8
@@ -131,7 +133,10 @@ def page(pairs: Sequence[BlindPair], images: Path | None = None) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("medix_r1.evaluation", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("medix_r1.evaluation.sharing", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
     )
     shown = [{**_texts(pair), "image": _image(pair.first, images)} for pair in pairs]
     return environment.get_template("blind.html.jinja").render(pairs=shown)

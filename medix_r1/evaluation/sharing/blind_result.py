@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from medix_r1.agreement import agreement
-from medix_r1.errors import DataError
+from medix_r1.errors import DataError, Problem
 from medix_r1.evaluation.results.sheet import Sheet, between, flat, number, p_value
 from medix_r1.evaluation.results.statistics import Estimate, share
 
@@ -66,11 +66,11 @@ def read(sheets: Sequence[Path], key: Path) -> BlindResult:
         pairs, names = content["pairs"], [str(content[side]["model"]) for side in ("first", "second")]
         lefts = {name: str(pair["left"]) for name, pair in pairs.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{key}: not a key of `medix-r1 eval blind` ({error})") from error
-    problems: list[str] = []
+        raise DataError(f"{key}: not a key of `medix-r1 eval blind` ({error})", code="not-a-key") from error
+    problems: list[Problem] = []
     said = {path: _preferences(path, lefts, problems) for path in sheets}
     if problems:
-        raise DataError("\n".join(problems[:20]))
+        raise DataError.listing(problems[:20], code="sheet-refused")
     tasks = {name: str(pair["task"]) for name, pair in pairs.items()}
     found = tuple(_preference(path.name, sides, lefts, tasks) for path, sides in said.items())
     return BlindResult(names[0], names[1], found)
@@ -102,18 +102,21 @@ def flat_rows(found: BlindResult) -> list[dict[str, Any]]:
     ]
 
 
-def _preferences(path: Path, known: Mapping[str, str], problems: list[str]) -> dict[str, str]:
+def _preferences(path: Path, known: Mapping[str, str], problems: list[Problem]) -> dict[str, str]:
     """The side by the pair's name: left, right or tie; empty cells are left out."""
     found: dict[str, str] = {}
     seen: set[str] = set()
     for number_, row in enumerate(_rows(path), start=2):
+        where = f"{path}: row {number_}"
         name, word = _clean(row.get("pair")), _clean(row.get("preference")).lower()
         if name not in known:
-            problems.append(f"{path}: row {number_}: pair {name!r} is not in the key; is it that of another sheet?")
+            problems.append(
+                Problem(where, "no-such-pair", f"pair {name!r} is not in the key; is it that of another sheet?")
+            )
         elif name in seen:
-            problems.append(f"{path}: row {number_}: pair {name} occurs twice")
+            problems.append(Problem(where, "repeated-pair", f"pair {name} occurs twice"))
         elif word and word not in _WORDS:
-            problems.append(f"{path}: row {number_}: preference {word!r} is not left, right or tie")
+            problems.append(Problem(where, "not-a-preference", f"preference {word!r} is not left, right or tie"))
         elif word:
             found[name] = _WORDS[word]
         seen.add(name)
@@ -125,15 +128,15 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     try:
         text = path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
+        raise DataError(f"{path}: cannot be read ({error})", code="not-readable") from error
     for delimiter in (",", ";", "\t"):
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
         try:
             if {"pair", "preference"} <= set(reader.fieldnames or ()):
                 return list(reader)
         except csv.Error as error:
-            raise DataError(f"{path}: not a CSV file ({error})") from error
-    raise DataError(f"{path}: a filled sheet.csv has the columns pair and preference")
+            raise DataError(f"{path}: not a CSV file ({error})", code="not-csv") from error
+    raise DataError(f"{path}: a filled sheet.csv has the columns pair and preference", code="no-such-column")
 
 
 def _clean(cell: Any) -> str:

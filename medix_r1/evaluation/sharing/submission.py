@@ -68,7 +68,9 @@ def submit(run: Path, out: Path, *, mmmu: Path | None = None) -> Bundle:
     info, records = read_run(run)
     chosen = {task: records[task] for task in HEADLINE if any(r.reply is not None for r in records.get(task, ()))}
     if not chosen:
-        raise DataError(f"{run}: no reply to any of the leaderboard's {len(HEADLINE)} tasks is in it")
+        raise DataError(
+            f"{run}: no reply to any of the leaderboard's {len(HEADLINE)} tasks is in it", code="nothing-to-submit"
+        )
     name = model_name(info.model)
     files = {f"{name}/{file}": text.encode() for file, text in _texts(name, info, chosen).items()}
     if mmmu is not None:
@@ -95,7 +97,9 @@ def model_name(model: str) -> str:
     """
     name = re.sub(r"[^a-zA-Z0-9]", "_", model.rstrip("/").rsplit("/", 1)[-1])
     if not name.strip("_"):
-        raise DataError(f"model {model!r} has no letter or digit after its last slash to name a submission by")
+        raise DataError(
+            f"model {model!r} has no letter or digit after its last slash to name a submission by", code="no-name"
+        )
     return name
 
 
@@ -166,9 +170,9 @@ def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
 def _mmmu_files(folder: Path) -> Iterable[tuple[str, bytes]]:
     paths = sorted(path for path in folder.rglob("*.json") if path.is_file() and not path.is_symlink())
     if not paths:
-        raise DataError(f"{folder}: no JSON files of MedEvalKit there")
+        raise DataError(f"{folder}: no JSON files of MedEvalKit there", code="not-medevalkit")
     if sum(path.stat().st_size for path in paths) > _MMMU_LIMIT:
-        raise DataError(f"{folder}: more than {_MMMU_LIMIT >> 20} MiB, not a MedEvalKit result")
+        raise DataError(f"{folder}: more than {_MMMU_LIMIT >> 20} MiB, not a MedEvalKit result", code="too-large")
     for path in paths:
         yield path.relative_to(folder).as_posix(), path.read_bytes()
 

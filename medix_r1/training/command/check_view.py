@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from medix_r1 import config as configs
-from medix_r1.errors import ConfigError
+from medix_r1.errors import ConfigError, Problem
 from medix_r1.training.command.plan import plan_of
 from medix_r1.training.preflight import batches, memory, placement
 
@@ -31,12 +31,12 @@ def show_check(overrides: Sequence[str], config_dirs: Sequence[Path], gpu_gib: f
         console.print(_table("batches", batches.of_config(config).lines() | placement.gpu_pools(config)))
         _show_memory(config, gpu_gib, console)
     for problem in problems:
-        console.print(f"  - {escape(problem)}", highlight=False)
+        console.print(f"  - {escape(str(problem))}", highlight=False)
     console.print(f"[red]{len(problems)} problem(s)[/]" if problems else "[green]no problem found[/]")
     return 1 if problems else 0
 
 
-def _problems(config: DictConfig) -> Sequence[str]:
+def _problems(config: DictConfig) -> Sequence[Problem]:
     """What `train` with the same words would refuse to start for."""
     try:
         plan_of(config)
@@ -49,7 +49,7 @@ def _show_memory(config: DictConfig, gpu_gib: float, console: Console) -> None:
     try:
         size = memory.size_of(Path(config.actor_rollout_ref.model.path).expanduser())
     except ConfigError as error:
-        console.print(f"memory and disk: no estimate; {escape(error.problems[0].splitlines()[0])}", highlight=False)
+        console.print(f"memory and disk: no estimate; {escape(str(error).splitlines()[0])}", highlight=False)
         return
     found = memory.estimate(size, config, gpu_gib * memory.GIB)
     console.print(_table(f"one rank while it updates (estimate, {gpu_gib:g} GiB a GPU)", _gib(found.update)))

@@ -108,7 +108,7 @@ def _lock(folder: RunFolder) -> Iterator[int]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise TrainingError(
-                f"{folder.root} is in use by another run; wait for it, or take another run.dir"
+                f"{folder.root} is in use by another run; wait for it, or take another run.dir", code="in-use"
             ) from None
         yield handle
     finally:

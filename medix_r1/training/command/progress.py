@@ -71,7 +71,8 @@ class ProgressView:
             self._console.print(f"[green]finished[/] after step {self._last_step}")
             return 0
         raise TrainingError(
-            f"{self._error or 'the training process ended without a message'}\n{tail(self._log, before=TRACEBACK)}"
+            f"{self._error or 'the training process ended without a message'}\n{tail(self._log, before=TRACEBACK)}",
+            code="run-failed",
         )
 
     def _show_new(self) -> None:

@@ -14,6 +14,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from medix_r1.config import flatten
+from medix_r1.errors import Problem
 from medix_r1.runs import checkpoints, provenance
 from medix_r1.runs.folder import RunFolder
 
@@ -75,6 +76,9 @@ _NOT_SETTINGS = (
     "judge.server.port",
 )
 _DATA = ("data.train_files", "data.val_files")
+SAME_DATA = "the same data, by its fingerprint"
+OTHER_DATA = "other data, by its fingerprint"
+NOT_RECORDED = "cannot be compared: the run recorded no fingerprint of its data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,30 +92,52 @@ class Difference:
     note: str = ""
 
     def __str__(self) -> str:
-        return f"{self.key}: {self.before!r} -> {self.now!r}" + (f" ({self.note})" if self.note else "")
+        return f"{self.key}: {self.values}"
+
+    @property
+    def values(self) -> str:
+        """What it was and what it is."""
+        return f"{self.before!r} -> {self.now!r}" + (f" ({self.note})" if self.note else "")
 
 
-def problems(folder: RunFolder, config: DictConfig, changed: Sequence[Difference]) -> list[str]:
+def problems(folder: RunFolder, config: DictConfig, changed: Sequence[Difference]) -> list[Problem]:
     """Why this config may not start or go on in this folder; `changed` is what differs from the folder's last one."""
     found = [
-        f"{key}: medix-r1 finds the checkpoint in run.dir by itself; leave this key out. To start from the weights of "
-        "another run, `medix-r1 merge` that one and give the folder as actor_rollout_ref.model.path."
+        Problem(
+            key,
+            "set-by-the-launcher",
+            "medix-r1 finds the checkpoint in run.dir by itself; leave this key out. To start from the weights of "
+            "another run, `medix-r1 merge` that one and give the folder as actor_rollout_ref.model.path.",
+        )
         for key in ("trainer.resume_mode", "trainer.resume_from_path")
         if OmegaConf.select(config, key) not in (None, "disable")
     ]
     folders = checkpoints.all_folders(folder.checkpoints)
     if folders and not (folder.attempts and folder.config.exists()):
         found.append(
-            f"run.dir: {folders[-1]} was not written by a run of this folder, so it is neither loaded nor deleted. "
-            "Take another run.dir; to start from its weights, `medix-r1 merge` it first."
+            Problem(
+                "run.dir",
+                "foreign-checkpoint",
+                f"{folders[-1]} was not written by a run of this folder, so it is neither loaded nor deleted. "
+                "Take another run.dir; to start from its weights, `medix-r1 merge` it first.",
+            )
         )
     elif folders and not config.trainer.v1.trainer_mode.startswith("medix_"):
         found.append(
-            f"run.dir: {folder.root} has checkpoints, and verl's own trainer (trainer.v1.trainer_mode="
-            f"{config.trainer.v1.trainer_mode}) marks none as whole, so this run cannot go on. Take another run.dir."
+            Problem(
+                "run.dir",
+                "unmarked-checkpoints",
+                f"{folder.root} has checkpoints, and verl's own trainer (trainer.v1.trainer_mode="
+                f"{config.trainer.v1.trainer_mode}) marks none as whole, so this run cannot go on. Take another "
+                "run.dir.",
+            )
         )
     refused = [
-        f"{difference}: not safe for a run that has checkpoints; undo it, or take another run.dir"
+        Problem(
+            difference.key,
+            "not-safe-to-change",
+            f"{difference.values}: not safe for a run that has checkpoints; undo it, or take another run.dir",
+        )
         for difference in changed
         if not difference.safe
     ]
@@ -120,15 +146,17 @@ def problems(folder: RunFolder, config: DictConfig, changed: Sequence[Difference
         refused += [problem for key in _DATA if key not in named for problem in _exchanged_data(folder, config, key)]
     safe = "; ".join(str(difference) for difference in changed if difference.safe)
     if refused and safe:
-        refused[-1] += f" (also changed, harmless: {safe})"
+        refused[-1] = refused[-1].and_also(f"also changed, harmless: {safe}")
     return found + refused
 
 
-def _exchanged_data(folder: RunFolder, config: DictConfig, key: str) -> list[str]:
+def _exchanged_data(folder: RunFolder, config: DictConfig, key: str) -> list[Problem]:
     """Files of the same paths that hold other data than the run recorded."""
     recorded = provenance.read(folder).get("data", {}).get(key.rpartition(".")[2])
     same, says = _same_data(recorded, _plain(config, key))
-    return [f"{key}: {says}; put back what was there, or take another run.dir"] if recorded and not same else []
+    if same or not recorded:
+        return []
+    return [Problem(key, "other-data", f"{says}; put back what was there, or take another run.dir")]
 
 
 def _plain(config: DictConfig, key: str) -> Any:
@@ -194,13 +222,13 @@ def _below(key: str, names: Iterable[str]) -> bool:
 def _same_data(recorded: Sequence[Mapping[str, Any]] | None, files: Any) -> tuple[bool, str]:
     """Whether other paths hold, in the same order, the data that the run recorded, and how to say so."""
     if not recorded:
-        return False, "cannot be compared: the run recorded no fingerprint of its data"
+        return False, NOT_RECORDED
     try:
         found = [provenance.fingerprint(Path(name)) for name in (files if isinstance(files, list) else [files])]
     except (OSError, TypeError, ValueError) as error:  # gone, null, or no parquet file
         return False, f"cannot be compared: {error}"
     same = [_content(file) for file in found] == [_content(file) for file in recorded]
-    return same, "the same data, by its fingerprint" if same else "other data, by its fingerprint"
+    return same, SAME_DATA if same else OTHER_DATA
 
 
 def _content(fingerprint: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -54,7 +54,8 @@ class SilenceWatch:
             raise TrainingError(
                 f"the run is stuck: no event, sample, metric or checkpoint for {self._limit:.0f} s "
                 f"(run.silence_limit), and it has not ended by itself. Where {len(asked)} of them wait stands in "
-                f"{self._folder.stacks}; the same command resumes from the last checkpoint."
+                f"{self._folder.stacks}; the same command resumes from the last checkpoint.",
+                code="run-silent",
             )
 
 

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, ListConfig
 from omegaconf.errors import MissingMandatoryValue
 
 from medix_r1 import config as configs
+from medix_r1.errors import Problem
 from medix_r1.rewards.build import reward_problems
 from medix_r1.serving.checks import embedder_problems, is_used, judge_problems, members
 from medix_r1.training.preflight import batches
@@ -29,15 +30,15 @@ GIB = 1024**3
 CPU_RUN_MEMORY = 10 * GIB
 CPU_RANK_MEMORY = 2 * GIB
 SHARED_MEMORY = 1.5 * GIB
-Check = Callable[[DictConfig], Iterator[str]]
+Check = Callable[[DictConfig], Iterator[Problem]]
 
 
-def problems(config: DictConfig) -> list[str]:
+def problems(config: DictConfig) -> list[Problem]:
     """All problems of a composed training config, in the order of the file."""
     missing = configs.missing_keys(config)
-    named = {problem.partition(":")[0] for problem in missing}
+    named = {problem.key for problem in missing}
     found = (problem for check in _checks() for problem in _of_what_is_there(check, config))
-    return missing + [problem for problem in found if problem.partition(":")[0] not in named]
+    return missing + [problem for problem in found if problem.key not in named]
 
 
 def _checks() -> Sequence[Check]:
@@ -47,91 +48,117 @@ def _checks() -> Sequence[Check]:
     )
 
 
-def _of_what_is_there(check: Check, config: DictConfig) -> Iterator[str]:
+def _of_what_is_there(check: Check, config: DictConfig) -> Iterator[Problem]:
     """What a check says until it comes to a value that is missing, which stands in the list already."""
     with contextlib.suppress(MissingMandatoryValue):
         yield from check(config)
 
 
-def _reward(config: DictConfig) -> Iterator[str]:
+def _reward(config: DictConfig) -> Iterator[Problem]:
     yield from reward_problems(config.reward)
     if not isinstance(config.reward.num_workers, int) or config.reward.num_workers < 1:
-        yield f"reward.num_workers: {config.reward.num_workers} is no number of workers; use at least 1"
+        yield Problem(
+            "reward.num_workers", "out-of-range", f"{config.reward.num_workers} is no number of workers; use at least 1"
+        )
     if config.algorithm.adv_estimator == "medix_gdpo" and (
         config.reward.gate or any(config.reward.weight_tables.values())
     ):
-        yield (
-            "algorithm.adv_estimator: gdpo weighs the parts itself and knows no reward.gate and no weight_tables; drop "
-            "them"
+        yield Problem(
+            "algorithm.adv_estimator",
+            "gdpo-weighs-itself",
+            "gdpo weighs the parts itself and knows no reward.gate and no weight_tables; drop them",
         )
     signal = config.trainer.v1.sampler.sampler_kwargs.filter.signal
     signals = [name for name, node in config.reward.signals.items() if node is not None]
     if signal is not None and signal not in signals:
         known = ", ".join(signals)
-        yield f"algorithm.filter_groups.metric: the reward has no signal '{signal}'; known: {known}"
+        yield Problem(
+            "algorithm.filter_groups.metric", "no-such-signal", f"the reward has no signal '{signal}'; known: {known}"
+        )
 
 
-def _batches(config: DictConfig) -> Iterator[str]:
+def _batches(config: DictConfig) -> Iterator[Problem]:
     rollout, actor = config.actor_rollout_ref.rollout, config.actor_rollout_ref.actor
     batch = batches.of_config(config)
     instead = f"; for example {next(batch.suggestions())}" if not batch.divides else ""
     if rollout.n < 2:
-        yield f"actor_rollout_ref.rollout.n: a group of {rollout.n} has no advantage; use at least 2"
+        yield Problem(
+            "actor_rollout_ref.rollout.n", "group-too-small", f"a group of {rollout.n} has no advantage; use at least 2"
+        )
     if config.data.train_batch_size % actor.ppo_mini_batch_size:
-        yield (
-            f"actor_rollout_ref.actor.ppo_mini_batch_size: {actor.ppo_mini_batch_size} prompts do not divide "
-            f"data.train_batch_size={config.data.train_batch_size}{instead}"
+        yield Problem(
+            "actor_rollout_ref.actor.ppo_mini_batch_size",
+            "does-not-divide",
+            f"{actor.ppo_mini_batch_size} prompts do not divide "
+            f"data.train_batch_size={config.data.train_batch_size}{instead}",
         )
     gpus, parallel = config.trainer.nnodes * config.trainer.n_gpus_per_node, batches.sequence_parallel(actor)
     if gpus % parallel:
-        yield (
-            f"actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size: {parallel} does not divide the "
-            f"{gpus} GPUs that train"
+        yield Problem(
+            "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size",
+            "does-not-divide",
+            f"{parallel} does not divide the {gpus} GPUs that train",
         )
     elif batch.mini_rows % batch.ranks:
         each = f" of {parallel} GPUs each" if parallel > 1 else ""
-        yield (
-            f"actor_rollout_ref.actor.ppo_mini_batch_size: {actor.ppo_mini_batch_size} prompts x {rollout.n} rollouts "
-            f"= {batch.mini_rows} rows do not divide among {batch.ranks} ranks{each}{instead}"
+        yield Problem(
+            "actor_rollout_ref.actor.ppo_mini_batch_size",
+            "rows-do-not-divide",
+            f"{actor.ppo_mini_batch_size} prompts x {rollout.n} rollouts "
+            f"= {batch.mini_rows} rows do not divide among {batch.ranks} ranks{each}{instead}",
         )
     if config.trainer.n_gpus_per_node % rollout.tensor_model_parallel_size:
-        yield (
-            f"actor_rollout_ref.rollout.tensor_model_parallel_size: {rollout.tensor_model_parallel_size} does not "
-            f"divide trainer.n_gpus_per_node={config.trainer.n_gpus_per_node}"
+        yield Problem(
+            "actor_rollout_ref.rollout.tensor_model_parallel_size",
+            "does-not-divide",
+            f"{rollout.tensor_model_parallel_size} does not "
+            f"divide trainer.n_gpus_per_node={config.trainer.n_gpus_per_node}",
         )
 
 
-def _limits(config: DictConfig) -> Iterator[str]:
+def _limits(config: DictConfig) -> Iterator[Problem]:
     """Of several limits the one whose message says most must come first: a server's, the rollouts', the run's."""
     silence, stall = config.run.silence_limit, config.run.stall_limit
     if silence <= stall:
-        yield f"run.silence_limit: {silence} s is not more than run.stall_limit={stall}; use at least {2 * stall}"
+        yield Problem(
+            "run.silence_limit",
+            "limit-too-short",
+            f"{silence} s is not more than run.stall_limit={stall}; use at least {2 * stall}",
+        )
     embedders = [("embedder", config.embedder)] if is_used(config, "embedder") else []
     waiting = [(node.get("patience") or 0, key) for key, node in [*members(config.judge.client), *embedders]]
     patience, key = max(waiting, default=(0, ""))
     if stall <= patience:
         least = 2 * patience
-        yield f"run.stall_limit: {stall} s is not more than {key}.patience={patience}; use at least {least}"
+        yield Problem(
+            "run.stall_limit",
+            "limit-too-short",
+            f"{stall} s is not more than {key}.patience={patience}; use at least {least}",
+        )
 
 
-def _data(config: DictConfig) -> Iterator[str]:
+def _data(config: DictConfig) -> Iterator[Problem]:
     for key in ("train_files", "val_files"):
         names = batches.data_files(config, key)
         if not names:
-            yield f"data.{key}: no file is named; give at least one"
+            yield Problem(f"data.{key}", "no-value", "no file is named; give at least one")
         for name in names:
             if not Path(name).expanduser().is_file():
                 demo = "demo_dir" in config
                 hint = "build the demo first: medix-r1 demo build" if demo else "medix-r1 data prepare (docs/data.md)"
-                yield f"data.{key}: {name} does not exist; {hint}"
+                yield Problem(f"data.{key}", "no-such-file", f"{name} does not exist; {hint}")
 
 
-def _trackers(config: DictConfig) -> Iterator[str]:
+def _trackers(config: DictConfig) -> Iterator[Problem]:
     loggers = config.trainer.logger
     if "file" not in (loggers if isinstance(loggers, ListConfig) else [loggers]):
-        yield "trainer.logger: keep `file` in the list; the progress view reads it"
+        yield Problem("trainer.logger", "file-logger-missing", "keep `file` in the list; the progress view reads it")
     if "wandb" in loggers and os.environ.get("WANDB_MODE") != "offline" and not _wandb_has_a_key():
-        yield "trainer.logger: wandb needs WANDB_API_KEY in the environment, `wandb login`, or WANDB_MODE=offline"
+        yield Problem(
+            "trainer.logger",
+            "wandb-without-key",
+            "wandb needs WANDB_API_KEY in the environment, `wandb login`, or WANDB_MODE=offline",
+        )
 
 
 def _wandb_has_a_key() -> bool:
@@ -150,28 +177,36 @@ def _wandb_has_a_key() -> bool:
     return found is not None
 
 
-def _attention(config: DictConfig) -> Iterator[str]:
+def _attention(config: DictConfig) -> Iterator[Problem]:
     """verl asks transformers for FlashAttention 2, which then refuses to load the model without the package."""
     model = config.actor_rollout_ref.model
     asked = (model.get("override_config") or {}).get("attn_implementation", "flash_attention_2")
     has_gpu = config.trainer.device == "cuda" and Path("/dev/nvidiactl").exists()  # a login node may lack both
     if has_gpu and asked == "flash_attention_2" and importlib.util.find_spec("flash_attn") is None:
-        yield (
-            "actor_rollout_ref.model.override_config.attn_implementation: flash-attn is not installed; pip install "
+        yield Problem(
+            "actor_rollout_ref.model.override_config.attn_implementation",
+            "flash-attn-not-installed",
+            "flash-attn is not installed; pip install "
             "--no-build-isolation 'flash-attn>=2.8', or do without (docs/gpu.md): "
-            "+actor_rollout_ref.model.override_config.attn_implementation=sdpa"
+            "+actor_rollout_ref.model.override_config.attn_implementation=sdpa",
         )
 
 
-def _machine(config: DictConfig) -> Iterator[str]:
+def _machine(config: DictConfig) -> Iterator[Problem]:
     if config.trainer.device != "cpu":
         return
     needed = CPU_RUN_MEMORY + CPU_RANK_MEMORY * config.trainer.n_gpus_per_node
     if (available := psutil.virtual_memory().available) < needed:
-        yield (
-            f"memory: {available / GIB:.1f} GiB of memory are available; a CPU run with "
-            f"{config.trainer.n_gpus_per_node} ranks takes about {needed / GIB:.0f} GiB"
+        yield Problem(
+            "memory",
+            "too-little-memory",
+            f"{available / GIB:.1f} GiB of memory are available; a CPU run with "
+            f"{config.trainer.n_gpus_per_node} ranks takes about {needed / GIB:.0f} GiB",
         )
     shared = Path("/dev/shm")
     if shared.is_dir() and (free := shutil.disk_usage(shared).free) < SHARED_MEMORY:
-        yield f"/dev/shm: {free / GIB:.1f} GiB are free, {SHARED_MEMORY / GIB:.1f} needed (docker: --shm-size=4g)"
+        yield Problem(
+            "/dev/shm",
+            "too-little-shared-memory",
+            f"{free / GIB:.1f} GiB are free, {SHARED_MEMORY / GIB:.1f} needed (docker: --shm-size=4g)",
+        )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from medix_r1.errors import Problem
 from medix_r1.model_names import VISION_TOWERS
 from medix_r1.runs.checkpoints import all_folders
 from medix_r1.runs.folder import RunFolder
@@ -29,26 +30,36 @@ class Checkpoints:
     size: int  # bytes of one
 
 
-def disk_problems(config: DictConfig) -> Iterator[str]:
+def disk_problems(config: DictConfig) -> Iterator[Problem]:
     """Nowhere to write, too little room, or checkpoints that would all be deleted."""
     if (keep := config.run.keep_checkpoints) is not None and keep < 1:
-        yield f"run.keep_checkpoints: {keep} would keep none; use at least 1, or null to keep all"
+        yield Problem(
+            "run.keep_checkpoints",
+            "keeps-no-checkpoint",
+            f"{keep} would keep none; use at least 1, or null to keep all",
+        )
     folder = Path(config.run.dir).expanduser().absolute()
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not os.access(existing, os.W_OK):
-        yield f"run.dir: {existing} cannot be written to"
+        yield Problem("run.dir", "not-writable", f"{existing} cannot be written to")
         return
     free = shutil.disk_usage(existing).free
     if free < _LEAST:
-        yield f"run.dir: only {free / GIB:.1f} GiB are free on the disk of {existing}; at least 1 GiB is needed"
+        yield Problem(
+            "run.dir",
+            "disk-full",
+            f"only {free / GIB:.1f} GiB are free on the disk of {existing}; at least 1 GiB is needed",
+        )
         return
     planned = checkpoints(config)
     there = len(all_folders(RunFolder(folder).checkpoints))
     if planned and free < (needed := max(planned.number - there, 1) * planned.size):
-        yield (
-            f"run.dir: {free / GIB:.0f} GiB are free on the disk of {existing}; {planned.number} checkpoints of about "
+        yield Problem(
+            "run.dir",
+            "disk-too-small",
+            f"{free / GIB:.0f} GiB are free on the disk of {existing}; {planned.number} checkpoints of about "
             f"{planned.size / GIB:.0f} GiB lie there at one time, {there} do already, so {needed / GIB:.0f} GiB are "
-            "needed; take another disk, or a smaller run.keep_checkpoints"
+            "needed; take another disk, or a smaller run.keep_checkpoints",
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from medix_r1.data.prepared import is_prepared, read_manifest
+from medix_r1.errors import Problem
 from medix_r1.training.preflight.batches import data_files, sequence_parallel
 from medix_r1.training.preflight.model_folder import model_config
 
@@ -19,7 +20,7 @@ _LOADER_MIN_TOKENS = 4  # qwen_vl_utils: IMAGE_MIN_TOKEN_NUM, as data/tokens.py 
 _TEXT = 256  # tokens that the recipes leave for template and question
 
 
-def length_problems(config: DictConfig) -> Iterator[str]:
+def length_problems(config: DictConfig) -> Iterator[Problem]:
     """Every limit that a row of these settings would break, some of them only in the middle of a run."""
     yield from _vllm_problems(config)
     yield from _micro_batch_problems(config)
@@ -31,23 +32,26 @@ def _longest(config: DictConfig) -> int:
     return int(config.data.max_prompt_length + config.data.max_response_length)
 
 
-def _vllm_problems(config: DictConfig) -> Iterator[str]:
+def _vllm_problems(config: DictConfig) -> Iterator[Problem]:
     rollout, needed = config.actor_rollout_ref.rollout, _longest(config)
     if rollout.max_model_len is not None and rollout.max_model_len < needed:
-        yield (
-            f"actor_rollout_ref.rollout.max_model_len: {rollout.max_model_len} is less than data.max_prompt_length + "
-            f"data.max_response_length = {needed}"
+        yield Problem(
+            "actor_rollout_ref.rollout.max_model_len",
+            "row-too-long-for-vllm",
+            f"{rollout.max_model_len} is less than data.max_prompt_length + data.max_response_length = {needed}",
         )
     longest = rollout.max_model_len or math.inf
     if not rollout.enable_chunked_prefill and rollout.max_num_batched_tokens < longest:
         found = rollout.max_model_len or "null, hence the model's own limit,"
-        yield (
-            f"actor_rollout_ref.rollout.max_model_len: {found} is more than max_num_batched_tokens="
-            f"{rollout.max_num_batched_tokens}, which vLLM refuses without chunked prefill; use {needed} for both"
+        yield Problem(
+            "actor_rollout_ref.rollout.max_model_len",
+            "row-too-long-for-a-batch",
+            f"{found} is more than max_num_batched_tokens="
+            f"{rollout.max_num_batched_tokens}, which vLLM refuses without chunked prefill; use {needed} for both",
         )
 
 
-def _micro_batch_problems(config: DictConfig) -> Iterator[str]:
+def _micro_batch_problems(config: DictConfig) -> Iterator[Problem]:
     """verl stops at the first row that is longer than a micro-batch."""
     node, needed = config.actor_rollout_ref, _longest(config)
     for key, dynamic in (
@@ -58,7 +62,11 @@ def _micro_batch_problems(config: DictConfig) -> Iterator[str]:
         part, _, name = key.partition(".")
         fits = node[part][name] * sequence_parallel(node.actor)
         if dynamic and fits < needed:
-            yield f"actor_rollout_ref.{key}: {fits} tokens are less than one longest row of {needed}; use at least that"
+            yield Problem(
+                f"actor_rollout_ref.{key}",
+                "row-too-long-for-a-micro-batch",
+                f"{fits} tokens are less than one longest row of {needed}; use at least that",
+            )
 
 
 def token_side(model: str) -> int | None:
@@ -69,21 +77,23 @@ def token_side(model: str) -> int | None:
     return next((side for name, side in _SIDES.items() if name in model.lower()), None)
 
 
-def _image_problems(config: DictConfig) -> Iterator[str]:
+def _image_problems(config: DictConfig) -> Iterator[Problem]:
     pixels = config.data.get("mm_processor_kwargs") or {}
     low, high = pixels.get("min_pixels"), pixels.get("max_pixels")
     side, limit = token_side(config.actor_rollout_ref.model.path), config.data.max_prompt_length
     if low and high and low > high:
-        yield f"data.mm_processor_kwargs.min_pixels: {low} is above max_pixels={high}"
+        yield Problem("data.mm_processor_kwargs.min_pixels", "min-above-max", f"{low} is above max_pixels={high}")
     if side and high and (tokens := high // side**2) >= limit:
         fits = max(limit - _TEXT, limit // 2) * side**2
-        yield (
-            f"data.mm_processor_kwargs.max_pixels: {high} pixels are {tokens} tokens of {side}x{side}, which leaves no "
-            f"room for text in data.max_prompt_length={limit}; use at most {fits}, or a longer prompt"
+        yield Problem(
+            "data.mm_processor_kwargs.max_pixels",
+            "image-fills-the-prompt",
+            f"{high} pixels are {tokens} tokens of {side}x{side}, which leaves no "
+            f"room for text in data.max_prompt_length={limit}; use at most {fits}, or a longer prompt",
         )
 
 
-def _prepared_problems(config: DictConfig) -> Iterator[str]:
+def _prepared_problems(config: DictConfig) -> Iterator[Problem]:
     """What `data prepare` counted holds for its own backbone and limits; verl stops at the first longer prompt."""
     files = data_files(config, "train_files")
     folder = Path(files[0]).expanduser().parent if files else None
@@ -93,29 +103,37 @@ def _prepared_problems(config: DictConfig) -> Iterator[str]:
     options: dict[str, Any] = plan["options"]
     again = f"of {folder}; prepare the data again with"
     if options["instructions"] and options["think_element"] != config.reward.think_element:
-        yield (
-            f"reward.think_element: {config.reward.think_element} is rewarded, <{options['think_element']}> is asked "
-            f"for in the prompts {again} think_element={config.reward.think_element}, or reward what they ask for"
+        yield Problem(
+            "reward.think_element",
+            "prepared-for-another-element",
+            f"{config.reward.think_element} is rewarded, <{options['think_element']}> is asked "
+            f"for in the prompts {again} think_element={config.reward.think_element}, or reward what they ask for",
         )
     if config.data.filter_overlong_prompts:
         return  # verl counts for itself
     model, named = config.actor_rollout_ref.model.path, plan["backbone"]["name"]
     side, counted = token_side(model), token_side(named)
     if side and counted and side != counted:
-        yield (
-            f"data.train_files: {model} makes a token of {side}x{side} pixels, {named} of {counted}x{counted}, which "
+        yield Problem(
+            "data.train_files",
+            "prepared-for-another-backbone",
+            f"{model} makes a token of {side}x{side} pixels, {named} of {counted}x{counted}, which "
             f"counted the lengths {again} backbone={model}, or let verl leave long rows out "
-            "(data.filter_overlong_prompts=true)"
+            "(data.filter_overlong_prompts=true)",
         )
     if (longest := options["max_prompt_tokens"]) > (limit := config.data.max_prompt_length):
-        yield (
-            f"data.max_prompt_length: {limit} is less than the {longest} tokens allowed in the rows {again} "
-            f"max_prompt_tokens={limit}, or let verl leave long rows out (data.filter_overlong_prompts=true)"
+        yield Problem(
+            "data.max_prompt_length",
+            "prepared-for-longer-prompts",
+            f"{limit} is less than the {longest} tokens allowed in the rows {again} "
+            f"max_prompt_tokens={limit}, or let verl leave long rows out (data.filter_overlong_prompts=true)",
         )
     low = (config.data.get("mm_processor_kwargs") or {}).get("min_pixels")
     loader = _LOADER_MIN_TOKENS * (counted or side or max(_SIDES.values())) ** 2  # its own limit, which null leaves
     if low and low > (options["image"]["min_pixels"] or loader):
-        yield (
-            f"data.mm_processor_kwargs.min_pixels: {low} enlarges more images than the lengths {again} "
-            f"image.min_pixels={low}, or let verl leave long rows out (data.filter_overlong_prompts=true)"
+        yield Problem(
+            "data.mm_processor_kwargs.min_pixels",
+            "prepared-for-smaller-images",
+            f"{low} enlarges more images than the lengths {again} "
+            f"image.min_pixels={low}, or let verl leave long rows out (data.filter_overlong_prompts=true)",
         )

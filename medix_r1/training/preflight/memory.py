@@ -20,6 +20,7 @@ from medix_r1.model_names import VISION_TOWERS, is_hub_name
 from medix_r1.training.preflight.placement import judge_share
 
 GIB = 1024**3
+_KEY = "actor_rollout_ref.model.path"
 # What the architectures call the module that turns pixels into features. Qwen's `visual` holds its merger as well;
 # SmolVLM's projection is a module of its own (`connector`) and stays trained.
 _BYTES = {"fp32": 4, "float32": 4, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2}
@@ -70,11 +71,12 @@ def size_of(model: Path | str) -> ModelSize:
         with torch.device("meta"):
             built = AutoModelForImageTextToText.from_config(config, trust_remote_code=False)
     except OSError as error:  # with local_files_only; transformers then speaks of a connection that nobody tried
-        hub = is_hub_name(str(model))
-        says = f"is not on this machine; `hf download {model}` fetches it" if hub else "does not exist"
-        raise ConfigError([f"actor_rollout_ref.model.path: {model} {says}"]) from error
+        if is_hub_name(str(model)):
+            says = f"{model} is not on this machine; `hf download {model}` fetches it"
+            raise ConfigError.of(_KEY, "not-downloaded", says) from error
+        raise ConfigError.of(_KEY, "no-such-model", f"{model} does not exist") from error
     except ValueError as error:
-        raise ConfigError([f"actor_rollout_ref.model.path: the config of {model} cannot be read: {error}"]) from error
+        raise ConfigError.of(_KEY, "unreadable-model", f"the config of {model} cannot be read: {error}") from error
     text = config.get_text_config()
     layers = [module for name, module in built.named_modules() if name.rpartition(".")[0].endswith("layers")]
     towers = [module for name, module in built.named_modules() if name.rpartition(".")[2] in VISION_TOWERS]

@@ -12,6 +12,7 @@ from huggingface_hub import try_to_load_from_cache
 from omegaconf import DictConfig
 from safetensors import SafetensorError, safe_open
 
+from medix_r1.errors import Problem
 from medix_r1.model_names import is_hub_name
 
 _KEY = "actor_rollout_ref.model.path"
@@ -20,46 +21,54 @@ _TEMPLATES = ("chat_template.jinja", "chat_template.json")
 _WITH_CLASSES = ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json")
 
 
-def model_problems(config: DictConfig) -> Iterator[str]:
+def model_problems(config: DictConfig) -> Iterator[Problem]:
     """Look into the folder; of a name on the hub, at the weights that its cache has."""
     path = config.actor_rollout_ref.model.path
     folder = Path(path).expanduser()
     if "smolvlm" in path.lower() or model_config(folder).get("model_type") == "smolvlm":
-        yield (
-            f"{_KEY}: verl 0.9.1 cannot load the processor of {path} and would train without the images; choose "
-            "another model (docs/models.md)"
+        yield Problem(
+            _KEY,
+            "processor-not-loadable",
+            f"verl 0.9.1 cannot load the processor of {path} and would train without the images; choose "
+            "another model (docs/models.md)",
         )
     if config.actor_rollout_ref.actor.freeze_vision_tower and config.actor_rollout_ref.actor.strategy != "fsdp2":
-        yield "actor_rollout_ref.actor.freeze_vision_tower: works with actor.strategy=fsdp2 only"
+        yield Problem(
+            "actor_rollout_ref.actor.freeze_vision_tower", "needs-fsdp2", "works with actor.strategy=fsdp2 only"
+        )
     if not folder.is_dir():
         if not is_hub_name(path):
             hint = "; build the demo first: medix-r1 demo build" if "demo_dir" in config else ""
-            yield f"{_KEY}: {path} does not exist{hint}"
+            yield Problem(_KEY, "no-such-model", f"{path} does not exist{hint}")
         # Links of its cache that lead nowhere are no problem: the hub gives those files again.
         yield from _weight_problems(file for file in weight_files(snapshot(path)) if file.exists())
         return
     if not (folder / "config.json").is_file():
-        yield f"{_KEY}: {path} has no config.json; give the folder of a whole model"
+        yield Problem(_KEY, "no-model-config", f"{path} has no config.json; give the folder of a whole model")
     if not any((folder / name).is_file() for name in _TOKENIZERS):
-        yield f"{_KEY}: {path} has no tokenizer ({_TOKENIZERS[0]}); copy it from the base model"
+        yield Problem(_KEY, "no-tokenizer", f"{path} has no tokenizer ({_TOKENIZERS[0]}); copy it from the base model")
     if not any((folder / name).is_file() for name in _TEMPLATES) and not _read(folder / "tokenizer_config.json").get(
         "chat_template"
     ):
-        yield f"{_KEY}: {path} has no chat template ({_TEMPLATES[0]}); copy it from the base model"
+        yield Problem(
+            _KEY, "no-chat-template", f"{path} has no chat template ({_TEMPLATES[0]}); copy it from the base model"
+        )
     yield from _weight_problems(weight_files(folder))
     if code := sorted(file.name for file in folder.glob("*.py")):
-        yield f"{_KEY}: {path} holds code ({', '.join(code)}), which verl would run; remove it"
+        yield Problem(_KEY, "brings-code", f"{path} holds code ({', '.join(code)}), which verl would run; remove it")
     for name in _WITH_CLASSES:
         if (folder / name).is_file() and '"auto_map"' in (folder / name).read_text(encoding="utf-8"):
-            yield f"{_KEY}: {path}/{name} names code in auto_map, which verl would run; remove it"
+            yield Problem(_KEY, "brings-code", f"{path}/{name} names code in auto_map, which verl would run; remove it")
 
 
-def _weight_problems(files: Iterable[Path]) -> Iterator[str]:
+def _weight_problems(files: Iterable[Path]) -> Iterator[Problem]:
     for file in files:
         if tensor_sizes(file) is None:
-            yield (
-                f"{_KEY}: {file} is no whole safetensors file (a download that broke off, or a link to a file that is "
-                "gone); remove it, and download or copy it again"
+            yield Problem(
+                _KEY,
+                "weights-not-whole",
+                f"{file} is no whole safetensors file (a download that broke off, or a link to a file that is "
+                "gone); remove it, and download or copy it again",
             )
 
 

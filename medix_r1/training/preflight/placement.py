@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import psutil
 from omegaconf import DictConfig
 
+from medix_r1.errors import Problem
 from medix_r1.serving.address import is_loopback
 from medix_r1.serving.checks import members
 from medix_r1.training.preflight.batches import data_files
@@ -20,56 +21,72 @@ _RAYS_WORDS = ("auto", "local")  # the cluster that this machine is in, and a ne
 _ELSEWHERE = ("own_node", "address", "inside_verl")
 
 
-def placement_problems(config: DictConfig) -> Iterator[str]:
+def placement_problems(config: DictConfig) -> Iterator[Problem]:
     """Judge and trainer on one GPU: allowed only where `placement=shared` divides its memory."""
     place = config.placement
     started = config.judge.server is not None
     if place.judge in _ELSEWHERE and started:
-        yield (
-            f"placement.judge: {place.judge} says that the judge runs elsewhere, but judge.server would start one "
+        yield Problem(
+            "placement.judge",
+            "judge-started-here",
+            f"{place.judge} says that the judge runs elsewhere, but judge.server would start one "
             "here, on GPU 0 where the trainer is; use judge=remote with judge.client.base_url (inside verl: "
-            "judge=verl), or placement=own_gpus"
+            "judge=verl), or placement=own_gpus",
         )
     if config.trainer.device == "cpu":
         return
     if place.judge in _STARTED_BY_THE_RUN and not started:
-        yield (
-            f"placement.judge: {place.judge} is for a judge that this run starts; use judge=vllm, or placement=address"
+        yield Problem(
+            "placement.judge",
+            "no-judge-to-place",
+            f"{place.judge} is for a judge that this run starts; use judge=vllm, or placement=address",
         )
     elif place.judge in _STARTED_BY_THE_RUN:
         yield from _gpu_problems(config)
         yield from _memory_problems(config)
     elif place.judge == "beside" and started:
-        yield (
-            "placement.judge: the judge would start on GPU 0, where the trainer is; choose placement=own_gpus, "
-            "placement=shared, or judge=remote with an address"
+        yield Problem(
+            "placement.judge",
+            "judge-beside-trainer",
+            "the judge would start on GPU 0, where the trainer is; choose placement=own_gpus, "
+            "placement=shared, or judge=remote with an address",
         )
 
 
-def _gpu_problems(config: DictConfig) -> Iterator[str]:
+def _gpu_problems(config: DictConfig) -> Iterator[Problem]:
     place, trained = config.placement, range(config.trainer.n_gpus_per_node)
     own = place.judge == "own_gpus"
     if not place.judge_gpus:
-        yield (
-            f"placement.judge_gpus: {place.judge_gpus} gives the judge no GPU to start on; name at least one, as in "
-            f"placement.judge_gpus=[{len(trained) if own else 0}]"
+        yield Problem(
+            "placement.judge_gpus",
+            "no-gpu-for-judge",
+            f"{place.judge_gpus} gives the judge no GPU to start on; name at least one, as in "
+            f"placement.judge_gpus=[{len(trained) if own else 0}]",
         )
     elif own and (both := sorted(set(place.judge_gpus) & set(trained))):
-        yield f"placement.judge_gpus: {both} train as well (trainer.n_gpus_per_node={len(trained)}); use other numbers"
+        yield Problem(
+            "placement.judge_gpus",
+            "gpus-taken",
+            f"{both} train as well (trainer.n_gpus_per_node={len(trained)}); use other numbers",
+        )
 
 
-def _memory_problems(config: DictConfig) -> Iterator[str]:
+def _memory_problems(config: DictConfig) -> Iterator[Problem]:
     place, trainers = config.placement, config.actor_rollout_ref.rollout.gpu_memory_utilization
     judges = judge_share(config)
     if judges is None:
-        yield (
-            f"placement.judge_memory: {place.judge_memory} is no share of a GPU's memory that a judge could take; give "
-            "a number between 0 and 1"
+        yield Problem(
+            "placement.judge_memory",
+            "not-a-share",
+            f"{place.judge_memory} is no share of a GPU's memory that a judge could take; give "
+            "a number between 0 and 1",
         )
     elif place.judge == "shared" and (share := trainers + judges) > _MOST_OF_A_GPU:
-        yield (
-            f"placement.judge_memory: {judges} and rollout.gpu_memory_utilization={trainers} leave the actor "
-            f"{1 - share:.0%} of a GPU; keep their sum at most {_MOST_OF_A_GPU}"
+        yield Problem(
+            "placement.judge_memory",
+            "gpu-overfull",
+            f"{judges} and rollout.gpu_memory_utilization={trainers} leave the actor "
+            f"{1 - share:.0%} of a GPU; keep their sum at most {_MOST_OF_A_GPU}",
         )
 
 
@@ -93,14 +110,16 @@ def judge_share(config: DictConfig) -> float | None:
     return float(share) if isinstance(share, int | float) and 0 < share < 1 else None
 
 
-def cluster_problems(config: DictConfig) -> Iterator[str]:
+def cluster_problems(config: DictConfig) -> Iterator[Problem]:
     """Several nodes, and workers that start in another folder and on another machine than this command."""
     cluster = config.ray_kwargs.ray_init.address
     if cluster is None:
         if config.trainer.nnodes > 1:
-            yield (
-                f"ray_kwargs.ray_init.address: trainer.nnodes={config.trainer.nnodes} needs a Ray cluster that runs "
-                "already; give its HOST:PORT (docs/clusters.md; scripts/slurm/nodes.sbatch does it)"
+            yield Problem(
+                "ray_kwargs.ray_init.address",
+                "no-cluster",
+                f"trainer.nnodes={config.trainer.nnodes} needs a Ray cluster that runs "
+                "already; give its HOST:PORT (docs/clusters.md; scripts/slurm/nodes.sbatch does it)",
             )
         return
     if not _all_here(config):
@@ -110,7 +129,11 @@ def cluster_problems(config: DictConfig) -> Iterator[str]:
     named += [("actor_rollout_ref.model.path", model)] if Path(model).is_dir() else []
     for key, path in named:
         if not Path(path).is_absolute():
-            yield f"{key}: {path} is relative, but workers of a running Ray cluster start elsewhere; give it whole"
+            yield Problem(
+                key,
+                "relative-path",
+                f"{path} is relative, but workers of a running Ray cluster start elsewhere; give it whole",
+            )
 
 
 def _all_here(config: DictConfig) -> bool:
@@ -131,13 +154,15 @@ def _own_names() -> set[str]:
     return {socket.gethostname().lower(), *addresses}
 
 
-def _loopback_problems(config: DictConfig) -> Iterator[str]:
+def _loopback_problems(config: DictConfig) -> Iterator[Problem]:
     """Workers that score may run on any node of the cluster, where a loopback address leads to that node itself."""
     for key, node in [*members(config.judge.client), ("embedder", config.embedder)]:
         for address in [node.get("base_url"), *node.get("base_urls", ())]:
             if address is not None and is_loopback(address):
                 hint = "; and judge.server.host=0.0.0.0 with a judge.server.port" if config.judge.server else ""
-                yield (
-                    f"{key}.base_url: {address} leads every node of the Ray cluster to itself, and what scores may run "
-                    f"on any; give an address that all nodes reach{hint if key == 'judge.client' else ''}"
+                yield Problem(
+                    f"{key}.base_url",
+                    "loopback-address",
+                    f"{address} leads every node of the Ray cluster to itself, and what scores may run "
+                    f"on any; give an address that all nodes reach{hint if key == 'judge.client' else ''}",
                 )

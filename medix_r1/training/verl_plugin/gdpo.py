@@ -88,7 +88,9 @@ def compute_advantage(
     """
     parts = _parts.get()
     if parts is None:
-        raise TrainingError(f"algorithm.adv_estimator={NAME} needs one of our trainers: trainer=sync")
+        raise TrainingError(
+            f"algorithm.adv_estimator={NAME} needs one of our trainers: trainer=sync", code="not-our-trainer"
+        )
     columns = {name: np.array(column, dtype=np.float64) for name, column in parts.values.items()}  # None becomes NaN
     real = response_mask.any(dim=-1).cpu().numpy()
     scores = torch.tensor(advantages(columns, parts.weights, np.asarray(index), real)).to(token_level_rewards)

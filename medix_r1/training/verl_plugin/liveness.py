@@ -74,7 +74,8 @@ class WorkerWatch:
             who = "; ".join(f"{name} died ({reason})" for name, reason in self._dead.items())
             raise TrainingError(
                 f"{who}. The run cannot go on without it. If nobody killed it, the end of the log and the kernel's log "
-                "(out of memory?) say why; the same command resumes from the last checkpoint."
+                "(out of memory?) say why; the same command resumes from the last checkpoint.",
+                code="worker-died",
             ) from cause
 
     def _keep_looking(self) -> None:

@@ -104,7 +104,8 @@ class MedixSamplerMixin(_Base):
                     raise
                 raise TrainingError(
                     "no rollout of this step came back: vLLM or an agent-loop worker died, or every prompt failed; the "
-                    "first error in the log says which"
+                    "first error in the log says which",
+                    code="no-rollout",
                 ) from error
             if (failed := len(self.failure_keys[partition_id])) and self.workers is not None:
                 self.workers.look_now()  # verl would train on what is left of these groups
@@ -113,7 +114,7 @@ class MedixSamplerMixin(_Base):
             self._samples.write("validation" if partition_id == "val" else "train", global_steps, everything)
             if outage := next((rollout.failure for rollout in rollouts if rollout.outage), None):
                 tq.kv_clear(keys=batch.keys, partition_id=partition_id)
-                raise JudgeUnavailable(outage)
+                raise JudgeUnavailable(outage, code="outage")
             if partition_id == "val":
                 self.validation.extend(rollouts)
                 judged = [rollout for rollout in rollouts if not rollout.masked]
@@ -167,7 +168,8 @@ class MedixSamplerMixin(_Base):
             raise NothingToTrainOn(
                 f"{self._refilled} prompts were generated anew in one step and still no batch is full: the groups "
                 "teach nothing (all right or all wrong) or cannot be judged. Loosen algorithm.filter_groups, raise "
-                "run.max_refills, or start from a better model."
+                "run.max_refills, or start from a better model.",
+                code="refill-limit",
             )
         return self._submit(num_prompts)
 
@@ -202,7 +204,9 @@ class MedixSamplerMixin(_Base):
         values = []
         for rollout in group:
             if signal != OVERALL and signal not in rollout.parts:
-                raise TrainingError(f"algorithm.filter_groups.metric: the reward has no part '{signal}'")
+                raise TrainingError(
+                    f"algorithm.filter_groups.metric: the reward has no part '{signal}'", code="no-such-signal"
+                )
             value = rollout.value(signal)
             if not rollout.masked and value is not None:
                 values.append(float(value))
@@ -222,7 +226,8 @@ class MedixSamplerMixin(_Base):
         elif now - self._progress_at > self._stall_limit:
             raise TrainingError(
                 f"no rollout has finished for {self._stall_limit:.0f} s (run.stall_limit): {state[1]} prompts are "
-                "running, and no worker has died. One of them is stuck, or slower than the limit; the log says more."
+                "running, and no worker has died. One of them is stuck, or slower than the limit; the log says more.",
+                code="stalled",
             )
         return super()._wait_for_next_poll(partition_id, last_debug_time)
 
@@ -243,7 +248,7 @@ class MedixAsyncSampler(MedixSamplerMixin, ReplayBufferAsync):
             rollouts = [rollout for group in groups for rollout in group]
             if outage := next((rollout.failure for rollout in rollouts if rollout.outage), None):
                 self._samples.write("train", self._step, rollouts + self._discarded)
-                raise JudgeUnavailable(outage)
+                raise JudgeUnavailable(outage, code="outage")
         batch: KVBatchMeta = super()._materialize_batch(partition_id, selected_prompt_uids, partition_snapshot)
         return batch
 

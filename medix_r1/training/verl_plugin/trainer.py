@@ -116,7 +116,7 @@ class MedixTrainerMixin(PartsForGdpo, BootstrapOfTheTotal):
         if self._watch.asked("stop"):
             self._watch.done("stop")
         if self._watch.stop_reason:
-            raise TrainingError(f"{self._watch.stop_reason} A checkpoint of that step was saved.")
+            raise TrainingError(f"{self._watch.stop_reason} A checkpoint of that step was saved.", code="alarm")
 
     def _reissue_inflight_prompts(self, partition_id: str = "train") -> int:
         """Ask, besides what was in flight, again for what an outage before the restart left without a reward."""

@@ -11,7 +11,7 @@ from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
 from medix_r1.data.prepare import Summary, prepare
 
-TEMPLATE = Path(__file__).parents[3] / "medix_r1" / "demo" / "chat_template.jinja"
+TEMPLATE = Path(__file__).parents[3] / "tools" / "nano" / "policy" / "chat_template.jinja"
 SPECIALS = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
 
 

@@ -12,6 +12,7 @@ from medix_r1.data.prepare import prepare
 from medix_r1.data.prepared import read_index, read_manifest
 from medix_r1.data.settings import compose_prepare
 from medix_r1.errors import ConfigError, DataError
+from tests.support.problems import coded, only
 from tests.unit.data.support import encoded, picture, row, run_prepare, write_rows
 
 
@@ -106,7 +107,7 @@ def test_the_side_of_a_group_does_not_hang_on_the_rest_of_the_set(tmp_path, back
 def test_strict_stops_at_the_first_bad_row(tmp_path, backbone):
     path = write_rows(tmp_path, [row(1), row(2, answer="")])
 
-    with pytest.raises(DataError, match=r"rows.jsonl:2 is rejected \(empty_answer"):
+    with pytest.raises(DataError, check=coded("row-rejected", "rows.jsonl:2", "empty_answer")):
         run_prepare(path, tmp_path / "out", backbone, strict=True)
     assert not (tmp_path / "out/manifest.json").exists()
     assert run_prepare(path, tmp_path / "out", backbone).rejected == {"empty_answer": 1}
@@ -119,17 +120,17 @@ def test_again_does_nothing_and_other_settings_are_refused(tmp_path, backbone):
 
     assert run_prepare(path, tmp_path / "out", backbone, "workers=2") == first
     assert all(file.stat().st_mtime_ns == time for file, time in before.items())
-    with pytest.raises(ConfigError, match=r"another options\.split\.seed"):
+    with pytest.raises(ConfigError, check=only(("out", "prepared-otherwise"))):
         run_prepare(path, tmp_path / "out", backbone, "split.seed=5")
     with path.open("a") as file:
         file.write(json.dumps(row(9, images=[])) + "\n")
-    with pytest.raises(ConfigError, match=r"another source\.revision"):
+    with pytest.raises(ConfigError, match=r"source\.revision"):
         run_prepare(path, tmp_path / "out", backbone)
 
 
 def test_one_at_a_time(tmp_path, backbone):
     path = write_rows(tmp_path, [row(1)])
-    with locked(tmp_path / "out"), pytest.raises(DataError, match="another process"):
+    with locked(tmp_path / "out"), pytest.raises(DataError, check=coded("in-use")):
         run_prepare(path, tmp_path / "out", backbone)
 
 
@@ -150,30 +151,31 @@ def test_a_full_disk_leaves_nothing_half_done(tmp_path, backbone, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", full)
-        with pytest.raises(DataError, match="No space left"):
+        with pytest.raises(DataError, check=coded("not-written", "No space left")):
             run_prepare(path, tmp_path / "out", backbone, "unit_rows=2")
     assert not list((tmp_path / "out").rglob("*.part"))
     assert run_prepare(path, tmp_path / "out", backbone, "unit_rows=2").train + 0 >= 5
 
 
 @pytest.mark.parametrize(
-    ("overrides", "parts"),
+    ("overrides", "wrong", "names"),
     [
-        (["data=jsnl"], ["did you mean jsonl"]),
-        (["data=jsonl"], ["data.path: has no value"]),
-        (["data=jsonl", "overlng=shrink"], ["overlng"]),
+        (["data=jsnl"], [("data=jsnl", "no-such-kind")], "jsonl?"),
+        (["data=jsonl"], [("data.path", "no-value")], "data.path="),
+        (["data=jsonl", "overlng=shrink"], [("config", "not-composed")], "overlng"),
         (["data=jsonl", "overlong=cut", "split.validation=1.5", "image.frames=last", "image.max_megapixels=1000"],
-         ["overlong: 'cut'", "split.validation: 1.5", "image.frames: 'last'", "image.max_megapixels: 1000"]),
+         [("overlong", "not-a-choice"), ("image.frames", "not-a-choice"), ("image.max_megapixels", "out-of-range"),
+          ("split.validation", "out-of-range")], "'cut'"),
         (["image.min_pixels=9", "image.max_pixels=4", "split.near_distance=9", "image.percentiles=[9]"],
-         ["image.min_pixels: 9 is above", "split.near_distance: 9", "image.percentiles"]),
+         [("split.near_distance", "not-a-whole-number"), ("image.min_pixels", "min-above-max"),
+          ("image.percentiles", "not-two-numbers")], "9"),
     ],
 )  # fmt: skip
-def test_wrong_settings_are_told_together(overrides, parts, tmp_path):
-    with pytest.raises(ConfigError) as caught:
+def test_wrong_settings_are_told_together(overrides, wrong, names, tmp_path):
+    with pytest.raises(ConfigError, check=only(*wrong)) as caught:
         prepare([*overrides, f"out={tmp_path}"], Console(quiet=True))
 
-    for part in parts:
-        assert any(part in problem for problem in caught.value.problems), caught.value.problems
+    assert names in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", ["medix_rl", "folder", "jsonl", "csv", "parquet"])

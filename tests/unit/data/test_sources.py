@@ -11,6 +11,7 @@ from medix_r1.data.sources.folder import folder
 from medix_r1.data.sources.lines import CsvSource, JsonlSource
 from medix_r1.data.sources.parquet import ParquetSource, medix_rl
 from medix_r1.errors import ConfigError, DataError
+from tests.support.problems import coded, codes, only
 from tests.unit.data.support import encoded, picture
 
 COLUMNS = {"question": ["question", "problem"], "answer": "answer", "images": ["images", "file_name"], "id": "id"}
@@ -103,11 +104,14 @@ def test_what_is_missing_is_named_with_the_nearest(tmp_path):
     (tmp_path / "a.jsonl").write_text(json.dumps({"qestion": "q", "reply": "a"}))
     with pytest.raises(ConfigError) as caught:
         JsonlSource(path=str(tmp_path / "a.jsonl"), columns=COLUMNS).units(1)
-    assert "did you mean qestion" in caught.value.problems[0]
-    assert "data.columns.answer" in caught.value.problems[1]
+    assert codes(caught.value) == [
+        ("data.columns.question", "no-such-column"),
+        ("data.columns.answer", "no-such-column"),
+    ]
+    assert " qestion?" in caught.value.problems[0].text
 
-    with pytest.raises(ConfigError, match="does not exist"):
+    with pytest.raises(ConfigError, check=only(("data.path", "no-such-file"))):
         JsonlSource(path=str(tmp_path / "b.jsonl"), columns=COLUMNS)
     (tmp_path / "c.parquet").write_bytes(b"PAR1 not")
-    with pytest.raises(DataError, match="not a whole parquet file"):
+    with pytest.raises(DataError, check=coded("not-parquet")):
         ParquetSource(path=str(tmp_path / "c.parquet"), columns=COLUMNS).units(1)

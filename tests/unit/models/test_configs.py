@@ -3,6 +3,7 @@
 import inspect
 
 import pytest
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
 from medix_r1 import config as configs
@@ -12,6 +13,7 @@ from medix_r1.models.judge import ChatJudge
 from medix_r1.models.remote_embedder import RemoteEmbedder
 from medix_r1.models.voting import VotingJudge
 from medix_r1.serving import checks
+from tests.support.problems import codes
 
 ADDRESS = "http://127.0.0.1:1/v1"
 GIVEN = {
@@ -40,9 +42,10 @@ def test_a_paid_judge_without_its_key(monkeypatch):
     monkeypatch.delenv("OPENROUTER_API_KEY", raising=False)
     config = configs.compose_reward(["judge=openrouter"])
 
-    with pytest.raises(Exception, match="OPENROUTER_API_KEY is not set") as caught:
+    with pytest.raises(InstantiationException) as caught:
         instantiate(config.judge.client, _convert_="all")
     assert isinstance(caught.value.__cause__, ConfigError)
+    assert codes(caught.value.__cause__) == [("judge.client.api_key_env", "variable-not-set")]
 
 
 @pytest.mark.parametrize("name", choices("embedder"))
@@ -62,7 +65,7 @@ def test_numbers_that_cannot_work_are_found_before_a_model_loads(name):
     config = configs.compose_reward(["judge=vllm", f"embedder={name}", *given, *wrong])
 
     found = [*checks.judge_problems(config), *checks.embedder_problems(config)]
-    assert {f"{key.split('=')[0]}: 0 is no whole number from 1 on; use at least 1" for key in wrong} <= set(found)
+    assert {(key.split("=")[0], "not-a-count") for key in wrong} <= set(codes(found))
 
 
 def test_what_the_nano_judge_was_trained_on_stays():

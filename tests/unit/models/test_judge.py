@@ -9,6 +9,7 @@ import pytest
 from medix_r1.errors import BudgetSpent, ConfigError, JudgeRejected, JudgeUnavailable
 from medix_r1.models.judge import ChatJudge, Question, Verdict
 from tests.support.judge_stub import JudgeStub
+from tests.support.problems import only
 
 SAME = Question("Which side?", "left lung", "Left lung.")
 OTHER = Question("Which side?", "left lung", "right lung")
@@ -195,51 +196,36 @@ async def test_thinking_is_cut_off(stub, make_judge):
 @pytest.mark.parametrize(
     ("settings", "problems"),
     [
-        ({"thinking": "cut"}, ["judge.client.constrained: a constrained judge cannot think; set it to false"]),
-        (
-            {"mode": "graded", "thinking": "off"},
-            [
-                "judge.client.mode: 'graded' is neither binary nor probability",
-                "judge.client.thinking: 'off' is none of disabled, cut, default",
-            ],
-        ),
-        (
-            {"mode": "probability", "thinking": "cut", "constrained": False},
-            ["judge.client.mode: probability reads the first token, so the judge cannot think first"],
-        ),
+        ({"thinking": "cut"}, {"constrained": "constrained-cannot-think"}),
+        ({"mode": "graded", "thinking": "off"}, {"mode": "not-a-choice", "thinking": "not-a-choice"}),
+        ({"mode": "probability", "thinking": "cut", "constrained": False}, {"mode": "probability-cannot-think"}),
         (
             {"mode": "graded", "concurrency": 0, "timeout": 0, "patience": -1, "requests_per_minute": 0},
-            [
-                "judge.client.mode: 'graded' is neither binary nor probability",
-                "judge.client.concurrency: 0 is no whole number from 1 on; use at least 1",
-                "judge.client.patience: -1 is less than 0; use at least 0",
-                "judge.client.timeout: 0 is not above 0; give seconds",
-                "judge.client.requests_per_minute: 0 is not above 0; use null for no limit",
-            ],
+            {
+                "mode": "not-a-choice",
+                "concurrency": "not-a-count",
+                "patience": "out-of-range",
+                "timeout": "out-of-range",
+                "requests_per_minute": "out-of-range",
+            },
         ),
         (
             {"max_tokens": 0, "parse_attempts": 0, "cache_size": 0},
-            [
-                f"judge.client.{name}: 0 is no whole number from 1 on; use at least 1"
-                for name in ("max_tokens", "parse_attempts", "cache_size")
-            ],
+            dict.fromkeys(("max_tokens", "parse_attempts", "cache_size"), "not-a-count"),
         ),
-        ({"cost_cap": 1}, ["judge.client.cost_cap: needs judge.client.price_prompt and judge.client.price_completion"]),
-        (
-            {"base_urls": ["http://me:pass@127.0.0.1/v1"]},
-            ["judge.client.base_url: holds a name or password; give judge.client.api_key_env instead"],
-        ),
-        ({"timeout": float("inf")}, ["judge.client.timeout: inf is not above 0 and finite; give seconds"]),
+        ({"cost_cap": 1}, {"cost_cap": "needs-prices"}),
+        ({"base_urls": ["http://me:pass@127.0.0.1/v1"]}, {"base_url": "holds-a-password"}),
+        ({"timeout": float("inf")}, {"timeout": "out-of-range"}),
     ],
 )
 def test_wrong_settings(settings, problems):
-    with pytest.raises(ConfigError) as caught:
+    wrong = [(f"judge.client.{name}", code) for name, code in problems.items()]
+    with pytest.raises(ConfigError, check=only(*wrong)):
         ChatJudge(base_url="http://127.0.0.1:1/v1", model="m", **settings)
-    assert list(caught.value.problems) == problems
 
 
 def test_an_unknown_prompt():
-    with pytest.raises(ConfigError, match="prompt 'nope' does not exist"):
+    with pytest.raises(ConfigError, check=only(("", "no-such-prompt"))):
         ChatJudge(base_url="http://127.0.0.1:1/v1", model="m", prompt="nope")
 
 

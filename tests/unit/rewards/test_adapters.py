@@ -8,6 +8,7 @@ from medix_r1.errors import ConfigError, RewardError
 from medix_r1.rewards.adapters import EasyR1Reward, TrlReward, function_problems
 from medix_r1.rewards.composite import CompositeReward
 from medix_r1.rewards.format import FormatReward
+from tests.support.problems import coded, only
 from tests.unit.rewards import foreign
 from tests.unit.rewards.cases import reply, sample
 
@@ -70,44 +71,43 @@ async def test_trl_in_its_forms(function, options, value):
 
 
 @pytest.mark.parametrize(
-    ("signal", "said"),
+    ("signal", "code", "names"),
     [
-        (lambda: EasyR1Reward(function=f"{HERE}:minus_one"), "returned -1.0; scores must be between 0 and 1"),
-        (lambda: EasyR1Reward(function=f"{HERE}:not_a_number"), "returned nan; scores must be between 0 and 1"),
-        (lambda: EasyR1Reward(function=f"{HERE}:a_word"), "returned 'good', which is no number"),
-        (lambda: EasyR1Reward(function=f"{HERE}:without_overall"), "which has no 'overall'"),
-        (lambda: EasyR1Reward(function=f"{HERE}:two_for_one"), "2 values for one reply; .* whole group"),
-        (lambda: EasyR1Reward(function=f"{HERE}:raising"), "raised KeyError: 'answer'"),
-        (lambda: EasyR1Reward(function=f"{HERE}:easyr1", batched=False), "raised ValueError: Please use"),
-        (lambda: TrlReward(function=f"{HERE}:trl_scalar"), "returned 1.0 for one reply"),
+        (lambda: EasyR1Reward(function=f"{HERE}:minus_one"), "out-of-range", "-1.0"),
+        (lambda: EasyR1Reward(function=f"{HERE}:not_a_number"), "out-of-range", "nan"),
+        (lambda: EasyR1Reward(function=f"{HERE}:a_word"), "not-a-number", "'good'"),
+        (lambda: EasyR1Reward(function=f"{HERE}:without_overall"), "no-such-score", "'overall'"),
+        (lambda: EasyR1Reward(function=f"{HERE}:two_for_one"), "not-one-score", "2 values"),
+        (lambda: EasyR1Reward(function=f"{HERE}:raising"), "raised", "KeyError: 'answer'"),
+        (lambda: EasyR1Reward(function=f"{HERE}:easyr1", batched=False), "raised", "ValueError: Please use"),
+        (lambda: TrlReward(function=f"{HERE}:trl_scalar"), "not-one-score", "1.0"),
     ],
 )
-async def test_what_is_no_score_is_an_error_that_says_so(signal, said):
-    with pytest.raises(RewardError, match=said):
+async def test_what_is_no_score_is_an_error_that_says_so(signal, code, names):
+    with pytest.raises(RewardError, check=coded(code, names)):
         await signal().score(CASE)
 
 
 @pytest.mark.parametrize(
-    ("function", "said"),
+    ("function", "code", "names"),
     [
-        (f"{HERE}:best_of_group", "asks for num_generations: it needs its whole group"),
-        (f"{HERE}:marked", "says needs_group=True: it needs its whole group"),
-        (f"{HERE}:nowhere", "cannot be loaded"),
-        ("no_such_module:f", "cannot be loaded"),
-        (f"{HERE}.easyr1", "is not of the form module:name"),
-        ("rewards/mine.py:f", "cannot be loaded"),
-        (None, "is not of the form module:name"),
-        (f"{HERE}:NOT_A_FUNCTION", "is not a function"),
+        (f"{HERE}:best_of_group", "needs-its-group", "num_generations"),
+        (f"{HERE}:marked", "needs-its-group", "needs_group=True"),
+        (f"{HERE}:nowhere", "not-loadable", "nowhere"),
+        ("no_such_module:f", "not-loadable", "no_such_module"),
+        (f"{HERE}.easyr1", "not-module-and-name", "easyr1"),
+        ("rewards/mine.py:f", "not-loadable", "rewards/mine.py"),
+        (None, "not-module-and-name", "None"),
+        (f"{HERE}:NOT_A_FUNCTION", "not-a-function", "NOT_A_FUNCTION"),
     ],
 )
-def test_functions_that_cannot_be_used_are_refused_with_the_reason(function, said):
+def test_functions_that_cannot_be_used_are_refused_with_the_reason(function, code, names):
     (problem,) = function_problems(function)
-    assert problem.startswith("function: ")
-    assert said in problem
+    assert (problem.key, problem.code) == ("function", code)
+    assert names in problem.text
     for adapter in (EasyR1Reward, TrlReward):
-        with pytest.raises(ConfigError) as caught:
+        with pytest.raises(ConfigError, check=only(("function", code))):
             adapter(function=function)
-        assert said in caught.value.problems[0]
 
 
 async def test_a_bad_function_masks_and_stops_and_is_never_0():

@@ -9,6 +9,7 @@ from medix_r1.errors import ConfigError, EmbedderError, JudgeRejected, JudgeUnav
 from medix_r1.rewards.base import Score
 from medix_r1.rewards.composite import CompositeReward, weight_problems
 from medix_r1.rewards.format import FormatReward
+from tests.support.problems import codes, only
 from tests.unit.rewards.cases import WEIGHTS, ScriptedEmbedder, ScriptedJudge, composite, reply, sample
 
 REFERENCE = "<X_RAY>left lung"
@@ -137,40 +138,40 @@ NAMES = {"llm": 0, "embed": 0, "format": 0, "modality": 0, "exact": 0}
 
 
 @pytest.mark.parametrize(
-    ("weights", "lines"),
+    ("weights", "expected"),
     [
         (WEIGHTS, []),
         ({"llm": 1}, []),
         ({"llm": 0.5, "embed": 0.5 + 1e-9}, []),
-        ({"lm": 1.0}, ["reward.weights.lm: no signal of this name; known: embed, exact, format, llm, modality"]),
-        ({"llm": -0.5, "embed": 1.5}, ["reward.weights.llm: -0.5 must be a finite number of at least 0"]),
-        ({"llm": math.nan}, ["reward.weights.llm: nan must be a finite number of at least 0"]),
-        ({"llm": math.inf}, ["reward.weights.llm: inf must be a finite number of at least 0"]),
-        ({"llm": "1"}, ["reward.weights.llm: '1' must be a finite number of at least 0"]),
-        ({"llm": None, "embed": 1.0}, ["reward.weights.llm: None must be a finite number of at least 0"]),
-        ({"llm": 0.5, "embed": 0.4}, ["reward.weights: they sum to 0.9; make them sum to 1"]),
-        ({}, ["reward.weights: they sum to 0; make them sum to 1"]),
+        ({"lm": 1.0}, [("reward.weights.lm", "no-such-signal", "embed, exact, format, llm, modality")]),
+        ({"llm": -0.5, "embed": 1.5}, [("reward.weights.llm", "not-a-weight", "-0.5")]),
+        ({"llm": math.nan}, [("reward.weights.llm", "not-a-weight", "nan")]),
+        ({"llm": math.inf}, [("reward.weights.llm", "not-a-weight", "inf")]),
+        ({"llm": "1"}, [("reward.weights.llm", "not-a-weight", "'1'")]),
+        ({"llm": None, "embed": 1.0}, [("reward.weights.llm", "not-a-weight", "None")]),
+        ({"llm": 0.5, "embed": 0.4}, [("reward.weights", "sum-not-one", "0.9")]),
+        ({}, [("reward.weights", "sum-not-one", "0")]),
         (
             {"lm": 0.2, "embed": -1, "format": math.nan},
             [
-                "reward.weights.lm: no signal of this name; known: embed, exact, format, llm, modality",
-                "reward.weights.embed: -1 must be a finite number of at least 0",
-                "reward.weights.format: nan must be a finite number of at least 0",
+                ("reward.weights.lm", "no-such-signal", "embed, exact, format, llm, modality"),
+                ("reward.weights.embed", "not-a-weight", "-1"),
+                ("reward.weights.format", "not-a-weight", "nan"),
             ],
         ),
     ],
 )
-def test_every_problem_of_the_weights_is_one_line(weights, lines):
-    assert weight_problems(weights, NAMES) == lines
+def test_every_problem_of_the_weights_is_one_line(weights, expected):
+    found = weight_problems(weights, NAMES)
+
+    assert codes(found) == [(key, code) for key, code, _ in expected]
+    assert all(value in problem.text for problem, (_, _, value) in zip(found, expected, strict=True))
 
 
 def test_wrong_weights_make_no_composite():
-    with pytest.raises(ConfigError) as caught:
+    wrong = (("reward.weights.fromat", "no-such-signal"), ("reward.weights.format", "not-a-weight"))
+    with pytest.raises(ConfigError, check=only(*wrong)):
         CompositeReward(signals={"format": FormatReward()}, weights={"fromat": 0.5, "format": -1})
-    assert [problem.split(":")[0] for problem in caught.value.problems] == [
-        "reward.weights.fromat",
-        "reward.weights.format",
-    ]
 
 
 class Fixed:

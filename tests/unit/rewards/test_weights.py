@@ -10,6 +10,7 @@ from medix_r1.errors import ConfigError, JudgeRejected, JudgeUnavailable, Reward
 from medix_r1.rewards.base import Score
 from medix_r1.rewards.composite import CompositeReward
 from medix_r1.rewards.weights import Weights, gate_problems, share_out, table_problems, weight_problems
+from tests.support.problems import codes, only
 from tests.unit.rewards.cases import reply, sample
 
 
@@ -136,38 +137,37 @@ def test_every_problem_of_a_table_has_its_own_key():
 
     problems = table_problems(tables, NAMES)
 
-    assert [problem.split(": ")[0] for problem in problems] == [
-        "reward.weight_tables.sauce",
-        "reward.weight_tables.source.vqa.lm",
-        "reward.weight_tables.source.pmc",
-        "reward.weight_tables.source.slake",
-        "reward.weight_tables.modality.XRAY",
-        "reward.weight_tables.modality.CT_SCAN.llm",
-        "reward.weight_tables.modality.CT_SCAN.format",
+    assert codes(problems) == [
+        ("reward.weight_tables.sauce", "no-such-table"),
+        ("reward.weight_tables.source.vqa.lm", "no-such-signal"),
+        ("reward.weight_tables.source.pmc", "sum-not-one"),
+        ("reward.weight_tables.source.slake", "not-a-mapping"),
+        ("reward.weight_tables.modality.XRAY", "no-such-modality"),
+        ("reward.weight_tables.modality.CT_SCAN.llm", "not-a-weight"),
+        ("reward.weight_tables.modality.CT_SCAN.format", "not-a-weight"),
     ]
-    assert "sum to 0.4" in problems[2]
+    assert "0.4" in problems[2].text
     assert table_problems({"source": {}, "modality": None}, NAMES) == table_problems(None, NAMES) == []
 
 
 def test_a_signal_that_is_left_out_has_no_weight_and_is_no_gate():
     assert weight_problems({"llm": 1.0, "off": 0}, NAMES) == []
-    assert weight_problems({"llm": 0.5, "off": 0.5}, NAMES) == [
-        "reward.weights.off: reward.signals.off is null, so its weight must be 0"
-    ]
-    assert gate_problems("off", NAMES) == ["reward.gate: no signal 'off'; known: format, llm, or null for no gate"]
+    found = weight_problems({"llm": 0.5, "off": 0.5}, NAMES)
+    assert codes(found) == [("reward.weights.off", "weight-without-signal")]
+    assert codes(gate_problems("off", NAMES)) == [("reward.gate", "no-such-signal")]
     assert gate_problems("format", NAMES) == gate_problems(None, NAMES) == []
 
 
 def test_all_problems_come_together():
-    with pytest.raises(ConfigError) as caught:
+    wrong = (
+        ("reward.weights", "sum-not-one"),
+        ("reward.gate", "no-such-signal"),
+        ("reward.weight_tables.source.a", "sum-not-one"),
+    )
+    with pytest.raises(ConfigError, check=only(*wrong)):
         CompositeReward(
             signals=fixed(llm=1.0), weights={"llm": 2}, gate="formt", weight_tables={"source": {"a": {"llm": 0}}}
         )
-    assert [problem.split(":")[0] for problem in caught.value.problems] == [
-        "reward.weights",
-        "reward.gate",
-        "reward.weight_tables.source.a",
-    ]
 
 
 VALUE = st.none() | st.floats(0, 1)

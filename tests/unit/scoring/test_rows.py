@@ -16,6 +16,7 @@ from medix_r1.runs.scored_rollout import ScoredRollout
 from medix_r1.scoring import rows
 from medix_r1.scoring.audit import AuditRow
 from medix_r1.scoring.rows import Row
+from tests.support.problems import codes, only
 
 GOOD = {"question": "Which organ?", "reference": "<CT_SCAN>liver", "completion": "<CT_SCAN>..."}
 
@@ -39,14 +40,11 @@ def test_every_problem_is_said_with_its_line(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigError) as raised:
         rows.check(path)
-    found = [problem.removeprefix(f"{path}:") for problem in raised.value.problems]
-    assert [problem.split(":")[0] for problem in found][:2] == ["2", "3"]
-    assert "reference: holds no answer" in found[1]
-    assert any(problem.startswith("5: question:") for problem in found)
-    assert any(problem.startswith("5: completion:") for problem in found)
-    assert any(problem.startswith("6: ") for problem in found)
-    assert any(problem.startswith("7: cut:") for problem in found)
-    assert any(problem.startswith("7: image") for problem in found)
+    found = [problem.key.removeprefix(f"{path}:") for problem in raised.value.problems]
+    assert found[:2] == ["2", "3: reference"]
+    assert {"5: question", "5: completion", "6", "7: cut"} <= set(found)
+    assert any(key.startswith("7: image") for key in found)
+    assert {problem.code for problem in raised.value.problems} == {"not-a-row"}
 
 
 def test_a_file_of_another_kind_is_given_up_early(tmp_path: Path) -> None:
@@ -54,17 +52,15 @@ def test_a_file_of_another_kind_is_given_up_early(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as raised:
         rows.check(path)
     assert len(raised.value.problems) == rows.MAX_PROBLEMS + 1
-    assert "reading ended at line" in raised.value.problems[-1]
+    assert codes(raised.value)[-1] == (str(path), "many-bad-rows")
 
 
-@pytest.mark.parametrize(
-    ("content", "said"), [(None, "no such file"), ("", "holds no rows"), ("\n\n", "holds no rows")]
-)
-def test_nothing_to_read(tmp_path: Path, content: str | None, said: str) -> None:
+@pytest.mark.parametrize(("content", "code"), [(None, "no-such-file"), ("", "no-rows"), ("\n\n", "no-rows")])
+def test_nothing_to_read(tmp_path: Path, content: str | None, code: str) -> None:
     path = tmp_path / "rows.jsonl"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, check=only((str(path), code))):
         rows.check(path)
 
 
@@ -79,16 +75,18 @@ def test_an_id_given_twice_is_refused_and_equal_rows_are_counted(tmp_path: Path)
     assert rows.check(written(tmp_path, GOOD, GOOD, {**GOOD, "id": "a"})) == rows.Found(
         3, {Row.model_validate(GOOD).content: 2}
     )
-    with pytest.raises(ConfigError, match="jsonl:3: id: that of another line"):
-        rows.check(written(tmp_path, {**GOOD, "id": "a"}, GOOD, {**GOOD, "id": "a", "question": "other"}))
+    path = written(tmp_path, {**GOOD, "id": "a"}, GOOD, {**GOOD, "id": "a", "question": "other"})
+    with pytest.raises(ConfigError, check=only((f"{path}:3: id", "repeated-id"))):
+        rows.check(path)
 
 
 def test_missing_images_matter_only_where_one_looks_at_them(tmp_path: Path) -> None:
     path = written(tmp_path, {**GOOD, "image": ["there.png", "gone.png"]})
     (tmp_path / "there.png").write_bytes(b"png")
     assert rows.check(path).count == 1
-    with pytest.raises(ConfigError, match=r"jsonl:1: image: gone\.png is not there"):
+    with pytest.raises(ConfigError, check=only((f"{path}:1: image", "no-such-image"))) as raised:
         rows.check(path, needs_images=True)
+    assert "gone.png" in str(raised.value)
 
 
 def test_the_row_of_a_run_is_understood(tmp_path: Path) -> None:

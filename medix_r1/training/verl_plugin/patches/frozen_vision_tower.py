@@ -49,7 +49,8 @@ def freeze_vision_tower(module: nn.Module) -> int:
     if not towers:
         raise TrainingError(
             f"actor_rollout_ref.actor.freeze_vision_tower: {type(module).__name__} has no module called "
-            f"{', '.join(VISION_TOWERS)}; set it to false"
+            f"{', '.join(VISION_TOWERS)}; set it to false",
+            code="no-vision-tower",
         )
     for tower in towers:
         tower.requires_grad_(False)

@@ -5,7 +5,7 @@ import pytest
 from omegaconf import OmegaConf
 from ray.exceptions import RayTaskError
 
-from medix_r1.errors import ConfigError, JudgeUnavailable
+from medix_r1.errors import ConfigError, JudgeUnavailable, Problem
 from medix_r1.runs.folder import TRACEBACK, RunFolder, read_lines
 from medix_r1.training.command import driver
 from medix_r1.training.command.driver import root_cause
@@ -51,7 +51,7 @@ def test_pythons_chain_is_followed_to_its_start():
 
 def test_an_error_of_ours_is_not_taken_apart():
     """Its message says more than that of what was underneath."""
-    ours = raised(ConfigError(["_target_: x cannot be imported"]), ImportError("no module x"))
+    ours = raised(ConfigError.of("_target_", "target-not-imported", "x"), ImportError("no module x"))
 
     assert root_cause(ours) is ours
     assert root_cause(raised(RuntimeError("hydra"), ours)) is ours
@@ -73,7 +73,9 @@ def test_rays_wrapper_without_a_cause():
 
 
 def test_our_errors_come_through_ray_unharmed():
-    assert pickle.loads(pickle.dumps(root_cause(from_ray(ConfigError(["a: b"]))))).problems == ("a: b",)
+    error = root_cause(from_ray(ConfigError.of("a", "wrong", "b")))
+    assert pickle.loads(pickle.dumps(error)).problems == (Problem("a", "wrong", "b"),)
+    assert root_cause(from_ray(JudgeUnavailable("judge away", code="server-lost"))).code == "server-lost"
 
 
 @pytest.fixture

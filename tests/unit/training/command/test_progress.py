@@ -9,11 +9,13 @@ import pytest
 from rich.console import Console
 
 from medix_r1.errors import TrainingError
+from medix_r1.log_tail import tail
 from medix_r1.runs.folder import TRACEBACK, RunFolder
 from medix_r1.runs.trend import step_line
 from medix_r1.training.command import progress
 from medix_r1.training.command.progress import ProgressView, heldout_lines
 from medix_r1.training.command.resume import Difference
+from tests.support.problems import coded
 
 METRICS = {
     "reward/overall/mean": 0.51234,
@@ -95,8 +97,8 @@ def test_a_run_as_plain_lines(folder):
     assert "\x1b" not in text
     assert view.lines[0] == f"demo from the start; log: {folder.log(1)}"
     assert "starting judge nano-judge at http://127.0.0.1:1" in view.lines
-    assert "judge ready after 42 s" in view.lines
-    assert "starting Ray, the actor and vLLM" in view.lines
+    assert [line for line in view.lines if line.endswith(" 42 s")]
+    assert view.lines[3].startswith("starting Ray")
     steps = [line for line in view.lines if line.startswith("step ") and "/10" in line]
     assert steps[0] == f"step     1/10  {step_line([METRICS | {'timing_s/step': 10.0}])}  1 min 30 s left"
     assert steps[1].endswith("30.0 s  2 min 40 s left")  # the median of 10 and 30 s, 8 steps
@@ -131,7 +133,7 @@ def test_a_resumed_run_says_so_and_shows_what_changed(folder):
     view.follow()
 
     assert view.lines[0] == "changed run.x[0]: [1] -> [2]"
-    assert view.lines[1].startswith("demo resuming after step 5; log: ")
+    assert view.lines[1].endswith(f" step 5; log: {folder.log(1)}")
     assert view.lines[-1] == "finished after step 5"
 
 
@@ -153,10 +155,8 @@ def test_a_failure_shows_its_cause_and_the_end_of_the_log(folder):
     with pytest.raises(TrainingError) as caught:
         view.follow("raise SystemExit(3)")
 
-    message = str(caught.value).splitlines()
-    assert message[0] == "judge away [/red]"
-    assert message[-15:] == [f"line {i}" for i in range(25, 40)]
-    assert f"the end of {folder.log(1)}:" in message
+    assert str(caught.value) == f"judge away [/red]\n{tail(folder.log(1))}"
+    assert str(caught.value).splitlines()[-15:] == [f"line {i}" for i in range(25, 40)]
 
 
 def test_a_failure_shows_no_traceback(folder):
@@ -170,13 +170,14 @@ def test_a_failure_shows_no_traceback(folder):
     with pytest.raises(TrainingError) as caught:
         view.follow("exit(1)")
 
-    assert str(caught.value).splitlines() == ["judge away", "", f"the end of {folder.log(1)}:", "step 2", "33%|###  |"]
+    assert str(caught.value) == f"judge away\n{tail(folder.log(1), before=TRACEBACK)}"
+    assert str(caught.value).splitlines()[-2:] == ["step 2", "33%|###  |"]
 
 
 def test_a_process_that_just_vanishes(folder):
     view = View(folder)
 
-    with pytest.raises(TrainingError, match="the training process ended without a message"):
+    with pytest.raises(TrainingError, check=coded("run-failed")):
         view.follow("import os; os._exit(9)")
 
 
@@ -190,4 +191,4 @@ def test_ctrl_c(folder, monkeypatch):
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         assert view.view.follow(process) == 1
 
-    assert "stopping: ending judge, Ray and vLLM ..." in view.lines
+    assert view.lines[-1].startswith("stopping")

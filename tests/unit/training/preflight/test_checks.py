@@ -10,6 +10,7 @@ from medix_r1.errors import ServerError
 from medix_r1.serving import checks as judge_checks
 from medix_r1.training.preflight import checks
 from tests.support.judge_stub import MODEL, JudgeStub
+from tests.support.problems import codes
 
 GIB = checks.GIB
 REMOTE_EMBEDDER = {"_target_": "medix_r1.models.remote_embedder.RemoteEmbedder", "model": MODEL}
@@ -69,69 +70,61 @@ def test_nothing_wrong(good):
     assert checks.problems(good) == []
 
 
-BAD = [
-    ("reward.weights.llm", 0.6, "reward.weights: they sum to 1.0825; make them sum to 1"),
-    ("reward.weights.lm", 0.0, "reward.weights.lm: no signal of this name; known: embed, exact, "),
-    ("reward.think_element", "thinks", "reward.think_element: 'thinks' is neither think nor thinking"),
-    ("reward.overlong", "drop", "reward.overlong: 'drop' is none of reward, zero, mask"),
-    ("reward.num_workers", 0, "reward.num_workers: 0 is no number of workers; use at least 1"),
+ROLLOUT, ACTOR = "actor_rollout_ref.rollout", "actor_rollout_ref.actor"
+BAD = [  # key, value, the key of the problem where it is another, its code, what it mentions
+    ("reward.weights.llm", 0.6, "reward.weights", "sum-not-one", "1.0825"),
+    ("reward.weights.lm", 0.0, None, "no-such-signal", "embed, exact, "),
+    ("reward.think_element", "thinks", None, "not-a-choice", "'thinks'"),
+    ("reward.overlong", "drop", None, "not-a-choice", "reward, zero, mask"),
+    ("reward.num_workers", 0, None, "out-of-range", "0"),
     (
         "trainer.v1.sampler.sampler_kwargs.filter.signal",
         "lm",
-        "algorithm.filter_groups.metric: the reward has no signal 'lm'; known: llm, embed, format, modality, exact",
+        "algorithm.filter_groups.metric",
+        "no-such-signal",
+        "llm, embed, format, modality, exact",
     ),
-    ("actor_rollout_ref.rollout.n", 1, "actor_rollout_ref.rollout.n: a group of 1 has no advantage; use at least 2"),
-    (
-        "actor_rollout_ref.actor.ppo_mini_batch_size",
-        7,
-        "actor_rollout_ref.actor.ppo_mini_batch_size: 7 prompts do not divide data.train_batch_size=24",
-    ),
-    (
-        "actor_rollout_ref.rollout.tensor_model_parallel_size",
-        2,
-        "actor_rollout_ref.rollout.tensor_model_parallel_size: 2 does not divide trainer.n_gpus_per_node=1",
-    ),
-    (
-        "actor_rollout_ref.rollout.max_model_len",
-        80,
-        "actor_rollout_ref.rollout.max_model_len: 80 is less than data.max_prompt_length + "
-        "data.max_response_length = 88",
-    ),
-    ("data.train_files", "no/such.parquet", "data.train_files: no/such.parquet does not exist; build the demo first"),
-    ("data.val_files", ["no/such.parquet"], "data.val_files: no/such.parquet does not exist; build the demo first"),
-    ("actor_rollout_ref.model.path", "/no/such", "actor_rollout_ref.model.path: /no/such does not exist; build the "),
-    ("judge.client.api_key_env", "SOME_KEY", "judge.client.api_key_env: the environment variable SOME_KEY is not set"),
-    ("judge.server.model", "/no/such/judge", "judge.server.model: /no/such/judge does not exist; build the demo first"),
-    ("judge.server.model", "./judge", "judge.server.model: ./judge does not exist; build the demo first"),
-    ("trainer.logger", ["tensorboard"], "trainer.logger: keep `file` in the list; the progress view reads it"),
-    ("trainer.logger", ["file", "wandb"], "trainer.logger: wandb needs WANDB_API_KEY in the environment"),
+    (f"{ROLLOUT}.n", 1, None, "group-too-small", "1"),
+    (f"{ACTOR}.ppo_mini_batch_size", 7, None, "does-not-divide", "data.train_batch_size=24"),
+    (f"{ROLLOUT}.tensor_model_parallel_size", 2, None, "does-not-divide", "trainer.n_gpus_per_node=1"),
+    (f"{ROLLOUT}.max_model_len", 80, None, "row-too-long-for-vllm", "88"),
+    ("data.train_files", "no/such.parquet", None, "no-such-file", "medix-r1 demo build"),
+    ("data.val_files", ["no/such.parquet"], None, "no-such-file", "no/such.parquet"),
+    ("actor_rollout_ref.model.path", "/no/such", None, "no-such-model", "medix-r1 demo build"),
+    ("judge.client.api_key_env", "SOME_KEY", None, "variable-not-set", "SOME_KEY"),
+    ("judge.server.model", "/no/such/judge", None, "no-such-file", "medix-r1 demo build"),
+    ("judge.server.model", "./judge", None, "no-such-file", "./judge"),
+    ("trainer.logger", ["tensorboard"], None, "file-logger-missing", "`file`"),
+    ("trainer.logger", ["file", "wandb"], None, "wandb-without-key", "WANDB_API_KEY"),
 ]
 
 
-@pytest.mark.parametrize(("key", "value", "expected"), BAD, ids=[f"{key}={value}" for key, value, _ in BAD])
-def test_one_wrong_value_is_one_line_with_its_key(good, key, value, expected):
+@pytest.mark.parametrize(("key", "value", "named", "code", "mentions"), BAD, ids=[f"{bad[0]}={bad[1]}" for bad in BAD])
+def test_one_wrong_value_is_one_line_with_its_key(good, key, value, named, code, mentions):
     (problem,) = checks.problems(changed(good, **{key: value}))
 
-    assert problem.startswith(expected)
-    assert "\n" not in problem
+    assert (problem.key, problem.code) == (named or key, code)
+    assert mentions in problem.text
+    assert "\n" not in problem.text
 
 
 def test_the_limit_whose_message_says_most_comes_first(good):
     config = changed(good, **{"run.silence_limit": 600, "judge.client.patience": 700})
-    assert checks.problems(config) == [
-        "run.silence_limit: 600 s is not more than run.stall_limit=600; use at least 1200",
-        "run.stall_limit: 600 s is not more than judge.client.patience=700; use at least 1400",
-    ]
+    silence, stall = checks.problems(config)
+    assert codes([silence, stall]) == [("run.silence_limit", "limit-too-short"), ("run.stall_limit", "limit-too-short")]
+    assert "1200" in silence.text
+    assert "1400" in stall.text
     config = changed(good, **{"judge.client": {"judges": [{"patience": 5}, {"patience": 600}]}})
-    assert any("judge.client.judges[1].patience=600" in problem for problem in checks.problems(config))
+    assert any("judge.client.judges[1].patience=600" in problem.text for problem in checks.problems(config))
 
 
 def test_an_embedders_patience_ends_before_the_rollouts(good):
     """Else the stall would blame a worker for an embedder that is down."""
     embedder = {**REMOTE_EMBEDDER, "base_url": "http://127.0.0.1:9/v1", "patience": 3600}
     config = changed(good, embedder=embedder)
-    expected = "run.stall_limit: 600 s is not more than embedder.patience=3600; use at least 7200"
-    assert expected in checks.problems(config)
+    (stall,) = [problem for problem in checks.problems(config) if problem.code == "limit-too-short"]
+    assert stall.key == "run.stall_limit"
+    assert "embedder.patience=3600" in stall.text
     signals = {"llm": good.reward.signals.llm}
     config = changed(config, **{"reward.signals": signals, "reward.weights": {"llm": 1.0}})
     assert checks.problems(config) == [], "a reward that embeds nothing"
@@ -140,9 +133,7 @@ def test_an_embedders_patience_ends_before_the_rollouts(good):
 @pytest.mark.parametrize("key", ["train_files", "val_files"])
 @pytest.mark.parametrize("files", [None, []])
 def test_no_data_at_all(good, key, files):
-    assert checks.problems(changed(good, **{f"data.{key}": files})) == [
-        f"data.{key}: no file is named; give at least one"
-    ]
+    assert codes(checks.problems(changed(good, **{f"data.{key}": files}))) == [(f"data.{key}", "no-value")]
 
 
 def test_a_value_that_interpolates_a_missing_one_is_missing():
@@ -151,17 +142,15 @@ def test_a_value_that_interpolates_a_missing_one_is_missing():
     config = configs.compose_train(words)
     assert OmegaConf.is_missing(config.run, "stall_limit")
     assert OmegaConf.is_missing(config.run, "dir")
-    missing = [problem for problem in checks.problems(config) if "has no value" in problem]
-    assert "run.stall_limit: has no value; give one" in missing
+    assert ("run.stall_limit", "no-value") in codes(checks.problems(config))
 
 
 def test_rows_that_do_not_divide_among_ranks(good):
-    found = checks.problems(changed(good, **{"trainer.n_gpus_per_node": 7}))
+    (problem,) = checks.problems(changed(good, **{"trainer.n_gpus_per_node": 7}))
 
-    assert found == [
-        "actor_rollout_ref.actor.ppo_mini_batch_size: 24 prompts x 5 rollouts = 120 rows do not divide among 7 ranks"
-        "; for example data.train_batch_size=21 actor_rollout_ref.actor.ppo_mini_batch_size=21"
-    ]
+    assert (problem.key, problem.code) == (f"{ACTOR}.ppo_mini_batch_size", "rows-do-not-divide")
+    assert "= 120 rows" in problem.text
+    assert f"data.train_batch_size=21 {ACTOR}.ppo_mini_batch_size=21" in problem.text
 
 
 def test_all_problems_are_listed_together(good):
@@ -178,7 +167,7 @@ def test_all_problems_are_listed_together(good):
         )
     )
 
-    assert [problem.split(":")[0] for problem in found] == [
+    assert [problem.key for problem in found] == [
         "reward.weights.llm",
         "actor_rollout_ref.rollout.n",
         "data.train_files",
@@ -191,7 +180,7 @@ def test_missing_values_hide_no_other_problem(good):
     missing = {"judge.server": None, "judge.client.base_url": "???", "embedder": {**REMOTE_EMBEDDER, "base_url": "???"}}
     wrong = {"actor_rollout_ref.rollout.n": 1, "data.train_files": "no/such.parquet"}
 
-    assert [problem.partition(":")[0] for problem in checks.problems(changed(good, **missing, **wrong))] == [
+    assert [problem.key for problem in checks.problems(changed(good, **missing, **wrong))] == [
         "embedder.base_url",
         "judge.client.base_url",
         "actor_rollout_ref.rollout.n",
@@ -203,7 +192,7 @@ def test_missing_values_hide_no_other_problem(good):
     "key", ["data.train_batch_size", "actor_rollout_ref.model.path", "run.dir", "data.train_files"]
 )
 def test_any_value_may_be_missing(good, key):
-    assert checks.problems(changed(good, **{key: "???"})) == [f"{key}: has no value; give one"]
+    assert codes(checks.problems(changed(good, **{key: "???"}))) == [(key, "no-value")]
 
 
 def test_a_hub_name_is_not_looked_for_on_disk(good):
@@ -214,18 +203,16 @@ def test_a_model_that_brings_code(good, tmp_path):
     (tmp_path / "models/policy/modeling.py").touch()
     (tmp_path / "models/policy/config.json").write_text('{"auto_map": {}}')
 
-    assert [problem.split(" holds ")[-1].split(" names ")[-1] for problem in checks.problems(good)] == [
-        "code (modeling.py), which verl would run; remove it",
-        "code in auto_map, which verl would run; remove it",
-    ]
+    file, mapped = checks.problems(good)
+    assert codes([file, mapped]) == [("actor_rollout_ref.model.path", "brings-code")] * 2
+    assert "(modeling.py)" in file.text
+    assert "auto_map" in mapped.text
 
 
 def test_a_folder_that_is_no_model(good, tmp_path):
     (tmp_path / "models/policy/config.json").unlink()
 
-    (problem,) = checks.problems(good)
-    folder = tmp_path / "models" / "policy"
-    assert problem == f"actor_rollout_ref.model.path: {folder} has no config.json; give the folder of a whole model"
+    assert codes(checks.problems(good)) == [("actor_rollout_ref.model.path", "no-model-config")]
 
 
 @pytest.mark.parametrize("installed", [False, True])
@@ -238,20 +225,21 @@ def test_a_gpu_without_flash_attention(good, monkeypatch, installed):
     config = changed(good, **{"trainer.device": "cuda", "actor_rollout_ref.model.override_config": {}})
     sdpa = changed(config, **{"actor_rollout_ref.model.override_config": {"attn_implementation": "sdpa"}})
 
-    assert any("flash-attn is not installed" in problem for problem in checks.problems(config)) is not installed
-    assert not any("flash-attn" in problem for problem in checks.problems(sdpa))
+    assert any(problem.code == "flash-attn-not-installed" for problem in checks.problems(config)) is not installed
+    assert not any(problem.code == "flash-attn-not-installed" for problem in checks.problems(sdpa))
 
 
 def test_a_judge_that_wants_a_key(good, monkeypatch):
     def refuse(*_, **__):
-        raise ServerError("http://judge/v1 answers 401: it wants a key")
+        raise ServerError("http://judge/v1 answers 401")
 
     monkeypatch.setattr(judge_checks.server, "served_models", refuse)
 
     (problem,) = checks.problems(remote(good, "http://judge/v1"))
 
-    assert problem.startswith("judge.client.base_url: http://judge/v1 answers 401: it wants a key; ")
-    assert problem.endswith("judge.client.api_key_env")
+    assert (problem.key, problem.code) == ("judge.client.base_url", "wants-a-key")
+    assert problem.text.startswith("http://judge/v1 answers 401")
+    assert problem.text.endswith("judge.client.api_key_env")
 
 
 def test_a_judges_port_in_use(good):
@@ -262,7 +250,8 @@ def test_a_judges_port_in_use(good):
 
         (problem,) = checks.problems(changed(good, **{"judge.server.port": port}))
 
-    assert problem == f"judge.server.port: 127.0.0.1:{port} is in use; choose another, or 0 for any free one"
+    assert (problem.key, problem.code) == ("judge.server.port", "port-in-use")
+    assert f"127.0.0.1:{port}" in problem.text
 
 
 def remote(config, address: str, model: str = MODEL):
@@ -272,19 +261,19 @@ def remote(config, address: str, model: str = MODEL):
 def test_a_judge_elsewhere(good):
     with JudgeStub() as stub:
         assert checks.problems(remote(good, stub.address)) == []
-        assert checks.problems(remote(good, stub.address, "another")) == [
-            f"judge.client.model: {stub.address} serves {MODEL}, not another"
-        ]
+        another = checks.problems(remote(good, stub.address, "another"))
+    assert codes(another) == [("judge.client.model", "serves-another-model")]
+    assert MODEL in another[0].text
     (problem,) = checks.problems(remote(good, stub.address))
-    assert problem.startswith(f"judge.client.base_url: no judge answers at {stub.address}; start one")
+    assert (problem.key, problem.code) == ("judge.client.base_url", "no-answer")
+    assert stub.address in problem.text
 
 
 def test_no_vllm(good, monkeypatch, tmp_path):
     monkeypatch.setattr(judge_checks.shutil, "which", lambda name: None)
     monkeypatch.setattr(judge_checks.sys, "executable", str(tmp_path / "python"))
 
-    (problem,) = checks.problems(good)
-    assert problem == "judge.server: `vllm` is not installed here; install an extra, or use judge=remote"
+    assert codes(checks.problems(good)) == [("judge.server", "vllm-not-installed")]
 
 
 def test_wandb_with_its_key_or_offline(good, monkeypatch):
@@ -311,7 +300,9 @@ def test_too_little_memory(good, monkeypatch):
     memory(monkeypatch, available=4 * GIB)
 
     (problem,) = checks.problems(good)
-    assert problem == "memory: 4.0 GiB of memory are available; a CPU run with 1 ranks takes about 12 GiB"
+    assert (problem.key, problem.code) == ("memory", "too-little-memory")
+    assert "4.0 GiB" in problem.text
+    assert "12 GiB" in problem.text
 
 
 def test_memory_is_counted_by_rank_and_on_the_cpu_alone(good, monkeypatch):
@@ -319,7 +310,7 @@ def test_memory_is_counted_by_rank_and_on_the_cpu_alone(good, monkeypatch):
 
     assert checks.problems(good) == []
     (problem,) = checks.problems(changed(good, **{"trainer.n_gpus_per_node": 2}))
-    assert problem.startswith("memory: 12.0 GiB")
+    assert problem.code == "too-little-memory"
     on_gpus = {"trainer.n_gpus_per_node": 2, "trainer.device": "cuda", "placement.judge": "own_gpus"}
     judges = {"placement.judge_gpus": [2], "placement.judge_memory": 0.9}
     assert checks.problems(changed(good, **on_gpus, **judges)) == []
@@ -328,20 +319,17 @@ def test_memory_is_counted_by_rank_and_on_the_cpu_alone(good, monkeypatch):
 @pytest.mark.parametrize("limit", [None, 2048])
 def test_without_chunked_prefill_one_row_must_fit_into_a_batch(good, limit):
     """verl 0.9.1 would raise a frozen field and die when vLLM starts."""
-    found = checks.problems(changed(good, **{"actor_rollout_ref.rollout.max_model_len": limit}))
+    (problem,) = checks.problems(changed(good, **{"actor_rollout_ref.rollout.max_model_len": limit}))
 
-    assert [problem.partition(":")[0] for problem in found] == ["actor_rollout_ref.rollout.max_model_len"]
-    assert "is more than max_num_batched_tokens=1024" in found[0]
-    assert found[0].endswith("use 88 for both")
+    assert (problem.key, problem.code) == ("actor_rollout_ref.rollout.max_model_len", "row-too-long-for-a-batch")
+    assert "max_num_batched_tokens=1024" in problem.text
+    assert "88" in problem.text
 
 
 def test_several_nodes_need_a_cluster_that_runs(good):
     nodes = {"trainer.nnodes": 2}
 
-    assert checks.problems(changed(good, **nodes)) == [
-        "ray_kwargs.ray_init.address: trainer.nnodes=2 needs a Ray cluster that runs already; give its HOST:PORT "
-        "(docs/clusters.md; scripts/slurm/nodes.sbatch does it)"
-    ]
+    assert codes(checks.problems(changed(good, **nodes))) == [("ray_kwargs.ray_init.address", "no-cluster")]
     with JudgeStub() as stub:
         config = remote(good, stub.address)
         assert checks.problems(changed(config, **nodes, **{"ray_kwargs.ray_init.address": "127.0.0.1:6379"})) == []
@@ -356,8 +344,7 @@ def test_workers_of_a_running_cluster_know_no_relative_path(good, monkeypatch, t
     }
 
     found = checks.problems(changed(good, **relative))
-    assert [problem.partition(":")[0] for problem in found] == ["data.train_files", "actor_rollout_ref.model.path"]
-    assert all("give it whole" in problem for problem in found)
+    assert codes(found) == [("data.train_files", "relative-path"), ("actor_rollout_ref.model.path", "relative-path")]
     hub = {**relative, "data.train_files": good.data.train_files, "actor_rollout_ref.model.path": "org/model"}
     assert checks.problems(changed(good, **hub)) == []
 
@@ -366,14 +353,16 @@ def test_too_little_shared_memory(good, monkeypatch):
     disk(monkeypatch, free=64 * GIB, shared=0.0625 * GIB)
 
     (problem,) = checks.problems(good)
-    assert problem == "/dev/shm: 0.1 GiB are free, 1.5 needed (docker: --shm-size=4g)"
+    assert (problem.key, problem.code) == ("/dev/shm", "too-little-shared-memory")
+    assert "0.1 GiB" in problem.text
 
 
 def test_a_folder_that_cannot_be_written_to(good, monkeypatch, tmp_path):
     monkeypatch.setattr(checks.os, "access", lambda path, mode: False)
 
     (problem,) = checks.problems(good)
-    assert problem == f"run.dir: {tmp_path} cannot be written to"
+    assert (problem.key, problem.code) == ("run.dir", "not-writable")
+    assert str(tmp_path) in problem.text
 
 
 def test_every_address_of_a_judge_is_looked_at(good):
@@ -383,15 +372,15 @@ def test_every_address_of_a_judge_is_looked_at(good):
         )
         (problem,) = checks.problems(config)
 
-    assert problem.startswith("judge.client.base_urls[1]: no judge answers at http://127.0.0.1:9/v1")
+    assert (problem.key, problem.code) == ("judge.client.base_urls[1]", "no-answer")
 
 
 def test_settings_that_the_judge_itself_refuses(good):
     config = changed(good, **{"judge.client.mode": "graded", "judge.client.cost_cap": 3})
 
-    assert [problem.split(":")[0] for problem in checks.problems(config)] == [
-        "judge.client.mode",
-        "judge.client.cost_cap",
+    assert codes(checks.problems(config)) == [
+        ("judge.client.mode", "not-a-choice"),
+        ("judge.client.cost_cap", "needs-prices"),
     ]
 
 
@@ -404,16 +393,16 @@ def test_a_vote_is_looked_at_member_by_member(good):
         ]
         client = {"_target_": "medix_r1.models.voting.VotingJudge", "quorum": 1, "judges": members}
         config = changed(good, **{"judge.server": None, "judge.client": client})
-        assert checks.problems(config) == [f"judge.client.judges[1].model: {stub.address} serves {MODEL}, not another"]
+        assert codes(checks.problems(config)) == [("judge.client.judges[1].model", "serves-another-model")]
 
         config = changed(config, **{"judge.client": {**client, "patience": 5}})
-        assert "patience" in checks.problems(config)[0]
+        assert "patience" in checks.problems(config)[0].text
 
         bad = [{**members[0], "mode": "graded"}, {**members[0], "parse_attempts": 0}]
         config = changed(config, **{"judge.client": {**client, "judges": bad}})
-        assert [problem.split(":")[0] for problem in checks.problems(config)] == [
-            "judge.client.judges[0].mode",
-            "judge.client.judges[1].parse_attempts",
+        assert codes(checks.problems(config)) == [
+            ("judge.client.judges[0].mode", "not-a-choice"),
+            ("judge.client.judges[1].parse_attempts", "not-a-count"),
         ]
 
 
@@ -421,8 +410,9 @@ def test_an_embedder_elsewhere(good):
     with JudgeStub() as stub:
         node = {**REMOTE_EMBEDDER, "base_url": stub.address}
         assert checks.problems(changed(good, embedder=node)) == []
-        (problem,) = checks.problems(changed(good, embedder={**node, "model": "x", "api_key_env": "SOME_KEY"}))[:1]
-    assert problem == "embedder.api_key_env: the environment variable SOME_KEY is not set"
+        found = checks.problems(changed(good, embedder={**node, "model": "x", "api_key_env": "SOME_KEY"}))
+    assert codes(found)[0] == ("embedder.api_key_env", "variable-not-set")
+    assert "SOME_KEY" in found[0].text
 
 
 def test_verls_own_judge_needs_gpus_of_its_own(good):
@@ -439,13 +429,9 @@ def test_verls_own_judge_needs_gpus_of_its_own(good):
     )
     assert checks.problems(config) == []
 
-    (problem,) = checks.problems(changed(config, **{"reward.reward_model.enable_resource_pool": False}))
-    assert problem.startswith(
-        "reward.reward_model.enable_resource_pool: false shares the policy's GPUs, and verl then "
-    )
-    assert "without a reference answer" in problem
-    (problem,) = checks.problems(changed(config, **{"reward.custom_reward_function.path": None}))
-    assert problem.startswith("reward.custom_reward_function.path: null makes verl ask a classifier")
+    pool, function = "reward.reward_model.enable_resource_pool", "reward.custom_reward_function.path"
+    assert codes(checks.problems(changed(config, **{pool: False}))) == [(pool, "shares-the-gpus")]
+    assert codes(checks.problems(changed(config, **{function: None}))) == [(function, "classifier-asked")]
 
 
 def test_a_reward_without_judge_asks_for_none(good):
@@ -457,16 +443,13 @@ def test_a_reward_without_judge_asks_for_none(good):
 
 def test_a_batch_that_does_not_divide_comes_with_one_that_does(good):
     config = changed(good, **{"trainer.n_gpus_per_node": 7})
-    (problem,) = [problem for problem in checks._batches(config) if "do not divide among 7 ranks" in problem]
-    assert "for example data.train_batch_size=" in problem
+    (problem,) = [problem for problem in checks._batches(config) if problem.code == "rows-do-not-divide"]
+    assert "data.train_batch_size=" in problem.text
 
 
 def test_gdpo_knows_no_gate(good):
     config = changed(good, **{"algorithm.adv_estimator": "medix_gdpo", "reward.gate": "format"})
-    assert any(
-        problem.startswith("algorithm.adv_estimator: gdpo weighs the parts itself")
-        for problem in checks._reward(config)
-    )
+    assert ("algorithm.adv_estimator", "gdpo-weighs-itself") in codes(checks._reward(config))
 
 
 def test_rows_divide_among_ranks_and_not_among_gpus(good):
@@ -475,6 +458,7 @@ def test_rows_divide_among_ranks_and_not_among_gpus(good):
     batch = {"data.train_batch_size": 10, "actor_rollout_ref.actor.ppo_mini_batch_size": 10}  # 50 rows
     assert list(checks._batches(changed(good, **batch, **{"trainer.n_gpus_per_node": 6, key: 3}))) == []
     (problem,) = checks._batches(changed(good, **batch, **{"trainer.n_gpus_per_node": 6}))
-    assert "50 rows do not divide among 6 ranks" in problem
-    (problem,) = checks._batches(changed(good, **batch, **{"trainer.n_gpus_per_node": 6, key: 4}))
-    assert problem == f"{key}: 4 does not divide the 6 GPUs that train"
+    assert problem.code == "rows-do-not-divide"
+    assert "= 50 rows" in problem.text
+    found = checks._batches(changed(good, **batch, **{"trainer.n_gpus_per_node": 6, key: 4}))
+    assert codes(found) == [(key, "does-not-divide")]

@@ -9,6 +9,7 @@ from medix_r1.data import tokens
 from medix_r1.training.preflight import lengths
 from medix_r1.training.preflight.lengths import length_problems, token_side
 from tests.support.configs import composed
+from tests.support.problems import codes
 
 QWEN_3, QWEN_25 = "Qwen/Qwen3-VL-8B-Instruct", "Qwen/Qwen2.5-VL-7B-Instruct"
 
@@ -36,17 +37,18 @@ def test_a_folder_says_it_itself(tmp_path):
 
 def test_the_public_limit_of_pixels_is_too_much_for_qwen25():
     (problem,) = length_problems(composed("experiment=medix_r1_7b_gspo", "data.mm_processor_kwargs.max_pixels=4194304"))
-    assert problem.startswith("data.mm_processor_kwargs.max_pixels: 4194304 pixels are 5349 tokens of 28x28")
-    assert problem.endswith("data.max_prompt_length=4352; use at most 3211264, or a longer prompt")
+    assert (problem.key, problem.code) == ("data.mm_processor_kwargs.max_pixels", "image-fills-the-prompt")
+    assert "5349 tokens of 28x28" in problem.text
+    assert "3211264" in problem.text
     (problem,) = length_problems(
         composed("experiment=medix_r1_8b_grpo", "data.mm_processor_kwargs.max_pixels=41943040")
     )
-    assert "40960 tokens of 32x32" in problem
+    assert "40960 tokens of 32x32" in problem.text
 
 
 def test_pixels_the_wrong_way_round():
-    (problem,) = length_problems(composed("experiment=medix_r1_8b_grpo", "data.mm_processor_kwargs.min_pixels=9999999"))
-    assert problem == "data.mm_processor_kwargs.min_pixels: 9999999 is above max_pixels=4194304"
+    key = "data.mm_processor_kwargs.min_pixels"
+    assert codes(length_problems(composed("experiment=medix_r1_8b_grpo", f"{key}=9999999"))) == [(key, "min-above-max")]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +57,8 @@ def test_pixels_the_wrong_way_round():
 )
 def test_a_micro_batch_holds_the_longest_row(key):
     (problem,) = length_problems(composed("experiment=medix_r1_8b_grpo", f"actor_rollout_ref.{key}=8000"))
-    assert problem == f"actor_rollout_ref.{key}: 8000 tokens are less than one longest row of 8448; use at least that"
+    assert (problem.key, problem.code) == (f"actor_rollout_ref.{key}", "row-too-long-for-a-micro-batch")
+    assert "8448" in problem.text
     parallel = "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size=2"
     assert (
         list(length_problems(composed("experiment=medix_r1_8b_grpo", f"actor_rollout_ref.{key}=8000", parallel))) == []
@@ -84,8 +87,8 @@ def test_prepared_for_this_run(prepared):
 
 def test_prepared_for_another_backbone(prepared):
     (problem,) = prepared("experiment=medix_r1_7b_gspo")
-    assert problem.startswith(f"data.train_files: {QWEN_25} makes a token of 28x28 pixels, {QWEN_3} of 32x32")
-    assert f"backbone={QWEN_25}" in problem
+    assert (problem.key, problem.code) == ("data.train_files", "prepared-for-another-backbone")
+    assert f"backbone={QWEN_25}" in problem.text
     assert prepared("experiment=medix_r1_7b_gspo", "data.filter_overlong_prompts=true") == []
     backbones = ("experiment=ablation_backbone", "hydra.mode=RUN", "model=qwen2_5_vl_7b")
     assert prepared(*backbones) == [], "the ablation lets verl filter"
@@ -93,13 +96,13 @@ def test_prepared_for_another_backbone(prepared):
 
 def test_prepared_for_longer_prompts(prepared):
     (problem,) = prepared("experiment=medix_r1_8b_grpo", longest=8192)
-    assert problem.startswith("data.max_prompt_length: 4352 is less than the 8192 tokens allowed in the rows of ")
-    assert "max_prompt_tokens=4352" in problem
+    assert (problem.key, problem.code) == ("data.max_prompt_length", "prepared-for-longer-prompts")
+    assert "max_prompt_tokens=4352" in problem.text
 
 
 def test_prepared_with_smaller_images(prepared):
-    (problem,) = prepared("experiment=medix_r1_8b_grpo", low=3136)
-    assert problem.startswith("data.mm_processor_kwargs.min_pixels: 262144 enlarges more images")
+    smaller = ("data.mm_processor_kwargs.min_pixels", "prepared-for-smaller-images")
+    assert codes(prepared("experiment=medix_r1_8b_grpo", low=3136)) == [smaller]
     assert prepared("experiment=medix_r1_8b_grpo", "data.filter_overlong_prompts=true", low=3136) == []
 
 
@@ -109,8 +112,7 @@ def test_prepared_with_the_loaders_own_smallest_image(prepared, recipe, backbone
     assert lengths._LOADER_MIN_TOKENS == tokens._LOADER_MIN_BLOCKS
     key = "data.mm_processor_kwargs.min_pixels"
     words = {"backbone": backbone, "low": None}
-    (problem,) = prepared(f"experiment=medix_r1_{recipe}", **words)
-    assert problem.startswith(f"{key}: 262144 enlarges more images")
+    assert codes(prepared(f"experiment=medix_r1_{recipe}", **words)) == [(key, "prepared-for-smaller-images")]
     assert len(prepared(f"experiment=medix_r1_{recipe}", f"{key}={limit + 1}", **words)) == 1
     assert prepared(f"experiment=medix_r1_{recipe}", f"{key}={limit}", **words) == []
     assert prepared(f"experiment=medix_r1_{recipe}", f"{key}=null", **words) == []
@@ -118,8 +120,8 @@ def test_prepared_with_the_loaders_own_smallest_image(prepared, recipe, backbone
 
 def test_prepared_to_ask_for_another_element(prepared):
     """The format reward would be 0 for every reply that does what its prompt says."""
-    (problem,) = prepared("experiment=medix_r1_8b_grpo", think="think")
-    assert problem.startswith("reward.think_element: thinking is rewarded, <think> is asked for in the prompts of ")
+    found = prepared("experiment=medix_r1_8b_grpo", think="think")
+    assert codes(found) == [("reward.think_element", "prepared-for-another-element")]
 
 
 def test_data_prepare_asks_for_what_is_rewarded():

@@ -9,6 +9,9 @@ from huggingface_hub import constants
 
 from medix_r1.training.preflight.model_folder import model_problems
 from tests.support.configs import composed
+from tests.support.problems import codes
+
+KEY = "actor_rollout_ref.model.path"
 
 
 @pytest.fixture
@@ -26,12 +29,19 @@ def test_a_whole_folder(folder):
     assert problems(folder) == []
 
 
-@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "chat_template.jinja"])
-def test_a_file_that_is_not_there(folder, name):
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("config.json", "no-model-config"),
+        ("tokenizer.json", "no-tokenizer"),
+        ("chat_template.jinja", "no-chat-template"),
+    ],
+)
+def test_a_file_that_is_not_there(folder, name, code):
     (folder / name).unlink()
     (problem,) = problems(folder)
-    assert problem.startswith(f"actor_rollout_ref.model.path: {folder} has no ")
-    assert name in problem
+    assert (problem.key, problem.code) == (KEY, code)
+    assert name in problem.text
 
 
 @pytest.mark.parametrize("name", ["chat_template.json", "tokenizer_config.json"])
@@ -43,14 +53,12 @@ def test_a_template_may_stand_elsewhere(folder, name):
 
 def test_a_model_that_verl_cannot_train_is_refused(folder):
     (folder / "config.json").write_text('{"model_type": "smolvlm"}')
-    (problem,) = problems(folder)
-    assert "would train without the images" in problem
+    assert codes(problems(folder)) == [(KEY, "processor-not-loadable")]
 
 
 @pytest.mark.parametrize("path", ["./missing", "../missing", "~/missing", "models/my model", "/missing", "a/b/c"])
 def test_what_can_be_no_name_on_the_hub_is_a_folder_that_is_not_there(path):
-    (problem,) = problems(path)
-    assert problem.startswith(f"actor_rollout_ref.model.path: {path} does not exist")
+    assert codes(problems(path)) == [(KEY, "no-such-model")]
     assert problems("somebody/some-model") == []
 
 
@@ -69,10 +77,10 @@ def test_weights_that_are_not_whole(folder):
     (folder / "model-2.safetensors").touch()
     (folder / "model-3.safetensors").symlink_to(folder / "pruned")
     (folder / "model-4.safetensors").write_text("version https://git-lfs.github.com/spec/v1")
-    for number, problem in enumerate(problems(folder), 1):
-        assert problem.startswith(f"actor_rollout_ref.model.path: {folder}/model-{number}.safetensors is no whole ")
-        assert problem.endswith("remove it, and download or copy it again")
-    assert number == 4
+    found = problems(folder)
+    assert codes(found) == [(KEY, "weights-not-whole")] * 4
+    for number, problem in enumerate(found, 1):
+        assert f"{folder}/model-{number}.safetensors" in problem.text
 
 
 def test_weights_in_the_hubs_cache(tmp_path: Path, monkeypatch):
@@ -87,4 +95,5 @@ def test_weights_in_the_hubs_cache(tmp_path: Path, monkeypatch):
     assert problems("org/name") == []
     (snapshot / "model-2.safetensors").touch()
     (problem,) = problems("org/name")
-    assert problem.startswith(f"actor_rollout_ref.model.path: {snapshot}/model-2.safetensors is no whole ")
+    assert (problem.key, problem.code) == (KEY, "weights-not-whole")
+    assert f"{snapshot}/model-2.safetensors" in problem.text

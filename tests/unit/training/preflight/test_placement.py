@@ -6,9 +6,11 @@ import pytest
 from omegaconf import OmegaConf
 
 from medix_r1.config import compose_train, gpus_of_node
+from medix_r1.errors import Problem
 from medix_r1.serving.address import is_loopback
 from medix_r1.training.preflight import checks, placement
 from medix_r1.training.preflight.placement import cluster_problems, placement_problems
+from tests.support.problems import codes
 
 RECIPE = "experiment=medix_r1_8b_grpo"
 ADDRESS = "judge.client.base_url=http://10.0.0.9:8000/v1"
@@ -16,7 +18,7 @@ HERE = ["auto", "local", "10.0.0.5:6379", "head:6379"]  # of a machine as the te
 CLUSTER = "ray_kwargs.ray_init.address=10.0.0.1:6379"
 
 
-def placed(*overrides: str) -> list[str]:
+def placed(*overrides: str) -> list[Problem]:
     return list(placement_problems(compose_train([RECIPE, *overrides])))
 
 
@@ -38,8 +40,8 @@ def test_every_placement_with_its_judge_is_right(overrides):
 @pytest.mark.parametrize("placement", ["own_node", "address", "inside_verl"])
 def test_a_judge_elsewhere_is_not_started_here(placement):
     (problem,) = placed("judge=vllm", f"placement={placement}")
-    assert problem.startswith(f"placement.judge: {placement} says that the judge runs elsewhere")
-    assert "use judge=remote with judge.client.base_url" in problem
+    assert (problem.key, problem.code) == ("placement.judge", "judge-started-here")
+    assert "judge=remote" in problem.text
 
 
 @pytest.mark.parametrize("placement", ["own_gpus", "shared"])
@@ -47,45 +49,43 @@ def test_a_placement_of_gpus_needs_a_judge_to_place(placement):
     """`judge=remote` has no server, which these placements set GPUs of."""
     config = compose_train([RECIPE, f"placement={placement}", ADDRESS])
     assert config.judge.server is None
-    found = [problem for problem in checks.problems(config) if problem.startswith("placement")]
-    assert found == [
-        f"placement.judge: {placement} is for a judge that this run starts; use judge=vllm, or placement=address"
-    ]
+    found = [problem for problem in checks.problems(config) if problem.key.startswith("placement")]
+    assert codes(found) == [("placement.judge", "no-judge-to-place")]
 
 
 def test_beside_the_trainer_is_no_place_on_a_gpu():
     (problem,) = placed("judge=vllm")
-    assert problem.startswith("placement.judge: the judge would start on GPU 0")
-    assert "choose placement=own_gpus" in problem
+    assert (problem.key, problem.code) == ("placement.judge", "judge-beside-trainer")
+    assert "placement=own_gpus" in problem.text
     assert list(placement_problems(compose_train(["experiment=nano_cpu"]))) == [], "a CPU run has no GPU to share"
 
 
 def test_gpus_that_train_do_not_judge():
     (problem,) = placed("judge=vllm", "placement=own_gpus", "trainer.n_gpus_per_node=8")
-    assert problem.startswith("placement.judge_gpus: [6, 7] train as well (trainer.n_gpus_per_node=8)")
+    assert (problem.key, problem.code) == ("placement.judge_gpus", "gpus-taken")
+    assert "[6, 7]" in problem.text
 
 
 def test_a_shared_gpu_keeps_room_for_the_actor():
     (problem,) = placed("judge=vllm", "placement=shared", "placement.judge_memory=0.6")
-    assert problem.startswith("placement.judge_memory: 0.6")
-    assert "leave the actor 0% of a GPU" in problem
+    assert (problem.key, problem.code) == ("placement.judge_memory", "gpu-overfull")
+    assert "0%" in problem.text
 
 
 @pytest.mark.parametrize(("placement", "first"), [("own_gpus", 6), ("shared", 0)])
 def test_a_judge_that_is_started_needs_a_gpu(placement, first):
     """Its command would say `--tensor-parallel-size=0`."""
     (problem,) = placed("judge=vllm", f"placement={placement}", "placement.judge_gpus=[]")
-    assert problem.startswith("placement.judge_gpus: [] gives the judge no GPU")
-    assert problem.endswith(f"as in placement.judge_gpus=[{first}]")
+    assert (problem.key, problem.code) == ("placement.judge_gpus", "no-gpu-for-judge")
+    assert f"placement.judge_gpus=[{first}]" in problem.text
 
 
 @pytest.mark.parametrize("placement", ["own_gpus", "shared"])
 @pytest.mark.parametrize("memory", ["null", "0", "1", "-0.2", "all"])
 def test_a_judge_that_is_started_takes_a_share_of_its_gpus(placement, memory):
     """Null would be the word `--gpu-memory-utilization=None`, and nothing in the sum with the rollouts' share."""
-    (problem,) = placed("judge=vllm", f"placement={placement}", f"placement.judge_memory={memory}")
-    assert problem.startswith("placement.judge_memory: ")
-    assert problem.endswith("give a number between 0 and 1")
+    found = placed("judge=vllm", f"placement={placement}", f"placement.judge_memory={memory}")
+    assert codes(found) == [("placement.judge_memory", "not-a-share")]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_gpus_of_a_node(trained, judged, node):
     assert gpus_of_node(trained, judged) == node
 
 
-def clustered(*overrides: str, **values: object) -> list[str]:
+def clustered(*overrides: str, **values: object) -> list[Problem]:
     config = compose_train([RECIPE, "hardware=a100x8_2nodes", CLUSTER, *overrides]).copy()
     for key, value in values.items():
         OmegaConf.update(config, key, value, merge=False, force_add=True)
@@ -130,14 +130,13 @@ def test_prepared_shards_have_whole_paths():
 
 def test_a_loopback_judge_is_seen_by_one_node_only():
     (problem,) = clustered("judge=vllm", "placement=shared")
-    assert problem.startswith(
-        "judge.client.base_url: http://127.0.0.1:0/v1 leads every node of the Ray cluster to itself"
-    )
-    assert "judge.server.host=0.0.0.0" in problem
+    assert (problem.key, problem.code) == ("judge.client.base_url", "loopback-address")
+    assert "http://127.0.0.1:0/v1" in problem.text
+    assert "judge.server.host=0.0.0.0" in problem.text
     (problem,) = clustered("judge=remote", "judge.client.base_url=http://localhost:8000/v1")
-    assert "judge.server" not in problem
-    (problem,) = clustered("judge=remote", ADDRESS, "embedder=remote", "embedder.base_url=http://127.0.0.1:1/v1")
-    assert problem.startswith("embedder.base_url: ")
+    assert "judge.server" not in problem.text
+    found = clustered("judge=remote", ADDRESS, "embedder=remote", "embedder.base_url=http://127.0.0.1:1/v1")
+    assert codes(found) == [("embedder.base_url", "loopback-address")]
 
 
 def test_nodes_on_one_machine_may_use_its_loopback():
@@ -152,7 +151,7 @@ def test_a_cluster_of_one_node_may_use_its_loopback(monkeypatch, address, here):
     monkeypatch.setattr(placement.psutil, "net_if_addrs", lambda: {"eth0": interface})
     monkeypatch.setattr(placement.socket, "gethostname", lambda: "Head")
     one_node = ("judge=vllm", "placement=own_gpus", f"ray_kwargs.ray_init.address={address}", "trainer.nnodes=1")
-    found = [problem.partition(":")[0] for problem in clustered(*one_node)]
+    found = [problem.key for problem in clustered(*one_node)]
     assert found == ([] if here else ["judge.client.base_url"])
     assert len(clustered(*one_node, "trainer.nnodes=2")) == 1
 
@@ -175,5 +174,5 @@ def test_loopback(url, loopback):
 
 def test_each_judge_of_a_vote_is_looked_at():
     vote = {"judges": [{"base_url": "http://10.0.0.9:8000/v1"}, {"base_url": "http://127.0.0.1:8000/v1"}]}
-    (problem,) = clustered("judge=remote", ADDRESS, **{"judge.client": vote})
-    assert problem.startswith("judge.client.judges[1].base_url: http://127.0.0.1:8000/v1")
+    found = clustered("judge=remote", ADDRESS, **{"judge.client": vote})
+    assert codes(found) == [("judge.client.judges[1].base_url", "loopback-address")]
