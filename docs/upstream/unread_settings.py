@@ -5,11 +5,11 @@ from pathlib import Path
 
 import verl
 
-root = Path(verl.__file__).parent
+root = Path(verl.__file__).parents[1]
 # setting -> the files in which reading it would make a difference
 SETTINGS = {
-    "grad_clip": ["workers/engine/fsdp", "workers/engine_workers.py"],
-    "max_num_gen_batches": ["trainer/ppo/v1/replay_buffer.py"],
+    "grad_clip": ["verl/workers/engine/fsdp", "verl/workers/engine_workers.py"],
+    "max_num_gen_batches": ["verl/trainer/ppo/v1/replay_buffer.py"],
 }
 
 unread = []

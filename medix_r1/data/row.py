@@ -53,7 +53,7 @@ class RowRejected(DataError):
 
 @dataclass(frozen=True, slots=True)
 class RawRow:
-    """A row as found. `fields` has our field names (sources/columns.py) and whatever values the file held."""
+    """A row as found. `fields` has our field names (`FIELDS` of sources/base.py) and whatever values the file held."""
 
     where: str  # file and row number; unique within a source, and the row's id from here on
     fields: Mapping[str, Any]

@@ -44,7 +44,7 @@ def probe(folder: Path, *arguments: str) -> dict[str, Any]:
 
 
 def rows(engine: Any, processor: Any, padding: int) -> Any:
-    """Four rows with a picture each, and `padding` rows as verl's trainer makes them (padding_utils.py)."""
+    """Four rows with a picture each, and `padding` rows as verl makes them (verl/trainer/ppo/padding_utils.py)."""
     import numpy as np
     import torch
     from PIL import Image

@@ -165,7 +165,7 @@ def _gather(model: Any) -> dict[str, Any]:
 
 
 def _with_lora(model: Any) -> Any:
-    """As verl's engine does it (workers/engine/fsdp/transformer_impl.py), with an adapter that is not zero."""
+    """As verl's engine does it (verl/workers/engine/fsdp/transformer_impl.py), with an adapter that is not zero."""
     import torch
     from peft import LoraConfig, TaskType, get_peft_model
 

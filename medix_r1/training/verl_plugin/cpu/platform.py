@@ -25,7 +25,8 @@ ROLLOUT_ENVIRONMENT = {
 class CpuDeviceModule(types.ModuleType):
     """`torch.cpu` plus the functions of `torch.cuda` that verl calls on its device module.
 
-    Equal to `torch.cpu`, because verl compares with it (utils/profiler/performance.py, utils/flops_counter.py).
+    Equal to `torch.cpu`, because verl compares with it (verl/utils/profiler/performance.py and
+    verl/utils/flops_counter.py).
     """
 
     def __init__(self) -> None:
