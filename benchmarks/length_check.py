@@ -92,7 +92,7 @@ def verls(path: Path, backbone: Path, cache: Path, workers: int) -> tuple[int, f
     os.environ["HF_DATASETS_CACHE"] = str(cache)
     from omegaconf import OmegaConf
     from transformers import AutoProcessor
-    from verl.utils.dataset.rl_dataset import RLHFDataset  # noqa: TID251 -- what is measured
+    from verl.utils.dataset.rl_dataset import RLHFDataset
 
     processor = AutoProcessor.from_pretrained(backbone)
     settings = {

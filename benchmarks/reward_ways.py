@@ -204,7 +204,7 @@ def embedded(manager: Manager) -> int | None:
 
 def verl_manager(compute_score: Callable[..., Awaitable[Any]], tokenizer: Any) -> Manager:
     """verl's own manager round a user's function."""
-    from verl.experimental.reward_loop.reward_manager.naive import NaiveRewardManager  # noqa: TID251  what we compare with
+    from verl.experimental.reward_loop.reward_manager.naive import NaiveRewardManager
 
     return NaiveRewardManager(OmegaConf.create({}), tokenizer, compute_score)
 
@@ -230,7 +230,7 @@ def byte_tokenizer() -> Any:
 def trajectories(rows: Sequence[Row], tokenizer: Any) -> list[Any]:
     """What verl hands to a reward worker for each row: a `DataProto` of one sample."""
     import torch
-    from verl import DataProto  # noqa: TID251
+    from verl import DataProto
 
     made = []
     for number, row in enumerate(rows):

@@ -14,15 +14,15 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
 import orjson
-from pyreqwest.client import Client
-from pyreqwest.exceptions import PyreqwestError
+from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.exceptions import DetailedPyreqwestError, PyreqwestError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from medix_r1.errors import BudgetSpent, EmbedderRejected, JudgeRejected, MedixError
-from medix_r1.models.http_client import innermost_cause, open_client
 from medix_r1.models.http_errors import Trouble, explain, trouble_of
 from medix_r1.models.rate_limit import RateLimit
 from medix_r1.models.retry_policy import RetryPolicy
@@ -34,6 +34,7 @@ Read = TypeVar("Read")
 _WAITING_NOTE_AFTER = 5.0  # seconds: a connection that the server closed while idle is no news
 _WAITING_NOTE_EVERY = 15.0  # seconds between two notes that training waits
 _THREAD_ENDS = 0.5  # seconds that pyreqwest's thread needs after its last TLS connection is closed
+_IDLE = timedelta(seconds=15)  # a connection is kept: shorter than proxies keep one before they drop it in silence
 _UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 
@@ -186,13 +187,13 @@ class Connection:
         where, start = f"{self.name} at {address.url}", time.monotonic()
         try:
             if self._client is None:
-                self._client = open_client(self._key, self._timeout)
+                self._client = _open_client(self._key, self._timeout)
             response = await self._client.post(f"{address.url}/{call.path}").body_bytes(data).build().send()
             status, headers, text = response.status, response.headers, (await response.bytes()).to_bytes()
         except TimeoutError:
             raise Trouble(f"{where}: no answer within {self._timeout:g} s; timed out") from None
         except PyreqwestError as error:
-            raise Trouble(f"{where}: {self._without_key(innermost_cause(error))}") from None
+            raise Trouble(f"{where}: {self._without_key(_innermost_cause(error))}") from None
         if status != 200:
             said = f"{where}: HTTP {status}: {explain(text, self._key)}"
             if trouble := trouble_of(status, headers, said, call.model):
@@ -260,6 +261,29 @@ class Connection:
             self._client = None
             if any(url.startswith("https:") for url in self._urls):
                 await asyncio.sleep(_THREAD_ENDS)
+
+
+def _open_client(api_key: str | None, timeout: float) -> Client:
+    """A pool of connections that goes straight to the addresses it is given.
+
+    Args:
+        api_key: sent as a bearer token; None sends none.
+        timeout: seconds for one call.
+    """
+    headers = {"Content-Type": "application/json", "Accept": "application/json"}
+    if api_key is not None:
+        headers["Authorization"] = f"Bearer {api_key}"
+    builder = ClientBuilder().timeout(timedelta(seconds=timeout)).pool_idle_timeout(_IDLE)
+    builder = builder.default_headers(headers).follow_redirects(False)
+    builder = builder.no_proxy()  # prompts go to the addresses and nowhere else
+    # no compression: a small reply would be unpacked to any size before it is looked at
+    return builder.gzip(False).brotli(False).zstd(False).deflate(False).build()
+
+
+def _innermost_cause(error: PyreqwestError) -> str:
+    """What went wrong with a call: the innermost cause is the one that tells."""
+    causes = error.details["causes"] if isinstance(error, DetailedPyreqwestError) else None
+    return causes[-1]["message"] if causes else error.message
 
 
 def to_json(value: Any) -> bytes:

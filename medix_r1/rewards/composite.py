@@ -115,7 +115,7 @@ class CompositeReward:
             )
         # Redistribute only the weights of signals that do not apply; failed ones keep theirs.
         left_out = tuple([name for name, part in parts.items() if part.value is None and name not in failures])
-        effective = share_out(weights, left_out)
+        effective = share_out(weights, left_out) if left_out else weights
         if effective is None:
             return RewardBreakdown(total=None, parts=parts, failure="no signal with weight applies to this sample")
         if shut:

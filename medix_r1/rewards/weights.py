@@ -30,7 +30,8 @@ class WeightTables:
         tables: Mapping[str, Mapping[str, Mapping[str, float]] | None] | None,
     ) -> None:
         def whole(weights: Mapping[str, float]) -> Weights:
-            return Weights((name, float(weights.get(name, 0.0))) for name in signals)
+            total = math.fsum(weights.values())  # 1, but for rounding
+            return Weights((name, float(weights.get(name, 0.0)) / total) for name in signals)
 
         self.default = whole(default)
         self._source, self._modality = (
