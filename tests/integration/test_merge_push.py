@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.hub_stub import TOKEN, HubStub
 from tests.integration.checkpoints.plain import config, save, state_of
+from tests.support.hub_stub import TOKEN, HubStub
 
 
 @pytest.fixture(scope="module")

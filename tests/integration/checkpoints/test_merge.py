@@ -16,8 +16,8 @@ from medix_r1.checkpoints.options import Options
 from medix_r1.checkpoints.source import find
 from medix_r1.errors import CheckpointError, ConfigError
 from medix_r1.runs import checkpoints
-from tests.support.problems import only
 from tests.integration.checkpoints.plain import config, save, state_of
+from tests.support.problems import only
 
 
 def reseal(folder: Path) -> Path:
