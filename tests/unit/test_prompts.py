@@ -8,6 +8,7 @@ from medix_r1 import prompts
 from medix_r1.errors import ConfigError
 from medix_r1.models.judge import ChatJudge, Question
 from tests.support.judge_stub import JudgeStub
+from tests.support.problems import only
 
 GOLDEN = Path(__file__).parent / "golden" / "prompts"
 PLAIN = {"question": "Which lung is affected?", "reference": "left lung", "prediction": "the left one"}
@@ -134,11 +135,9 @@ def test_long_text_is_cut():
 
 
 def test_unknown_prompt_names_the_known_ones():
-    with pytest.raises(
-        ConfigError, match=r"prompt 'mach' does not exist; known prompts: .*match, match_short"
-    ) as caught:
+    with pytest.raises(ConfigError, check=only(("", "no-such-prompt"))) as caught:
         prompts.load("mach")
-    assert len(caught.value.problems) == 1
+    assert "match, match_short" in str(caught.value)
 
 
 def test_digest_changes_with_the_text():

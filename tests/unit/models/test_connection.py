@@ -17,6 +17,7 @@ from medix_r1.models.judge import Question
 from medix_r1.models.rate_limit import RateLimit
 from medix_r1.models.server_state import Addresses
 from tests.support.judge_stub import TROUBLE, JudgeStub
+from tests.support.problems import coded
 
 SAME = Question("Which side?", "left lung", "Left lung.")
 OTHER = Question("Which side?", "left lung", "right lung")
@@ -61,7 +62,7 @@ async def test_lasting_trouble_is_an_outage_and_no_verdict(stub, make_judge, nam
     stub.behave = lambda call: (TROUBLE | MORE_TROUBLE)[name]
     judge = make_judge(stub.address, patience=0.1)
 
-    with pytest.raises(JudgeUnavailable, match=f"judge at {stub.address}"):
+    with pytest.raises(JudgeUnavailable, check=coded("server-lost", stub.address)):
         await judge.judge(SAME)
     assert judge.statistics()["failures"] == 1
 
@@ -114,7 +115,7 @@ async def test_a_server_that_restarts_in_the_middle_is_found_again(make_judge):
 async def test_a_server_that_stays_away_is_an_outage(make_judge):
     judge = make_judge("http://127.0.0.1:9/v1", patience=0.05)
 
-    with pytest.raises(JudgeUnavailable, match=r"judge at http://127.0.0.1:9/v1"):
+    with pytest.raises(JudgeUnavailable, check=coded("server-lost", "http://127.0.0.1:9/v1")):
         await judge.judge(SAME)
     assert judge.statistics()["failures"] == 1
 
@@ -175,7 +176,7 @@ async def test_an_unknown_model_has_a_shorter_limit_and_a_clear_error(stub, make
     stub.behave = lambda call: TROUBLE["unknown model"]
     judge = make_judge(stub.address, patience=60, unknown_model_patience=0.1)
 
-    with pytest.raises(JudgeUnavailable, match=r"HTTP 404: The model `m` does not exist"):
+    with pytest.raises(JudgeUnavailable, check=coded("server-lost", "HTTP 404")):
         await asyncio.wait_for(judge.judge(SAME), 10)
 
 
@@ -204,7 +205,7 @@ async def test_a_refused_request_is_not_repeated(stub, make_judge, status):
     stub.behave = lambda call: (status, {}, b'{"error": {"message": "too long"}}')
     judge = make_judge(stub.address, constrained=False, thinking="default")
 
-    with pytest.raises(JudgeRejected, match="too long"):
+    with pytest.raises(JudgeRejected, check=coded("refused-by-server", "too long")):
         await judge.judge(SAME)
     assert len(stub.calls) == 1
     assert judge.statistics()["failures"] == 1
@@ -216,7 +217,7 @@ async def test_a_refused_account_is_an_outage_at_once(stub, make_judge, status):
     stub.behave = lambda call: (status, {}, b'{"error": {"message": "no credit"}}')
     judge = make_judge(stub.address, patience=60)
 
-    with pytest.raises(JudgeUnavailable, match="no credit"):
+    with pytest.raises(JudgeUnavailable, check=coded("server-lost", "no credit")):
         await judge.judge(SAME)
     assert len(stub.calls) == 1
 
@@ -235,7 +236,7 @@ async def test_one_question_that_always_fails_does_not_stop_the_run(stub, make_j
         if poisoned.done():
             break
 
-    with pytest.raises(JudgeRejected, match=r"HTTP 500: oops \(\d+ times, while other calls succeed\)"):
+    with pytest.raises(JudgeRejected, check=coded("always-fails", "HTTP 500: oops")):
         await asyncio.wait_for(poisoned, 5)
 
 
@@ -273,7 +274,7 @@ async def test_a_question_that_is_throttled_beyond_all_patience_while_others_are
         number += 1
         await judge.judge(Question("", "a", f"b{number}"))
 
-    with pytest.raises(JudgeRejected, match="slow down"):
+    with pytest.raises(JudgeRejected, check=coded("always-fails", "slow down")):
         await throttled
 
 
@@ -378,8 +379,7 @@ async def test_patience_is_said_aloud_once(stub, make_judge, caplog, monkeypatch
 
     notes = [record.getMessage() for record in caplog.records if record.name == connection_module.__name__]
     assert len(notes) == 1
-    assert "waiting for the judge" in notes[0]
-    assert "of at most 60 s" in notes[0]
+    assert [word for word in ("judge", " 60 s", "HTTP 500") if word not in notes[0]] == []
 
 
 async def test_a_retry_that_helps_at_once_is_no_news(stub, make_judge, caplog):

@@ -9,7 +9,7 @@ import pytest
 from medix_r1.errors import BudgetSpent, ConfigError, JudgeRejected, JudgeUnavailable
 from medix_r1.models.judge import ChatJudge, Question, Verdict
 from tests.support.judge_stub import JudgeStub
-from tests.support.problems import only
+from tests.support.problems import coded, only
 
 SAME = Question("Which side?", "left lung", "Left lung.")
 OTHER = Question("Which side?", "left lung", "right lung")
@@ -96,7 +96,7 @@ async def test_unreadable_replies_are_given_up(stub, make_judge):
     stub.answer = lambda prompt: "YES/NO"
     judge = make_judge(stub.address, parse_attempts=2)
 
-    with pytest.raises(JudgeRejected, match=r"'YES/NO', which starts with neither YES nor NO"):
+    with pytest.raises(JudgeRejected, check=coded("no-verdict", "'YES/NO'")):
         await judge.judge(SAME)
     assert len(stub.calls) == 2
     assert judge.statistics()["rejected"] == 1
@@ -155,15 +155,15 @@ async def test_a_server_without_structured_outputs_is_noticed_once(stub, make_ju
 
     assert len(stub.calls) == calls + 2
     assert {"structured_outputs", "chat_template_kwargs"} & stub.calls[-1].keys() == left
-    said = [record.getMessage() for record in caplog.records if "refuses" in record.getMessage()]
-    assert said == [f"the judge refuses {' and '.join(sorted(refused))}; it is asked without from now on"]
+    (said,) = [record.getMessage() for record in caplog.records if "refuses" in record.getMessage()]
+    assert [name for name in refused if name not in said] == []
 
 
 async def test_without_structured_outputs_only_the_first_word_counts(stub, make_judge):
     stub.behave = lambda call: REFUSED if "structured_outputs" in stub.calls[call - 1] else None
     stub.answer = lambda prompt: "The answer is YES"
 
-    with pytest.raises(JudgeRejected, match="which starts with neither"):
+    with pytest.raises(JudgeRejected, check=coded("no-verdict")):
         await make_judge(stub.address).judge(SAME)
 
 
@@ -172,7 +172,7 @@ async def test_a_refused_question_does_not_cost_the_constraint(stub, make_judge,
     stub.behave = lambda call: REFUSED if "right" in stub.calls[call - 1]["messages"][0]["content"] else None
     judge = make_judge(stub.address)
 
-    with pytest.raises(JudgeRejected, match="unknown field"):
+    with pytest.raises(JudgeRejected, check=coded("refused-by-server", "unknown field")):
         await judge.judge(OTHER)
     assert (await judge.judge(SAME)).matches
     assert "structured_outputs" in stub.calls[-1]
@@ -245,21 +245,21 @@ async def test_a_probability(stub, make_judge):
 async def test_a_first_token_that_is_neither_word_is_no_probability(stub, make_judge):
     stub.tokens = {"The": -0.1, "It": -2.0}
 
-    with pytest.raises(JudgeRejected, match="has neither among its first tokens"):
+    with pytest.raises(JudgeRejected, check=coded("no-verdict")):
         await make_judge(stub.address, mode="probability").judge(SAME)
 
 
 async def test_a_log_probability_beyond_all_numbers_is_trouble_of_the_server(stub, make_judge):
     stub.tokens = {"YES": 1000.0}
 
-    with pytest.raises(JudgeUnavailable, match="sent no proper reply"):
+    with pytest.raises(JudgeUnavailable, check=coded("server-lost")):
         await make_judge(stub.address, mode="probability", patience=0.02).judge(SAME)
 
 
 async def test_a_server_without_log_probabilities_is_no_samples_fault(stub, make_judge, monkeypatch):
     stub.behave = lambda call: (200, {}, b'{"choices": [{"message": {"content": "YES"}, "logprobs": null}]}')
 
-    with pytest.raises(JudgeUnavailable, match=r"gives no log-probabilities; set judge\.client\.mode=binary"):
+    with pytest.raises(JudgeUnavailable, check=coded("no-log-probabilities", "judge.client.mode=binary")):
         await make_judge(stub.address, mode="probability").judge(SAME)
     assert len(stub.calls) == 1
 
@@ -277,7 +277,7 @@ async def test_images_go_before_the_text(stub, make_judge):
 
 
 async def test_what_is_no_image_is_never_sent(stub, make_judge):
-    with pytest.raises(JudgeRejected, match="none of PNG"):
+    with pytest.raises(JudgeRejected, check=coded("not-an-image")):
         await make_judge(stub.address).judge(Question("", "a", "b", images=(b"/etc/passwd",)))
     assert stub.calls == []
 
@@ -298,7 +298,7 @@ async def test_the_cost_cap_ends_the_run(stub, make_judge):
     await judge.judge(SAME)
     await judge.judge(OTHER)
 
-    with pytest.raises(BudgetSpent, match=r"2\.00 spent, which reaches the cost cap of 2; raise cost_cap"):
+    with pytest.raises(BudgetSpent, check=coded("cost-cap-reached", "2.00")):
         await judge.judge(Question("", "a", "b"))
     assert (await judge.judge(SAME)).matches  # what is known costs nothing
     assert len(stub.calls) == 2
@@ -307,7 +307,7 @@ async def test_the_cost_cap_ends_the_run(stub, make_judge):
 async def test_a_cost_cap_that_cannot_be_kept(stub, make_judge):
     stub.behave = lambda call: (200, {}, b'{"choices": [{"message": {"content": "YES"}}]}')
 
-    with pytest.raises(BudgetSpent, match="does not say how many tokens"):
+    with pytest.raises(BudgetSpent, check=coded("cost-unknown")):
         await make_judge(stub.address, price_prompt=1.0, price_completion=1.0, cost_cap=2.0).judge(SAME)
 
 
@@ -373,7 +373,7 @@ async def test_the_key_goes_to_the_servers_and_nowhere_else(make_judge, monkeypa
         first.delay = second.delay = 0.05
         await asyncio.gather(judge.judge(SAME), judge.judge(OTHER))
         first.behave = second.behave = lambda call: (401, {}, b'{"error": {"message": "bad key"}}')
-        with pytest.raises(JudgeUnavailable, match="bad key") as caught:
+        with pytest.raises(JudgeUnavailable, check=coded("server-lost", "bad key")) as caught:
             await judge.judge(Question("", "a", "b"))
 
         calls = first.calls + second.calls
@@ -411,7 +411,7 @@ def test_a_key_that_is_not_set(monkeypatch, value):
     if value is not None:
         monkeypatch.setenv("SOME_KEY", value)
 
-    with pytest.raises(ConfigError, match=r"judge\.client\.api_key_env: the environment variable SOME_KEY is not set"):
+    with pytest.raises(ConfigError, check=only(("judge.client.api_key_env", "variable-not-set"))):
         ChatJudge(base_url="http://127.0.0.1:1/v1", model="m", api_key_env="SOME_KEY")
 
 
@@ -419,7 +419,7 @@ def test_a_key_that_is_not_set(monkeypatch, value):
 def test_a_key_that_no_header_may_hold_is_refused_and_not_repeated(monkeypatch, character):
     monkeypatch.setenv("SOME_KEY", f"{KEY}{character}")
 
-    with pytest.raises(ConfigError, match="the key in SOME_KEY holds a line break or another control") as caught:
+    with pytest.raises(ConfigError, check=only(("judge.client.api_key_env", "key-not-printable"))) as caught:
         ChatJudge(base_url="http://127.0.0.1:1/v1", model="m", api_key_env="SOME_KEY")
     assert KEY not in str(caught.value)
 

@@ -76,7 +76,8 @@ async def test_a_pickle_in_the_cache_is_not_loaded(tmp_path, caplog):
     other = Answers(10, str(tmp_path))
 
     assert await other.find(key(1)) is None
-    assert "answers are no longer kept on disk: a row of the cache is a pickle" in caplog.text
+    (record,) = caplog.records
+    assert "pickle" in record.getMessage()
     other.close()
     answers.close()
 
@@ -95,9 +96,8 @@ async def test_a_cache_that_cannot_be_opened_costs_the_saving_and_no_answer(tmp_
 
     assert answers.get(key(1)) == [1]
     assert await answers.find(key(2)) is None
-    assert [record.getMessage().split(": ")[0] for record in caplog.records] == [
-        f"answers are not kept on disk, in {path}"
-    ]
+    (record,) = caplog.records
+    assert str(path) in record.getMessage()
     answers.close()
 
 
@@ -107,7 +107,7 @@ async def test_a_row_that_is_no_answer_is_none(tmp_path, caplog, row):
     answers._disk.set(key(1).hex(), row)
 
     assert await answers.find(key(1)) is None
-    assert caplog.text.count("no longer kept on disk") == 1
+    assert len(caplog.records) == 1
 
 
 async def test_a_disk_that_fails_costs_the_saving_and_no_answer(tmp_path, caplog):
@@ -119,4 +119,5 @@ async def test_a_disk_that_fails_costs_the_saving_and_no_answer(tmp_path, caplog
 
     assert answers.get(key(1)) == [1]
     assert await answers.find(key(3)) is None
-    assert caplog.text.count("no longer kept on disk: database or disk is full") == 1
+    (record,) = caplog.records
+    assert "database or disk is full" in record.getMessage()

@@ -4,6 +4,7 @@ from medix_r1.errors import ConfigError, JudgeRejected, JudgeUnavailable
 from medix_r1.models.judge import Question, Verdict
 from medix_r1.models.voting import VotingJudge
 from tests.support.judge_stub import JudgeStub
+from tests.support.problems import coded, only
 
 ASKED = Question("Which side?", "left lung", "the left one")
 
@@ -75,7 +76,7 @@ async def test_too_few_members_are_no_vote(says, quorum, error):
 async def test_a_missing_member_is_no_no_and_a_quorum_goes_on_without_it(says, quorum):
     voting = vote(*says, quorum=quorum)
 
-    with pytest.raises(JudgeRejected, match=r"open without the members that failed: (down|too long)"):
+    with pytest.raises(JudgeRejected, check=coded("vote-open")):
         await voting.judge(ASKED)
     assert voting.statistics()["votes"] == 0
 
@@ -104,12 +105,12 @@ async def test_a_bug_in_a_member_is_no_missing_vote():
 
 @pytest.mark.parametrize("quorum", [0, 3, -1])
 def test_a_quorum_of_nobody_or_of_more_than_all(quorum):
-    with pytest.raises(ConfigError, match=rf"judge\.client\.quorum: {quorum} is not between 1 and the 2 judges"):
+    with pytest.raises(ConfigError, check=only(("judge.client.quorum", "out-of-range"))):
         vote(True, True, quorum=quorum)
 
 
 def test_a_vote_of_nobody():
-    with pytest.raises(ConfigError, match="needs at least one judge"):
+    with pytest.raises(ConfigError, check=only(("judge.client.judges", "no-judge"))):
         VotingJudge(judges=[])
 
 
