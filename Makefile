@@ -3,15 +3,24 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test lint docs acceptance eval-demo clean
+.PHONY: demo test lint unit integration e2e docs acceptance eval-demo clean
 
 demo: .venv/.demo
 	$(BIN)/medix-r1 demo run
 
-test: .venv/.test lint
-	$(BIN)/python -m pytest tests/unit -m "not gpu" -n 2 --dist loadfile
-	$(BIN)/python -m pytest tests/integration -m "not gpu" -n 2 --dist loadfile --durations 12
-	$(BIN)/python -m pytest tests/e2e -m "not gpu" --durations 12
+# All four stages, also when one fails; the table at the end says what came of each.
+test: .venv/.test
+	$(BIN)/python scripts/test_stages.py lint unit integration e2e
+
+# Neither torch nor verl: under a minute on two cores.
+unit: .venv/.test
+	$(BIN)/python -m pytest tests/unit -n 2 --dist loadfile
+
+integration: .venv/.test
+	$(BIN)/python -m pytest tests/integration -n 2 --dist loadfile --durations 12
+
+e2e: .venv/.test
+	$(BIN)/python -m pytest tests/e2e --durations 12
 
 lint: .venv/.test
 	$(BIN)/ruff format --check .

@@ -16,7 +16,7 @@ class HeavyImportError(AssertionError):
     """A package is imported where it must not be."""
 
 
-class _Refusal(importlib.abc.Loader):
+class Refusal(importlib.abc.Loader):
     """Looking for the package is allowed, as `doctor` does; running it is not."""
 
     def __init__(self, attempts: list[str]) -> None:
@@ -38,7 +38,7 @@ class _Finder(importlib.abc.MetaPathFinder):
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname)
         if spec is not None:
-            spec.loader = _Refusal(self._attempts)
+            spec.loader = Refusal(self._attempts)
         return spec
 
 
