@@ -28,12 +28,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         ConfigError: there is none; preparing was not started or not finished.
     """
     if not is_prepared(folder):
-        hint = (
-            "is not finished; run the same `data prepare` again" if (folder / STAGING).is_dir() else "is no such folder"
-        )
-        raise ConfigError.of(
-            str(folder), "not-prepared", f"a folder that `medix-r1 data prepare` wrote is needed; this {hint}"
-        )
+        needed = "a folder that `medix-r1 data prepare` wrote is needed; this"
+        if (folder / STAGING).is_dir():
+            says = f"{needed} is not finished; run the same `data prepare` again"
+            raise ConfigError.of(str(folder), "not-finished", says)
+        raise ConfigError.of(str(folder), "not-prepared", f"{needed} is no such folder")
     manifest = read_json(folder / MANIFEST)
     assert isinstance(manifest, dict)
     return manifest

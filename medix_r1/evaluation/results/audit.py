@@ -18,6 +18,7 @@ from medix_r1.evaluation.results.records import Record, Vote
 from medix_r1.evaluation.results.sheet import Sheet, between, number
 from medix_r1.evaluation.results.table import MIMIC, Records
 
+NO_RATERS = "No two raters: a single vote a sample and no labels. Ask for more votes, or give --labels FILE."
 _WORDS = {"yes": 1.0, "no": 0.0, "true": 1.0, "false": 0.0, "right": 1.0, "wrong": 0.0}
 
 _Rater = tuple[str, Mapping[str, Sequence[float]]]  # a name, and values in [0, 1] by the sample's id
@@ -100,7 +101,7 @@ def sheet(found: Sequence[Audit]) -> Sheet:
     header = ["raters", "kind", "samples", "ties", "same", "kappa", "95 % interval", "mean distance"]
     notes = ["Kappa is Cohen's, unweighted: for reports the categories are whole points from 0 to 5."]
     if not found:
-        notes = ["No two raters: a single vote a sample and no labels. Ask for more votes, or give --labels FILE."]
+        notes = [NO_RATERS]
     return Sheet("Judge audit", header, [_cells(one) for one in found], notes)
 
 

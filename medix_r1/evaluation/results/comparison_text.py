@@ -18,6 +18,8 @@ from medix_r1.evaluation.results.table import judge_names
 from medix_r1.untrusted import markdown as safe
 from medix_r1.untrusted import one_line, plain
 
+NOTHING_TO_COMPARE = "There is nothing to compare: no sample is scored in both results."
+NOT_SHOWN = "texts under a data-use agreement are not shown"
 _WAYS = (("higher in the second", "up"), ("lower in the second", "down"))
 
 
@@ -141,7 +143,7 @@ def _notes(found: Comparison, judges: bool) -> Iterable[str]:
     elif found.differing:
         yield f"The results differ in more than the model: {'; '.join(found.differing)}."
     if not any(row.pairs for row in found.tasks):
-        yield "There is nothing to compare: no sample is scored in both results."
+        yield NOTHING_TO_COMPARE
 
 
 def _shift_notes(found: Comparison) -> Iterable[str]:
@@ -164,7 +166,7 @@ def _example(pair: Pair) -> list[str]:
     first, second = pair.first, pair.second
     head = f"{first.task} row {first.row}, {pair.scores[0]:.2f} -> {pair.scores[1]:.2f}"
     if first.restricted or second.restricted:
-        return [f"{head}: texts under a data-use agreement are not shown"]
+        return [f"{head}: {NOT_SHOWN}"]
     lines = [f"{head}: {one_line(first.question)}", f"reference: {one_line(first.reference)}"]
     return [*lines, f"first: {_said(pair.first)}", f"second: {_said(pair.second)}"]
 

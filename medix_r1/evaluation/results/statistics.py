@@ -21,6 +21,11 @@ LEVEL = 0.95
 RESAMPLES = 9999
 FEW = 20  # clusters; below, intervals held the truth less often than they say (benchmarks/interval_coverage.py)
 SEED = 1  # of the random draws: the same records give the same interval every time
+# Notes on an estimate without an interval.
+NOTHING_SCORED = "no scored sample"
+ONE_CLUSTER = "no interval: one cluster"
+ONE_CLUSTER_A_TASK = "no interval: one cluster a task"
+ALL_ALIKE = "no interval: no cluster differs from the others"
 
 _CELLS = 2_000_000  # numbers in memory at a time while drawing; 16 MB
 _Array = NDArray[np.float64]
@@ -74,11 +79,11 @@ def mean(
     every draw has samples of every task, and tasks that share images are not taken for independent.
     """
     if not values:
-        return Estimate(None, None, 0, 0, "no scored sample")
+        return Estimate(None, None, 0, 0, NOTHING_SCORED)
     table = _Table.of(values, groups, tasks)
     value = float(table.statistic()())
     if table.clusters < 2:
-        return Estimate(value, None, len(values), table.clusters, "no interval: one cluster")
+        return Estimate(value, None, len(values), table.clusters, ONE_CLUSTER)
     interval, note = _interval(table, resamples)
     return Estimate(value, interval, len(values), table.clusters, note)
 
@@ -197,7 +202,7 @@ def _interval(table: _Table, resamples: int) -> tuple[Interval | None, str]:
 
     drawn = [stratum for stratum in table.strata() if len(stratum) > 1]  # a lone cluster is always drawn as it is
     if not drawn:
-        return None, "no interval: one cluster a task"
+        return None, ONE_CLUSTER_A_TASK
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # scipy warns of what is said in the note
         found = bootstrap(
@@ -212,7 +217,7 @@ def _interval(table: _Table, resamples: int) -> tuple[Interval | None, str]:
         ).confidence_interval
     low, high = float(found.low), float(found.high)
     if math.isnan(low) or math.isnan(high):
-        return None, "no interval: no cluster differs from the others"
+        return None, ALL_ALIKE
     lonely = sum(len(stratum) == 1 for stratum in table.strata())
     notes = [f"{lonely} cluster(s) could only be drawn as they are"] * bool(lonely)
     notes += [f"only {table.clusters} clusters, so the interval is too narrow"] * (table.clusters < FEW)

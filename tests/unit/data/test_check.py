@@ -9,6 +9,7 @@ from medix_r1.data.check import RowRules, check_row
 from medix_r1.data.row import RawRow, Reason, RowRejected, to_verl
 from medix_r1.data.tokens import PromptCounter
 from medix_r1.images.decode import ImageRules
+from tests.support.problems import coded
 from tests.unit.data.support import encoded, picture
 
 PNG = encoded(picture(1))
@@ -68,7 +69,7 @@ def test_a_bad_row_is_rejected_with_its_reason(fields, reason, counter, tmp_path
 
 
 def test_an_unknown_tag_is_answered_with_the_nearest(counter):
-    with pytest.raises(RowRejected, match="did you mean X_RAY"):
+    with pytest.raises(RowRejected, check=coded("unknown_tag", "X_RAY?")):
         check_row(raw(tag="XRAY"), RULES, counter)
 
 
@@ -118,7 +119,7 @@ def test_a_cell_may_hold_a_json_list(counter, tmp_path):
     (tmp_path / "a.png").write_bytes(PNG)
     row = raw(str(tmp_path), images=json.dumps(["a.png", "a.png"]), accepted='["left", "l"]', choices="[unclosed")
 
-    with pytest.raises(RowRejected, match="wrong_choice"):  # one choice, which is no list
+    with pytest.raises(RowRejected, check=coded("wrong_choice")):  # one choice, which is no list
         check_row(row, RULES, counter)
     row.fields["choices"] = None
     measured = check_row(row, RULES, counter)
@@ -145,5 +146,5 @@ def test_an_overlong_row_is_shrunk_or_set_aside(counter):
     assert measured.length.total <= limit
     assert all(image.shrunk and image.width < 256 for image in measured.row.images)
     assert [image.format for image in measured.row.images] == ["JPEG", "PNG"]
-    with pytest.raises(RowRejected, match="too_long"):
+    with pytest.raises(RowRejected, check=coded("too_long")):
         check_row(large, aside, counter)

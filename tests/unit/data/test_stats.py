@@ -7,6 +7,7 @@ from rich.console import Console
 
 from medix_r1.data import stats
 from medix_r1.errors import ConfigError
+from tests.support.problems import only
 from tests.unit.data.support import encoded, picture, row, run_prepare, write_rows
 
 
@@ -69,7 +70,7 @@ def test_table_markdown_and_picture(prepared, tmp_path):
 
 def test_a_folder_that_is_not_finished_says_so(tmp_path):
     (tmp_path / ".staging").mkdir()
-    with pytest.raises(ConfigError, match="is not finished"):
+    with pytest.raises(ConfigError, check=only((str(tmp_path), "not-finished"))):
         stats.compute(tmp_path)
-    with pytest.raises(ConfigError, match="no such folder"):
+    with pytest.raises(ConfigError, check=only(("/nowhere", "not-prepared"))):
         stats.compute(Path("/nowhere"))

@@ -2,6 +2,7 @@ from typer.testing import CliRunner
 
 from medix_r1.cli import app
 from medix_r1.errors import ConfigError
+from tests.support.problems import codes
 
 RUNNER = CliRunner()
 
@@ -10,7 +11,7 @@ def test_without_a_verb_it_runs_an_evaluation() -> None:
     for words in (["eval", "model=m", "task=slake"], ["eval", "run", "model=m", "task=slake"]):
         result = RUNNER.invoke(app, words)
         assert isinstance(result.exception, ConfigError)
-        assert "did you mean slake_vqa" in str(result.exception)
+        assert codes(result.exception) == [("task=slake", "no-such-task")]
     assert isinstance(RUNNER.invoke(app, ["eval", "--dry-run", "model=m"]).exception, ConfigError)
 
 

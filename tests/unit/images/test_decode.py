@@ -12,6 +12,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, 
 
 from medix_r1.images.decode import prepare_image
 from medix_r1.images.rules import ImageReason, ImageRejected, ImageRules
+from tests.support.problems import coded
 from tests.unit.data.support import encoded, picture
 
 RULES = ImageRules()
@@ -83,7 +84,7 @@ def test_a_truncated_picture_is_found(kind, share):
 
 
 def test_what_is_no_picture_is_named():
-    with pytest.raises(ImageRejected, match="corrupt_image: none of PNG"):
+    with pytest.raises(ImageRejected, check=coded("corrupt_image", "PNG")):
         prepare_image(b"<html>not found</html>", RULES)
 
 
@@ -95,12 +96,12 @@ def test_a_bomb_is_refused_by_its_header(side):
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
 
-    with pytest.raises(ImageRejected, match="image_bomb: "):
+    with pytest.raises(ImageRejected, check=coded("image_bomb")):
         prepare_image(bomb + chunk(b"IEND", b""), RULES)
 
 
 def test_a_large_file_is_refused_before_it_is_looked_at():
-    with pytest.raises(ImageRejected, match="image_bomb: 3145728 bytes"):
+    with pytest.raises(ImageRejected, check=coded("image_bomb", "3145728")):
         prepare_image(b"\0" * (3 * 2**20), ImageRules(max_mebibytes=2))
 
 
@@ -108,7 +109,7 @@ def test_several_frames_are_a_choice():
     frames = [picture(seed) for seed in range(3)]
     raw = encoded(frames[0], "TIFF", save_all=True, append_images=frames[1:])
 
-    with pytest.raises(ImageRejected, match="several_frames: 3 frames"):
+    with pytest.raises(ImageRejected, check=coded("several_frames", "3")):
         prepare_image(raw, RULES)
     middle = opened(prepare_image(raw, ImageRules(frames="middle")))
     assert np.array_equal(np.asarray(middle), np.asarray(frames[1]))
@@ -172,9 +173,9 @@ def test_monochrome1_is_inverted_and_percentiles_stand_in_for_a_window():
 def test_dicom_frames_and_deflate():
     several = np.stack([GREY, GREY // 2, GREY])
 
-    with pytest.raises(ImageRejected, match="several_frames: 3"):
+    with pytest.raises(ImageRejected, check=coded("several_frames", "3")):
         prepare_image(dicom(several), RULES)
-    with pytest.raises(ImageRejected, match="image_bomb: DICOM deflated"):
+    with pytest.raises(ImageRejected, check=coded("image_bomb", "DICOM")):
         prepare_image(dicom(GREY, syntax=DeflatedExplicitVRLittleEndian), RULES)
-    with pytest.raises(ImageRejected, match="corrupt_image"):
+    with pytest.raises(ImageRejected, check=coded("corrupt_image")):
         prepare_image(dicom(GREY)[:-3000], RULES)

@@ -9,6 +9,7 @@ import pytest
 from medix_r1.errors import DataError
 from medix_r1.evaluation.phases.journal import Journal
 from medix_r1.evaluation.results.records import read_records, write_whole
+from tests.support.problems import coded
 
 
 def test_a_torn_last_line_is_owed_and_does_not_spoil_the_next(tmp_path) -> None:
@@ -71,5 +72,5 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch) -> None:
 
 def test_a_broken_record_is_named_by_file_and_line(tmp_path) -> None:
     (tmp_path / "records.jsonl").write_text('{"id": "a"}\n')
-    with pytest.raises(DataError, match=r"records\.jsonl:1: a record has missing"):
+    with pytest.raises(DataError, check=coded("not-a-record", "records.jsonl:1")):
         read_records(tmp_path / "records.jsonl")

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from medix_r1.errors import DataError
-from medix_r1.evaluation.results.audit import audit, flat_rows, read_labels, sheet
+from medix_r1.evaluation.results.audit import NO_RATERS, audit, flat_rows, read_labels, sheet
 from medix_r1.evaluation.results.records import Record, Vote
 from tests.support.eval_run import record
+from tests.support.problems import coded, codes
 
 
 def voted(row: int, one: list[float | None], two: list[float | None] | None = None) -> Record:
@@ -58,7 +59,7 @@ def _two(a: float, b: float) -> tuple[Vote, ...]:
 def test_one_vote_and_no_labels_are_no_audit() -> None:
     found = audit({"rad_vqa": [voted(0, [1.0])]})
     assert found == []
-    assert "No two raters" in sheet(found).notes[0]
+    assert sheet(found).notes == [NO_RATERS]
     assert flat_rows(found) == []
 
 
@@ -83,10 +84,10 @@ def test_labels_of_people_are_compared_with_judges_and_the_final_score(tmp_path:
 def test_labels_that_do_not_fit_are_all_named(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     path.write_text("id,label,answer\nnobody,1,\nrad_vqa-0000,7,\nrad_vqa-0000,1,pneumonia\n", encoding="utf-8")
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError, check=coded("labels-refused", "'nobody'", "'7'")) as caught:
         read_labels(path, {"rad_vqa": [voted(0, [1.0])]})
-    assert [problem.split(": ", 2)[2] for problem in str(caught.value).splitlines()] == [
-        "no sample has the id 'nobody'",
-        "'7' is not 0, 1, yes, no, or points such as 4/5",
-        "it is about another answer than the one in this result",
+    assert codes(caught.value) == [
+        (f"{path}: label 1", "no-such-sample"),
+        (f"{path}: label 2", "not-a-label"),
+        (f"{path}: label 3", "another-answer"),
     ]

@@ -17,6 +17,7 @@ from medix_r1.errors import DataError
 from medix_r1.evaluation.results import table
 from medix_r1.untrusted import cell, markdown, one_line, plain
 from tests.support.eval_run import info, record, scores, synthetic, write_result
+from tests.support.problems import coded
 
 EVIL = (
     "=1+1 <script>alert(1)</script> [red]x[/red] \x1b[31m |pipe| `code` ![i](http://x.test/i.png) www.x.test \u202eabc"
@@ -55,8 +56,7 @@ def test_a_task_without_any_score_is_shown_and_in_no_average() -> None:
     found = table.numbers(info(), {"medqa": scores([None, None], "medqa"), "rad_vqa": scores([1.0, 0.0])})
     assert [task.score.value for task in found.tasks] == [None, 0.5]
     assert [a.tasks for a in found.averages] == [("rad_vqa",)] * 2
-    shown = terminal(table.sheet(found))
-    assert "No score at all, so in no average: medqa." in shown
+    assert [note for note in table.sheet(found).notes if note.endswith(": medqa.")]
     nothing = table.numbers(info(), {"medqa": scores([None], "medqa"), "rad_vqa": []})
     assert nothing.averages == ()
     assert "rad_vqa" in terminal(table.sheet(nothing))
@@ -66,23 +66,20 @@ def test_the_averages_over_all_17_keep_mimic_apart() -> None:
     records = {task: scores([1.0, 0.0, 1.0, 0.0], task) for task in table.HEADLINE}
     for task in table.MIMIC:
         records[task] = scores([0.2] * 4, task)
-    named = {average.name: average.score.value for average in table.averages(records)}
-    assert named == {
-        "macro, all 17": pytest.approx((15 * 0.5 + 2 * 0.2) / 17),
-        "macro without MIMIC (15)": 0.5,
-        "MIMIC alone (2)": pytest.approx(0.2),
-        "micro, 68 samples": pytest.approx((15 * 0.5 + 2 * 0.2) / 17),
-    }
+    found = table.averages(records)
+    assert [len(average.tasks) for average in found] == [17, 15, 2, 17]
+    whole = (15 * 0.5 + 2 * 0.2) / 17
+    assert [average.score.value for average in found] == pytest.approx([whole, 0.5, 0.2, whole])
+    assert [average.name.split()[0] for average in found] == ["macro,", "macro", "MIMIC", "micro,"]
 
 
 def test_other_tasks_stay_out_of_the_headline_and_are_averaged_when_alone() -> None:
     both = {"rad_vqa": scores([1.0, 0.0]), "mmmu_medical": scores([1.0, 1.0], "mmmu_medical")}
     found = table.numbers(info(), both)
-    assert found.averages[0].name == "macro, 1 of the 17"
-    assert found.averages[0].score.value == 0.5
-    assert "Not in the averages: mmmu_medical." in terminal(table.sheet(found))
+    assert (found.averages[0].tasks, found.averages[0].score.value) == (("rad_vqa",), 0.5)
+    assert [note for note in table.sheet(found).notes if note.endswith(": mmmu_medical.")]
     alone = table.averages({"mmmu_medical": scores([1.0, 1.0], "mmmu_medical")})
-    assert (alone[0].name, alone[0].score.value) == ("macro, 1 tasks, none of the 17", 1.0)
+    assert (alone[0].tasks, alone[0].score.value) == (("mmmu_medical",), 1.0)
 
 
 def test_the_17_are_those_of_the_configs() -> None:
@@ -95,9 +92,9 @@ def test_the_17_are_those_of_the_configs() -> None:
 
 def test_a_result_limited_to_some_samples_says_so() -> None:
     limited = replace(info(), extra={"limited": {"rad_vqa": [2, 451]}})
-    shown = terminal(table.sheet(table.numbers(limited, {"rad_vqa": scores([1.0, 0.0])})))
-    assert "2 of 451" in shown
-    assert "Only the first samples were asked, so these are not the benchmark's scores: rad_vqa." in shown
+    sheet = table.sheet(table.numbers(limited, {"rad_vqa": scores([1.0, 0.0])}))
+    assert sheet.rows[0][1] == "2 of 451"
+    assert [note for note in sheet.notes if note.endswith(": rad_vqa.")]
 
 
 def test_every_file_says_the_same(tmp_path: Path) -> None:
@@ -118,7 +115,7 @@ def test_every_file_says_the_same(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_result_is_said_to_be_none(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"has no run.json"):
+    with pytest.raises(DataError, check=coded("not-a-result", "run.json")):
         table.read_numbers(tmp_path)
 
 
