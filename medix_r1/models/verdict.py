@@ -20,7 +20,7 @@ _TOKEN_DECORATION = " \t\r\n\"'*._(["  # around a verdict's token; U+2581 and U+
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What the judge is asked about. Texts are raw; the prompt defuses them.
+    """What the judge is asked about. Texts are raw; the prompt neutralises them.
 
     Attributes:
         choices: the options of a multiple-choice question, in their order.

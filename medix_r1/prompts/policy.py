@@ -1,7 +1,7 @@
-"""The prompt that the policy is trained on and evaluated with: `policy.txt`, or `policy_text.txt` without an image.
+"""The policy's prompt in training and evaluation: `policy.txt`, or `policy_text.txt` without an image.
 
-Unlike a judge's prompt, nothing is defused here: the question is the row's own text, line breaks and `<` included.
-Rows whose text holds chat-template tokens never come this far (data/check.py).
+Unlike in a judge's prompt, the question is not neutralised: it keeps its line breaks and `<`. data/check.py refuses
+rows whose text holds chat-template tokens.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ def policy_prompt(
     think_element: ThinkElement = "think",
     instructions: bool = True,
 ) -> str:
-    """Return the user message of a question, with one `<image>` where each image goes.
+    """Return the user message of a question, with one `<image>` for each image.
 
     Args:
-        question: may hold its own `<image>` marks; without any, all images stand first.
+        question: may hold `<image>` marks of its own; without any, all images come first.
         num_images: 0 gives the prompt that asks for no modality tag.
         choices: listed below the question as A., B., ...
-        think_element: the element that the reward wants.
-        instructions: False sends the bare question.
+        think_element: the element that the reward requires.
+        instructions: False returns question, choices and image marks only.
     """
     text = "\n".join(
         [question, *(f"{letter}. {choice}" for letter, choice in zip(ascii_uppercase, choices, strict=False))]

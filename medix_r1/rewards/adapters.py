@@ -1,8 +1,8 @@
 """Reward functions written for EasyR1 or TRL, as signals of the composite.
 
 Both frameworks call a function with a whole batch. Here each rollout is scored as soon as it is finished, so the
-function gets lists of one, in a thread of its own (one, unless told otherwise: few of them are thread-safe). A function
-that compares the members of a group cannot work like that and is refused.
+function gets lists of length 1. It runs in a thread (one by default, because few such functions are thread-safe). A
+function that compares the replies of a group cannot work like this and is refused.
 """
 
 from __future__ import annotations
@@ -19,23 +19,26 @@ from typing import Any
 from medix_r1.errors import ConfigError, Problem, RewardError
 from medix_r1.rewards.base import Sample, Score
 
-# Parameters without a default that only make sense with all replies to one question at hand.
+# A function with one of these parameters, and no default for it, needs all replies of a group.
 GROUP_PARAMETERS = ("group", "groups", "group_size", "group_ids", "num_generations", "advantages")
-GROUP_MARK = "needs_group"  # a function may also say so itself: compute_score.needs_group = True
+GROUP_MARK = "needs_group"  # a function may also declare it: compute_score.needs_group = True
 
 
 class EasyR1Reward:
     """`compute_score(list of dicts, **kwargs) -> list of dicts`; a function of one dict works as well.
 
-    Each dict has `response`, `response_length` (characters: tokens are not known here) and `ground_truth` (with its
-    tag), as in EasyR1, and besides `question`, `source` and `choices`.
+    Each dict has EasyR1's keys `response`, `response_length` (in characters: token counts are not known here) and
+    `ground_truth` (with its modality tag), plus `question`, `source` and `choices`.
 
     Args:
         function: `module:name`, importable in every process of the run.
-        key: which of the returned numbers is the signal.
-        batched: the function takes a list (EasyR1's `reward_type=batch`) or a single dict (`sequential`).
-        threads: calls at once.
-        kwargs: further arguments of the function.
+        key: which of the returned numbers is the score; it must be in [0, 1].
+        batched: True for a function of a list (EasyR1's `reward_type=batch`), False for one of a dict (`sequential`).
+        threads: maximum concurrent calls.
+        kwargs: further keyword arguments of the function.
+
+    Raises:
+        ConfigError: the function cannot be imported, or needs a whole group.
     """
 
     def __init__(
@@ -70,16 +73,20 @@ class EasyR1Reward:
 
 
 class TrlReward:
-    """`f(completions, **columns) -> list[float | None]`, plain or async; None is a signal that does not apply.
+    """`f(completions, **columns) -> list[float | None]`, plain or async; None means that the signal does not apply.
 
-    The columns are `prompts`, `solution` and `ground_truth` (the reference with its tag), `answer` (without),
-    `question`, `source` and `choices`, each a list of one; a function without `**kwargs` gets those it names.
+    The columns are `prompts`, `solution` and `ground_truth` (the reference with its tag), `answer` (the reference
+    without its tag), `question`, `source` and `choices`, each a list of length 1. A function without `**kwargs` gets
+    only the columns that it names.
 
     Args:
         function: `module:name`, importable in every process of the run.
-        conversational: completions and prompts are lists of messages, as TRL gives them for chat data, not strings.
+        conversational: pass completions and prompts as lists of messages, as TRL does for chat data.
         columns: further column → constant value.
-        threads: calls at once.
+        threads: maximum concurrent calls.
+
+    Raises:
+        ConfigError: the function cannot be imported, or needs a whole group.
     """
 
     def __init__(
@@ -119,7 +126,7 @@ class TrlReward:
 
 
 class _InThread:
-    """A function of somebody else, called outside the event loop; whatever goes wrong in it is a `RewardError`."""
+    """Runs a user's function in a thread; every exception that it raises becomes a `RewardError`."""
 
     def __init__(self, name: str, threads: int, kwargs: Mapping[str, Any]) -> None:
         if problems := function_problems(name):
@@ -135,11 +142,11 @@ class _InThread:
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, run)
-        except Exception as error:  # the code of somebody else may raise anything
+        except Exception as error:  # user code may raise anything
             raise RewardError(f"{self.name} raised {type(error).__name__}: {error}", code="raised") from error
 
     def only(self, returned: Any) -> Any:
-        """The one value of a list of one."""
+        """Return the only item of a list of length 1; any other value is a `RewardError`."""
         if not isinstance(returned, Sequence) or isinstance(returned, str) or len(returned) != 1:
             size = f"{len(returned)} values" if isinstance(returned, Sequence) else f"{returned!r}"
             raise RewardError(
@@ -149,8 +156,8 @@ class _InThread:
         return returned[0]
 
     def checked(self, value: Any) -> float:
-        """A score in [0, 1], or an error that says what it was."""
-        if isinstance(value, str | bytes) or not hasattr(value, "__float__"):  # numpy's and torch's numbers are fine
+        """Return the value as a float in [0, 1]; any other value is a `RewardError`."""
+        if isinstance(value, str | bytes) or not hasattr(value, "__float__"):  # accept NumPy and torch scalars
             raise RewardError(f"{self.name} returned {value!r}, which is no number", code="not-a-number")
         number = float(value)
         if math.isnan(number) or not 0.0 <= number <= 1.0:
@@ -161,24 +168,24 @@ class _InThread:
 
 
 def reference_text(sample: Sample) -> str:
-    """The reference as it stands in the data: tag, then answer."""
+    """Return the reference as the data has it: `<TAG>answer`, or the answer alone where there is no tag."""
     tag = sample.reference.modality
     return f"<{tag}>{sample.reference.answer}" if tag else sample.reference.answer
 
 
 def load_function(name: str) -> Any:
-    """Import `module:name`."""
+    """Import and return `module:name`."""
     module, _, attribute = name.partition(":")
     return getattr(importlib.import_module(module), attribute)
 
 
 def function_problems(name: Any) -> list[Problem]:
-    """What is wrong with the `function` of an adapter: its name, or that it needs a whole group."""
+    """Every problem of an adapter's `function`: it cannot be imported or called, or it needs a whole group."""
     if not isinstance(name, str) or name.count(":") != 1:
         return [Problem("function", "not-module-and-name", f"{name!r} is not of the form module:name")]
     try:
         function = load_function(name)
-    except Exception as error:  # noqa: BLE001  a module of somebody else may fail in any way while it is imported
+    except Exception as error:  # noqa: BLE001  importing user code may raise anything
         return [Problem("function", "not-loadable", f"{name} cannot be loaded ({type(error).__name__}: {error})")]
     if not callable(function):
         return [Problem("function", "not-a-function", f"{name} is not a function")]

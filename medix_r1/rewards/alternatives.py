@@ -1,4 +1,4 @@
-"""Finds answers that offer several things at once, so that one of them may be right. English only."""
+"""Detects answers that offer several alternatives, in the hope that one of them is right. English only."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _WORDS = re.compile(
     rf"\b(?:{'|'.join(_PHRASES)})\b|\b(?:yes(?:,| &) no|no(?:,| &) yes)\b(?! \w)|"
     r"(?<=[a-z])/(?=[a-z])|(?<=[a-z]) / (?=[a-z])|[;|\n]"
 )
-# 1. this (B) that; a letter with a full stop may be an initial, so it is kept
+# Marks of a list, as in "1. this (B) that". A letter with a full stop is captured: it may be an initial.
 _NUMBERED = re.compile(r"(?:^|\s)(?:\d{1,2}[.)]|\((?:\d{1,2}|[a-z])\)|[a-z]\)|([a-z])\.)\s", re.IGNORECASE)
 _JOINT = re.compile(r"\s?(,(?!\d)|\.(?=\s)|&|\+|\band\b(?!/)|\bplus\b)\s?")
-# Letters alone with none of these words offer one thing, so nothing else has to be looked for.
+# Fast path: an answer of letters, blanks and hyphens with none of `_JOINING` in it offers no alternatives.
 _LETTERS = re.compile(r"[A-Za-z -]+")
 _JOINING = frozenset((*(phrase.split()[0] for phrase in _PHRASES), "and", "plus"))
 _NONE: Counter[str] = Counter()
@@ -33,7 +33,7 @@ _PAUSES = (",", ".")
 _ARTICLE = re.compile(r"^(?:the|an?) ")
 _VERDICTS = ("yes", "no")
 _DATA: Mapping[str, Any] = yaml.safe_load(Path(__file__).with_name("qualifiers.yaml").read_text(encoding="utf-8"))
-_KINDS = {  # of each word that may stand in a detail
+_KINDS = {  # qualifying word → the kinds that it belongs to; fillers belong to none
     word: frozenset(kind for kind, words in _DATA["kinds"].items() if word in words)
     for word in (*_DATA["fillers"], *(word for words in _DATA["kinds"].values() for word in words))
 }
@@ -42,7 +42,11 @@ _RESTATED = re.compile(rf"\s?,\s?(?:{'|'.join(map(re.escape, _DATA['restatements
 
 @bounded_cache
 def alternatives(answer: str, reference: str) -> Counter[str]:
-    """Signs that an answer offers alternatives, less those that the reference has as well."""
+    """Count the signs that an answer offers alternatives, minus those that the reference has too.
+
+    Returns:
+        sign (a matched word, or a description such as `a numbered list`) → how often it occurs; empty for one answer.
+    """
     if _LETTERS.fullmatch(answer) and _JOINING.isdisjoint(_single_words(answer.lower())):
         return _NONE
     return signs(answer, _WORDS) - signs(reference, _WORDS) + _list(answer, reference)
@@ -50,32 +54,34 @@ def alternatives(answer: str, reference: str) -> Counter[str]:
 
 @bounded_cache
 def signs(text: str, pattern: re.Pattern[str]) -> Counter[str]:
-    """How often each match of a pattern stands in the normalised text; lines are kept apart."""
+    """Count each match of a pattern in the normalised text; line breaks are kept."""
     lines = [normalize_answer(line) for line in text.strip().splitlines()]
     found = pattern.findall("\n".join(line for line in lines if line))
-    return Counter(sign.strip(" ") for sign in found)  # mg / dL is mg/dL
+    return Counter(sign.strip(" ") for sign in found)  # "mg / dL" and "mg/dL" have the same sign
 
 
 def _list(answer: str, reference: str) -> Counter[str]:
-    """Numbered and lettered lists, bare words of which two are not in the reference, and the reference among others.
+    """Count three kinds of lists: numbered or lettered marks, single words, and the reference beside rivals.
 
-    Words with others around them ("large, round, well-defined mass") describe one thing.
+    A list of single words counts when at least two of them are not in the reference. "large, round, well-defined mass"
+    is no such list, because its last part has two words: it describes one thing.
     """
     numbered = _numbers(answer) - _numbers(reference)
     words = [normalize_answer(part) for part in answer.split(",")]
     known = set(normalize_answer(reference).split())
     bare = len(words) > 2 and all(word and " " not in word for word in words)
-    strange = sum(word not in known for word in words) if bare else 0
-    found = {"a numbered list": numbered if numbered > 1 else 0, "a list of words": strange if strange > 1 else 0}
+    unknown = sum(word not in known for word in words) if bare else 0
+    found = {"a numbered list": numbered if numbered > 1 else 0, "a list of words": unknown if unknown > 1 else 0}
     if not any(found.values()):
-        found["the reference among others"] = _others(answer, reference)
+        found["the reference among others"] = _rivals(answer, reference)
     return Counter({name: count for name, count in found.items() if count})
 
 
 def _numbers(text: str) -> int:
-    """How many marks of a numbered list stand in a text; letters with a full stop are some where they run on (b, c).
+    """Count the marks of a numbered or lettered list.
 
-    "S. pneumoniae and H. influenzae" has two initials and no list.
+    Letters with a full stop count only when they are consecutive (b., c.): "S. pneumoniae and H. influenzae" has two
+    initials and no list.
     """
     marks = _NUMBERED.findall(text)
     letters = [ord(mark.lower()) for mark in marks if mark]
@@ -84,12 +90,13 @@ def _numbers(text: str) -> int:
     return len(marks) - len(letters) + in_runs
 
 
-def _others(answer: str, reference: str) -> int:
-    """How many things stand beside the reference that rival it ("chest, abdomen", "left lung and right lung").
+def _rivals(answer: str, reference: str) -> int:
+    """Count the parts of an answer that rival the reference ("chest, abdomen", "left lung and right lung").
 
-    Another thing shares no word with it, or differs from it in words of one kind only. What is set off by a pause is a
-    detail, up to two of them, when it is longer than the reference ("chest, frontal view") or does no more than qualify
-    it ("effusion, bilateral"), or once when it is announced as the same thing ("liver, i.e. hepatic tissue").
+    A rival shares no word with the reference, or is the reference with another word of the same kind in it. Three
+    things behind a comma or full stop are details and no rivals: what is longer than the reference ("chest, frontal
+    view"), what only qualifies it ("effusion, bilateral"), and one restatement ("liver, i.e. hepatic tissue"). From
+    the third part on that shares no word with the reference, all such parts are rivals.
     """
     wanted = _ARTICLE.sub("", normalize_answer(reference), count=1)
     if wanted in _VERDICTS or _JOINT.search(wanted):
@@ -98,12 +105,12 @@ def _others(answer: str, reference: str) -> int:
     if wanted not in parts:
         return 0
     known = set(wanted.split())
-    strange = {place for place, part in enumerate(parts) if part and not known & set(part.split())}
+    unrelated = {place for place, part in enumerate(parts) if part and not known & set(part.split())}
     if restated and parts[restated - 1] == wanted:
-        strange.discard(restated)
+        unrelated.discard(restated)
     swapped = {place for place, part in enumerate(parts) if _is_swapped(part, wanted)}
-    if len(strange) > 2:
-        return len(strange | swapped)
+    if len(unrelated) > 2:
+        return len(unrelated | swapped)
     joined = {
         place + side
         for place, joint in enumerate(joints)
@@ -111,12 +118,16 @@ def _others(answer: str, reference: str) -> int:
         for side in (0, 1)
         if parts[place + 1 - side] == wanted
     }
-    short = {place for place in strange if len(parts[place].split()) <= len(known)}
-    return len(swapped | (strange & joined) | (short - _details(parts, wanted)))
+    short = {place for place in unrelated if len(parts[place].split()) <= len(known)}
+    return len(swapped | (unrelated & joined) | (short - _details(parts, wanted)))
 
 
 def _parts(text: str) -> tuple[list[str], list[str], int]:
-    """Parts of a text, what joins them, and the place of the first that is announced as the one before it (0: none)."""
+    """Split a text into its parts and the joints between them, and find its first restatement.
+
+    Returns:
+        The parts, the joints, and the index of the part that restates the one before it (0: none does).
+    """
     announced = _RESTATED.search(text)
     restated = 0
     if announced:
@@ -128,7 +139,10 @@ def _parts(text: str) -> tuple[list[str], list[str], int]:
 
 
 def _details(parts: Sequence[str], wanted: str) -> set[int]:
-    """Places behind the reference that only qualify it; each kind may be named once, by the reference or behind it."""
+    """Indices of the parts behind the reference that only qualify it.
+
+    Each kind may be named once, in the reference or behind it: "left, right" for "left lung" is no detail.
+    """
     found: set[int] = set()
     named = _kinds(wanted)
     for place in range(parts.index(wanted) + 1, len(parts)):
@@ -140,7 +154,7 @@ def _details(parts: Sequence[str], wanted: str) -> set[int]:
 
 
 def _is_swapped(part: str, wanted: str) -> bool:
-    """Whether a part is the reference with other words of the same kinds in it: "right lung" for "left lung"."""
+    """Whether a part differs from the reference only in words of the same kinds: "right lung" for "left lung"."""
     given, known = part.split(), wanted.split()
     if part == wanted or len(given) != len(known):
         return False

@@ -1,4 +1,4 @@
-"""What all rewards share: what is scored (`Sample`), how a reply becomes one, and what comes out (`Score`)."""
+"""Types that all signals share: their input (`Sample`, made by `SampleReader`), output (`Score`) and interface."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any, Generic, Protocol, TypeVar
 from medix_r1.grammar import Completion, Reference, ThinkElement, parse_completion, parse_reference
 from medix_r1.public_grammar import parse_as_public
 
-Said = TypeVar("Said")
+Result = TypeVar("Result")
 
 PARSERS = {"strict": parse_completion, "public": parse_as_public}
-NO_MODALITY = "none"  # what a row without a modality tag is called in weight tables and metrics
+NO_MODALITY = "none"  # the modality of a row without a tag, in weight tables and metric names
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One finished rollout with everything a signal may look at."""
+    """One finished rollout, with everything that a signal may read."""
 
     completion: Completion
     reference: Reference
@@ -37,11 +37,11 @@ class Sample:
 
 
 class SampleReader:
-    """Turns a reply and what is known of its row into a `Sample`.
+    """Makes a `Sample` from a reply and the fields of its row.
 
     Args:
-        think_element: the think element that is required, `think` or `thinking`.
-        parser: `strict`, or `public` for the rules of the paper's code.
+        think_element: the required think element, `think` or `thinking`.
+        parser: `strict` (grammar.py), or `public` for the rules of the paper's code (public_grammar.py).
     """
 
     def __init__(self, *, think_element: ThinkElement = "thinking", parser: str = "strict") -> None:
@@ -49,7 +49,7 @@ class SampleReader:
 
     @classmethod
     def of(cls, settings: Any) -> SampleReader:
-        """The reader of a `reward` node."""
+        """Build the reader that a `reward` node of a config asks for."""
         return cls(think_element=settings["think_element"], parser=settings["parser"])
 
     def read(
@@ -70,7 +70,7 @@ class SampleReader:
         Args:
             reply: the reply as generated, special tokens removed.
             reference: the right answer, with its modality tag in front if there is one.
-            has_image: whether the question shows at least one image; without one no tag is asked for.
+            has_image: whether the question shows at least one image; without one no tag is expected.
             question: as in `Sample`, like all that follow.
             choices: options of a multiple-choice question.
             images: encoded pictures.
@@ -93,54 +93,57 @@ class SampleReader:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What one signal says.
+    """The score of one signal.
 
-    `value` is in [0, 1]; None means that the signal does not apply to this sample (its weight is shared out among the
-    others). A signal that *failed* raises instead.
+    `value` is in [0, 1]. None means that the signal does not apply to this sample; the composite then renormalises the
+    weights of the others. A signal that fails raises an error and returns no `Score`.
     """
 
     value: float | None
     reason: str
 
 
-class Started(Generic[Said]):
-    """A score that is on its way already, so that nobody has to make a task of it to wait for several at once.
+class PendingScore(Generic[Result]):
+    """An awaitable `Score` whose call is already in flight, so waiting for several of them needs no tasks.
 
     Args:
-        pending: what is waited for; it fails as the signal does.
-        read: makes the score of it.
+        pending: future of the call's result; its exception is the signal's.
+        read: turns the result into a score.
     """
 
     __slots__ = ("_read", "pending")
 
-    def __init__(self, pending: asyncio.Future[Said], read: Callable[[Said], Score]) -> None:
+    def __init__(self, pending: asyncio.Future[Result], read: Callable[[Result], Score]) -> None:
         self.pending, self._read = pending, read
 
     def __await__(self) -> Generator[Any, None, Score]:
-        said = yield from self.pending
-        return self._read(said)
+        result = yield from self.pending
+        return self._read(result)
 
 
 class Reward(Protocol):
-    """One signal. The name of its file is the name of its metric.
+    """One signal of the composite reward.
 
-    A signal may also have three attributes that are looked at when they are there: `wants_images` (bool; True fills
-    `Sample.images`), `statistics()` (dict of counters and gauges of what it calls, for the step metrics; names that
-    start with `latency` are gauges, all others counters that only grow) and `settled(sample)` (the score, where rules
-    alone decide and nobody is asked; else None).
+    A signal may have three optional attributes:
+
+    - `wants_images`: bool; True fills `Sample.images`.
+    - `statistics()`: name → number, for the step metrics. Names that start with `latency` are gauges, all others are
+      counters that only grow.
+    - `rule_score(sample)`: the `Score` where rules alone decide, else None. `reward audit` skips samples that have one.
     """
 
     def score(self, sample: Sample) -> Score | Awaitable[Score]:
-        """Score one rollout. `async` where something is waited for; a signal that only computes may be plain.
+        """Score one rollout: `async` if the signal waits for something, a plain method if it only computes.
 
-        A signal of which thousands wait at once may return a `Started`, which costs less than a coroutine.
+        A signal with thousands of concurrent calls may return a `PendingScore`, which is cheaper than a coroutine.
 
         Raises:
-            JudgeError, EmbedderError, RewardError: there is no score; the sample is masked, never scored 0.
+            JudgeError, EmbedderError, RewardError: there is no score. If the signal has weight, the sample is masked,
+                never scored 0.
         """
         ...
 
 
 def is_gauge(name: str) -> bool:
-    """Whether a statistic is a state and no counter: its last part starts with `latency`."""
+    """Whether a statistic is a gauge and no counter: the last part of its name starts with `latency`."""
     return name.rpartition("/")[2].startswith("latency")

@@ -1,4 +1,4 @@
-"""From the `reward` node of a config to the reward itself: the one way that training and every verb take."""
+"""Builds the reward from the `reward` node of a config; training and all verbs use this."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ OVERLONG = ("reward", "zero", "mask")
 
 
 def build_reward(settings: Any) -> CompositeReward:
-    """Build the composite of a resolved `reward` node; a signal that is null is left out.
+    """Build the composite of a resolved `reward` node; signals set to null are left out.
 
     Raises:
-        ConfigError: with every problem that `reward_problems` finds, or that a signal finds in its own settings.
+        ConfigError: all problems that `reward_problems` finds, or those that a signal's constructor finds.
     """
     if problems := reward_problems(settings):
         raise ConfigError(problems)
@@ -36,7 +36,7 @@ def build_reward(settings: Any) -> CompositeReward:
 
 
 def build_rules(settings: Any, name: str) -> Reward | None:
-    """One signal of a `reward` node with nobody to ask, for what it settles by rule; None when it is not there."""
+    """Build one signal without its judge or embedder, to call its `rule_score`; None if the node has no such signal."""
     signal = _plain(settings)["signals"].get(name)
     if signal is None:
         return None
@@ -45,7 +45,7 @@ def build_rules(settings: Any, name: str) -> Reward | None:
 
 
 def reward_problems(settings: Any) -> list[Problem]:
-    """Everything that can be known to be wrong with a `reward` node before a model loads."""
+    """Every problem of a `reward` node that can be found before a model loads."""
     node = _plain(settings)
     signals, problems = node["signals"], []
     for key, allowed in (("think_element", THINK_ELEMENTS), ("parser", tuple(PARSERS)), ("overlong", OVERLONG)):

@@ -1,8 +1,8 @@
-"""The composite reward: a weighted sum of signals. The only place that knows how weights are used.
+"""The composite reward: a weighted sum of signals. No other module uses the weights.
 
 overall = 0.5175·llm + 0.3375·embed + 0.10·format + 0.045·modality (arXiv 2602.23363, section 3; the weights are those
-of its public configuration). The unweighted parts are always kept under the same names, so that ablations are a line of
-YAML and the reason for every reward can be read back. Checks of the weights are next door, in weights.py.
+of its public configuration). The unweighted parts keep the same names under all weights, so that runs with different
+weights can be compared. weights.py validates the weights.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from medix_r1.errors import ConfigError, EmbedderError, EmbedderRejected, JudgeError, JudgeUnavailable, RewardError
-from medix_r1.rewards.base import Reward, Sample, Score, Started
-from medix_r1.rewards.weights import WeightTables, gate_problems, share_out, table_problems, weight_problems
+from medix_r1.rewards.base import PendingScore, Reward, Sample, Score
+from medix_r1.rewards.weights import WeightTables, gate_problems, renormalise, table_problems, weight_problems
 
 __all__ = ["CompositeReward", "RewardBreakdown", "weight_problems"]
 
@@ -27,16 +27,16 @@ _NOT_ASKED = Score(None, "not asked yet")
 
 @dataclass(frozen=True, slots=True)
 class RewardBreakdown:
-    """The reward of one rollout and how it came about.
+    """The reward of one rollout, its parts and its weights.
 
     Attributes:
-        total: in [0, 1], the sum of weight · value; None when it cannot be told. Such a sample is masked, not scored.
+        total: the sum of weight · value, in [0, 1]; None for a masked sample.
         parts: signal → unweighted score.
-        weights: signal → the weight that counted here, after the weights of signals that do not apply were shared out.
-            They sum to 1, unless the gate is shut: then only the gate's own weight is left. Empty without a total.
+        weights: signal → effective weight, renormalised over the signals that apply. They sum to 1, unless the gate is
+            shut: then all but the gate's own are 0. Empty without a total.
         failure: why there is no total.
-        outage: the failure is of a server or of code, not of this sample; going on makes no sense.
-        gate_shut: the gate signal is below 1, so nothing else was counted.
+        outage: a server or the code is at fault, not this sample, so the run has to stop.
+        gate_shut: the gate signal is below 1, so no other signal counts.
     """
 
     total: float | None
@@ -48,17 +48,17 @@ class RewardBreakdown:
 
 
 class CompositeReward:
-    """Runs all signals of a sample at once and sums them.
+    """Runs all signals of a sample concurrently and adds up their weighted values.
 
     Args:
-        signals: name → signal; one that is None is left out.
+        signals: name → signal; signals that are None are left out.
         weights: name → weight, finite, at least 0, summing to 1. A signal without a weight is a monitor.
-        gate: name of a signal, such as `format`: while it is below 1 no other signal counts. None: no gate.
-        weight_tables: `{"source": {name: weights}, "modality": {tag: weights}}`, other weights for some rows. A table
-            of the row's source goes before one of its modality, and that before `weights`.
+        gate: name of a signal, such as `format`; while its value is below 1 no other signal counts. None: no gate.
+        weight_tables: `{"source": {name: weights}, "modality": {tag: weights}}`, other weights for some rows. The table
+            of a row's source takes precedence over that of its modality, and both over `weights`.
 
     Raises:
-        ConfigError: with every problem of weights, gate and tables.
+        ConfigError: all problems of weights, gate and tables.
     """
 
     def __init__(
@@ -73,18 +73,18 @@ class CompositeReward:
         if problems := problems + table_problems(weight_tables, signals):
             raise ConfigError(problems)
         self.signals = {name: signal for name, signal in signals.items() if signal is not None}
-        self._calling = {name: signal for name, signal in self.signals.items() if calls(signal)}
+        self._calling = {name: signal for name, signal in self.signals.items() if makes_calls(signal)}
         self._computing = {name: signal for name, signal in self.signals.items() if name not in self._calling}
         self.gate = gate
         self._tables = WeightTables(self.signals, weights, weight_tables)
 
     @property
     def wants_images(self) -> bool:
-        """Whether a signal looks at the images of a sample."""
+        """Whether a signal reads the images of a sample."""
         return any(getattr(signal, "wants_images", False) for signal in self.signals.values())
 
     def statistics(self) -> dict[str, float]:
-        """`signal/name` → value of everything that signals count about what they call."""
+        """`signal/name` → value: the statistics of all signals."""
         return {
             f"{name}/{key}": float(value)
             for name, signal in self.signals.items()
@@ -93,16 +93,16 @@ class CompositeReward:
         }
 
     async def aclose(self) -> None:
-        """Let go of connections and caches of the signals that have any."""
+        """Close the connections and caches of the signals."""
         for signal in self.signals.values():
             for holder in (signal, getattr(signal, "judge", None), getattr(signal, "embedder", None)):
                 if close := getattr(holder, "aclose", None):
                     await close()
 
     async def score(self, sample: Sample) -> RewardBreakdown:
-        """Score one rollout; a failing signal that counts masks the sample, any other error is a bug and is raised."""
-        said = await gather(sample, self._calling, self._computing, self.signals)
-        parts, failures = said.parts, said.failures
+        """Score one rollout. A failed signal that has weight masks the sample; all other errors are bugs and raised."""
+        results = await score_signals(sample, self._calling, self._computing, self.signals)
+        parts, failures = results.parts, results.failures
         weights = self._tables.of(sample) if self._tables.any else self._tables.default
         shut = self._is_shut(parts)
         counted = {name: failures[name] for name in parts if name in failures and self._counts(name, weights, shut)}
@@ -111,11 +111,11 @@ class CompositeReward:
                 total=None,
                 parts=parts,
                 failure="; ".join(f"{name}: {error}" for name, error in counted.items()),
-                outage=any(_is_outage(error) for error in counted.values()),
+                outage=any(_affects_every_sample(error) for error in counted.values()),
             )
-        # Redistribute only the weights of signals that do not apply; failed ones keep theirs.
+        # Redistribute only the weights of not-applicable signals; failed ones keep theirs.
         left_out = tuple([name for name, part in parts.items() if part.value is None and name not in failures])
-        effective = share_out(weights, left_out) if left_out else weights
+        effective = renormalise(weights, left_out) if left_out else weights
         if effective is None:
             return RewardBreakdown(total=None, parts=parts, failure="no signal with weight applies to this sample")
         if shut:
@@ -131,18 +131,17 @@ class CompositeReward:
         return name == self.gate or (not shut and weights[name] > 0.0)
 
 
-def _is_outage(error: Failure) -> bool:
-    """Whether the next sample would fail as well."""
+def _affects_every_sample(error: Failure) -> bool:
     return isinstance(error, JudgeUnavailable | RewardError) or (
         isinstance(error, EmbedderError) and not isinstance(error, EmbedderRejected)
     )
 
 
-class Gathered:
-    """What the signals of one sample said.
+class SignalResults:
+    """The scores and failures of one sample's signals.
 
     Attributes:
-        parts: signal → score, in the order of the signals; a signal that failed has none, and says why.
+        parts: signal → score, in the order of the signals; that of a failed signal has the value None.
         failures: signal → its error.
     """
 
@@ -152,48 +151,54 @@ class Gathered:
         self.parts: dict[str, Score] = dict.fromkeys(names, _NOT_ASKED)
         self.failures: dict[str, Failure] = {}
 
-    def take(self, name: str, score: Score) -> None:
-        """Note a score.
+    def add(self, name: str, score: Score) -> None:
+        """Record a score.
 
         Raises:
-            RewardError: it is not between 0 and 1.
-            TypeError: it is no score at all, which is a bug of the signal.
+            RewardError: the value is not in [0, 1].
+            TypeError: `score` is no `Score`, which is a bug of the signal.
         """
         if not isinstance(score, Score):
             raise TypeError(f"signal {name} returned {score!r}; its score() has to return a Score")
-        if score.value is not None and not 0.0 <= score.value <= 1.0:  # NaN is in no interval
+        if score.value is not None and not 0.0 <= score.value <= 1.0:  # also true of NaN
             raise RewardError(
                 f"signal {name} returned {score.value!r}, which is not between 0 and 1", code="out-of-range"
             )
         self.parts[name] = score
 
-    def fail(self, name: str, error: Failure) -> None:
-        """Note a failure."""
+    def add_failure(self, name: str, error: Failure) -> None:
+        """Record a failure."""
         self.parts[name], self.failures[name] = Score(None, f"failed: {error}"), error
 
 
-def calls(signal: Reward) -> bool:
-    """Whether a signal calls something, so that there is a wait while others can compute."""
+def makes_calls(signal: Reward) -> bool:
+    """Whether a signal waits for a model or a server."""
     return hasattr(signal, "statistics") or inspect.iscoroutinefunction(signal.score)
 
 
-async def gather(
+async def score_signals(
     sample: Sample, calling: Mapping[str, Reward], computing: Mapping[str, Reward], names: Iterable[str]
-) -> Gathered:
-    """Ask all signals, which are given by whether they call something.
+) -> SignalResults:
+    """Score a sample with all signals.
 
-    Those that do go first and wait together; what only computes does so afterwards, while the calls of other samples
-    are on their way.
+    The signals that make calls go first and wait together. The others compute afterwards, while the calls of other
+    samples are in flight.
+
+    Args:
+        sample: the rollout.
+        calling: name → signal that makes calls.
+        computing: name → signal that only computes.
+        names: all names, in the order of the result.
     """
-    said = Gathered(names)
+    results = SignalResults(names)
     for signals in (calling, computing):
-        if waiting := _start(sample, signals, said):
-            await _together(waiting, said)
-    return said
+        if waiting := _start(sample, signals, results):
+            await _wait_for_all(waiting, results)
+    return results
 
 
-def _start(sample: Sample, signals: Mapping[str, Reward], said: Gathered) -> dict[str, Awaitable[Score]]:
-    """Ask every signal; what is known at once is noted, what has to be waited for is returned."""
+def _start(sample: Sample, signals: Mapping[str, Reward], results: SignalResults) -> dict[str, Awaitable[Score]]:
+    """Call every signal; record the scores that come at once and return the awaitables."""
     waiting: dict[str, Awaitable[Score]] = {}
     for name, signal in signals.items():
         try:
@@ -201,38 +206,38 @@ def _start(sample: Sample, signals: Mapping[str, Reward], said: Gathered) -> dic
             if hasattr(result, "__await__"):
                 waiting[name] = result
             else:
-                said.take(name, result)
+                results.add(name, result)
         except _FAILURES as error:
-            said.fail(name, error)
+            results.add_failure(name, error)
     return waiting
 
 
-async def _together(waiting: Mapping[str, Awaitable[Score]], said: Gathered) -> None:
-    """Wait for all at once: coroutines become tasks, except the last, which is awaited inline."""
-    here: str | None = None
-    elsewhere: dict[str, Started[Any] | asyncio.Future[Score]] = {}
+async def _wait_for_all(waiting: Mapping[str, Awaitable[Score]], results: SignalResults) -> None:
+    """Await all scores concurrently. Coroutines become tasks, except the last, which is awaited inline."""
+    inline: str | None = None
+    in_flight: dict[str, PendingScore[Any] | asyncio.Future[Score]] = {}
     for name, one in waiting.items():
-        if isinstance(one, Started):
-            elsewhere[name] = one
+        if isinstance(one, PendingScore):
+            in_flight[name] = one
             continue
-        if here is not None:
-            elsewhere[here] = asyncio.ensure_future(waiting[here])
-        here = name
+        if inline is not None:
+            in_flight[inline] = asyncio.ensure_future(waiting[inline])
+        inline = name
     try:
-        if here is not None:
-            await _note(here, waiting[here], said)
-        for name, one in elsewhere.items():
-            await _note(name, one, said)
-    except BaseException:  # a bug in a signal, or this sample is cancelled: then all of it is
-        left = [one.pending if isinstance(one, Started) else one for one in elsewhere.values()]
-        for future in left:
+        if inline is not None:
+            await _record(inline, waiting[inline], results)
+        for name, one in in_flight.items():
+            await _record(name, one, results)
+    except BaseException:  # a bug in a signal, or this sample was cancelled: cancel the other signals
+        futures = [one.pending if isinstance(one, PendingScore) else one for one in in_flight.values()]
+        for future in futures:
             future.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.gather(*futures, return_exceptions=True)
         raise
 
 
-async def _note(name: str, result: Awaitable[Score], said: Gathered) -> None:
+async def _record(name: str, result: Awaitable[Score], results: SignalResults) -> None:
     try:
-        said.take(name, await result)
+        results.add(name, await result)
     except _FAILURES as error:
-        said.fail(name, error)
+        results.add_failure(name, error)

@@ -1,4 +1,4 @@
-"""Signal `embed`: closeness of answer and reference in a sentence-embedding space."""
+"""Signal `embed`: cosine similarity of answer and reference in a sentence-embedding space."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ from medix_r1.grammar import normalize_answer
 from medix_r1.models.embedder import Embedder
 from medix_r1.rewards.alternatives import alternatives
 from medix_r1.rewards.base import Sample, Score
-from medix_r1.rewards.rule_scores import settle
+from medix_r1.rewards.rule_scores import rule_score
 
 
 class EmbeddingReward:
-    """Cosine of answer and reference, as a threshold (the paper) or graded above a floor.
+    """Cosine of answer and reference, as a threshold (the paper's rule) or graded above a floor.
 
     Args:
-        embedder: gives the cosine; its failures pass through as `EmbedderError`.
-        mode: `threshold` gives 1 from `threshold` on, else 0; `graded` rises linearly from 0 at `floor` to 1 at
-            cosine 1.
-        threshold: in (0, 1). The paper's 0.8 belongs to its embedder; another model needs its own.
+        embedder: computes the cosine; its `EmbedderError`s are not caught here.
+        mode: `threshold` gives 1 for a cosine of at least `threshold`, else 0; `graded` rises linearly from 0 at
+            `floor` to 1 at cosine 1.
+        threshold: in (0, 1). The paper's 0.8 is for its embedder; another model needs its own.
         floor: in [0, 1): the cosine up to which `graded` gives 0.
-        max_bytes, refuse_echo: what is no answer at all (medix_r1/rewards/rule_scores.py).
-        refuse_alternatives: an answer that offers several things lies close to each of them; it gets 0.
+        max_bytes, refuse_echo: answers that score 0 without a call, as in `rule_score`.
+        refuse_alternatives: score answers that offer alternatives 0, because they are close to each of them.
+
+    Raises:
+        ConfigError: a setting is out of range.
     """
 
     def __init__(
@@ -57,16 +60,16 @@ class EmbeddingReward:
         self.refuse_alternatives = refuse_alternatives
 
     def score(self, sample: Sample) -> Score | Awaitable[Score]:
-        if (settled := self.settled(sample)) is not None:
-            return settled
+        if (by_rule := self.rule_score(sample)) is not None:
+            return by_rule
         answer, reference = sample.completion.answer or "", sample.reference.answer
         return self._compare(normalize_answer(answer), normalize_answer(reference))
 
-    def settled(self, sample: Sample) -> Score | None:
-        """What rules alone say; None when the embedder has to be asked."""
-        settled = settle(sample, max_bytes=self.max_bytes, refuse_echo=self.refuse_echo)
-        if settled is not None or not self.refuse_alternatives:
-            return settled
+    def rule_score(self, sample: Sample) -> Score | None:
+        """The score of a sample that needs no embedder; None when the embedder has to be called."""
+        by_rule = rule_score(sample, max_bytes=self.max_bytes, refuse_echo=self.refuse_echo)
+        if by_rule is not None or not self.refuse_alternatives:
+            return by_rule
         offered = alternatives(sample.completion.answer or "", sample.reference.answer)
         if not offered:
             return None
@@ -80,5 +83,5 @@ class EmbeddingReward:
         return Score(min(1.0, max(0.0, graded)), f"cosine {cosine:.3f}")
 
     def statistics(self) -> dict[str, float]:
-        """Counts and times of the embedder, by name."""
+        """The embedder's statistics: name → count, or seconds for `latency_*`."""
         return self.embedder.statistics()

@@ -1,7 +1,7 @@
-"""Signal `exact`: the answer is the reference or one of its accepted wordings. A monitor; its weight is 0.
+"""Monitor `exact`: 1 when the answer is the reference or one of its accepted wordings.
 
-It is deliberately no part of the reward: a policy that learns to please judge or embedder without answering better
-shows as a gap between them and this.
+It has no weight on purpose: when a policy learns to fool the judge or the embedder, their scores rise and this one does
+not.
 """
 
 from __future__ import annotations

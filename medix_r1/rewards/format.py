@@ -8,7 +8,7 @@ _WELL_FORMED = Score(1.0, "well formed")
 
 
 class FormatReward:
-    """Does the reply follow the grammar?"""
+    """1 for a reply that the parser finds no problem with, else 0."""
 
     def score(self, sample: Sample) -> Score:
         problems = sample.completion.problems

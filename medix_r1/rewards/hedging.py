@@ -1,6 +1,6 @@
-"""Monitor `hedging`: 1 when the answer commits to one thing, lower for every alternative or way out it adds.
+"""Monitor `hedging`: 1 when the answer commits to one thing, lower for every alternative or expression of doubt.
 
-A judge that wants to be kind says yes to "left or right"; this counts such answers without asking anybody.
+A lenient judge accepts "left or right"; this monitor counts such answers by rules.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from medix_r1.rewards.alternatives import alternatives, signs
 from medix_r1.rewards.base import Sample, Score
 
 _ONE_ANSWER = Score(1.0, "one answer")
-# Words that take an answer back.
 _DOUBTS = re.compile(
     r"\b(?:possibly|perhaps|maybe|might|may be|could be|uncertain|unclear|not sure|unsure|unknown|indeterminate|"
     r"inconclusive|hard to say|depends on|"
@@ -21,7 +20,7 @@ _DOUBTS = re.compile(
 
 
 class HedgingMonitor:
-    """1 / (1 + marks of hedging that the reference does not have). Not applicable without an answer. English only."""
+    """1 / (1 + signs of hedging that the reference does not have). Not applicable without an answer. English only."""
 
     def score(self, sample: Sample) -> Score:
         answer = sample.completion.answer

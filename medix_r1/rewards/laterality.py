@@ -14,9 +14,9 @@ _NO_SIDE = Score(None, "the reference names no side")
 
 
 class LateralityMonitor:
-    """Compares the sides that are named; `both` and `bilateral` are left and right at once. English only.
+    """Compares the sides that answer and reference name; `both` and `bilateral` mean left and right. English only.
 
-    Not applicable when the reference or the answer names no side: leaving it out is no contradiction.
+    Not applicable when the reference or the answer names no side: an omission is no contradiction.
     """
 
     def score(self, sample: Sample) -> Score:
@@ -31,7 +31,7 @@ class LateralityMonitor:
 
 @bounded_cache
 def sides(text: str) -> frozenset[str]:
-    """The sides that a text names."""
+    """The sides that a text names: a subset of `{"left", "right"}`."""
     found = set(_SIDE.findall(normalize_answer(text)))
     return _BOTH if found - _BOTH else frozenset(found)
 

@@ -1,4 +1,4 @@
-"""Monitor `length`: 1 while the answer is as short as its reference allows, falling as it is padded."""
+"""Monitor `length`: 1 up to an allowed length that grows with the reference's, falling beyond it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ _NO_ANSWER = Score(None, "no answer")
 
 
 class LengthMonitor:
-    """Allowed length divided by length, at most 1. Counts characters, so it means the same in every script.
+    """min(1, allowed / length), in characters of the normalised answer. Not applicable without an answer.
 
     Args:
-        factor: characters allowed for each one of the reference.
-        characters: allowed in any case.
+        factor: allowed characters for each character of the reference, above 0.
+        characters: minimum of the allowed length, at least 1.
+
+    Raises:
+        ConfigError: a setting is out of range.
     """
 
     def __init__(self, *, factor: float = 4.0, characters: int = 80) -> None:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 
 from medix_r1.models.judge import Judge, Question, Verdict
-from medix_r1.rewards.base import Sample, Score, Started
-from medix_r1.rewards.rule_scores import settle
+from medix_r1.rewards.base import PendingScore, Sample, Score
+from medix_r1.rewards.rule_scores import rule_score
 
 
 class JudgeReward:
-    """Asks the judge, unless the case is plain: an exact match is right and an ungradable answer wrong without a call.
+    """The judge's verdict on an answer, unless rules alone decide: 1 for an exact match, 0 for an ungradable answer.
 
     Args:
-        judge: gives the verdicts; its failures pass through as `JudgeError`.
+        judge: gives the verdicts; its `JudgeError`s are not caught here.
         give_choices: show the judge the options of a multiple-choice question.
-        give_images: show the judge the images of the question; it must be a model that sees.
-        max_bytes, refuse_echo: what is no answer at all (medix_r1/rewards/rule_scores.py).
+        give_images: show the judge the images of the question; it must be a vision-language model.
+        max_bytes, refuse_echo: answers that score 0 without a call, as in `rule_score`.
     """
 
     def __init__(
@@ -31,9 +31,9 @@ class JudgeReward:
         self.judge, self.give_choices, self.wants_images = judge, give_choices, give_images
         self.max_bytes, self.refuse_echo = max_bytes, refuse_echo
 
-    def score(self, sample: Sample) -> Score | Started[Verdict]:
-        if (settled := self.settled(sample)) is not None:
-            return settled
+    def score(self, sample: Sample) -> Score | PendingScore[Verdict]:
+        if (by_rule := self.rule_score(sample)) is not None:
+            return by_rule
         question = Question(
             sample.question,
             sample.reference.answer,
@@ -42,14 +42,14 @@ class JudgeReward:
             images=sample.images if self.wants_images else (),
         )
         pending = self.judge.judge(question)
-        return Started(pending if isinstance(pending, asyncio.Future) else asyncio.ensure_future(pending), _score)
+        return PendingScore(pending if isinstance(pending, asyncio.Future) else asyncio.ensure_future(pending), _score)
 
-    def settled(self, sample: Sample) -> Score | None:
-        """What rules alone say; None when the judge has to be asked."""
-        return settle(sample, max_bytes=self.max_bytes, refuse_echo=self.refuse_echo)
+    def rule_score(self, sample: Sample) -> Score | None:
+        """The score of a sample that needs no judge; None when the judge has to be asked."""
+        return rule_score(sample, max_bytes=self.max_bytes, refuse_echo=self.refuse_echo)
 
     def statistics(self) -> dict[str, float]:
-        """Counts and times of the judge, by name."""
+        """The judge's statistics: name → count, or seconds for `latency_*`."""
         return self.judge.statistics()
 
 

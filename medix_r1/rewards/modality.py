@@ -1,4 +1,4 @@
-"""Signal `modality`: 1 when the tag before the think block is the reference's."""
+"""Signal `modality`: 1 when the reply's modality tag is the reference's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from medix_r1.rewards.base import Sample, Score
 
 
 class ModalityReward:
-    """Did the policy recognise the imaging modality? Not applicable without an image or without a reference tag."""
+    """Compares the modality tags. Not applicable without an image or without a tag in the reference."""
 
     def score(self, sample: Sample) -> Score:
         wanted, given = sample.reference.modality, sample.completion.modality

@@ -1,7 +1,7 @@
 """Monitor `negation`: 0 when answer and reference contradict each other about a finding, 1 when they agree on it.
 
-In the manner of NegEx (Chapman et al. 2001, doi 10.1006/jbin.2001.1029): a negation covers a few words behind it, or
-before it for "absent" and its like, up to the end of the clause.
+As in NegEx (Chapman et al. 2001, doi 10.1006/jbin.2001.1029), a negation covers the next few words up to the end of the
+clause, or, for "absent" and similar words, the few words before it.
 """
 
 from __future__ import annotations
@@ -35,12 +35,16 @@ _NO_FINDING = _EMPTY | _BEFORE | _BEHIND
 
 
 class NegationMonitor:
-    """Compares whether the findings that both name are affirmed or denied; a bare yes or no counts too. English only.
+    """0 when a finding that both name is affirmed by one and denied by the other, else 1. English only.
 
-    Not applicable when nothing is named by both, or when neither denies any of it.
+    Where both begin with yes or no, only these are compared. Not applicable when answer and reference name no common
+    finding, or when neither denies one.
 
     Args:
-        scope: words that a negation covers.
+        scope: how many words a negation covers, at least 1.
+
+    Raises:
+        ConfigError: `scope` is below 1.
     """
 
     def __init__(self, *, scope: int = 6) -> None:
@@ -73,7 +77,7 @@ def _compare(answer: str, reference: str, scope: int) -> Score:
 
 @bounded_cache
 def _findings(text: str, scope: int) -> Mapping[str, bool]:
-    """Word → whether it is denied, for the words that mean something."""
+    """Word → whether it is denied everywhere, for all words but stop words and negations."""
     findings: dict[str, bool] = {}
     for clause in _CLAUSE.split("\n".join(normalize_answer(line) for line in text.splitlines())):
         words = _WORD.findall(_FREE_OF.sub("without", _PASSIVE.sub("absent", clause)))
@@ -91,6 +95,6 @@ def _findings(text: str, scope: int) -> Mapping[str, bool]:
 
 @bounded_cache
 def _leading_verdict(text: str) -> str | None:
-    """`yes` or `no` when the text is nothing else, or has a stop behind it."""
+    """`yes` or `no` when it is the whole text or punctuation follows, else None."""
     match = _VERDICT.match(normalize_answer(text))
     return match[1] if match else None

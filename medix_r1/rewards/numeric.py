@@ -1,7 +1,7 @@
-"""Monitor `numeric`: 1 when the answer's quantities are the reference's, units and conversions understood.
+"""Monitor `numeric`: 1 when the answer's quantities agree with the reference's, after unit conversion.
 
-28 mm agrees with 2.8 cm and not with 28 cm. Units are converted by pint; it never sees the reply's own text, only units
-of a short list, because its parser evaluates expressions.
+28 mm agrees with 2.8 cm and not with 28 cm. pint converts the units. Its parser evaluates expressions, so it never gets
+text of the reply, only the unit names listed here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from medix_r1.rewards.base import Sample, Score
 if TYPE_CHECKING:
     import pint
 
-# Units as pint calls them -> how else answers write them, besides a plural s.
+# pint's name of a unit -> other spellings of it; a plural s is understood without being listed
 _SPELLINGS = {
     **{"m": "meter metre", "cm": "centimeter centimetre", "mm": "millimeter millimetre", "nm": "", "km": ""},
     **{"micrometer": "um μm micron", "inch": "inches", "degree": "°", "percent": "%"},
@@ -34,12 +34,12 @@ _SPELLINGS = {
 }
 _UNITS = {spelling: name for name, others in _SPELLINGS.items() for spelling in (name, *others.split())}
 _NUMBER = (
-    r"(?<![\w.,])(?<![A-Za-z]\d-)(?<![A-Za-z]\d\d-)(?:(?<![\d)])[-−])?"  # the dash of 5-10 mm is no sign
+    r"(?<![\w.,])(?<![A-Za-z]\d-)(?<![A-Za-z]\d\d-)(?:(?<![\d)])[-−])?"  # the dash of "5-10 mm" is no minus sign
     r"(?:\d{1,12}(?:,\d{3}(?!\d)){0,4}(?:[.,]\d{1,12})?|\.\d{1,12})(?![\d,.]{0,24}\d)"
 )
 _UNIT = r"cmH2O|(?:[^\W\d_]|[°%])[^\W\d_]{0,14}(?:\^?[23])?(?:/[^\W\d_]{1,14}(?:\^?[23])?)?"
 _QUANTITY = re.compile(rf"(?P<number>{_NUMBER})(?:\^(?P<power>-?\d{{1,2}}))?(?:\s{{0,2}}-?(?P<unit>{_UNIT}))?")
-_SERIES = re.compile(r"\s{0,4}(?:x|×|\*|/|:|by|to|and|or|-|–|,)\s{0,4}")  # 28 x 27 mm: the unit is of both
+_SERIES = re.compile(r"\s{0,4}(?:x|×|\*|/|:|by|to|and|or|-|–|,)\s{0,4}")  # in "28 x 27 mm" both numbers have the unit
 _RATIO = re.compile(r"(\d{1,6})\s{0,2}[:/]\s{0,2}(\d{1,6})")
 _TIMES = re.compile(r"(?<=\d)[xX×](?=\d)")
 _WORDS = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9"}
@@ -50,9 +50,14 @@ _NUMBER_WORD = re.compile(rf"\b({'|'.join(_WORDS)})\b", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A number as written and the same in base units; `dimension` is empty for a bare number.
+    """A number with its unit, as written and in base units.
 
-    `size` is the number's own share of the value, without the offset that a temperature has.
+    Attributes:
+        text: as written, with the unit.
+        number: the number as written.
+        value: in base units.
+        size: absolute value in base units without the offset of temperature scales; tolerances are relative to it.
+        dimension: pint's dimensionality, or the unit of a dimensionless quantity; empty for a bare number.
     """
 
     text: str
@@ -63,13 +68,17 @@ class Quantity:
 
 
 class NumericMonitor:
-    """Quantities that agree, divided by the larger of the two counts. Each one is used once, so a list earns nothing.
+    """Matching quantities / max(quantities of the answer, quantities of the reference).
 
-    A quantity without a unit agrees with the same number with one: the question may have named it. Not applicable when
-    the reference has no number.
+    Each quantity of the answer matches at most one of the reference, so a list of guesses earns little. A number
+    without a unit matches the same number with one, because the question may have named the unit. A ratio in the wrong
+    order (2:1 for 1:2) scores 0. Not applicable when the reference has no number.
 
     Args:
-        tolerance: share of the reference's value that two quantities may lie apart.
+        tolerance: allowed difference relative to the reference's value, in [0, 1).
+
+    Raises:
+        ConfigError: the tolerance is out of range.
     """
 
     def __init__(self, *, tolerance: float = 0.01) -> None:
@@ -81,7 +90,7 @@ class NumericMonitor:
         wanted = quantities(sample.reference.answer)
         if not wanted:
             return _NO_NUMBER
-        if turned := _turned(sample.completion.answer or "", sample.reference.answer):
+        if turned := _reversed_ratio(sample.completion.answer or "", sample.reference.answer):
             return Score(0.0, f"{turned} the other way round")
         given = quantities(sample.completion.answer or "")
         left, missing = list(given), []
@@ -103,8 +112,8 @@ class NumericMonitor:
         return abs(given.number - wanted.number) <= (self.tolerance + 1e-9) * abs(wanted.number)
 
 
-def _turned(answer: str, reference: str) -> str | None:
-    """A ratio of the reference (1:2, 120/80) that the answer has the other way round only."""
+def _reversed_ratio(answer: str, reference: str) -> str | None:
+    """The first ratio of the reference (1:2, 120/80) that the answer has only in the reverse order, or None."""
     given, wanted = _ratios(answer), _ratios(reference)
     return next((f"{a}:{b}" for a, b in wanted if a != b and (b, a) in given and (a, b) not in given), None)
 
@@ -116,12 +125,12 @@ def _ratios(text: str) -> list[tuple[str, str]]:
 
 @bounded_cache
 def quantities(text: str) -> tuple[Quantity, ...]:
-    """Every number of a text with its unit; digits inside words (T2, L5) are names and no numbers."""
+    """Every number of a text with its unit; digits inside words (T2, L5) are no numbers."""
     text = _TIMES.sub(" x ", compatibility_form(text).replace("µ", "μ"))
     text = _NUMBER_WORD.sub(lambda match: _WORDS[match[1].lower()], text)
     found = list(_QUANTITY.finditer(text))
     units = [match["unit"] if _known_unit(match["unit"]) else None for match in found]
-    for place in range(len(found) - 2, -1, -1):  # a series takes the unit behind it
+    for place in range(len(found) - 2, -1, -1):  # the numbers of a series have the unit behind its last one
         between = text[found[place].end("number") : found[place + 1].start()]
         if units[place] is None and _SERIES.fullmatch(between):
             units[place] = units[place + 1]
@@ -141,7 +150,7 @@ def _quantity(match: re.Match[str], written: str | None) -> Quantity:
 
 
 def _known_unit(written: str | None) -> str | None:
-    """What pint calls a unit, or None for a word that is none."""
+    """pint's name of a unit, or None for a word that is no known unit."""
     if written is None:
         return None
     names = [_known_part(part) for part in written.split("/")]
@@ -151,7 +160,7 @@ def _known_unit(written: str | None) -> str | None:
 def _known_part(part: str) -> str | None:
     base, power = (part.rstrip("23^"), part[-1]) if part[-1] in "23" else (part, "")
     name = _UNITS.get(base)
-    if name is None and len(base) > 1:  # 45 M is a man's age
+    if name is None and len(base) > 1:  # not single letters: "45 M" is an age and a sex
         name = _UNITS.get(base.lower()) or _UNITS.get(base.lower().removesuffix("s"))
     if name is None:
         return None
@@ -167,7 +176,7 @@ class _Factor:
 
 @functools.cache
 def _factor(unit: str) -> _Factor:
-    """How a unit of the list turns into base units: value = scale · number + offset (temperatures have an offset)."""
+    """The conversion of a unit to base units: value = scale · number + offset (only temperatures have an offset)."""
     bare = unit.strip("()")
     zero, one = (_registry().Quantity(number, bare if bare in ("degC", "degF") else unit) for number in (0.0, 1.0))
     offset = float(zero.to_base_units().magnitude)
@@ -177,6 +186,6 @@ def _factor(unit: str) -> _Factor:
 
 @functools.cache
 def _registry() -> pint.UnitRegistry[float]:
-    import pint  # takes a moment, and composing a config only wants this module's signatures
+    import pint  # slow to import, and not needed to compose a config
 
     return pint.UnitRegistry()

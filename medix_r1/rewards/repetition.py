@@ -1,4 +1,4 @@
-"""Monitor `repetition`: the share of the reply's phrases that are not said twice; 1 is no repetition."""
+"""Monitor `repetition`: distinct n-grams of the reply divided by all of them; 1 means no repetition."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from medix_r1.bounded_cache import bounded_cache
 from medix_r1.errors import ConfigError
 from medix_r1.rewards.base import Sample, Score
 
-_WORD = re.compile(r"\w{1,20}")  # longer ones come in pieces, so that text without spaces is looked at too
+_WORD = re.compile(r"\w{1,20}")  # longer words are split, so that text without spaces has n-grams too
 
 
 class RepetitionMonitor:
-    """Distinct phrases divided by phrases, over the whole reply.
+    """Distinct phrases (n-grams of words) / phrases, over the whole reply. Not applicable to fewer than 2 phrases.
 
     Args:
-        words: length of a phrase.
+        words: words of a phrase, at least 1.
+
+    Raises:
+        ConfigError: `words` is below 1.
     """
 
     def __init__(self, *, words: int = 4) -> None:

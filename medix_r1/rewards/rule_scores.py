@@ -1,4 +1,4 @@
-"""Answers whose case is plain: right or wrong without asking a judge or an embedder."""
+"""Scores that rules alone decide, without a call to judge or embedder."""
 
 from __future__ import annotations
 
@@ -6,43 +6,43 @@ import sys
 
 from medix_r1.bounded_cache import bounded_cache
 from medix_r1.grammar import is_gradable, normalize_answer
-from medix_r1.prompts import defuse
+from medix_r1.prompts import neutralise
 from medix_r1.rewards.base import Sample, Score
 
 _NOTHING = Score(0.0, "nothing to grade")
 _EXACT = Score(1.0, "exact match")
-_MOST_BYTES = 72  # of one character: in a prompt it can become eighteen, of four bytes each
+_MAX_GROWTH = 72  # bytes of one character in a prompt: NFKC makes at most 18 characters of it, each of at most 4 bytes
 
 
-def settle(sample: Sample, *, max_bytes: int | None, refuse_echo: bool) -> Score | None:
-    """Score an answer that needs nobody's opinion; None when somebody has to be asked.
+def rule_score(sample: Sample, *, max_bytes: int | None, refuse_echo: bool) -> Score | None:
+    """Score an answer by rules: 1 for an exact match, 0 for an ungradable answer; None when a model has to decide.
 
     Args:
         sample: the rollout.
-        max_bytes: an answer of which a prompt would hold more bytes than this (UTF-8) is none: what a judge cannot read
-            would otherwise be masked, and a policy could choose that over being wrong. None: no limit.
-        refuse_echo: the question given back is no answer, however close it lies to one.
+        max_bytes: longer answers score 0, in UTF-8 bytes as the prompt would hold them. A judge refuses texts that are
+            too long, and masking them would let the policy avoid being wrong. None: no limit.
+        refuse_echo: an answer that repeats the question scores 0.
     """
     answer = sample.completion.answer
     if answer is None:
         return _NOTHING
-    return _settle(answer, sample.reference.answer, sample.question if refuse_echo else None, max_bytes)
+    return _rule_score(answer, sample.reference.answer, sample.question if refuse_echo else None, max_bytes)
 
 
-@bounded_cache  # judge and embedder both ask
-def _settle(answer: str, reference: str, question: str | None, max_bytes: int | None) -> Score | None:
+@bounded_cache  # judge and embedder ask for the same sample
+def _rule_score(answer: str, reference: str, question: str | None, max_bytes: int | None) -> Score | None:
     if not is_gradable(answer):
         return _NOTHING
     given = normalize_answer(answer)
     if given == normalize_answer(reference):
         return _EXACT
-    if max_bytes is not None and _MOST_BYTES * len(answer) > max_bytes and (size := _size(answer)) > max_bytes:
+    if max_bytes is not None and _MAX_GROWTH * len(answer) > max_bytes and (size := _prompt_bytes(answer)) > max_bytes:
         return Score(0.0, f"too long for an answer: {size} bytes")
     if question is not None and given.rstrip("? ") == normalize_answer(question).rstrip("? "):
         return Score(0.0, "the question given back")
     return None
 
 
-def _size(answer: str) -> int:
-    """Bytes of an answer in a prompt: a judge's limit is in tokens, of which a byte-level tokenizer makes no more."""
-    return len(defuse(answer, max_chars=sys.maxsize).encode())
+def _prompt_bytes(answer: str) -> int:
+    """UTF-8 bytes of an answer in a prompt: an upper bound of its tokens for a byte-level tokenizer."""
+    return len(neutralise(answer, max_chars=sys.maxsize).encode())

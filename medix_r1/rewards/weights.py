@@ -1,4 +1,4 @@
-"""Weights of the signals: which ones a row gets, and every problem they can have."""
+"""Weights of the signals: which table a row gets, renormalisation, and validation."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from medix_r1.errors import Problem
 from medix_r1.grammar import ModalityTag
 from medix_r1.rewards.base import NO_MODALITY, Sample
 
-BY = ("source", "modality")  # in this order: the first table that knows the row wins
+BY = ("source", "modality")  # in order of precedence
 
 
 class WeightTables:
-    """The weights of a row: those of its source, else of its modality, else the default ones.
+    """Looks up the weights of a row: those of its source, else of its modality, else the default ones.
 
     Args:
-        signals: names of all signals; a weight that is not given is 0.
+        signals: names of all signals; missing weights are 0.
         default: name → weight.
         tables: `source` or `modality` → value of the row → weights.
     """
@@ -37,25 +37,25 @@ class WeightTables:
         self._source, self._modality = (
             {value: whole(weights) for value, weights in ((tables or {}).get(by) or {}).items()} for by in BY
         )
-        self.any = bool(self._source or self._modality)  # most runs have none
+        self.any = bool(self._source or self._modality)
 
     def of(self, sample: Sample) -> Weights:
-        """The weights of a row before anything is shared out."""
+        """The weights of a row, before renormalisation."""
         return self._source.get(sample.source) or self._modality.get(sample.modality) or self.default
 
 
 class Weights(dict[str, float]):
-    """One table, name → weight; equal to itself alone, so that what follows from it can be kept."""
+    """One table, name → weight. It is hashed by identity, so that `renormalise` can be memoised."""
 
     __hash__ = object.__hash__  # type: ignore[assignment]
     __eq__ = object.__eq__
 
 
 @functools.lru_cache(maxsize=4096)
-def share_out(weights: Weights, left_out: tuple[str, ...]) -> Mapping[str, float] | None:
-    """Give the weight of what does not apply to the others, in proportion; None when nothing with weight is left.
+def renormalise(weights: Weights, left_out: tuple[str, ...]) -> Mapping[str, float] | None:
+    """Set the weights of not-applicable signals to 0 and scale the others to sum to 1; None if no weight is left.
 
-    The result is shared by all samples like this one: nobody may change it.
+    The result is memoised and shared between samples, so callers must not change it.
     """
     left = math.fsum(weight for name, weight in weights.items() if name not in left_out)
     if left == 0.0:
@@ -68,7 +68,7 @@ def weight_problems(
 ) -> list[Problem]:
     """Every problem of one table of weights, each with its key and the fix.
 
-    A signal set to null is left out of the reward; a weight of 0 may remain for it.
+    A signal that is null may keep a weight of 0.
     """
     left_out = {name for name, node in signals.items() if node is None} if isinstance(signals, Mapping) else set()
     known = sorted(set(signals) - left_out)
@@ -98,7 +98,7 @@ def _is_weight(weight: Any) -> bool:
 
 
 def gate_problems(gate: str | None, signals: Mapping[str, object]) -> list[Problem]:
-    """Whether the gate is a signal that is there."""
+    """A problem if the gate is no signal of the reward."""
     if gate is None or signals.get(gate) is not None:
         return []
     known = sorted(name for name, node in signals.items() if node is not None)

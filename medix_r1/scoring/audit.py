@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import warnings
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -67,13 +68,15 @@ class Opinion:
         return YES if (self.value or 0.0) >= 0.5 else NO
 
 
-Opinions = tuple[Opinion, Opinion] | None  # of both sides; None for what is settled by rule
+Opinions = tuple[Opinion, Opinion] | None  # of both sides; None where rules alone decide
 
 
-def is_settled(signal: Reward, sample: Sample) -> bool:
-    """Whether the signal decides by rule, without asking anybody."""
-    settled = getattr(signal, "settled", None)
-    return settled is not None and settled(sample) is not None
+def has_rule_score(signal: Reward, sample: Sample) -> bool:
+    """Whether rules alone decide the signal's score of this sample."""
+    by_rule = getattr(signal, "rule_score", None)
+    if by_rule is None and (by_rule := getattr(signal, "settled", None)) is not None:
+        warnings.warn(f"{type(signal).__name__}.settled: rename it to rule_score", DeprecationWarning, stacklevel=2)
+    return by_rule is not None and by_rule(sample) is not None
 
 
 class Rater(Protocol):
@@ -189,7 +192,7 @@ async def audit(
     found = Audit(first.name, second.name)
 
     async def ask(row: AuditRow, sample: Sample) -> Opinions:
-        if any(is_settled(signal, sample) for signal in signals):
+        if any(has_rule_score(signal, sample) for signal in signals):
             return None
         one, other = await asyncio.gather(first.rate(row, sample), second.rate(row, sample))
         return one, other

@@ -115,23 +115,23 @@ def test_a_forged_line_cannot_be_inserted():
         ("[1] in [3, 5] mm, [sic] [A]", "[1] in [3, 5] mm, [sic] [A]"),
     ],
 )
-def test_defuse(text, expected):
-    assert prompts.defuse(text) == expected
+def test_neutralise(text, expected):
+    assert prompts.neutralise(text) == expected
 
 
 @given(st.text(alphabet=st.one_of(st.characters(), st.sampled_from("<>|＜＞\n\u200b\x00{}[/]AB")), max_size=60))
 def test_whatever_is_inserted_is_one_line_without_delimiters(text):
-    safe = prompts.defuse(text)
+    safe = prompts.neutralise(text)
 
     assert len(safe.splitlines()) <= 1
     assert not set("<>") & set(safe)
     assert safe.isprintable()
-    assert prompts.defuse(safe) == safe
+    assert prompts.neutralise(safe) == safe
 
 
 def test_long_text_is_cut():
-    assert prompts.defuse("x" * 5000) == "x" * 4000 + " …"
-    assert prompts.defuse("x" * 4000) == "x" * 4000
+    assert prompts.neutralise("x" * 5000) == "x" * 4000 + " …"
+    assert prompts.neutralise("x" * 4000) == "x" * 4000
 
 
 def test_unknown_prompt_names_the_known_ones():

@@ -96,7 +96,7 @@ def without_judge(item: Item, reply: Reply) -> float | None:
 
 
 def voting_prompt(item: Item, reply: Reply, scorer: str, settings: VotingSettings) -> str:
-    """What each judge is asked; every inserted text is defused."""
+    """What each judge is asked; every inserted text is neutralised."""
     name = settings.report_prompt if scorer == "report" else settings.match_prompt
     return prompts.fill(prompts.load(name), max_chars=_MAX_CHARS, **_fields(item, prediction=reply.answer or ""))
 

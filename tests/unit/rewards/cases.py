@@ -20,7 +20,7 @@ WEIGHTS = yaml.safe_load((Path(__file__).parents[3] / "configs/reward/composite.
 
 
 class ScriptedJudge:
-    """Stands at the process boundary: says what it is told, or fails, and remembers what it was asked."""
+    """A fake judge client: returns or raises what the test gives it, and records its questions."""
 
     def __init__(self, says: bool | float | Exception = False) -> None:
         self.says = says
@@ -36,7 +36,7 @@ class ScriptedJudge:
 
 
 class ScriptedEmbedder:
-    """The same for the embedder."""
+    """A fake embedder client, like `ScriptedJudge`."""
 
     def __init__(self, cosine: float | Exception = 0.0) -> None:
         self.cosine = cosine
@@ -70,6 +70,6 @@ def composite(judge: ScriptedJudge, embedder: ScriptedEmbedder, weights=WEIGHTS)
 
 
 async def scored(signal: Reward, case: Sample) -> Score:
-    """What a signal says, whether or not it has to wait."""
+    """Score a sample with a signal, plain or async."""
     result = signal.score(case)
     return result if isinstance(result, Score) else await result

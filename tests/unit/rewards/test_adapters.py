@@ -1,4 +1,4 @@
-"""Functions of EasyR1 and TRL as signals: what they are given, what they may return, and which are refused."""
+"""Functions of EasyR1 and TRL as signals: their arguments, their return values, and which are refused."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""What counts as offering several answers at once: the golden cases are data with reasons."""
+"""What counts as an answer with alternatives, by golden cases with reasons."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_qualifiers_are_words() -> None:
 @settings(max_examples=400)
 @given(*[st.lists(st.sampled_from(WORDS), min_size=1, max_size=4).map(" ".join)] * 2)
 def test_letters_alone_are_what_the_long_way_makes_of_them(answer: str, reference: str) -> None:
-    """The short cut leaves out what cannot be there; a full stop behind an answer means nothing and avoids it."""
+    """The fast path must not change the result. A full stop behind the answer avoids it and means nothing."""
     assert alternatives(answer, reference) == alternatives(f"{answer} .", reference)
 
 

@@ -1,4 +1,4 @@
-"""From YAML to a reward: the six mixes, what is left out, and every problem of a `reward` node."""
+"""Building a reward from YAML: the six presets, signals that are null, and every problem of a `reward` node."""
 
 import math
 from pathlib import Path
@@ -23,7 +23,7 @@ SCRIPTED = {
 
 
 def settings(name: str, **changes):
-    """A file of configs/reward over composite.yaml, with judge and embedder at the process boundary."""
+    """Compose a file of configs/reward, with scripted clients in place of judge and embedder."""
     files = [FOLDER / "composite.yaml"] + ([FOLDER / f"{name}.yaml"] if name != "composite" else [])
     trees = [
         OmegaConf.create({key: v for key, v in yaml.safe_load(f.read_text()).items() if key != "defaults"})

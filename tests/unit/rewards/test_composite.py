@@ -48,7 +48,7 @@ async def test_golden_reward(completion, reference, verdict, cosine, total):
 
 
 def test_the_papers_weights():
-    """Upstream defect 12: there they are constants and their sum is not looked at."""
+    """Upstream defect 12: there the weights are constants and nothing checks that they sum to 1."""
     assert pytest.approx({"llm": 0.5175, "embed": 0.3375, "format": 0.10, "modality": 0.045}) == WEIGHTS
     assert math.fsum(WEIGHTS.values()) == pytest.approx(1.0, abs=1e-12)
 
@@ -77,7 +77,7 @@ async def test_a_monitor_is_scored_and_does_not_count():
     ("error", "outage"), [(JudgeUnavailable("server away"), True), (JudgeRejected("too long"), False)]
 )
 async def test_a_failed_judge_masks_the_sample(error, outage):
-    """Upstream defect 1: there it scores 0, and an outage trains on form and tag alone."""
+    """Upstream defect 1: there a failed judge scores 0, so during an outage only format and modality are trained."""
     breakdown = await composite(ScriptedJudge(error), ScriptedEmbedder(0.9)).score(
         sample(reply("the left one"), REFERENCE)
     )
@@ -211,7 +211,7 @@ async def test_any_reply_has_a_total_and_the_same_parts(text, cosine, verdict, h
 
 
 class Hangs:
-    """Waits for ever; tells how it ended."""
+    """Waits for ever, and records whether it was cancelled."""
 
     def __init__(self):
         self.cancelled = False

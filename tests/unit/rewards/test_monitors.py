@@ -1,4 +1,4 @@
-"""The monitors: 1 is good, None where they do not apply, and always a reason."""
+"""The monitors: 1 is good, None means not applicable, and there is always a reason."""
 
 import time
 
@@ -253,7 +253,7 @@ async def test_every_monitor_is_content_with_the_reference_itself(text):
 
 @pytest.mark.parametrize("unit", ["1 ", "28x", "no ", "½", "a/", "1,000,", "and ", ", ", " / ", "(a) "])
 async def test_hostile_text_takes_time_in_proportion_to_its_length(unit):
-    """As for the grammar: 4 times the text; quadratic work would be 16 times the time."""
+    """As for the grammar: 4 times the text would take 16 times the time if the work were quadratic."""
 
     async def seconds(size: int) -> float:
         case = sample(reply(unit * (size // len(unit))), "<X_RAY>28 mm, no left effusion")

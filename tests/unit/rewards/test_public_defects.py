@@ -24,7 +24,7 @@ X_RAY = "<X_RAY>left lung"
 
 @dataclass(frozen=True)
 class Case:
-    """What a reply must earn while judge and embedder say yes (or no) to whatever they are asked."""
+    """The total that a reply must get when judge and embedder accept (or refuse) every answer."""
 
     defect: int
     name: str

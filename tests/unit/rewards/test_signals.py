@@ -10,7 +10,7 @@ from medix_r1.rewards.exact import ExactMatch
 from medix_r1.rewards.format import FormatReward
 from medix_r1.rewards.llm import JudgeReward
 from medix_r1.rewards.modality import ModalityReward
-from medix_r1.rewards.rule_scores import settle
+from medix_r1.rewards.rule_scores import rule_score
 from tests.support.problems import only
 from tests.unit.rewards.cases import ScriptedEmbedder, ScriptedJudge, reply, sample, scored
 
@@ -41,7 +41,7 @@ QUESTION = {"question": "What imaging modality is shown here?", "reference": "ma
 @pytest.mark.parametrize(("judge", "tokens_per_byte"), [("nano", 2), ("vllm", 1)])
 @pytest.mark.parametrize("unit", ["½", "℀", "ﷺ", "𒀀", "]a", "word ", "肺", "\u200b \n½"])
 def test_no_answer_is_too_long_for_the_judge_that_is_asked(judge, tokens_per_byte, unit):
-    """Characters grow on their way into the prompt; a policy must not be able to choose a refusal, which masks."""
+    """Neutralising can make a text longer. If the judge refused the prompt, the policy could get samples masked."""
     config = compose_reward([f"judge={judge}"])
     arguments = list(config.judge.server.arguments)
     context = int(arguments[arguments.index("--max-model-len") + 1]) - config.judge.client.max_tokens
@@ -49,13 +49,13 @@ def test_no_answer_is_too_long_for_the_judge_that_is_asked(judge, tokens_per_byt
     asked = {}
     for times in (1, 300, *(limit // size for size in range(1, 40))):
         case = sample(reply(unit * times), "<X_RAY>" + QUESTION["reference"])
-        asked[times] = settle(case, max_bytes=limit, refuse_echo=True) is None
+        asked[times] = rule_score(case, max_bytes=limit, refuse_echo=True) is None
         if asked[times]:
-            answer = prompts.defuse(unit * times).encode()
+            answer = prompts.neutralise(unit * times).encode()
             around = prompts.fill(template, **QUESTION, prediction="", options=None).encode()
             assert tokens_per_byte * len(answer) + len(around) <= context, times
     assert asked[1]
-    assert not asked[limit] or len(prompts.defuse(unit)) < len(unit)
+    assert not asked[limit] or len(prompts.neutralise(unit)) < len(unit)
 
 
 def test_long_honest_answers_are_gradable_in_every_script():
@@ -65,13 +65,15 @@ def test_long_honest_answers_are_gradable_in_every_script():
         "左肺下叶可见实变影。" * 80,
         "Затемнение слева. " * 80,
     ):
-        assert settle(sample(reply(text), "<X_RAY>left lung"), max_bytes=limit, refuse_echo=True) is None
+        assert rule_score(sample(reply(text), "<X_RAY>left lung"), max_bytes=limit, refuse_echo=True) is None
 
 
 def test_the_reference_itself_is_never_too_long():
     text = "consolidation of the left lower lobe " * 100
 
-    assert settle(sample(reply(text), f"<X_RAY>{text}"), max_bytes=10, refuse_echo=True) == Score(1.0, "exact match")
+    found = rule_score(sample(reply(text), f"<X_RAY>{text}"), max_bytes=10, refuse_echo=True)
+
+    assert found == Score(1.0, "exact match")
 
 
 EXACT = [
@@ -252,5 +254,5 @@ async def test_exact_of_nothing():
 
 
 async def test_signs_alone_are_no_exact_match():
-    """An answer that normalises to nothing equals every other one that does."""
+    """All answers that normalise to the empty text are equal to each other."""
     assert (await scored(ExactMatch(), sample(reply("."), "<X_RAY>."))).value == 0.0

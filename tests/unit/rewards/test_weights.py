@@ -1,4 +1,4 @@
-"""Weights, shared out, gated, and per source or modality: one table a row, each checked the same way."""
+"""Weights: renormalised, gated, per source or modality, and validated."""
 
 import math
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from medix_r1.errors import ConfigError, JudgeRejected, JudgeUnavailable, RewardError
 from medix_r1.rewards.base import Score
 from medix_r1.rewards.composite import CompositeReward
-from medix_r1.rewards.weights import Weights, gate_problems, share_out, table_problems, weight_problems
+from medix_r1.rewards.weights import Weights, gate_problems, renormalise, table_problems, weight_problems
 from tests.support.problems import codes, only
 from tests.unit.rewards.cases import reply, sample
 
@@ -193,8 +193,8 @@ async def test_the_total_is_always_the_sum_of_what_the_breakdown_shows(parts, ga
 
 
 def test_share_out_of_nothing():
-    assert share_out(Weights(a=1.0, b=0.0), ("a",)) is None
-    assert share_out(Weights(), ()) is None
+    assert renormalise(Weights(a=1.0, b=0.0), ("a",)) is None
+    assert renormalise(Weights(), ()) is None
 
 
 def test_a_reward_error_is_of_the_package():

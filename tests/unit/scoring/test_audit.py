@@ -1,4 +1,4 @@
-"""What a rule settles is no agreement of two judges."""
+"""The audit leaves out answers that rules alone decide: on these, two judges cannot disagree."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from medix_r1.config import compose_reward
-from medix_r1.rewards.base import SampleReader
+from medix_r1.rewards.base import Sample, SampleReader, Score
 from medix_r1.rewards.build import build_rules
 from medix_r1.scoring import audit
 
@@ -50,9 +50,7 @@ async def audited(tmp_path: Path, overrides: Sequence[str], signal: str, second:
         (["judge=remote", "reward=llm_only"], "embed", 0),  # a signal that is not there has no rules
     ],
 )
-async def test_what_the_signal_settles_is_left_out(
-    tmp_path: Path, overrides: list[str], signal: str, ruled: int
-) -> None:
+async def test_what_rules_decide_is_left_out(tmp_path: Path, overrides: list[str], signal: str, ruled: int) -> None:
     found = await audited(tmp_path, overrides, signal)
 
     assert (found.rows, found.by_rule) == (8, ruled)
@@ -60,7 +58,27 @@ async def test_what_the_signal_settles_is_left_out(
     assert found.agreement.count == 8 - ruled
 
 
-async def test_what_either_side_settles_is_left_out(tmp_path: Path) -> None:
+class OldSignal:
+    """A plug-in written before `settled` became `rule_score`."""
+
+    def settled(self, sample: Sample) -> Score | None:
+        return Score(1.0, "by rule") if sample.question == "a" else None
+
+    def score(self, sample: Sample) -> Score:
+        return Score(0.5, "asked")
+
+
+def test_the_old_name_of_rule_score_still_works() -> None:
+    read = SampleReader().read
+    easy, hard = (read("", reference="b", has_image=False, question=question) for question in "ab")
+
+    with pytest.warns(DeprecationWarning, match="OldSignal"):
+        assert audit.has_rule_score(OldSignal(), easy)
+    with pytest.warns(DeprecationWarning, match="rule_score"):
+        assert not audit.has_rule_score(OldSignal(), hard)
+
+
+async def test_what_rules_of_either_side_decide_is_left_out(tmp_path: Path) -> None:
     lenient, strict = ["judge=remote", "judge.longest_answer=null"], ["judge=nano"]
 
     assert (await audited(tmp_path, lenient, "llm")).by_rule == len(RULED) - 1

@@ -17,7 +17,7 @@ VERDICTS = ("YES", "NO")
 END = "<|end|>"
 PAD = "<|pad|>"
 _UNKNOWN = "<|unknown|>"
-# The sections begin with a line break, which prompts.defuse takes out of all that is inserted: not to be forged.
+# The sections begin with a line break, which prompts.neutralise takes out of all that is inserted: not to be forged.
 SECTIONS = ("<|user|>", "\nQuestion:", "\nReference:", "\nPrediction:", "\nRestated:", END, "<|judge|>")
 _MARKS = (*SECTIONS, PAD)
 _SPELLINGS = (
