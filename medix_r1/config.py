@@ -24,6 +24,7 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from medix_r1.composing import NOT_COMPOSED, composing
 from medix_r1.errors import ConfigError, Problem
+from medix_r1.moved_names import replace_moved
 
 _PACKAGE = Path(__file__).parent
 _OPEN = (  # dictionaries whose keys belong to somebody else
@@ -138,6 +139,7 @@ def _compose(name: str, overrides: Sequence[str], config_dirs: Sequence[Path] = 
         except NOT_COMPOSED as error:
             raise ConfigError([explain(error)]) from error
     _fill_run_name(config)
+    replace_moved(config, _plain(config))
     _drop_half_a_server(config)
     try:
         OmegaConf.resolve(config)

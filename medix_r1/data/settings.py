@@ -21,6 +21,7 @@ from medix_r1.data.sources.base import Source
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.grammar import ModalityTag
 from medix_r1.images.rules import ImageRules
+from medix_r1.moved_names import replace_moved
 
 MAX_NEAR_DISTANCE = 7
 _MOST_MEBIBYTES = 100_000
@@ -63,6 +64,7 @@ def compose_prepare(overrides: Sequence[str]) -> dict[str, Any]:
         except NOT_COMPOSED as error:
             raise ConfigError([_explain(error, folder)]) from error
     assert isinstance(tree, dict)
+    replace_moved(tree, tree)
     return {**{str(key): value for key, value in tree.items()}, "out": tree["out"] or f"data/{choice}"}
 
 

@@ -16,6 +16,7 @@ from medix_r1.composing import NOT_COMPOSED, composing
 from medix_r1.config import config_dir
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec, select, task_files
+from medix_r1.moved_names import replace_moved
 
 Phase = Literal["all", "generate", "judge", "score"]
 T = TypeVar("T")
@@ -109,6 +110,7 @@ def compose_eval(
     if missing := sorted(OmegaConf.missing_keys(config)):
         raise ConfigError([Problem(key, "no-value", "has no value; give one") for key in missing])
     tree: Any = OmegaConf.to_container(config, resolve=True)
+    replace_moved(tree, tree)
     settings = _build_all(tree)
     problems = list(_wrong(settings))
     if needs_task and not settings.tasks:

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from medix_r1.reports.compare import Kind, Run
-from medix_r1.runs import provenance, sweep_record
+from medix_r1.runs import provenance, saved_config, sweep_record
 from medix_r1.runs.folder import RunFolder
 from medix_r1.training.command import resume
 
@@ -56,7 +56,7 @@ def _unlike(kinds: Sequence[Kind]) -> Iterator[str]:
         found = {
             difference.key
             for other in others
-            for difference in resume.differences(first, _load(other))
+            for difference in resume.differences(first, DictConfig(saved_config.read(other)))
             if not difference.safe and difference.key not in OF_A_SEED
         }
         if found:
@@ -64,12 +64,6 @@ def _unlike(kinds: Sequence[Kind]) -> Iterator[str]:
             yield f"The runs of '{kind.label}' are not alike but for their seed; they differ in {keys}."
         if len({run.seed for run in kind.runs}) < len(kind.runs):
             yield f"'{kind.label}' holds a seed twice: its interval is too narrow."
-
-
-def _load(config: Path) -> DictConfig:
-    loaded = OmegaConf.load(config)
-    assert isinstance(loaded, DictConfig)
-    return loaded
 
 
 def _made_of(runs: Sequence[Run]) -> Iterator[str]:

@@ -9,7 +9,7 @@ import yaml
 
 from medix_r1 import config as configs
 from medix_r1.errors import ConfigError
-from medix_r1.runs import provenance
+from medix_r1.runs import provenance, saved_config
 from medix_r1.runs.folder import RunFolder
 
 _OURS = ("run.dir", "trainer.default_local_dir", "trainer.resume_", "ray_kwargs.ray_init._temp_dir")
@@ -34,7 +34,7 @@ def facts(run: RunFolder) -> dict[str, str]:
 
 def differences(run: RunFolder) -> dict[str, tuple[str, str]]:
     """Keys of the run's config that differ from `medix-r1 train` without any choice: key → (default, here)."""
-    mine = dict(_leaves(yaml.safe_load(run.config.read_text(encoding="utf-8"))))
+    mine = dict(_leaves(saved_config.read(run.config)))
     try:
         default = dict(_leaves(_as_plain(configs.compose_train([]))))
     except ConfigError:  # the package has moved on; the run's own values are still shown

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from medix_r1.config import flatten
 from medix_r1.errors import Problem
-from medix_r1.runs import checkpoints, provenance
+from medix_r1.runs import checkpoints, provenance, saved_config
 from medix_r1.runs.folder import RunFolder
 
 # Keys, or whole nodes, that change neither what is learnt nor what is in a checkpoint.
@@ -166,7 +165,7 @@ def _plain(config: DictConfig, key: str) -> Any:
 
 def differences(before: Path, now: DictConfig) -> list[Difference]:
     """Every leaf that differs between the config saved in a run's folder and a new one."""
-    saved = yaml.safe_load(before.read_text(encoding="utf-8"))
+    saved = saved_config.read(before)
     container = OmegaConf.to_container(now, resolve=True)
     assert isinstance(container, dict)
     old, new = _nodes(saved), _nodes({str(key): value for key, value in container.items()})

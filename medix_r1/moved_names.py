@@ -1,0 +1,109 @@
+"""Old dotted names → today's: modules moved, while experiment files and run folders go on naming them as they were.
+
+Dotted names in configs count as keys, so an old one keeps working: whoever composes a config, or reads that of a run,
+brings it up to date here. Code that imports an old name has to be changed; CHANGELOG.md lists where each module is now.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+# (package then, package now): modules that kept their own names.
+_WITH_THEIR_NAMES = {
+    ("training", "runs"): "alarms phases provenance samples_folder stacks sweep_record trend",
+    ("training", "training.command"): "check_view driver launch progress resume silence supervisor",
+    ("training", "training.preflight"): "checks disk lengths memory model_folder placement",
+    ("training", "training.verl_plugin"): (
+        "agent_loop cpu engine gdpo liveness optimizer plugin reward_manager rollouts sampler trainer watch"
+    ),
+    ("training", "training.verl_plugin.patches"): "position_ids shared_images",
+    ("data", "images"): "dicom",
+    ("evaluation", "evaluation.benchmarks"): "archive formats image_server items sources tasks",
+    ("evaluation", "evaluation.phases"): (  # the old module `phases` itself is a package now, so no name of it is here
+        "fingerprint journal judging messages model_api replies scoring servers"
+    ),
+    ("evaluation", "evaluation.results"): "audit compare comparison_text forest records sheet statistics",
+    ("evaluation", "evaluation.sharing"): "blind blind_result submission",
+}
+_RENAMED = {
+    "collector": "gc_tuning",
+    "collector.look_seldom": "gc_tuning.tune_for_imports",
+    "collector.relax": "gc_tuning.tune_for_scoring",
+    "collector.resume": "gc_tuning.tune_for_training",
+    "data.images": "images.decode",
+    "evaluation.report": "evaluation.results.table",
+    "judging.bench": "scoring.judge_bench",
+    "judging.cli": "scoring.judge_cli",
+    "models.addresses": "models.server_state",
+    "models.answers": "models.response_cache",
+    "models.pace": "models.rate_limit",
+    "models.patience": "models.retry_policy",
+    "models.replies": "models.http_errors",
+    "models.usage": "models.server_state",
+    "models.wire": "models.connection",
+    "remembered": "bounded_cache",
+    "rewards.gathering": "rewards.composite",
+    "rewards.settled": "rewards.rule_scores",
+    "training.arithmetic": "training.preflight.batches",
+    "training.checkpoint_folder": "runs.checkpoints",
+    "training.job_wide": "training.verl_plugin.scorer",
+    "training.run_folder": "runs.folder",
+    "training.samples": "training.verl_plugin.reward_metrics",
+    "training.steering": "runs.requests",
+}
+MOVED: Mapping[str, str] = {
+    f"medix_r1.{old}": f"medix_r1.{new}"
+    for old, new in (
+        *((f"{old}.{name}", f"{new}.{name}") for (old, new), ms in _WITH_THEIR_NAMES.items() for name in ms.split()),
+        *_RENAMED.items(),
+    )
+}
+# A value holds names only as a whole: `medix_r1.x.Y`, `pkg://medix_r1.x`, `medix_r1.x:y`, or several with commas.
+_NAMES = re.compile(r"(?:pkg://)?[\w.:]+(?:\s*,\s*[\w.:]+)*")
+_OURS = re.compile(r"\bmedix_r1(?:\.\w+)+")
+logger = logging.getLogger(__name__)
+_said: set[str] = set()
+
+
+def current(name: str) -> str:
+    """Today's name of a dotted `name` of ours (module, class or function); any other text comes back as it is."""
+    return _OURS.sub(lambda found: _current(found[0]), name) if _NAMES.fullmatch(name) else name
+
+
+def _current(name: str) -> str:
+    parts = name.split(".")
+    for end in range(len(parts), 1, -1):
+        if now := MOVED.get(".".join(parts[:end])):
+            return ".".join((now, *parts[end:]))
+    return name
+
+
+def moved(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], str, str]]:
+    """Yield (path of keys, old name, today's) for every moved name among the values of a plain tree."""
+    if isinstance(tree, Mapping | list):
+        for key, value in tree.items() if isinstance(tree, Mapping) else enumerate(tree):
+            yield from moved(value, (*path, key))
+    elif isinstance(tree, str) and (now := current(tree)) != tree:
+        yield path, tree, now
+
+
+def replace_moved(config: Any, tree: Any, *, warn: bool = True) -> None:
+    """Write today's names into `config`, in place.
+
+    Args:
+        config: nested mappings and lists, OmegaConf's own among them.
+        tree: the same as plain mappings and lists.
+        warn: tell each old name, once a process; not of what no user can change, such as the config of an old run.
+    """
+    for path, old, now in list(moved(tree)):
+        node = config
+        for key in path[:-1]:
+            node = node[key]
+        node[path[-1]] = now
+        line = f"{'.'.join(map(str, path))}: {old} is now called {now}; the old name still works"
+        if warn and line not in _said:
+            _said.add(line)
+            logger.warning(line)
