@@ -1,7 +1,7 @@
-"""Vectors of texts, in batches: what arrives while batches are on their way forms the next one.
+"""Embeds texts in batches: texts that arrive while batches are in flight form the next one.
 
-2,560 rollouts then need a few dozen calls, an equal text in flight is embedded once, and vectors of references are kept
-apart from those of predictions, which would otherwise push them out.
+2,560 rollouts then need a few dozen calls. Equal texts in flight are deduplicated. References have a cache of their
+own, so that the many predictions do not evict them.
 """
 
 from __future__ import annotations
@@ -19,35 +19,39 @@ from medix_r1.errors import EmbedderError, EmbedderRejected
 
 Vector = NDArray[np.float32]
 Encode = Callable[[list[str]], Awaitable[Sequence[Vector] | Vector]]
-_PREDICTIONS = 16_384  # vectors of predictions that are kept; most of them never come again
-
-_WINDOW = 8  # batches' worth of waiting texts that are looked at for the next batch
+_PREDICTIONS = 16_384  # cached vectors of predictions; most predictions never recur
+_WINDOW = 8  # the next batch is chosen from this many batches' worth of waiting texts
 
 
 class Batches:
-    """Collects texts into batches and keeps their vectors.
+    """Collects texts into batches and caches their vectors.
 
     Args:
-        encode: turns texts into unit vectors, in their order; may raise `EmbedderError`.
-        batch_size: texts at most in one call.
-        parallel: batches on their way at once.
-        cache_size: vectors of references that are kept.
+        encode: turns texts into unit vectors, shape (texts, dimension), in their order; may raise `EmbedderError`.
+        batch_size: maximum texts of one call.
+        parallel: maximum batches in flight.
+        cache_size: cached vectors of references.
     """
 
     def __init__(self, encode: Encode, *, batch_size: int, parallel: int, cache_size: int) -> None:
         self._encode, self._batch_size, self._parallel = encode, batch_size, parallel
         self._references: LRUCache[str, Vector] = LRUCache(cache_size)
         self._predictions: LRUCache[str, Vector] = LRUCache(_PREDICTIONS)
-        self._asked: dict[str, list[asyncio.Future[Vector]]] = {}  # who waits for a text, waiting or on its way
-        self._kept_in: dict[str, list[LRUCache[str, Vector]]] = {}  # where their vectors go
-        self._waiting: dict[str, None] = {}  # in the order of their arrival
-        self._working = 0
-        self._workers: set[asyncio.Task[None]] = set()  # the event loop itself holds its tasks weakly
+        self._futures: dict[str, list[asyncio.Future[Vector]]] = {}  # callers of each text, queued or in flight
+        self._caches: dict[str, list[LRUCache[str, Vector]]] = {}  # where the vector of each of these texts goes
+        self._queue: dict[str, None] = {}  # texts in the order of their arrival
+        self._active = 0
+        self._workers: set[asyncio.Task[None]] = set()  # the event loop holds only weak references to tasks
         self.batches = self.texts = self.cache_hits = self.failures = 0
 
     async def similarity(self, prediction: str, reference: str) -> float:
-        """Cosine of two texts, in [-1, 1]."""
-        left, right = self._wanted(prediction, self._predictions), self._wanted(reference, self._references)
+        """Cosine of two texts, in [-1, 1].
+
+        Raises:
+            EmbedderRejected: the embedder refuses one of the texts.
+            EmbedderError: the embedder fails, or a vector is not finite.
+        """
+        left, right = self._vector(prediction, self._predictions), self._vector(reference, self._references)
         left = left if isinstance(left, np.ndarray) else await left
         right = right if isinstance(right, np.ndarray) else await right
         cosine = float(left.dot(right))
@@ -55,48 +59,48 @@ class Batches:
             raise EmbedderError("the embedder gave a vector that holds no finite numbers", code="not-finite")
         return min(1.0, max(-1.0, cosine))
 
-    def _wanted(self, text: str, kept: LRUCache[str, Vector]) -> Vector | asyncio.Future[Vector]:
-        """The vector of a text, or what will hold it: one for each caller, as one that is cancelled cancels it."""
-        if (known := kept.get(text)) is not None:
+    def _vector(self, text: str, cache: LRUCache[str, Vector]) -> Vector | asyncio.Future[Vector]:
+        """The cached vector of a text, or a future of it: a new one for each caller, who may cancel it."""
+        if (known := cache.get(text)) is not None:
             self.cache_hits += 1
             return known
         future: asyncio.Future[Vector] = asyncio.get_running_loop().create_future()
-        if (asked := self._asked.get(text)) is not None:
-            asked.append(future)
+        if (futures := self._futures.get(text)) is not None:
+            futures.append(future)
         else:
-            self._asked[text] = [future]
-            self._waiting[text], self._kept_in[text] = None, []
-            if self._working < self._parallel:
-                self._working += 1
+            self._futures[text] = [future]
+            self._queue[text], self._caches[text] = None, []
+            if self._active < self._parallel:
+                self._active += 1
                 worker = asyncio.create_task(self._work())
                 self._workers.add(worker)
                 worker.add_done_callback(self._workers.discard)
-        self._kept_in[text].append(kept)
+        self._caches[text].append(cache)
         return future
 
     async def _work(self) -> None:
         try:
-            await asyncio.sleep(0)  # let everything that is ready join the first batch
-            while self._waiting:
+            await asyncio.sleep(0)  # let all ready callers join the first batch
+            while self._queue:
                 texts = self._next_batch()
                 for text in texts:
-                    del self._waiting[text]
+                    del self._queue[text]
                 await self._run(texts)
         finally:
-            # In the same breath as the last look, not when the loop notices that this task has ended: a text that comes
-            # in between would count on a worker that works no more, and wait for ever.
-            self._working -= 1
+            # Decrement before any await, and not in the task's done callback, which runs later: a text queued in
+            # between would wait on a finished worker.
+            self._active -= 1
 
     def _next_batch(self) -> list[str]:
-        """The text that waits longest, and of the next ones those closest to it in length: less padding to compute."""
-        near = list(itertools.islice(self._waiting, _WINDOW * self._batch_size))
+        """The oldest text and, of those next in the queue, the ones closest to it in length, which saves padding."""
+        near = list(itertools.islice(self._queue, _WINDOW * self._batch_size))
         if len(near) > self._batch_size:
             length = len(near[0])
-            near.sort(key=lambda text: abs(len(text) - length))  # stable: of equal ones those that wait longer
+            near.sort(key=lambda text: abs(len(text) - length))  # stable, so older texts come first
         return near[: self._batch_size]
 
     async def _run(self, texts: list[str]) -> None:
-        """Encode one batch and tell those who wait; a batch that is refused is halved to find the text at fault."""
+        """Encode one batch and resolve its futures; a rejected batch is bisected to find the text at fault."""
         self.batches += 1
         try:
             vectors = await self._encode(texts)
@@ -111,34 +115,34 @@ class Batches:
             else:
                 await self._run(texts[: len(texts) // 2])
                 await self._run(texts[len(texts) // 2 :])
-        except Exception as error:  # noqa: BLE001  whatever it is: whoever waits must hear of it, or waits for ever
+        except Exception as error:  # noqa: BLE001  a future that gets no exception would never resolve
             self._fail(
                 texts, error if isinstance(error, EmbedderError) else EmbedderError(str(error), code="embedder-failed")
             )
 
     def _deliver(self, texts: list[str], vectors: Sequence[Vector] | Vector) -> None:
         for text, vector in zip(texts, vectors, strict=True):
-            own = np.array(vector, dtype=np.float32)  # a copy: a row would keep its batch alive
-            for kept in self._kept_in.pop(text):
-                kept[text] = own
+            own = np.array(vector, dtype=np.float32)  # a copy: a view would keep its whole batch in memory
+            for cache in self._caches.pop(text):
+                cache[text] = own
             self.texts += 1
-            for future in self._asked.pop(text):
+            for future in self._futures.pop(text):
                 if not future.done():
                     future.set_result(own)
 
     def _fail(self, texts: list[str], error: EmbedderError) -> None:
         for text in texts:
-            if text not in self._asked:
+            if text not in self._futures:
                 continue  # delivered before its batch failed
             self.failures += 1
-            self._kept_in.pop(text, None)
-            for future in self._asked.pop(text):
+            self._caches.pop(text, None)
+            for future in self._futures.pop(text):
                 if not future.done():
                     future.set_exception(error)
-                    future.exception()  # read: nobody may be left to read it
+                    future.exception()  # mark as retrieved, or asyncio logs an error if no caller is left
 
     def statistics(self) -> dict[str, float]:
-        """Counts so far, by name."""
+        """Counters so far, by name; `texts` counts embedded texts, cache hits not included."""
         return {
             "batches": float(self.batches),
             "texts": float(self.texts),

@@ -1,9 +1,9 @@
-"""One way to every OpenAI-compatible server: pooled, balanced, limited, retried, counted; and what each failure means.
+"""Client of OpenAI-compatible servers: connection pool, load balancing, rate limits, retries, and counters.
 
-A call ends in what `read` makes of the reply, or in one of two errors that the caller chooses: `unavailable` (no
-server answers now; the run stops when that lasts for `patience`) or `rejected` (this request will never be answered,
-while others are). docs/judge.md has the table. pyreqwest does the transport, in a thread of its own outside
-Python, so that the event loop has its time for scoring.
+A call ends in the result of its `read`, or in one of two errors that the caller chooses: `unavailable` (the servers
+failed for `patience` seconds, so the run has to stop) or `rejected` (the servers answer other requests but never this
+one). docs/judge.md has the table of failures. pyreqwest does the HTTP in a native thread, outside the GIL, which
+leaves the event loop's time to scoring.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pyreqwest.exceptions import DetailedPyreqwestError, PyreqwestError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from medix_r1.errors import BudgetSpent, EmbedderRejected, JudgeRejected, MedixError
-from medix_r1.models.http_errors import Trouble, explain, trouble_of
+from medix_r1.models.http_errors import RetryableError, error_message, retryable_error
 from medix_r1.models.rate_limit import RateLimit
 from medix_r1.models.retry_policy import RetryPolicy
 from medix_r1.models.server_state import Address, Addresses, ServerState, Usage
@@ -31,10 +31,10 @@ from medix_r1.models.server_state import Address, Addresses, ServerState, Usage
 logger = logging.getLogger(__name__)
 
 Read = TypeVar("Read")
-_WAITING_NOTE_AFTER = 5.0  # seconds: a connection that the server closed while idle is no news
-_WAITING_NOTE_EVERY = 15.0  # seconds between two notes that training waits
+_LOG_WAIT_AFTER = 5.0  # seconds; a connection that the server closed while idle needs no log line
+_LOG_WAIT_EVERY = 15.0  # seconds between log lines
 _THREAD_ENDS = 0.5  # seconds that pyreqwest's thread needs after its last TLS connection is closed
-_IDLE = timedelta(seconds=15)  # a connection is kept: shorter than proxies keep one before they drop it in silence
+_IDLE = timedelta(seconds=15)  # pool timeout; shorter than that of proxies, which drop idle connections silently
 _UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 
@@ -44,11 +44,12 @@ class Call(Generic[Read]):
 
     Attributes:
         path: below the base address, such as `chat/completions`.
-        model: the model that is asked, by its name.
-        body: makes the request; called when its turn has come, so that thousands that wait hold no encoded images.
-        read: takes the reply apart; ValueError, LookupError, TypeError, AttributeError and ArithmeticError mean that
-            it is no proper reply, which is trouble of the server.
-        characters, max_tokens: length of the prompt, and of the reply at most; they estimate its tokens.
+        model: name of the model.
+        body: builds the JSON request; called just before it is sent, so that queued calls hold no encoded images.
+        read: parses the reply; ValueError, LookupError, TypeError, AttributeError and ArithmeticError mean that the
+            reply is malformed, which is retried.
+        characters: length of the prompt; used to estimate the call's tokens.
+        max_tokens: maximum tokens of the reply.
     """
 
     path: str
@@ -60,21 +61,20 @@ class Call(Generic[Read]):
 
 
 class Connection:
-    """Posts JSON to the servers of one model. Belongs to the event loop of its first call.
+    """Posts JSON to the servers of one model. All calls must come from one event loop.
 
-    A call that is cancelled is no longer waited for, and its slot is free; the client gives up the request itself only
-    after `timeout`.
+    Cancelling a call frees its slot at once; the HTTP request itself ends only after `timeout`.
 
     Args:
         name: what to call the servers in messages, such as `judge`.
         urls: base addresses, each ending in `/v1`.
-        api_key: sent as a bearer token, and cut out of every message; None sends none.
-        unavailable, rejected: the errors to raise.
-        concurrency: calls in flight at once, over all addresses.
+        api_key: sent as a bearer token, and redacted from every message; None sends none.
+        unavailable, rejected: the error classes to raise.
+        concurrency: maximum calls in flight, over all addresses.
         timeout: seconds for one call.
-        patience: seconds of nothing but failures until the servers count as lost.
-        unknown_model_patience: seconds of nothing but answers that the model is unknown until the same.
-        requests_per_minute, tokens_per_minute: None for no limit.
+        patience: seconds in which all calls fail until the servers are given up.
+        unknown_model_patience: seconds in which all calls are answered with an unknown model until the same.
+        requests_per_minute, tokens_per_minute: rate limits over all addresses; None for no limit.
         price_prompt, price_completion: money per million tokens; None counts no cost.
         cost_cap: money after which every call ends in `BudgetSpent`; needs both prices.
     """
@@ -106,10 +106,10 @@ class Connection:
         self._slots = asyncio.Semaphore(concurrency)
         self._key, self._timeout = api_key, timeout
         self._client: Client | None = None
-        self._last_note = 0.0
+        self._last_log = 0.0
 
     async def post(self, call: Call[Read]) -> Read:
-        """Make a call and return what its `read` makes of the reply.
+        """Make a call, with retries, and return the result of its `read`.
 
         Raises:
             unavailable, rejected: as given to the constructor.
@@ -118,14 +118,14 @@ class Connection:
         started = time.monotonic()
         try:
             return await self._attempt(call, started)
-        except Trouble as trouble:
-            return await self._again(lambda: self._attempt(call, started), trouble)
+        except RetryableError as error:
+            return await self._retry(lambda: self._attempt(call, started), error)
         except MedixError:
             self.usage.failures += 1
             raise
 
-    async def _again(self, attempt: Callable[[], Awaitable[Read]], first: Trouble) -> Read:
-        """Go on after a first failure; tenacity's bookkeeping would cost every call that succeeds at once."""
+    async def _retry(self, attempt: Callable[[], Awaitable[Read]], first: RetryableError) -> Read:
+        """Retry after a first failure; the first attempt runs without tenacity, whose overhead most calls can save."""
         failed, policy = [first], RetryPolicy(self.state, self.addresses)
 
         async def replayed() -> Read:
@@ -135,33 +135,33 @@ class Connection:
             return await attempt()
 
         retrying = AsyncRetrying(
-            retry=retry_if_exception_type(Trouble),
+            retry=retry_if_exception_type(RetryableError),
             wait=policy.wait,
-            stop=policy.ends,
-            before_sleep=self._say_waiting,
+            stop=policy.stop,
+            before_sleep=self._log_waiting,
             reraise=True,
         )
         try:
             return await retrying(replayed)
-        except Trouble as trouble:
+        except RetryableError as error:
             self.usage.failures += 1
             if policy.sample_is_to_blame:
                 raise self.rejected(
-                    f"{trouble} ({policy.attempts} times, while other calls succeed)", code="always-fails"
+                    f"{error} ({policy.attempts} times, while other calls succeed)", code="always-fails"
                 ) from None
-            raise self._lost(str(trouble)) from None
+            raise self._give_up(str(error)) from None
         except MedixError:
             self.usage.failures += 1
             raise
 
     async def _attempt(self, call: Call[Read], started: float) -> Read:
         while True:
-            self._end_if_lost(started)
-            if self._rate_limit is None or await self._rate_limit.turn(call.characters, call.max_tokens):
+            self._raise_if_lost(started)
+            if self._rate_limit is None or await self._rate_limit.acquire(call.characters, call.max_tokens):
                 break
         async with self._slots:
             while True:
-                self._end_if_lost(started)
+                self._raise_if_lost(started)
                 now = time.monotonic()
                 if (address := self.addresses.pick(now)) is not None:
                     break
@@ -170,10 +170,10 @@ class Connection:
             address.in_flight += 1
             try:
                 result = await self._send(address, call)
-            except Trouble as trouble:
+            except RetryableError as error:
                 now = time.monotonic()
-                self.addresses.failed(address, now, trouble.retry_after)
-                self.state.failed(now, unknown_model=trouble.unknown_model)
+                self.addresses.failed(address, now, error.retry_after)
+                self.state.failed(now, unknown_model=error.unknown_model)
                 raise
             finally:
                 address.in_flight -= 1
@@ -191,15 +191,15 @@ class Connection:
             response = await self._client.post(f"{address.url}/{call.path}").body_bytes(data).build().send()
             status, headers, text = response.status, response.headers, (await response.bytes()).to_bytes()
         except TimeoutError:
-            raise Trouble(f"{where}: no answer within {self._timeout:g} s; timed out") from None
+            raise RetryableError(f"{where}: no answer within {self._timeout:g} s; timed out") from None
         except PyreqwestError as error:
-            raise Trouble(f"{where}: {self._without_key(_innermost_cause(error))}") from None
+            raise RetryableError(f"{where}: {self._redacted(_innermost_cause(error))}") from None
         if status != 200:
-            said = f"{where}: HTTP {status}: {explain(text, self._key)}"
-            if trouble := trouble_of(status, headers, said, call.model):
-                raise trouble
+            said = f"{where}: HTTP {status}: {error_message(text, self._key)}"
+            if retryable := retryable_error(status, headers, said, call.model):
+                raise retryable
             if status in (401, 402):
-                raise self._lost(said)  # no sample is to blame, and waiting will not help
+                raise self._give_up(said)  # every sample would fail, and waiting does not help
             self.state.succeeded()
             self.addresses.succeeded(address)
             refused = self.rejected(said, code="refused-by-server")
@@ -210,26 +210,27 @@ class Connection:
             result = call.read(reply)
             tokens = self.usage.count(reply, time.monotonic() - start)
         except _UNREADABLE:
-            said = f"{where} sent no proper reply: {explain(text, self._key)}"
-            raise Trouble(said) from None
+            said = f"{where} sent no proper reply: {error_message(text, self._key)}"
+            raise RetryableError(said) from None
         if self._rate_limit is not None:
-            self._rate_limit.learn(call.characters, tokens)
+            self._rate_limit.observe(call.characters, tokens)
         if tokens is None and self._cost_cap is not None:
             raise BudgetSpent(
                 f"{where} does not say how many tokens a call had, so the cost cap cannot be kept", code="cost-unknown"
             )
         return result
 
-    def _lost(self, message: str) -> MedixError:
-        """Give the servers up, and call back whoever waits for a turn, which at a slow pace may be an hour away."""
+    def _give_up(self, message: str) -> MedixError:
+        """Give the servers up and return the error; also end the waits for the rate limit, which may last an hour."""
         self.state.lost(message)
         if self._rate_limit is not None:
-            self._rate_limit.call_back()
+            self._rate_limit.cancel_waits()
         return self.unavailable(message, code="server-lost")
 
-    def _end_if_lost(self, started: float) -> None:
+    def _raise_if_lost(self, started: float) -> None:
+        """Raise if the servers were given up while this call was queued."""
         if (lost := self.state.lost_since(started)) is not None:
-            raise self.unavailable(lost, code="server-lost")  # waited in line while the servers were given up
+            raise self.unavailable(lost, code="server-lost")
 
     def _check_budget(self) -> None:
         if self._cost_cap is not None and self.usage.cost >= self._cost_cap:
@@ -239,22 +240,23 @@ class Connection:
                 code="cost-cap-reached",
             )
 
-    def _without_key(self, text: str) -> str:
-        """Cut the key out; some servers repeat it in their answer, and this text goes into files."""
+    def _redacted(self, text: str) -> str:
+        """Remove the API key: some servers repeat it in their errors, which go into files."""
         return text if self._key is None else text.replace(self._key, "***")
 
-    def _say_waiting(self, state: RetryCallState) -> None:
+    def _log_waiting(self, state: RetryCallState) -> None:
         now, waited = time.monotonic(), self.state.down_for()
-        if waited > _WAITING_NOTE_AFTER and now - self._last_note > _WAITING_NOTE_EVERY:
-            self._last_note = now
+        if waited > _LOG_WAIT_AFTER and now - self._last_log > _LOG_WAIT_EVERY:
+            self._last_log = now
             error = state.outcome.exception() if state.outcome else None
             limit = self.state.limit
             logger.warning("waiting for the %s (%.0f of at most %.0f s): %s", self.name, waited, limit, error)
 
     async def aclose(self) -> None:
-        """Close the pool; what is still asked ends with its `timeout`.
+        """Close the pool; requests still in flight end after their `timeout`.
 
-        pyreqwest's thread outlives `close()` a little, and aborts a Python that ends meanwhile; seen with TLS alone.
+        pyreqwest's thread outlives `close()` briefly; if Python exits meanwhile, the process aborts (seen with TLS
+        only).
         """
         if self._client is not None:
             await self._client.close()
@@ -264,7 +266,7 @@ class Connection:
 
 
 def _open_client(api_key: str | None, timeout: float) -> Client:
-    """A pool of connections that goes straight to the addresses it is given.
+    """Build the HTTP client.
 
     Args:
         api_key: sent as a bearer token; None sends none.
@@ -275,19 +277,19 @@ def _open_client(api_key: str | None, timeout: float) -> Client:
         headers["Authorization"] = f"Bearer {api_key}"
     builder = ClientBuilder().timeout(timedelta(seconds=timeout)).pool_idle_timeout(_IDLE)
     builder = builder.default_headers(headers).follow_redirects(False)
-    builder = builder.no_proxy()  # prompts go to the addresses and nowhere else
-    # no compression: a small reply would be unpacked to any size before it is looked at
+    builder = builder.no_proxy()  # prompts must not go through proxies of the environment
+    # no compression, against decompression bombs
     return builder.gzip(False).brotli(False).zstd(False).deflate(False).build()
 
 
 def _innermost_cause(error: PyreqwestError) -> str:
-    """What went wrong with a call: the innermost cause is the one that tells."""
+    """The message of the last cause in the chain, the most specific one."""
     causes = error.details["causes"] if isinstance(error, DetailedPyreqwestError) else None
     return causes[-1]["message"] if causes else error.message
 
 
 def to_json(value: Any) -> bytes:
-    """A value as JSON in UTF-8; what orjson refuses (lone surrogates) goes the standard library's way."""
+    """Dump a value as JSON in UTF-8; the standard library's `json` handles lone surrogates, which orjson refuses."""
     try:
         return orjson.dumps(value)
     except TypeError:
@@ -295,10 +297,10 @@ def to_json(value: Any) -> bytes:
 
 
 def from_json(text: bytes) -> Any:
-    """What a text of JSON holds; NaN, which orjson refuses, is read as the standard library reads it.
+    """Parse JSON; the standard library's `json` handles NaN, which orjson refuses.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is no JSON.
         RecursionError: it is nested too deeply.
     """
     try:

@@ -23,23 +23,23 @@ _PACKAGE_PREFIX = "pkg://"
 
 
 class Embedder(Protocol):
-    """Anything that tells how close two texts are."""
+    """The interface of an embedder."""
 
     async def similarity(self, prediction: str, reference: str) -> float:
-        """Cosine of two texts, in [-1, 1]; the vector of `reference` is kept.
+        """Cosine of two texts, in [-1, 1]; the vector of `reference` is cached.
 
         Raises:
-            EmbedderRejected: this text will never be embedded.
-            EmbedderError: the embedder fails, whatever the text.
+            EmbedderRejected: the embedder refuses one of the texts.
+            EmbedderError: the embedder fails for every text.
         """
         ...
 
     def statistics(self) -> dict[str, float]:
-        """Counts and times so far, by name."""
+        """Name → count, or seconds for `latency_*`."""
         ...
 
     def versions(self) -> dict[str, str]:
-        """What the vectors come from: model and resolved revision, as far as known by now."""
+        """Model and resolved revision, as far as known by now."""
         ...
 
     async def aclose(self) -> None:
@@ -48,14 +48,17 @@ class Embedder(Protocol):
 
 
 class SentenceTransformerEmbedder:
-    """A sentence-transformers model on this machine, shared by everybody who embeds.
+    """A sentence-transformers model in this process.
 
     Args:
         model: hub name, folder, or `pkg://package/folder` for a model inside an installed package.
-        revision: hub commit; None takes the default one (`versions` says which that was).
+        revision: hub commit; None takes the default one, which `versions` then names.
         device: torch device, such as `cpu` or `cuda:0`.
-        batch_size: texts in one forward pass.
-        cache_size: vectors of references kept in memory, of 4 bytes a dimension.
+        batch_size: texts of one forward pass.
+        cache_size: cached vectors of references, of 4 bytes a dimension each.
+
+    Raises:
+        ConfigError: `batch_size` or `cache_size` is below 1.
     """
 
     def __init__(
@@ -87,7 +90,7 @@ class SentenceTransformerEmbedder:
     async def _in_thread(self, texts: list[str]) -> Vector:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._encode, texts)
-        except Exception as error:  # torch and the model may fail in any way
+        except Exception as error:  # torch and the model may raise anything
             raise EmbedderError(f"embedder {self.model}: {error}", code="embedder-failed") from error
 
     def _encode(self, texts: list[str]) -> Vector:
@@ -98,7 +101,7 @@ class SentenceTransformerEmbedder:
         return vectors
 
     def load(self) -> None:
-        """Load the model now instead of at the first call."""
+        """Load the model, unless it is loaded already; the first call does the same."""
         with self._loading:
             if self._encoder is None:
                 self._encoder = load_sentence_transformer(self.model, self.revision, self.device)
@@ -107,11 +110,11 @@ class SentenceTransformerEmbedder:
                 logger.info("embedder %s, revision %s", self.model, self._resolved)
 
     def statistics(self) -> dict[str, float]:
-        """Counts so far, by name."""
+        """The counters of `Batches`, by name."""
         return self._batches.statistics()
 
     def versions(self) -> dict[str, str]:
-        """Model and resolved revision: a hub commit, or the start of the weight file's sha256."""
+        """Model and resolved revision: a hub commit, or the start of the weight file's SHA-256."""
         return {"embedder": self.model, "embedder_revision": self._resolved or self.revision or "not loaded yet"}
 
     async def aclose(self) -> None:
@@ -120,14 +123,14 @@ class SentenceTransformerEmbedder:
 
 
 def load_sentence_transformer(model: str, revision: str | None, device: str) -> Any:
-    """Load a model with remote code off."""
+    """Load a sentence-transformers model without remote code."""
     from sentence_transformers import SentenceTransformer
 
     return SentenceTransformer(locate_model(model), revision=revision, device=device, trust_remote_code=False)
 
 
 def resolved_revision(encoder: Any, location: str) -> str:
-    """Which weights were loaded: the hub's commit, or for a folder the start of the weight file's sha256."""
+    """Which weights were loaded: the hub's commit, or for a folder the start of the weight file's SHA-256."""
     weights = Path(location) / "model.safetensors"
     if weights.is_file():
         with weights.open("rb") as file:

@@ -1,4 +1,4 @@
-"""What an HTTP answer other than 200 means for the call, and how it is put into one line."""
+"""Classifies HTTP errors as retryable or not, and extracts their messages."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import json
 import time
 from collections.abc import Mapping
 
-_UNKNOWN = 404
+_NOT_FOUND = 404
 _BUSY = (429, 503)
-_PASSING = (408, 409, 425)
+_TRANSIENT = (408, 409, 425)
 _LENGTH = 240
-_READ = 1 << 16  # bytes of a body that are looked at for its message
+_READ = 1 << 16  # bytes of a body that are searched for its message
 
 
-class Trouble(Exception):
-    """A failed call that may succeed when it is made again.
+class RetryableError(Exception):
+    """A failed call that may succeed when it is retried.
 
     Attributes:
-        retry_after: seconds after which the server wants to be asked again, or None.
-        busy: the server says that it has no time now; never a sample's fault.
-        unknown_model: it answers, but does not know the model.
+        retry_after: seconds to wait, from the server's `Retry-After`, or None.
+        busy: the server is overloaded or limits the rate, so the sample is not at fault.
+        unknown_model: the server answers that it does not know the model.
     """
 
     def __init__(
@@ -30,28 +30,28 @@ class Trouble(Exception):
         self.retry_after, self.busy, self.unknown_model = retry_after, busy, unknown_model
 
 
-def trouble_of(status: int, headers: Mapping[str, str], message: str, model: str | None) -> Trouble | None:
-    """The trouble behind a status, or None when asking again will not help.
+def retryable_error(status: int, headers: Mapping[str, str], message: str, model: str | None) -> RetryableError | None:
+    """The error for a status other than 200, or None when a retry will not help.
 
-    A 404 that names the model is a wrong name, or a server in the middle of loading it; any other 404 is a server or
-    proxy in the middle of a restart.
+    A 404 that names the model means a wrong name, or a server that is still loading the model. Any other 404 comes from
+    a server or proxy that is restarting.
     """
-    if status == _UNKNOWN:
-        return Trouble(message, unknown_model=bool(model) and str(model) in message)
-    if status in _PASSING or status >= 500 or status == 429 or status < 400:
-        return Trouble(message, retry_after=_asked_wait(headers), busy=status in _BUSY)
+    if status == _NOT_FOUND:
+        return RetryableError(message, unknown_model=bool(model) and str(model) in message)
+    if status in _TRANSIENT or status >= 500 or status == 429 or status < 400:
+        return RetryableError(message, retry_after=_retry_after_of(headers), busy=status in _BUSY)
     return None
 
 
-def _asked_wait(headers: Mapping[str, str]) -> float | None:
+def _retry_after_of(headers: Mapping[str, str]) -> float | None:
     try:
         return retry_after(headers.get("Retry-After"))
     except ValueError:
-        return None  # bytes that are no text: pyreqwest refuses to hand them out
+        return None  # pyreqwest raises it for a header that is no text
 
 
 def retry_after(value: str | None) -> float | None:
-    """Seconds from a `Retry-After` header: a number, or a date (RFC 9110, section 10.2.3)."""
+    """Seconds from a `Retry-After` header, a number or a date (RFC 9110, section 10.2.3); None if it is neither."""
     if value is None:
         return None
     try:
@@ -64,10 +64,10 @@ def retry_after(value: str | None) -> float | None:
         return None
 
 
-def explain(body: bytes, secret: str | None = None) -> str:
-    """The message in an error's body, or the start of the body; one line without control characters.
+def error_message(body: bytes, secret: str | None = None) -> str:
+    """The message in an error's body, or the start of the body, on one line without control characters.
 
-    `secret` is cut out before anything else is: of a key that lies across the end, a part would be left.
+    `secret` is redacted before the text is truncated, because truncation could leave a part of it.
     """
     text = body[:_READ].decode(errors="replace")
     try:
@@ -75,7 +75,7 @@ def explain(body: bytes, secret: str | None = None) -> str:
         error = error.get("error", error)
         text = str(error.get("message", error) if isinstance(error, dict) else error)
     except (ValueError, AttributeError, RecursionError):
-        pass  # no JSON object: the text as it is
+        pass  # no JSON object: take the raw text
     if secret:
         text = text.replace(secret, "***")
     line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * _LENGTH]).split())

@@ -1,8 +1,8 @@
 """The LLM judge: does a prediction mean the same as the reference? YES or NO, from any OpenAI-compatible server.
 
-A judge that fails is not a wrong answer: a call ends in a `Verdict` or in a `JudgeError`, never in a made-up score.
-Equal questions in flight are asked once and answers are kept, because a group of rollouts repeats itself. That holds
-for everybody who shares this object; training/verl_plugin/scorer.py shares one among all reward workers.
+A call ends in a `Verdict` or in a `JudgeError`; a failed call never scores 0. Equal questions in flight are
+deduplicated and verdicts are cached, because the rollouts of a group often give equal answers. Both work per
+`ChatJudge` object; training/verl_plugin/scorer.py shares one among all reward workers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, Literal
 from medix_r1 import prompts
 from medix_r1.errors import ConfigError, JudgeRejected, JudgeUnavailable, Problem
 from medix_r1.models.connection import Call, Connection, to_json
-from medix_r1.models.response_cache import Answers
+from medix_r1.models.response_cache import ResponseCache
 from medix_r1.models.settings import connection_problems, count_problems, key_problems
 from medix_r1.models.verdict import Judge, Question, Verdict, parse_verdict, yes_probability
 
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 Thinking = Literal["disabled", "cut", "default"]
 Mode = Literal["binary", "probability"]
-_TOP_LOGPROBS = 20  # what servers give at most by default
+_TOP_LOGPROBS = 20  # vLLM's default maximum
 _SIGNATURES = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif", b"RIFF": "webp"}
 
 
@@ -41,25 +41,28 @@ class ChatJudge:
         base_url: address of the server, ending in `/v1`.
         base_urls: further servers of the same model; each call goes to the one with the fewest in flight.
         model: name of the model as the servers know it.
-        revision: of the model; part of the key under which answers are kept, and of nothing else.
+        revision: of the model; used only as a part of the cache key.
         prompt: name of a file in `medix_r1/prompts/`.
         mode: `binary` takes the first word of the reply, `probability` P(YES) / (P(YES) + P(NO)) of the first token.
         api_key_env: name of the environment variable that holds the key, or None for a server without one.
-        max_tokens: tokens of a reply; with `thinking=cut` this must hold the thinking as well.
-        constrained: ask the server to generate nothing but YES or NO (vLLM's structured outputs). A server that
-            refuses this is asked without it from then on, and the log says so.
-        thinking: `disabled` tells the chat template not to think, `cut` lets the model think and cuts it off,
-            `default` says nothing to the server.
-        concurrency: calls in flight at once, over all servers.
-        requests_per_minute, tokens_per_minute: limits over all servers; None for none.
+        max_tokens: maximum tokens of a reply; with `thinking=cut` they include the thinking.
+        constrained: let the server generate only YES or NO (vLLM's structured outputs). If the server refuses this,
+            later requests go without it, and the log says so.
+        thinking: `disabled` turns thinking off in the chat template, `cut` lets the model think and removes it from the
+            reply, `default` sends no setting.
+        concurrency: maximum calls in flight, over all servers.
+        requests_per_minute, tokens_per_minute: rate limits over all servers; None for no limit.
         timeout: seconds for one call.
-        patience: seconds of nothing but failures until the judge counts as lost.
-        unknown_model_patience: the same of nothing but answers that the model is unknown.
+        patience: seconds in which all calls fail until the judge is given up.
+        unknown_model_patience: seconds in which all calls are answered with an unknown model until the same.
         parse_attempts: calls until an unreadable reply is given up.
-        cache_size: verdicts kept in memory.
-        cache_path: folder in which verdicts are kept over runs and processes, or None.
+        cache_size: verdicts cached in memory.
+        cache_path: folder of a disk cache that runs and processes share, or None.
         price_prompt, price_completion: money per million tokens; None counts no cost.
         cost_cap: money after which the run stops; needs both prices.
+
+    Raises:
+        ConfigError: all problems of these settings.
     """
 
     def __init__(
@@ -112,11 +115,11 @@ class ChatJudge:
             raise ConfigError(problems)
         self.model, self.mode, self.parse_attempts = model, mode, parse_attempts
         self._template = prompts.load(prompt)
-        self._base, self._extras = _request(model, mode, max_tokens, constrained, thinking)
-        self._chosen, self._settled = 0, False  # which of the extras the server takes
+        self._base, self._extensions = _request(model, mode, max_tokens, constrained, thinking)
+        self._level, self._level_known = 0, False  # index of the extensions that the server accepts
         identity = [model, revision, self._template, self._base, constrained, thinking, mode]
         self._identity = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
-        self._answers = Answers(cache_size, cache_path)
+        self._cache = ResponseCache(cache_size, cache_path)
         self._in_flight: dict[bytes, tuple[asyncio.Task[Verdict], list[asyncio.Future[Verdict]]]] = {}
         self.cache_hits = self.shared = self.rejected = 0
         self._connection = Connection(
@@ -129,16 +132,19 @@ class ChatJudge:
         )
 
     def judge(self, question: Question) -> asyncio.Future[Verdict]:
-        """Ask for the verdict on one question; the call is on its way when this returns.
+        """Ask for the verdict on one question; the call is in flight when this returns.
+
+        Returns:
+            A future of the caller's own: cancelling it does not cancel the call for others with an equal question.
 
         Raises:
-            JudgeUnavailable: the servers gave nothing but failures for `patience` seconds.
+            JudgeUnavailable: all calls failed for `patience` seconds.
             BudgetSpent: the cost cap is reached.
             JudgeRejected: the server refuses this request, or its replies cannot be read.
         """
         key = self._key(question)
-        own: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()  # who is cancelled cancels this alone
-        if (known := self._answers.get(key)) is not None:
+        own: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        if (known := self._cache.get(key)) is not None:
             self.cache_hits += 1
             own.set_result(Verdict(*known))
         elif (asked := self._in_flight.get(key)) is not None:
@@ -160,19 +166,19 @@ class ChatJudge:
                 future.cancel()
             elif error is not None:
                 future.set_exception(error)
-                future.exception()  # read: nobody may be left to read it
+                future.exception()  # mark as retrieved, or asyncio logs an error if no caller is left
             else:
                 future.set_result(task.result())
 
     def _key(self, question: Question) -> bytes:
         images = [hashlib.sha256(image).hexdigest() for image in question.images]
         fields = [question.question, question.reference, question.prediction, question.choices, images]
-        digest = self._identity.copy()  # the prompt's text is hashed once
+        digest = self._identity.copy()  # saves hashing the prompt's text again
         digest.update(to_json(fields))
         return digest.digest()[:16]
 
     async def _find_or_ask(self, key: bytes, question: Question) -> Verdict:
-        if self._answers.on_disk and (known := await self._answers.find(key)) is not None:
+        if self._cache.on_disk and (known := await self._cache.get_from_disk(key)) is not None:
             return Verdict(*known)
         text = prompts.fill(
             self._template,
@@ -184,19 +190,19 @@ class ChatJudge:
         for _ in range(self.parse_attempts):
             verdict, reply = await self._complete(text, question.images)
             if verdict is not None:
-                await self._answers.keep(key, [verdict.matches, verdict.reply, verdict.probability])
+                await self._cache.put(key, [verdict.matches, verdict.reply, verdict.probability])
                 return verdict
         self.rejected += 1
         wanted = "starts with neither YES nor NO" if self.mode == "binary" else "has neither among its first tokens"
         raise JudgeRejected(f"judge {self.model} answered {reply[:80]!r}, which {wanted}", code="no-verdict")
 
     async def _complete(self, text: str, images: Sequence[bytes]) -> tuple[Verdict | None, str]:
-        choice = self._chosen
+        level = self._level
         while True:
             call = Call(
                 "chat/completions",
                 self.model,
-                partial(self._body, text, images, self._extras[choice]),
+                partial(self._body, text, images, self._extensions[level]),
                 self._read,
                 characters=len(text),
                 max_tokens=self._base["max_tokens"],
@@ -204,27 +210,27 @@ class ChatJudge:
             try:
                 answer = await self._connection.post(call)
             except JudgeRejected as error:
-                last = self._chosen if self._settled else len(self._extras) - 1
-                if error.status not in (400, 422) or choice >= last:
+                last = self._level if self._level_known else len(self._extensions) - 1
+                if error.status not in (400, 422) or level >= last:
                     raise
-                choice += 1
+                level += 1
                 continue
-            self._settle(choice)
+            self._remember_level(level)
             return answer
 
-    def _body(self, text: str, images: Sequence[bytes], extras: Mapping[str, Any]) -> dict[str, Any]:
-        return {**self._base, **extras, "messages": [{"role": "user", "content": _content(text, images)}]}
+    def _body(self, text: str, images: Sequence[bytes], extensions: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self._base, **extensions, "messages": [{"role": "user", "content": _content(text, images)}]}
 
-    def _settle(self, choice: int) -> None:
-        """Remember what the server takes, once; said aloud when it is less than was asked for."""
-        if self._settled:
+    def _remember_level(self, level: int) -> None:
+        """Note which extensions the server accepts, after the first call that succeeds; log those that it refuses."""
+        if self._level_known:
             return
-        self._chosen, self._settled = choice, True
-        if refused := self._extras[0].keys() - self._extras[choice].keys():
+        self._level, self._level_known = level, True
+        if refused := self._extensions[0].keys() - self._extensions[level].keys():
             logger.warning("the judge refuses %s; it is asked without from now on", " and ".join(sorted(refused)))
 
     def _read(self, reply: Mapping[str, Any]) -> tuple[Verdict | None, str]:
-        """Take a chat completion apart; no verdict when it says neither YES nor NO."""
+        """Parse a chat completion: the verdict, None when it is neither YES nor NO, and the text of the reply."""
         first = reply["choices"][0]
         text = first["message"]["content"] or ""
         if not isinstance(text, str):
@@ -241,13 +247,13 @@ class ChatJudge:
         return (None if probability is None else Verdict(probability >= 0.5, text, probability)), text
 
     def statistics(self) -> dict[str, float]:
-        """Counts, tokens, cost and latencies (seconds) so far.
+        """Counters and latencies (seconds) so far, by name.
 
-        `cache_hits` were answered from memory, `disk_hits` from disk, `shared` by a call already in flight.
+        `cache_hits` counts verdicts from memory, `disk_hits` from disk, `shared` from an equal question in flight.
         """
         return self._connection.usage.statistics() | {
             "cache_hits": float(self.cache_hits),
-            "disk_hits": float(self._answers.disk_hits),
+            "disk_hits": float(self._cache.disk_hits),
             "shared": float(self.shared),
             "rejected": float(self.rejected),
         }
@@ -255,7 +261,7 @@ class ChatJudge:
     async def aclose(self) -> None:
         """Close the connection pool and the cache."""
         await self._connection.aclose()
-        self._answers.close()
+        self._cache.close()
 
 
 def _problems(mode: str, constrained: bool, thinking: str) -> list[Problem]:
@@ -288,16 +294,16 @@ def _problems(mode: str, constrained: bool, thinking: str) -> list[Problem]:
 def _request(
     model: str, mode: Mode, max_tokens: int, constrained: bool, thinking: Thinking
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """What each request holds, and vLLM's extensions of it from most to none: not every server takes them."""
+    """The fields of every request, and sets of vLLM's extensions from all to none, for servers that refuse some."""
     base: dict[str, Any] = {"model": model, "temperature": 0.0, "max_tokens": max_tokens}
     if mode == "probability":
         base |= {"max_tokens": 1, "logprobs": True, "top_logprobs": _TOP_LOGPROBS}
-    extras: list[dict[str, Any]] = [{}]
+    extensions: list[dict[str, Any]] = [{}]
     if thinking == "disabled":
-        extras.insert(0, {"chat_template_kwargs": {"enable_thinking": False}})
+        extensions.insert(0, {"chat_template_kwargs": {"enable_thinking": False}})
     if constrained:
-        extras.insert(0, {**extras[0], "structured_outputs": {"choice": ["YES", "NO"]}})
-    return base, extras
+        extensions.insert(0, {**extensions[0], "structured_outputs": {"choice": ["YES", "NO"]}})
+    return base, extensions
 
 
 def _content(text: str, images: Sequence[bytes]) -> str | list[dict[str, Any]]:

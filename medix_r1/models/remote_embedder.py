@@ -18,22 +18,25 @@ logger = logging.getLogger(__name__)
 
 
 class RemoteEmbedder:
-    """Asks a server for vectors, in batches.
+    """Embeds texts by a server, in batches.
 
     Args:
         base_url: address of the server, ending in `/v1`.
         base_urls: further servers of the same model; each call goes to the one with the fewest in flight.
         model: name of the model as the servers know it.
         api_key_env: name of the environment variable that holds the key, or None for a server without one.
-        batch_size: texts in one call.
-        concurrency: calls in flight at once, over all servers.
-        requests_per_minute, tokens_per_minute: limits over all servers; None for none.
+        batch_size: maximum texts of one call.
+        concurrency: maximum calls in flight, over all servers.
+        requests_per_minute, tokens_per_minute: rate limits over all servers; None for no limit.
         timeout: seconds for one call.
-        patience: seconds of nothing but failures until the embedder counts as lost.
-        unknown_model_patience: the same of nothing but answers that the model is unknown.
-        cache_size: vectors of references kept in memory, of 4 bytes a dimension.
-        extra_body: more fields of each request, for example vLLM's that cuts texts which are too long for the model. A
-            server that refuses them is asked without from then on, and the log says so.
+        patience: seconds in which all calls fail until the embedder is given up.
+        unknown_model_patience: seconds in which all calls are answered with an unknown model until the same.
+        cache_size: cached vectors of references, of 4 bytes a dimension each.
+        extra_body: further fields of each request, such as vLLM's `truncate_prompt_tokens`. If the server refuses them,
+            later requests go without them, and the log says so.
+
+    Raises:
+        ConfigError: all problems of these settings.
     """
 
     def __init__(
@@ -70,7 +73,7 @@ class RemoteEmbedder:
         if problems:
             raise ConfigError(problems)
         self.model, self._extra_body = model, dict(extra_body or {})
-        self._settled = not self._extra_body  # whether it is known what the server takes
+        self._fields_known = not self._extra_body  # whether it is known if the server accepts `extra_body`
         self._served: str | None = None
         self._batches = Batches(self._encode, batch_size=batch_size, parallel=concurrency, cache_size=cache_size)
         self._connection = Connection(
@@ -87,7 +90,7 @@ class RemoteEmbedder:
 
         Raises:
             EmbedderRejected: the server refuses a text.
-            EmbedderError: the servers gave nothing but failures for `patience` seconds.
+            EmbedderError: all calls failed for `patience` seconds.
         """
         return await self._batches.similarity(prediction, reference)
 
@@ -96,26 +99,26 @@ class RemoteEmbedder:
         try:
             vectors = await self._ask(texts, extra)
         except EmbedderRejected as error:
-            if error.status not in (400, 422) or (self._settled and extra == self._extra_body):
+            if error.status not in (400, 422) or (self._fields_known and extra == self._extra_body):
                 raise
             try:
                 vectors = await self._ask(texts, {})
             except EmbedderRejected:
-                raise error from None  # a text is at fault, whatever the fields
+                raise error from None  # a text is at fault, not the extra fields
             extra = {}
-        self._settle(extra)
+        self._remember_fields(extra)
         return vectors
 
-    def _settle(self, taken: dict[str, Any]) -> None:
-        """Remember what the server takes, once; said aloud when it is less than was asked for."""
-        if self._settled:
+    def _remember_fields(self, accepted: dict[str, Any]) -> None:
+        """Note which extra fields the server accepts, after the first call that succeeds; log it if it refuses them."""
+        if self._fields_known:
             return
-        if taken != self._extra_body:
+        if accepted != self._extra_body:
             logger.warning(
                 "the embedder refuses %s; it is asked without from now on, and may refuse texts that are too long",
                 " and ".join(sorted(self._extra_body)),
             )
-        self._extra_body, self._settled = taken, True
+        self._extra_body, self._fields_known = accepted, True
 
     async def _ask(self, texts: list[str], extra: Mapping[str, Any]) -> Vector:
         body = {"model": self.model, "input": texts, "encoding_format": "float", **extra}
@@ -128,11 +131,11 @@ class RemoteEmbedder:
         return await self._connection.post(call)
 
     def statistics(self) -> dict[str, float]:
-        """Counts, tokens and latencies (seconds) so far, by name."""
+        """Counters and latencies (seconds) so far, by name."""
         return self._connection.usage.statistics() | self._batches.statistics()
 
     def versions(self) -> dict[str, str]:
-        """The model's name as the server gives it; a server does not tell its revision."""
+        """The model's name here and on the server; servers do not tell the revision."""
         return {"embedder": self.model, "embedder_revision": f"served as {self._served or self.model}"}
 
     async def aclose(self) -> None:
@@ -141,10 +144,10 @@ class RemoteEmbedder:
 
 
 def unit_vectors(reply: Mapping[str, Any], count: int) -> Vector:
-    """The vectors of an embeddings reply, in the order of the texts, each of length 1.
+    """Parse an embeddings reply into unit vectors, shape (count, dimension), in the order of the texts.
 
     Raises:
-        ValueError, KeyError, TypeError: it is no such reply, or a vector is zero or not finite.
+        ValueError, KeyError, TypeError: the reply is malformed, or a vector is zero or not finite.
     """
     rows = sorted(reply["data"], key=lambda row: int(row["index"]))
     vectors: Vector = np.asarray([row["embedding"] for row in rows], dtype=np.float32)

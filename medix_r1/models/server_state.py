@@ -1,8 +1,7 @@
-"""What is known of the servers of one model: which of them work, since when they fail, and what their calls cost.
+"""State of the servers of one model: health, outages, and counters of their calls.
 
-A call goes to the server with the fewest calls in flight. A server that fails answers fast and would draw all calls to
-itself, so it gets one call at a time until one succeeds. A server that named a time to come back (`Retry-After`) gets
-none before that time.
+Load balancing picks the server with the fewest calls in flight. A failing server answers fast and would attract all
+calls, so it gets one call at a time until one succeeds. A server that sent `Retry-After` gets none before that time.
 """
 
 from __future__ import annotations
@@ -15,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
-_PROBE_AFTER = 2.0  # seconds until a server that failed is tried again while others work
-_RECENT = 4096  # latencies that percentiles are taken of
+_PROBE_AFTER = 2.0  # seconds until a failed server is probed while others work
+_RECENT = 4096  # latencies kept for percentiles
 _PER_MILLION = 1e-6
-_MOST_TOKENS = 10**9  # of one call; more than that, or less than none, is no count
+_MAX_TOKENS = 10**9  # of one call; a server that reports more, or a negative number, is not believed
 
 
 @dataclass(slots=True)
 class Address:
-    """One server and what is known of it; times are of the monotonic clock."""
+    """One server and its state; times are of `time.monotonic`."""
 
     url: str
     in_flight: int = 0
@@ -43,7 +42,7 @@ class Addresses:
         self.all = tuple(Address(url.rstrip("/")) for url in urls)
 
     def pick(self, now: float) -> Address | None:
-        """The address for the next call, or None while every server asked to be left alone."""
+        """The address for the next call, or None while all servers are paused by `Retry-After`."""
         if len(self.all) == 1:
             return self.all[0] if self.all[0].paused_until <= now else None
         awake = [address for address in self.all if address.paused_until <= now]
@@ -54,30 +53,30 @@ class Addresses:
         return min(working or awake, key=lambda address: address.in_flight, default=None)
 
     def works(self, now: float) -> bool:
-        """Whether any server is known to work, so that a failed call can go there without waiting."""
+        """Whether any server is healthy and not paused, so that a failed call can be retried there without backoff."""
         return any(address.healthy and address.paused_until <= now for address in self.all)
 
     def pause(self, now: float) -> float:
-        """Seconds until the first server may be asked again; 0 when one may be asked now."""
+        """Seconds until the first pause ends; 0 if a server is not paused."""
         return max(0.0, min(address.paused_until for address in self.all) - now)
 
     def succeeded(self, address: Address) -> None:
-        """Note an answer."""
+        """Record an answer."""
         address.healthy = True
 
     def failed(self, address: Address, now: float, retry_after: float | None) -> None:
-        """Note a failure, and the time to come back if the server named one (seconds from now)."""
+        """Record a failure, and the server's `Retry-After` in seconds from now."""
         address.healthy, address.probe_at = False, now + _PROBE_AFTER
         if retry_after is not None:
             address.paused_until = max(address.paused_until, now + retry_after)
 
 
 class ServerState:
-    """What all calls of a connection know about its servers.
+    """The state of all servers together, shared by all calls of a connection.
 
     Args:
-        limit: seconds of nothing but failures until they count as lost.
-        unknown_model_limit: the same of nothing but answers that the model is unknown.
+        limit: seconds in which all calls fail until the servers are given up.
+        unknown_model_limit: seconds in which all calls are answered with an unknown model until the same.
     """
 
     def __init__(self, limit: float, unknown_model_limit: float) -> None:
@@ -88,39 +87,39 @@ class ServerState:
         self._lost: tuple[float, str] | None = None
 
     def succeeded(self) -> None:
-        """A server answered."""
+        """Record an answer."""
         self.successes += 1
         self._down_since = self._unknown_since = self._lost = None
 
     def failed(self, now: float, *, unknown_model: bool = False) -> None:
-        """A call failed; `unknown_model` when a server answered that it does not know the model."""
+        """Record a failed call; `unknown_model` if the server answered that it does not know the model."""
         self._down_since = now if self._down_since is None else self._down_since
         if not unknown_model:
-            self._unknown_since = None  # a server that starts: what it says next has a time of its own
+            self._unknown_since = None  # the server may be restarting, so the unknown-model limit starts anew
         elif self._unknown_since is None:
             self._unknown_since = now
 
     def lost(self, message: str) -> None:
-        """The servers are given up."""
+        """Record that the servers are given up, and why."""
         self._lost = (time.monotonic(), message)
 
     def lost_since(self, started: float) -> str | None:
-        """Why the servers were given up after `started`; None when they were not. A later call tries again."""
+        """Why the servers were given up after `started` (monotonic time); None if they were not."""
         return self._lost[1] if self._lost is not None and self._lost[0] >= started else None
 
     def down_for(self) -> float:
-        """Seconds since the first failure after the last success."""
+        """Seconds since the first failure after the last success; 0 without one."""
         return 0.0 if self._down_since is None else time.monotonic() - self._down_since
 
     def unknown_for(self) -> float:
-        """Seconds since the first answer of those that all said that the model is unknown."""
+        """Seconds since the first of the latest uninterrupted unknown-model answers; 0 without one."""
         return 0.0 if self._unknown_since is None else time.monotonic() - self._unknown_since
 
     def down_at(self, moment: float) -> bool:
-        """Whether nothing has succeeded since `moment`, by which a call had failed.
+        """Whether no call has succeeded since `moment`, when a call failed.
 
-        Two moments are compared, not two durations: those are read one after the other, and a process that is
-        suspended in between would blame a sample for an outage.
+        It compares times and not durations. Two durations are read one after the other, and if the process is suspended
+        in between, an outage looks like the sample's fault.
         """
         return self._down_since is not None and self._down_since <= moment
 
@@ -140,18 +139,19 @@ class Usage:
 
     @property
     def cost(self) -> float:
-        """Money spent so far, by the prices that were given."""
+        """Money spent so far."""
         prompt, completion = self._prices
         return (self.prompt_tokens * prompt + self.completion_tokens * completion) * _PER_MILLION
 
     def count(self, reply: Mapping[str, Any], latency: float) -> int | None:
-        """Count one answer and return its tokens, or None when the server did not say how many they were."""
+        """Count one answer; `latency` is in seconds. Returns its tokens, or None if the reply does not report them."""
         self.answers += 1
         self.latencies.append(latency)
         usage = reply.get("usage")
-        told = usage if isinstance(usage, Mapping) else {}
-        prompt, completion = _tokens(told.get("prompt_tokens")), _tokens(told.get("completion_tokens") or 0)
-        if prompt is None or completion is None:  # embeddings have no completion
+        reported = usage if isinstance(usage, Mapping) else {}
+        prompt = _tokens(reported.get("prompt_tokens"))
+        completion = _tokens(reported.get("completion_tokens") or 0)  # embeddings have no completion
+        if prompt is None or completion is None:
             self.without_tokens += 1
             return None
         self.prompt_tokens += prompt
@@ -159,7 +159,7 @@ class Usage:
         return prompt + completion
 
     def statistics(self) -> dict[str, float]:
-        """All counters by name; latencies in seconds over the most recent answers, absent before the first."""
+        """All counters by name, and latencies in seconds over the most recent answers (absent before the first)."""
         numbers = {
             "calls": float(self.calls),
             "answers": float(self.answers),
@@ -175,5 +175,5 @@ class Usage:
         return numbers
 
 
-def _tokens(told: object) -> int | None:
-    return told if isinstance(told, int) and 0 <= told <= _MOST_TOKENS else None
+def _tokens(reported: object) -> int | None:
+    return reported if isinstance(reported, int) and 0 <= reported <= _MAX_TOKENS else None

@@ -1,4 +1,4 @@
-"""What is wrong with a client's settings: all of it in one list, each with its full key and what to give instead."""
+"""Validates the settings of judge and embedder clients; each problem has its full key and a fix."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from medix_r1.errors import Problem
 
 
 def connection_problems(key: str, urls: Sequence[str], settings: Mapping[str, Any]) -> list[Problem]:
-    """What is wrong with the settings of a connection.
+    """Every problem of a connection's settings.
 
     Args:
-        key: where they stand in the config, such as `judge.client`.
-        urls: the addresses.
+        key: config key of the settings, such as `judge.client`.
+        urls: base addresses.
         settings: the other arguments of `Connection`, by name.
     """
     problems: list[Problem] = []
@@ -25,7 +25,7 @@ def connection_problems(key: str, urls: Sequence[str], settings: Mapping[str, An
         )
     problems += count_problems(key, concurrency=settings["concurrency"])
     for name in ("patience", "unknown_model_patience"):
-        if not settings[name] >= 0:  # NaN is not, either
+        if not settings[name] >= 0:  # also true of NaN
             problems.append(
                 Problem(f"{key}.{name}", "out-of-range", f"{settings[name]} is less than 0; use at least 0")
             )
@@ -46,7 +46,7 @@ def connection_problems(key: str, urls: Sequence[str], settings: Mapping[str, An
 
 
 def count_problems(key: str, **counts: object) -> list[Problem]:
-    """Which of these are no whole numbers from 1 on: a cache of none or a batch of none has no meaning."""
+    """A problem for each count that is no integer of at least 1."""
     return [
         Problem(f"{key}.{name}", "not-a-count", f"{value!r} is no whole number from 1 on; use at least 1")
         for name, value in counts.items()
@@ -55,12 +55,12 @@ def count_problems(key: str, **counts: object) -> list[Problem]:
 
 
 def key_problems(key: str, variable: str | None) -> list[Problem]:
-    """What is wrong with the variable that should hold a key."""
+    """A problem if the environment variable that should hold an API key is unset or not printable."""
     if variable is None:
         return []
     if not (value := os.environ.get(variable)):
         return [Problem(key, "variable-not-set", f"the environment variable {variable} is not set")]
-    if not value.isprintable():  # no header may hold it, and the client's complaint would print it
+    if not value.isprintable():  # no HTTP header may hold it, and the client's error would print the key
         return [
             Problem(key, "key-not-printable", f"the key in {variable} holds a line break or another control character")
         ]

@@ -1,4 +1,4 @@
-"""What a judge is asked, what it says, and how its reply is read."""
+"""Types of the judge (question, verdict, interface), and the parsing of its replies."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any, Protocol
 
 from medix_r1.bounded_cache import bounded_cache
 
-# The word must end there: no letter, digit, hyphenated ending or question mark may follow.
+# YES or NO as a whole word: no letter, digit, hyphenated ending or question mark may follow.
 _FIRST_WORD = re.compile(r"\s*[*_\"'(\[]{0,4}(YES|NO)(?![^\W_]|[-'’][^\W_]|[*_\"')\]]{0,4}\s?\?)", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+")
 _OPPOSITE = {"YES": "NO", "NO": "YES"}
-_LOOKAHEAD = 2  # words in which the opposite verdict takes the first one back: YES/NO, "yes and no"
-_TOKEN_DECORATION = " \t\r\n\"'*._(["  # around a verdict's token; U+2581 and U+0120 are a blank in some vocabularies
+_LOOKAHEAD = 2  # following words in which the opposite verdict makes the reply ambiguous: "YES/NO", "yes and no"
+_TOKEN_DECORATION = " \t\r\n\"'*._(["  # stripped from tokens, like U+2581 and U+0120, the blanks of some vocabularies
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What the judge is asked about. Texts are raw; the prompt neutralises them.
+    """One question to the judge. Texts are raw; the prompt neutralises them.
 
     Attributes:
         choices: the options of a multiple-choice question, in their order.
-        images: encoded images (PNG, JPEG, WebP, GIF), for a judge that sees.
+        images: encoded images (PNG, JPEG, WebP, GIF), for a vision-language judge.
     """
 
     question: str
@@ -39,9 +39,9 @@ class Verdict:
     """The judge's answer.
 
     Attributes:
-        matches: whether it said YES; of a probability, whether that is at least a half.
-        reply: what the server sent, for the samples file.
-        probability: of YES, in [0, 1]; None when a plain YES or NO was asked for.
+        matches: YES; in probability mode, whether the probability is at least 0.5.
+        reply: the text of the reply, for the samples file.
+        probability: P(YES) in [0, 1]; None in binary mode.
     """
 
     matches: bool
@@ -50,24 +50,24 @@ class Verdict:
 
     @property
     def score(self) -> float:
-        """The verdict as a number in [0, 1]."""
+        """The probability in [0, 1]; in binary mode 0 or 1."""
         return float(self.matches) if self.probability is None else self.probability
 
 
 class Judge(Protocol):
-    """Anything that gives verdicts."""
+    """The interface of a judge."""
 
     def judge(self, question: Question) -> Awaitable[Verdict]:
         """Return the verdict on one question.
 
         Raises:
-            JudgeUnavailable: no server answers, and waiting has not helped.
-            JudgeRejected: this question will never be answered.
+            JudgeUnavailable: no server answered within the retry policy's time.
+            JudgeRejected: the servers refuse this question, or no reply to it can be read.
         """
         ...
 
     def statistics(self) -> dict[str, float]:
-        """Counts and times so far, by name."""
+        """Name → count, or seconds for `latency_*`."""
         ...
 
     async def aclose(self) -> None:
@@ -75,11 +75,11 @@ class Judge(Protocol):
         ...
 
 
-@bounded_cache  # of short replies, there are two
+@bounded_cache  # replies are nearly always YES or NO, so this cache hits
 def parse_verdict(reply: str) -> bool | None:
-    """Read YES or NO as the first word after any thinking; everything else is None, not a guess.
+    """Parse YES or NO as the first word after any thinking; None for every other reply.
 
-    A first word that is taken back at once ("YES/NO", "Yes and no") is no verdict either.
+    An ambiguous reply ("YES/NO", "Yes and no") is None, too.
     """
     text = strip_thinking(reply)
     match = _FIRST_WORD.match(text)
@@ -91,16 +91,16 @@ def parse_verdict(reply: str) -> bool | None:
 
 
 def strip_thinking(reply: str) -> str:
-    """Cut a leading think block; an unfinished one leaves nothing to read a verdict from."""
+    """Remove a leading think block; an unfinished one leaves the empty text."""
     if "</think>" in reply:
         return reply.rsplit("</think>", 1)[1]
     return "" if reply.lstrip().startswith("<think>") else reply
 
 
 def yes_probability(tokens: Iterable[Mapping[str, Any]]) -> float | None:
-    """P(YES) / (P(YES) + P(NO)) from the likeliest first tokens, each with `token` and `logprob`.
+    """P(YES) / (P(YES) + P(NO)) from the top first tokens, each with `token` and `logprob`.
 
-    Spellings that differ in case, blanks or quotes are added up. None when neither word is among the tokens.
+    Tokens that differ only in case, blanks or quotes are added up. None when neither word is among the tokens.
     """
     mass = {"YES": 0.0, "NO": 0.0}
     for entry in tokens:

@@ -1,4 +1,4 @@
-"""Several judges that vote: the majority of YES and NO, or the mean of their probabilities."""
+"""A vote of several judges: the majority of YES and NO, or the mean of their probabilities."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from medix_r1.models.verdict import Judge, Question, Verdict
 
 
 class VotingJudge:
-    """Asks every member at once.
+    """Asks all members concurrently.
 
-    Binary members vote: more YES than NO is YES, a tie is NO. When a member gives probabilities, the verdict is the
-    mean (a binary member counts as 0 or 1).
+    Binary members vote: more YES than NO is YES, a tie is NO. If any member gives a probability, the verdict is the
+    mean over the members, of which binary ones count as 0 or 1.
 
-    Members that fail are no votes for NO: when theirs could change YES into NO or back, there is no verdict, whatever
-    the quorum.
+    A failed member is not a NO: if its vote could change the verdict, the question is rejected, whatever the quorum.
 
     Args:
         judges: the members, any clients.
-        quorum: members that must answer; None means all. With fewer the vote fails as the members did: as an outage if
-            waiting may help, else as a rejected question. With enough whose votes leave it open the question is
-            rejected: whoever sets a quorum wants to go on without the others.
+        quorum: members that must answer; None means all. With fewer answers the vote fails as the members did: as
+            unavailable if one of them is, else as rejected.
+
+    Raises:
+        ConfigError: there are no members, or the quorum is not between 1 and their number.
     """
 
     def __init__(self, *, judges: Sequence[Judge], quorum: int | None = None) -> None:
@@ -40,8 +41,9 @@ class VotingJudge:
         """Return the verdict of the members that answered.
 
         Raises:
-            JudgeUnavailable: fewer than `quorum` members answered, and one of the others is lost.
-            JudgeRejected: the same with none of them lost; or those that did not answer would decide.
+            JudgeUnavailable: fewer than `quorum` members answered, and one of the others is unavailable.
+            JudgeRejected: fewer than `quorum` members answered, and none is unavailable; or the missing votes could
+                change the verdict.
         """
         outcomes = await asyncio.gather(*(self._ask(judge, question) for judge in self._judges))
         verdicts = [outcome for outcome in outcomes if isinstance(outcome, Verdict)]
@@ -50,7 +52,7 @@ class VotingJudge:
         graded = any(verdict.probability is not None for verdict in verdicts)
         if len(verdicts) < self._quorum:
             raise next((error for error in failures if isinstance(error, JudgeUnavailable)), failures[0])
-        if failures and _open(verdicts, len(failures), graded):
+        if failures and _is_undecided(verdicts, len(failures), graded):
             raise JudgeRejected(f"the vote is open without the members that failed: {failures[0]}", code="vote-open")
         self.votes += 1
         self.split_votes += len({verdict.matches for verdict in verdicts}) > 1
@@ -65,7 +67,7 @@ class VotingJudge:
             return error
 
     def statistics(self) -> dict[str, float]:
-        """Sums over the members, the largest of their latencies, and how the votes went."""
+        """Sums of the members' counters, the maximum of their latencies, and the counters of the votes."""
         total: dict[str, float] = defaultdict(float)
         for numbers in (judge.statistics() for judge in self._judges):
             for name, value in numbers.items():
@@ -83,11 +85,11 @@ class VotingJudge:
 
 
 def _matches(mean: float, graded: bool) -> bool:
-    """YES or NO of a mean; of plain votes a tie is NO."""
+    """Whether a mean score is YES; a tie of binary votes is NO."""
     return mean >= 0.5 if graded else mean > 0.5
 
 
-def _open(verdicts: Sequence[Verdict], missing: int, graded: bool) -> bool:
-    """Whether the missing votes, all NO or all YES, would give different verdicts."""
+def _is_undecided(verdicts: Sequence[Verdict], missing: int, graded: bool) -> bool:
+    """Whether the verdict depends on the missing votes: all NO and all YES give different verdicts."""
     given, members = sum(verdict.score for verdict in verdicts), len(verdicts) + missing
     return _matches(given / members, graded) != _matches((given + missing) / members, graded)

@@ -8,7 +8,7 @@ from tests.support.judge_stub import JudgeStub
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch):
-    monkeypatch.setattr(retry_policy, "_BACK_OFF", wait_fixed(0.01))
+    monkeypatch.setattr(retry_policy, "_BACKOFF", wait_fixed(0.01))
 
 
 @pytest.fixture

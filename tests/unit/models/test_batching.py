@@ -1,4 +1,4 @@
-"""Which texts share a batch, and what a caller that goes away leaves behind."""
+"""Which texts share a batch, and what happens when callers are cancelled or the embedder fails."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from medix_r1.models.batching import Batches
 
 
 class Encoder:
-    """Notes each batch; every text gets the same vector."""
+    """Records each batch; every text gets the same vector."""
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
@@ -51,7 +51,7 @@ async def test_the_text_that_waits_longest_is_always_in_the_next_batch(encoder, 
 
 
 async def test_a_text_that_comes_in_the_moment_a_worker_ends_is_embedded_too():
-    """Seen in training: the last rollouts of a step waited for ever, since nobody came after them."""
+    """A text queued just before the worker ends gets a new worker. In training, the last rollouts of a step hung."""
     gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def encode(texts: list[str]) -> list[np.ndarray]:
@@ -62,7 +62,7 @@ async def test_a_text_that_comes_in_the_moment_a_worker_ends_is_embedded_too():
     first = asyncio.create_task(batches.similarity("a", "b"))
     await asyncio.sleep(0.01)
 
-    gate.set_result(None)  # the worker goes on, finds nothing waiting and ends; what is ready next is the second text
+    gate.set_result(None)  # the worker finds an empty queue and ends; then the second text is queued
     second = asyncio.create_task(batches.similarity("c", "d"))
 
     assert await asyncio.wait_for(asyncio.gather(first, second), timeout=5.0) == [1.0, 1.0]
@@ -78,7 +78,7 @@ async def test_a_caller_that_goes_away_takes_nothing_from_the_others(batches):
 
 
 async def test_a_vector_that_cannot_be_kept_is_heard_of_and_costs_no_other_text():
-    """Whatever goes wrong after the call: who waits must hear of it, or the run waits for ever."""
+    """Every error after the call must reach the callers, or the run hangs."""
 
     async def encode(texts: list[str]) -> list[np.ndarray]:
         return [np.array(["no number"] if text == "bad" else [1.0]) for text in texts]

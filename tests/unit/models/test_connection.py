@@ -12,7 +12,7 @@ import pytest
 from medix_r1.errors import JudgeRejected, JudgeUnavailable
 from medix_r1.models import connection as connection_module
 from medix_r1.models import server_state
-from medix_r1.models.http_errors import explain, retry_after
+from medix_r1.models.http_errors import error_message, retry_after
 from medix_r1.models.judge import Question
 from medix_r1.models.rate_limit import RateLimit
 from medix_r1.models.server_state import Addresses
@@ -136,11 +136,11 @@ async def test_an_outage_says_its_innermost_cause(stub, make_judge, trouble, cau
         await judge.judge(SAME)
 
 
-@pytest.mark.parametrize("pace", [{}, {"requests_per_minute": 600}, {"tokens_per_minute": 6000}], ids=str)
-async def test_a_hang_ends_for_all_who_stand_in_line(stub, make_judge, pace):
-    """Upstream defect 3: there a call may hang for ever. Here the limit is one for all, not one after the other."""
+@pytest.mark.parametrize("limits", [{}, {"requests_per_minute": 600}, {"tokens_per_minute": 6000}], ids=str)
+async def test_a_hang_ends_for_all_who_stand_in_line(stub, make_judge, limits):
+    """Upstream defect 3: there a call may hang for ever. Here all calls, queued ones too, share one time limit."""
     stub.behave = lambda call: time.sleep(3.0)
-    judge = make_judge(stub.address, timeout=0.2, patience=0.3, concurrency=2, **pace)
+    judge = make_judge(stub.address, timeout=0.2, patience=0.3, concurrency=2, **limits)
     start = time.monotonic()
 
     outcomes = await asyncio.gather(*(judge.judge(question) for question in questions(60)), return_exceptions=True)
@@ -181,7 +181,7 @@ async def test_an_unknown_model_has_a_shorter_limit_and_a_clear_error(stub, make
 
 
 async def test_a_server_that_was_away_for_longer_may_still_load_its_model(make_judge):
-    """The shorter limit is for an unknown model, not for what was before."""
+    """The shorter limit counts from the first unknown-model answer, not from earlier failures."""
     port = free_port()
     judge = make_judge(f"http://127.0.0.1:{port}/v1", patience=60, unknown_model_patience=0.2)
     asked = judge.judge(SAME)
@@ -213,7 +213,7 @@ async def test_a_refused_request_is_not_repeated(stub, make_judge, status):
 
 @pytest.mark.parametrize("status", [401, 402])
 async def test_a_refused_account_is_an_outage_at_once(stub, make_judge, status):
-    """No sample is to blame: masking them one by one would only hide it."""
+    """Every sample would fail, so the run has to stop; masking samples one by one would hide the error."""
     stub.behave = lambda call: (status, {}, b'{"error": {"message": "no credit"}}')
     judge = make_judge(stub.address, patience=60)
 
@@ -223,7 +223,7 @@ async def test_a_refused_account_is_an_outage_at_once(stub, make_judge, status):
 
 
 async def test_one_question_that_always_fails_does_not_stop_the_run(stub, make_judge):
-    """A prompt that crashes the server's worker while others are answered is that sample's trouble."""
+    """A prompt that crashes the server's worker, while other calls succeed, is that sample's fault."""
 
     def behave(call: int):
         return TROUBLE["500"] if "right" in stub.calls[call - 1]["messages"][0]["content"] else None
@@ -358,21 +358,21 @@ async def test_tokens_a_minute_of_a_client(stub, make_judge, length, max_tokens)
     assert max(call["at"] for call in stub.calls) - start >= 0.45
 
 
-async def test_a_pace_in_tokens():
-    pace = RateLimit(None, 6000)  # 100 a second, 600 at once
-    pace.learn(characters=100, tokens=50)
+async def test_a_rate_limit_in_tokens():
+    rate_limit = RateLimit(None, 6000)  # 100 a second, 600 at once
+    rate_limit.observe(characters=100, tokens=50)
     start = time.monotonic()
     for _ in range(7):
-        await pace.turn(characters=180, max_tokens=10)  # 100 tokens each
+        await rate_limit.acquire(characters=180, max_tokens=10)  # 100 tokens each
 
     assert 0.9 <= time.monotonic() - start < 5
     await asyncio.wait_for(
-        RateLimit(None, 6000).turn(characters=10**9, max_tokens=10), 10
+        RateLimit(None, 6000).acquire(characters=10**9, max_tokens=10), 10
     )  # more than the bucket holds
 
 
 async def test_patience_is_said_aloud_once(stub, make_judge, caplog, monkeypatch):
-    monkeypatch.setattr(connection_module, "_WAITING_NOTE_AFTER", -1.0)
+    monkeypatch.setattr(connection_module, "_LOG_WAIT_AFTER", -1.0)
     stub.behave = lambda call: TROUBLE["500"] if call < 5 else None
 
     await make_judge(stub.address, patience=60).judge(SAME)
@@ -405,12 +405,12 @@ async def test_a_retry_that_helps_at_once_is_no_news(stub, make_judge, caplog):
     ],
 )
 def test_what_an_error_says_is_one_plain_line(body, line):
-    assert explain(body) == line
+    assert error_message(body) == line
 
 
 @pytest.mark.parametrize("start", range(210, 245))
 def test_no_part_of_a_key_is_left_where_the_line_is_cut(start):
-    assert "canary" not in explain(b"x" * start + b"canary-0123456789abcdef", "canary-0123456789abcdef")
+    assert "canary" not in error_message(b"x" * start + b"canary-0123456789abcdef", "canary-0123456789abcdef")
 
 
 @pytest.mark.parametrize(

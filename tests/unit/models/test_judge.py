@@ -168,7 +168,7 @@ async def test_without_structured_outputs_only_the_first_word_counts(stub, make_
 
 
 async def test_a_refused_question_does_not_cost_the_constraint(stub, make_judge, caplog):
-    """A prompt that is too long is refused in every form; a later one is asked with the constraint again."""
+    """A prompt that is too long is refused with and without extensions; the next one gets the constraint again."""
     stub.behave = lambda call: REFUSED if "right" in stub.calls[call - 1]["messages"][0]["content"] else None
     judge = make_judge(stub.address)
 

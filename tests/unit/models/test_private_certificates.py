@@ -38,7 +38,7 @@ def certificate(name, key, issuer, issuer_key, *, authority):
 
 @pytest.fixture
 def private_judge(tmp_path):
-    """(address, file of the authority) of a judge whose certificate no machine knows."""
+    """Address of a judge with a certificate of a private authority, and the authority's file."""
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     (tmp_path / "ca.pem").write_bytes(certificate("clinic", ca_key, "clinic", ca_key, authority=True))
     (tmp_path / "server.pem").write_bytes(
@@ -79,7 +79,7 @@ asyncio.run(ask())
 
 
 def test_python_ends_in_order_after_a_call(private_judge):
-    """Without the wait in `aclose` about one in five aborts: pyreqwest's thread meets a Python that is ending."""
+    """Without the wait in `aclose`, about one process in five aborts at exit: pyreqwest's thread is still running."""
     environment = os.environ | {"SSL_CERT_FILE": str(private_judge[1])}
     for _ in range(12):
         ended = subprocess.run(

@@ -39,7 +39,7 @@ async def test_the_cosine_of_two_texts(stub, make_embedder):
 
 
 async def test_more_fields_of_a_request(stub, make_embedder):
-    """A text that is refused for its length masks its sample, which a policy could choose; vLLM can be told to cut."""
+    """vLLM refuses long texts unless it is told to truncate them; a policy could use refusals to get samples masked."""
     embedder = make_embedder(stub.address, extra_body=REMOTE["extra_body"])
 
     await embedder.similarity("left lung", "left lung")
@@ -49,7 +49,7 @@ async def test_more_fields_of_a_request(stub, make_embedder):
 
 
 def strict(stub, *, refuse=lambda call: False, status=422):
-    """Let the stub refuse what it does not know, as Text Embeddings Inference and others may."""
+    """Let the stub refuse unknown fields, as Text Embeddings Inference and others may."""
 
     def behave(number: int):
         call = stub.calls[number - 1]
@@ -61,7 +61,7 @@ def strict(stub, *, refuse=lambda call: False, status=422):
 
 @pytest.mark.parametrize("status", [400, 422])
 async def test_a_server_that_refuses_the_fields_is_asked_without(stub, make_embedder, caplog, status):
-    """Else every text of the run would be refused, and every sample masked."""
+    """Otherwise the server would refuse every text of the run, and every sample would be masked."""
     strict(stub, status=status)
     embedder = make_embedder(stub.address, extra_body=REMOTE["extra_body"])
 
@@ -92,7 +92,7 @@ async def test_a_text_that_is_refused_either_way_settles_nothing(stub, make_embe
 
 
 async def test_a_server_that_takes_the_fields_is_never_asked_without(stub, make_embedder):
-    """Later refusals are of a text."""
+    """Once the fields are accepted, later refusals are due to a text."""
     embedder = make_embedder(stub.address, extra_body=REMOTE["extra_body"])
     await embedder.similarity("left lung", "left lung")
     strict(stub)
@@ -129,7 +129,7 @@ async def test_texts_go_in_batches_and_references_once(stub, make_embedder):
 
 
 async def test_replies_in_another_order_are_put_right(stub, make_embedder):
-    """The stub sends its rows backwards; only `index` says which is which."""
+    """The stub sends its rows in reverse order; `index` gives the order of the texts."""
     embedder = make_embedder(stub.address)
     one, two = await asyncio.gather(
         embedder.similarity("left lung", "left lung x"), embedder.similarity("heart", "kidney")
