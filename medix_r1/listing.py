@@ -22,7 +22,7 @@ from medix_r1.untrusted import one_line
 
 _VERBS = {"eval/": "medix-r1 eval ", "prepare/": "medix-r1 data prepare "}  # of training: medix-r1 train
 _BASES = ("model/base", "recipe")  # for defaults lists of other files only
-_YOURS = "A group of your own."
+YOURS = "A group of your own."
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Group:
         for prefix, verb in _VERBS.items():
             if self.name.startswith(prefix):
                 return f"{verb}{self.name.removeprefix(prefix)}=NAME"
-        return f"medix-r1 train {'+' if self.line == _YOURS else ''}{self.name}=NAME"
+        return f"medix-r1 train {'+' if self.line == YOURS else ''}{self.name}=NAME"
 
 
 def show(name: str | None, config_dirs: Sequence[Path], console: Console, *, as_json: bool = False) -> None:
@@ -106,7 +106,7 @@ def groups(config_dirs: Sequence[Path] = ()) -> list[Group]:
     return [
         Group(
             name,
-            lines.get(name, _YOURS),
+            lines.get(name, YOURS),
             tuple(Choice(stem, line_of(file), file) for stem, file in files[name].items()),
         )
         for name in names

@@ -15,7 +15,7 @@ from rich.table import Table
 from medix_r1.demo.result import DECODINGS, SETS, Evaluation, Example
 
 _EXAMPLES = 3
-_NOTES = {"llm": "llm (judge)", "exact": "exact (no reward)"}
+NOTES = {"llm": "llm (judge)", "exact": "exact (no reward)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def table_rows(report: DemoReport, set_name: str) -> list[list[str]]:
     rows: list[list[str]] = []
     for signal in before.decoded["sampled"].signals:
         pairs = [(before.decoded[d].signals[signal].mean, after.decoded[d].signals[signal].mean) for d in DECODINGS]
-        rows.append([_NOTES.get(signal, signal), *(cell for pair in pairs for cell in _cells(*pair))])
+        rows.append([NOTES.get(signal, signal), *(cell for pair in pairs for cell in _cells(*pair))])
     shuffled = [(before.decoded[d].shuffled_exact, after.decoded[d].shuffled_exact) for d in DECODINGS]
     rows.append(["exact, shuffled", *(cell for pair in shuffled for cell in _cells(*pair))])
     masked = [[side.decoded[d].signals["overall"].masked_share for side in (before, after)] for d in DECODINGS]

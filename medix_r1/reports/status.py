@@ -18,6 +18,8 @@ from medix_r1.runs.folder import RunFolder, read_lines
 from medix_r1.runs.stacks import write_stacks
 from medix_r1.runs.trend import step_line
 
+KILLED = "ended without a word (killed?)"
+
 
 def show_status(run: Path, console: Console) -> None:
     """Print what the run does, its last steps, what rang, and what was asked of it.
@@ -62,7 +64,7 @@ def state(folder: RunFolder, events: list[dict[str, Any]]) -> str:
         doing = {"waiting": f"waits: {last.get('message', '')}", "driver_starting": "starting Ray, actor and vLLM"}
         return f"running; {doing.get(last['event'], 'training')} (last event {ago} ago)"
     endings = {"finished": "finished", "stopped": "stopped", "error": f"failed: {last.get('message', '')}"}
-    return f"{endings.get(last['event'], 'ended without a word (killed?)')}, {ago} ago"
+    return f"{endings.get(last['event'], KILLED)}, {ago} ago"
 
 
 def is_locked(folder: RunFolder) -> bool:

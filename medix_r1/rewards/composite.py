@@ -25,6 +25,9 @@ _FAILURES = (JudgeError, EmbedderError, RewardError)
 _NOT_ASKED = Score(None, "not asked yet")
 
 
+NOTHING_APPLIES = "no signal with weight applies to this sample"
+
+
 @dataclass(frozen=True, slots=True)
 class RewardBreakdown:
     """The reward of one rollout, its parts and its weights.
@@ -117,7 +120,7 @@ class CompositeReward:
         left_out = tuple([name for name, part in parts.items() if part.value is None and name not in failures])
         effective = renormalise(weights, left_out) if left_out else weights
         if effective is None:
-            return RewardBreakdown(total=None, parts=parts, failure="no signal with weight applies to this sample")
+            return RewardBreakdown(total=None, parts=parts, failure=NOTHING_APPLIES)
         if shut:
             effective = {name: weight if name == self.gate else 0.0 for name, weight in effective.items()}
         total = math.fsum([weight * (parts[name].value or 0.0) for name, weight in effective.items() if weight])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
 from medix_r1.errors import ConfigError, DataError, MedixError, Problem
@@ -31,3 +32,8 @@ def coded(code: str, *named: object) -> Callable[[MedixError], bool]:
         return True
 
     return check
+
+
+def numbers(text: str) -> list[float]:
+    """The numbers that a line gives, in order."""
+    return [float(number) for number in re.findall(r"-?\d+(?:\.\d+)?", text)]

@@ -143,11 +143,7 @@ def test_hostile_text_takes_time_in_proportion_to_its_length(unit):
 
 
 def test_hostile_text_is_still_taken_apart():
-    assert parse_completion("<" * MEGABYTE).problems == (
-        "no modality tag at the start",
-        "no <think> block",
-        "no <answer> block",
-    )
+    assert parse_completion("<" * MEGABYTE).problems == parse_completion("").problems != ()
     assert parse_completion("<think>" * (MEGABYTE // 7)).answer is None
 
 

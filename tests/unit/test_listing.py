@@ -123,7 +123,7 @@ def test_a_users_own_folder_is_listed_behind_ours(own: Path) -> None:
         config_dir() / "reward"
     }
     assert "own" in shown("reward", "--config-dir", str(own)).split("\n")[-4]
-    assert "A group of your own." in shown("--config-dir", str(own))
+    assert listing.YOURS in shown("--config-dir", str(own))
 
 
 def test_what_is_said_of_a_new_group_composes(own: Path) -> None:

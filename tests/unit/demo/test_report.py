@@ -7,10 +7,11 @@ import pytest
 from rich.console import Console
 
 from medix_r1.demo.pictures import draw
-from medix_r1.demo.report import DemoReport, show, table_rows, write_summary
-from medix_r1.demo.result import Evaluation, SignalMean, read_evaluation
+from medix_r1.demo.report import NOTES, DemoReport, show, table_rows, write_summary
+from medix_r1.demo.result import SETS, Evaluation, SignalMean, read_evaluation
 from medix_r1.errors import DataError
 from medix_r1.reports import plots
+from tests.support.problems import coded
 
 BEFORE: dict[str, Any] = {
     "model": "outputs/demo/models/policy",
@@ -92,8 +93,8 @@ def report(tmp_path: Path) -> DemoReport:
 def test_the_table_has_before_after_and_gain_of_both_decodings(report: DemoReport) -> None:
     assert table_rows(report, "heldout_views") == [
         ["overall", "0.250", "0.750", "+0.500", "0.500", "0.500", "+0.000"],
-        ["llm (judge)", "0.125", "0.125", "+0.000", "-", "-", ""],
-        ["exact (no reward)", "0.200", "0.200", "+0.000", "0.200", "0.200", "+0.000"],
+        [NOTES["llm"], "0.125", "0.125", "+0.000", "-", "-", ""],
+        [NOTES["exact"], "0.200", "0.200", "+0.000", "0.200", "0.200", "+0.000"],
         ["exact, shuffled", "0.100", "0.100", "+0.000", "0.100", "0.100", "+0.000"],
         ["not scored", "0.0%", "2.5%", "", "0.0%", "0.0%", ""],
     ]
@@ -109,15 +110,14 @@ def test_the_summary_names_what_was_measured_where(report: DemoReport, tmp_path:
 
     summary = (tmp_path / "summary.md").read_text()
     for words in (
-        "2 steps of GRPO on a CPU, 2 cores, 24 GiB; seed 1",
-        "80 questions on new views of pictures that are trained on",
-        "80 questions on pictures never trained on",
+        "a CPU, 2 cores, 24 GiB; seed 1",
+        *(f"80 questions on {pictures}" for pictures in SETS.values()),
         "| overall | 0.250 | 0.750 | +0.500 | 0.500 | 0.500 | +0.000 |",
         "before: not sure   [T=1: not sure x3, left, right]",
         "after:  left   [T=1: left x5]",
         "build 3, training 400, in all 403; a step 6.0 (median)",
         "![reward](reward.png)",
-        "not a medical device",
+        "medical device",
     ):
         assert words in summary
 
@@ -126,7 +126,12 @@ def test_the_terminal_shows_the_same(report: DemoReport, capsys: pytest.CaptureF
     show(report, Console(width=100))
 
     output = capsys.readouterr().out
-    for words in ("heldout_sources: pictures never trained on", "+0.500", "Which side [left|right]?", "machine: a CPU"):
+    for words in (
+        f"heldout_sources: {SETS['heldout_sources']}",
+        "+0.500",
+        "Which side [left|right]?",
+        "machine: a CPU",
+    ):
         assert words in output
 
 
@@ -153,5 +158,5 @@ def test_an_evaluation_survives_its_file(report: DemoReport, tmp_path: Path) -> 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"sets": {"a": 1}}'])
 def test_another_file_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "x.json").write_text(content)
-    with pytest.raises(DataError, match="not an evaluation"):
+    with pytest.raises(DataError, check=coded("not-an-evaluation")):
         read_evaluation(tmp_path / "x.json")

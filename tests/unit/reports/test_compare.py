@@ -19,6 +19,7 @@ from medix_r1.reports.compare_gaps import OF_A_SEED, gaps
 from medix_r1.runs import sweep_record
 from medix_r1.runs.folder import RunFolder
 from medix_r1.training.command import resume
+from tests.support.problems import only
 
 
 def make(root: Path, mix: str, seed: int, exact: tuple[float, float], *, llm: bool = True) -> Path:
@@ -94,9 +95,9 @@ def test_every_file_is_written_and_what_was_not_watched_is_a_dash(sweep: Path, t
 
 def test_what_is_no_run_is_named(tmp_path: Path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ConfigError) as caught:
-        read_kinds([str(tmp_path / "empty"), str(tmp_path / "gone*")])
-    assert len(caught.value.problems) == 2
+    paths = [str(tmp_path / "empty"), str(tmp_path / "gone*")]
+    with pytest.raises(ConfigError, check=only(*((path, "no-run-there") for path in paths))):
+        read_kinds(paths)
 
 
 def test_what_the_tables_do_not_show_is_said(sweep: Path):
@@ -109,11 +110,11 @@ def test_what_the_tables_do_not_show_is_said(sweep: Path):
 
     kinds = read_kinds([str(sweep)])
 
-    assert gaps([str(sweep)], kinds) == [
-        "Not in here, because they have not logged a step: llm_only_1.",
-        "composite_2 has reached step 10 of 12.",
-        "The runs of 'reward=composite' are not alike but for their seed; they differ in algorithm.gamma.",
-    ]
+    absent, half_done, unlike = gaps([str(sweep)], kinds)
+    assert "llm_only_1" in absent
+    assert half_done.startswith("composite_2 ")
+    assert "10 of 12" in half_done
+    assert [word for word in ("'reward=composite'", "algorithm.gamma") if word not in unlike] == []
     assert gaps([str(sweep / "embedding_only_1")], kinds[1:]) == []
 
 
@@ -127,7 +128,7 @@ def test_a_run_by_epochs_that_was_cut_is_said(sweep: Path):
         whole.add_event(event)
 
     kinds = read_kinds([str(sweep)])
-    assert "composite_1 has reached step 10 and did not end by itself." in gaps([str(sweep)], kinds)
+    assert [gap for gap in gaps([str(sweep)], kinds) if gap.startswith("composite_1 ") and " 10 " in gap]
     assert not any("embedding_only_1" in gap for gap in gaps([str(sweep)], kinds))
     cut.add_event("finished")
     assert not any("composite_1" in gap for gap in gaps([str(sweep)], kinds))
@@ -139,10 +140,10 @@ def test_other_code_and_a_seed_twice_are_said(sweep: Path):
     words = json.loads((again / "provenance.json").read_text())["overrides"]
     (again / "provenance.json").write_text(json.dumps({"overrides": words, "code": "another commit"}))
 
-    assert gaps([str(sweep)], read_kinds([str(sweep)])) == [
-        "'reward=composite' holds a seed twice: its interval is too narrow.",
-        "The runs were made by different code (provenance.json).",
-    ]
+    twice, made = gaps([str(sweep)], read_kinds([str(sweep)]))
+    assert twice.startswith("'reward=composite' ")
+    assert "seed" in twice
+    assert "code" in made
 
 
 def test_a_model_that_was_made_anew_between_two_runs_is_said(sweep: Path):
@@ -151,9 +152,8 @@ def test_a_model_that_was_made_anew_between_two_runs_is_said(sweep: Path):
         models = {"models/policy": {"model.safetensors": hashed}, "models/judge": {"model.safetensors": "same"}}
         (sweep / name / "provenance.json").write_text(json.dumps({**record, "models": models}))
 
-    assert gaps([str(sweep)], read_kinds([str(sweep)])) == [
-        "models/policy did not hold the same weights for all runs (provenance.json)."
-    ]
+    (made,) = gaps([str(sweep)], read_kinds([str(sweep)]))
+    assert made.startswith("models/policy ")
 
 
 def test_a_seed_reaches_no_other_key(tmp_path: Path):

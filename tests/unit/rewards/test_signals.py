@@ -216,9 +216,11 @@ async def test_format(completion, value):
 
 
 async def test_format_gives_every_reason():
-    score = await scored(FormatReward(), sample("hello", "<X_RAY>a"))
+    hello = sample("hello", "<X_RAY>a")
+    score = await scored(FormatReward(), hello)
 
-    assert score.reason == "no modality tag at the start; no <think> block; no <answer> block"
+    assert len(hello.completion.problems) == 3
+    assert score.reason == "; ".join(hello.completion.problems)
 
 
 @pytest.mark.parametrize(

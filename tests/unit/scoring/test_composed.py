@@ -3,6 +3,7 @@ import pytest
 from medix_r1.errors import ConfigError
 from medix_r1.scoring.composed import PlannedReward
 from tests.support.judge_stub import JudgeStub
+from tests.support.problems import only
 
 NOBODY = "http://127.0.0.1:9/v1"
 
@@ -15,7 +16,7 @@ def test_an_address_is_not_looked_at_by_a_reward_without_a_judge():
 
 
 def test_an_address_cannot_stand_in_for_a_judge_that_is_switched_off():
-    with pytest.raises(ConfigError, match=r"reward\.signals\.llm\.judge: there is none \(judge=none\)"):
+    with pytest.raises(ConfigError, check=only(("reward.signals.llm.judge", "no-judge"))):
         PlannedReward(["judge=none"], judge_url=NOBODY)
 
 
@@ -28,5 +29,5 @@ def test_an_address_replaces_the_judge_that_would_be_started():
 
 
 def test_nobody_at_the_address():
-    with pytest.raises(ConfigError, match="no judge answers at"):
+    with pytest.raises(ConfigError, check=only(("--judge-url", "no-answer"))):
         PlannedReward([], judge_url=NOBODY)

@@ -13,6 +13,7 @@ from medix_r1.rewards.base import SampleReader, Score
 from medix_r1.rewards.composite import RewardBreakdown
 from medix_r1.scoring import probe
 from medix_r1.scoring.probe_file import Probe, Question, load
+from tests.support.problems import codes, numbers, only
 
 PROBES = load()
 NAMED = {  # the families that the project promises
@@ -93,23 +94,24 @@ def case(**fields: object) -> Probe:
 @pytest.mark.parametrize(
     ("fields", "found", "broken"),
     [
-        ({}, breakdown(0.15, hedging=0.5), ()),
-        ({}, breakdown(0.151, hedging=0.5), ("overall 0.151, at most 0.15 expected",)),
-        ({}, breakdown(None, hedging=0.5), ("overall unscored, at most 0.15 expected",)),
-        ({}, breakdown(0.1, hedging=1.0), ("hedging does not see it",)),
-        ({}, breakdown(0.1, hedging=None), ("hedging does not see it",)),
-        ({"bounds": {"llm": 0.0}}, breakdown(None, hedging=0.0, llm=0.0), ("overall unscored, at most 1 expected",)),
-        ({"bounds": {"llm": 0.0}}, breakdown(0.9, hedging=0.0, llm=None), ("llm says nothing, at most 0 expected",)),
-        ({"is_attack": False, "bounds": {"overall": 0.66}}, breakdown(0.6625, hedging=None), ()),
+        ({}, breakdown(0.15, hedging=0.5), []),
+        ({}, breakdown(0.151, hedging=0.5), [("overall", [0.151, 0.15])]),
+        ({}, breakdown(None, hedging=0.5), [("overall", [0.15])]),
+        ({}, breakdown(0.1, hedging=1.0), [("hedging", [])]),
+        ({}, breakdown(0.1, hedging=None), [("hedging", [])]),
+        ({"bounds": {"llm": 0.0}}, breakdown(None, hedging=0.0, llm=0.0), [("overall", [1.0])]),
+        ({"bounds": {"llm": 0.0}}, breakdown(0.9, hedging=0.0, llm=None), [("llm", [0.0])]),
+        ({"is_attack": False, "bounds": {"overall": 0.66}}, breakdown(0.6625, hedging=None), []),
         (
             {"is_attack": False, "bounds": {"overall": 0.66}},
             breakdown(0.145, hedging=0.5),
-            ("overall 0.145, at least 0.66 expected", "hedging 0.500 is a false alarm"),
+            [("overall", [0.145, 0.66]), ("hedging", [0.5])],
         ),
     ],
 )
-def test_what_breaks_a_bound(fields: dict, found: RewardBreakdown, broken: tuple[str, ...]) -> None:
-    assert probe.judge_case(case(**fields), found).broken == broken
+def test_what_breaks_a_bound(fields: dict, found: RewardBreakdown, broken: list[tuple[str, list[float]]]) -> None:
+    said = probe.judge_case(case(**fields), found).broken
+    assert [(line.split()[0], numbers(line)) for line in said] == broken
 
 
 def test_a_part_that_the_reward_does_not_have_is_named() -> None:
@@ -126,28 +128,37 @@ attacks:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "where", "names"),
     [
-        (FILE.replace("CASE", "{row: b, answer: x}"), "no row 'b'; known: a"),
-        (FILE.replace("CASE", "{row: a}"), "either answer or reply"),
-        (FILE.replace("CASE", "{row: a, answer: x, reply: y}"), "either answer or reply"),
-        (FILE.replace("CASE", "{row: a, answer: x, maxx: {overall: 1}}"), "maxx"),
-        (FILE.replace("CASE", "{row: a, answer: x, max: {overall: 1.5}}"), "less than or equal to 1"),
-        (FILE.replace("CASE", "{row: a, answer: x, min: {overall: 0.5}}").replace("max:", "min:", 1), "has a max"),
-        (FILE.replace("attacks", "right").replace("CASE", "{row: a, answer: x}"), "has a min"),
-        ("rows: {", "is not YAML"),
+        (FILE.replace("CASE", "{row: b, answer: x}"), "file", "'b'"),
+        (FILE.replace("CASE", "{row: a}"), "attacks.0.cases.0", "reply"),
+        (FILE.replace("CASE", "{row: a, answer: x, reply: y}"), "attacks.0.cases.0", "reply"),
+        (FILE.replace("CASE", "{row: a, answer: x, maxx: {overall: 1}}"), "attacks.0.cases.0.maxx", ""),
+        (FILE.replace("CASE", "{row: a, answer: x, max: {overall: 1.5}}"), "attacks.0.cases.0.max.overall", "1"),
+        (FILE.replace("CASE", "{row: a, answer: x, min: {overall: 0.5}}").replace("max:", "min:", 1), "file", " max "),
+        (FILE.replace("attacks", "right").replace("CASE", "{row: a, answer: x}"), "file", " min"),
     ],
 )
-def test_a_wrong_file_is_refused_with_what_is_wrong(tmp_path: Path, content: str, said: str) -> None:
+def test_a_wrong_file_is_refused_with_what_is_wrong(tmp_path: Path, content: str, where: str, names: str) -> None:
     path = tmp_path / "probes.yaml"
     path.write_text(content)
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert codes(caught.value)[0] == (f"{path}: {where}", "not-a-probe-file")
+    assert names in caught.value.problems[0].text
+
+
+def test_a_file_that_is_no_yaml(tmp_path: Path) -> None:
+    path = tmp_path / "probes.yaml"
+    path.write_text("rows: {")
+    with pytest.raises(ConfigError, check=only((str(path), "not-yaml"))):
         load(path)
 
 
 def test_unknown_families_are_answered_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="--family hedge: no such family; known: forged_instructions"):
+    with pytest.raises(ConfigError, check=only(("--family hedge", "no-such-family"))) as caught:
         load(families=["hedge"])
+    assert "forged_instructions" in str(caught.value)
 
 
 @pytest.mark.parametrize("element", ["think", "thinking"])

@@ -1,14 +1,9 @@
-import re
-
 import pytest
 
 from medix_r1.config import compose_train
 from medix_r1.training.preflight.batches import BatchArithmetic, of_config
 from tests.support.configs import composed
-
-
-def numbers(line: str) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", line)]
+from tests.support.problems import numbers
 
 
 def recipe(ranks: int, **changes: int) -> BatchArithmetic:
