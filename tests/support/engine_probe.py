@@ -158,7 +158,7 @@ def main() -> None:
     changed = sorted(name for name, value in weights().items() if not torch.equal(value, before[name]))
     same = sorted(set(before) - set(changed))
     report = {
-        "engine": [cls.__name__ for cls in type(engine).__mro__[:3]],
+        "engine": [cls.__name__ for cls in type(engine).__mro__[:5]],
         "grad_norm": float(output["metrics"]["grad_norm"]),
         "loss": float(sum(output["loss"])) if isinstance(output["loss"], list) else float(output["loss"]),
         "changed": changed,
