@@ -22,7 +22,7 @@ from medix_r1.errors import DataError
 from medix_r1.evaluation import show
 from medix_r1.evaluation.results import comparison_text
 from medix_r1.evaluation.results.compare import read_comparison
-from medix_r1.evaluation.results.records import write_whole
+from medix_r1.evaluation.results.records import atomic_write
 from medix_r1.evaluation.run import plan, run
 from medix_r1.evaluation.settings import compose_eval
 
@@ -65,7 +65,7 @@ def write_rows(demo: Path, out: Path) -> dict[str, Path]:
     for name, subjects in {**{f"mmlu_{s}": (s,) for s in _SIX}, "mmlu_further": _FURTHER}.items():
         files[name] = out / f"{name}.jsonl"
         rows = [row for subject in subjects for row in _mmlu(subject)]
-        write_whole(files[name], "".join(json.dumps(row) + "\n" for row in rows))
+        atomic_write(files[name], "".join(json.dumps(row) + "\n" for row in rows))
     _write_further_task(out / "task" / "mmlu_further.yaml")
     return files
 
@@ -155,4 +155,4 @@ def _write_further_task(path: Path) -> None:
         "licence": "MIT",
         "access": "file",
     }
-    write_whole(path, yaml.safe_dump(task, sort_keys=False))
+    atomic_write(path, yaml.safe_dump(task, sort_keys=False))

@@ -123,8 +123,8 @@ def _read_blind(sheets: Sequence[Path], key: Path | None, out: Path | None) -> N
 
 
 def _present(sheet: Any, rows: Sequence[Mapping[str, Any]], out: Path | None, name: str) -> None:
-    """Show a sheet; with `out` also write it for people and for programs."""
-    from medix_r1.evaluation.results.records import write_whole
+    """Show a table; with `out` also write it as Markdown, CSV and JSON."""
+    from medix_r1.evaluation.results.records import atomic_write
     from medix_r1.evaluation.results.sheet import csv_text
 
     console = _console()
@@ -136,7 +136,7 @@ def _present(sheet: Any, rows: Sequence[Mapping[str, Any]], out: Path | None, na
             "md": sheet.markdown,
         }
         for end, text in texts.items():
-            write_whole(out / f"{name}.{end}", text())
+            atomic_write(out / f"{name}.{end}", text())
         _wrote(console, [out / f"{name}.{end}" for end in texts])
 
 
@@ -153,5 +153,5 @@ def _wrote(console: Console, paths: Sequence[Path]) -> None:
 
 
 def _console() -> Console:
-    """Tables need width: the terminal's own, or room enough in a file or pipe."""
+    """A console as wide as the terminal, or 160 columns in a file or pipe, where tables would be cut at 80."""
     return Console(width=None if sys.stdout.isatty() else 160)

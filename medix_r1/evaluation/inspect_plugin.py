@@ -2,8 +2,8 @@
 
     inspect eval medix_r1/slake_vqa --model medix/NAME --model-base-url URL --model-role grader=PROVIDER/JUDGE
 
-The whole path in one go, with inspect's own logs, retries and `inspect view`; `medix-r1 eval` adds the phases, the
-record of what is missing, and the numbers.
+That command generates and scores in one pass, with inspect's logs, retries and `inspect view`. `medix-r1 eval` adds
+separate phases that resume, and statistics.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from medix_r1.evaluation.benchmarks import sources
 from medix_r1.evaluation.benchmarks.items import Item, load_items
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec
 from medix_r1.evaluation.phases.generate_and_judge import as_score
-from medix_r1.evaluation.phases.judging import VotingSettings, ask_votes, without_judge
+from medix_r1.evaluation.phases.judging import VotingSettings, ask_votes, judge_free_score
 from medix_r1.evaluation.phases.messages import PromptName, message_text, user_message
 from medix_r1.evaluation.phases.model_api import medix
-from medix_r1.evaluation.phases.replies import take_apart
+from medix_r1.evaluation.phases.replies import parse_reply
 from medix_r1.evaluation.settings import known_tasks
 from medix_r1.grammar import ThinkElement
 
@@ -43,7 +43,7 @@ def _task_of(spec: TaskSpec) -> Callable[..., Task]:
         think_element: ThinkElement = "thinking",
         votes: int = 3,
     ) -> Task:
-        """One benchmark; `file` or `data_dir` read it from this machine."""
+        """One benchmark; `file` or `data_dir` read it from local files instead of the hub."""
         chosen = {"file": file} | ({"revision": revision} if revision else {})
         wanted = TaskSpec(**{**_fields(spec), **chosen})
         folder = sources.check_data_dir(data_dir)
@@ -91,14 +91,14 @@ def _judge(items: Mapping[str, Item], kind: str, prompt: PromptName, think_eleme
     def judge() -> Scorer:
         async def score(state: TaskState, target: Target) -> Score:
             item = items[str(state.sample_id)]
-            reply = take_apart(
+            reply = parse_reply(
                 state.output.completion,
                 None,
                 prompt=prompt,
                 think_element=think_element,
                 has_image=bool(item.images),
             )
-            judges = _graders() if without_judge(item, reply) is None else []
+            judges = _graders() if judge_free_score(item, reply) is None else []
             return as_score(await ask_votes(item, reply, kind, judges, settings))
 
         return score

@@ -1,6 +1,6 @@
-"""Saved replies before another judge: nothing is generated again, and both results stay.
+"""Judges the saved replies of a result by another judge, into a result of its own.
 
-The replies come from a result's records, so neither the model nor the data is needed.
+The replies come from the result's records, so neither the model nor the data is needed.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from rich.console import Console
 from medix_r1.errors import ConfigError
 from medix_r1.evaluation.benchmarks.items import Item
 from medix_r1.evaluation.phases import servers
-from medix_r1.evaluation.phases.fingerprint import describe_judge, folder_name, keyed
-from medix_r1.evaluation.phases.generate_and_judge import GENERATIONS, Answered, read_judgements
+from medix_r1.evaluation.phases.fingerprint import describe_judge, folder_name, with_key
+from medix_r1.evaluation.phases.generate_and_judge import GENERATIONS, AnsweredItem, read_judgements
 from medix_r1.evaluation.phases.replies import Reply
-from medix_r1.evaluation.phases.scoring import judged
+from medix_r1.evaluation.phases.scoring import with_judgement
 from medix_r1.evaluation.results.records import RECORDS_FILE, Record, read_run, write_records, write_run
 from medix_r1.evaluation.run import DATA_FILE, Outcome, ToJudge, judge_all, locked
 from medix_r1.evaluation.settings import compose_eval
@@ -26,24 +26,24 @@ from medix_r1.evaluation.settings import compose_eval
 
 @dataclass(frozen=True)
 class Rejudged:
-    """A result, and the same replies before another judge."""
+    """A result's folder, and the outcome of the same replies with another judge."""
 
     first: Path
     second: Outcome
 
 
 def rejudge(result: Path, overrides: Sequence[str], config_dirs: Sequence[Path], console: Console) -> Rejudged:
-    """Judge a result's replies by the judge that the overrides name, into a folder of their own beside it.
+    """Judge a result's replies by the judge that the overrides name, into a new folder beside it.
 
     Raises:
-        DataError: `result` is no result.
-        ConfigError: the judge's settings are wrong, or it is the judge of the result itself.
+        DataError: `result` is not a result folder.
+        ConfigError: the judge's settings are wrong, or it is the judge that the result already has.
     """
     info, records = read_run(result)
     settings = compose_eval([f"model='{info.model}'", *overrides], config_dirs, needs_task=False)
     if problems := servers.judge_problems(settings):
         raise ConfigError(problems)
-    new = keyed(replace(info, judge=describe_judge(settings.judge)))
+    new = with_key(replace(info, judge=describe_judge(settings.judge)))
     if new.key == info.key:
         raise ConfigError.of("judge", "same-judge", f"{result} was judged by this very judge; choose another")
     folder = result.parent / folder_name(new)
@@ -58,14 +58,16 @@ def rejudge(result: Path, overrides: Sequence[str], config_dirs: Sequence[Path],
         failures = judge_all(work, settings, folder, console)
         for task, rows in records.items():
             judgements = read_judgements(folder / task)
-            judged_rows = [judged(_bare(row), judgements.get(row.id), failures.get(row.id)) for row in rows]
+            judged_rows = [
+                with_judgement(_without_score(row), judgements.get(row.id), failures.get(row.id)) for row in rows
+            ]
             write_records(folder / task / RECORDS_FILE, judged_rows)
             outcome.records[task] = judged_rows
     return Rejudged(result, outcome)
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Take the replies along, so that `medix-r1 eval` with this judge goes on from here."""
+    """Copy the replies, so that `medix-r1 eval` with this judge can resume in the new folder."""
     target.mkdir(parents=True, exist_ok=True)
     for name in (GENERATIONS, DATA_FILE):
         if (source / name).is_file() and not (target / name).exists():
@@ -74,7 +76,7 @@ def _copy(source: Path, target: Path) -> None:
             half.replace(target / name)
 
 
-def _answered(row: Record) -> Answered:
+def _answered(row: Record) -> AnsweredItem:
     item = Item(
         id=row.id,
         task=row.task,
@@ -88,8 +90,8 @@ def _answered(row: Record) -> Answered:
         letter=row.reference_letter,
         images=(),
     )
-    return Answered(item, row.reply or "", Reply(row.think, row.answer, row.problems))
+    return AnsweredItem(item, row.reply or "", Reply(row.think, row.answer, row.problems))
 
 
-def _bare(row: Record) -> Record:
+def _without_score(row: Record) -> Record:
     return replace(row, score=None, votes=(), rubric=None, judge_free=False, unscored=None)

@@ -1,4 +1,4 @@
-"""One evaluation from settings to records: load, generate, judge, score. The same settings again do what is missing."""
+"""One evaluation from settings to records: load, generate, judge, score. Running it again resumes it."""
 
 from __future__ import annotations
 
@@ -20,40 +20,46 @@ from medix_r1.evaluation.benchmarks.items import TaskData, load_items
 from medix_r1.evaluation.phases import servers
 from medix_r1.evaluation.phases.fingerprint import describe, folder_name
 from medix_r1.evaluation.phases.generate_and_judge import (
-    Answered,
-    Asking,
-    Outage,
-    answered,
+    AnsweredItem,
+    CircuitBreaker,
+    RequestSettings,
+    answered_items,
     generate_missing,
     judge_missing,
     read_judgements,
 )
-from medix_r1.evaluation.phases.judging import VotingSettings, without_judge
+from medix_r1.evaluation.phases.judging import VotingSettings, judge_free_score
 from medix_r1.evaluation.phases.scoring import score_task
-from medix_r1.evaluation.results.records import RUN_FILE, Record, RunInfo, read_run, write_run, write_whole
+from medix_r1.evaluation.results.records import RUN_FILE, Record, RunInfo, atomic_write, read_run, write_run
 from medix_r1.evaluation.settings import EvalSettings
 
 DATA_FILE, _LOCK_FILE = "data.key", ".lock"
-_PUT_ASIDE = "@"  # TASK@KEY: a task's results with other data; read_run passes them over
+_ASIDE_MARK = "@"  # TASK@KEY: a task's results on other data; read_run skips such folders
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A checked evaluation: its settings, its data, and the folder it works in."""
+    """A validated evaluation: its settings, its data, and its result folder."""
 
     settings: EvalSettings
     info: RunInfo
     folder: Path
     tasks: tuple[TaskData, ...]
-    asking: Asking
+    request: RequestSettings
 
     def folder_of(self, data: TaskData) -> Path:
         return self.folder / data.task.name
 
 
 @dataclass(frozen=True, slots=True)
-class Owed:
-    """How many samples of a task lack a reply, a judgement, and a judgement that needs a judge."""
+class RemainingWork:
+    """Samples of a task that still lack a reply or a judgement.
+
+    Attributes:
+        replies: samples to generate.
+        judgements: samples to judge.
+        judge_calls: those of `judgements` that need the judge model.
+    """
 
     replies: int
     judgements: int
@@ -62,7 +68,7 @@ class Owed:
 
 @dataclass
 class Outcome:
-    """What a command did: every task's records, and why samples failed in this run."""
+    """The result folder and every task's records."""
 
     folder: Path
     records: dict[str, list[Record]] = field(default_factory=dict)
@@ -73,11 +79,11 @@ class Outcome:
 
 
 def plan(settings: EvalSettings) -> Evaluation:
-    """Read the data and find the folder; nothing is started or written.
+    """Read the data and name the result folder; starts and writes nothing.
 
     Raises:
-        ConfigError: with every problem of settings, keys and sources together.
-        DataError: rows are not as their format says.
+        ConfigError: all problems of settings, API keys and sources together.
+        DataError: rows do not have the schema of their format.
     """
     data_dir = sources.check_data_dir(settings.data_dir)
     problems = servers.problems(settings)
@@ -96,36 +102,36 @@ def plan(settings: EvalSettings) -> Evaluation:
     if broken:
         raise DataError.listing(broken, code="rows-refused")
     info = describe(settings, {data.task.name: data.revision for data in tasks})
-    asking = Asking(settings.prompt, settings.think_element, settings.connections)
-    return Evaluation(settings, info, Path(settings.out_dir) / folder_name(info), tuple(tasks), asking)
+    request = RequestSettings(settings.prompt, settings.think_element, settings.connections)
+    return Evaluation(settings, info, Path(settings.out_dir) / folder_name(info), tuple(tasks), request)
 
 
-def owed(evaluation: Evaluation, data: TaskData) -> Owed:
-    """What is still to be done for a task."""
+def remaining_work(evaluation: Evaluation, data: TaskData) -> RemainingWork:
+    """Count a task's samples that still lack a reply or a judgement."""
     folder = evaluation.folder_of(data)
     if _data_key(folder) not in (None, data.key):
-        return Owed(len(data.items), len(data.items), len(data.items))
-    replies, judgements = answered(data, folder, evaluation.asking), read_judgements(folder)
+        return RemainingWork(len(data.items), len(data.items), len(data.items))
+    replies, judgements = answered_items(data, folder, evaluation.request), read_judgements(folder)
     unjudged = [i for i in data.items if not (i.id in judgements and judgements[i.id].is_final)]
-    return Owed(
+    return RemainingWork(
         replies=sum(item.id not in replies for item in data.items),
         judgements=len(unjudged),
         judge_calls=sum(_needs_judge(replies.get(item.id), evaluation.settings) for item in unjudged),
     )
 
 
-def _needs_judge(reply: Answered | None, settings: EvalSettings) -> bool:
-    return reply is None or settings.judge.rubric or without_judge(reply.item, reply.reply) is None
+def _needs_judge(reply: AnsweredItem | None, settings: EvalSettings) -> bool:
+    return reply is None or settings.judge.rubric or judge_free_score(reply.item, reply.reply) is None
 
 
 def run(evaluation: Evaluation, console: Console) -> Outcome:
-    """Do what is missing, phase after phase, and write the records.
+    """Generate and judge what is missing, then write the records.
 
     Raises:
-        EvaluationError: another command works in the folder, or a phase cannot go on.
+        EvaluationError: another command holds the folder's lock, or inspect stopped.
         ServerError: a server did not come up.
-        DataError: something cannot be written.
-        KeyboardInterrupt: the user stopped; what is through is kept.
+        DataError: a file cannot be written.
+        KeyboardInterrupt: the user stopped; finished samples are in the journals.
     """
     outcome = Outcome(evaluation.folder)
     phase = evaluation.settings.phase
@@ -138,27 +144,27 @@ def run(evaluation: Evaluation, console: Console) -> Outcome:
             failures |= _generate(evaluation, console)
         if phase in ("all", "judge"):
             failures |= _judge(evaluation, console)
-        for data in evaluation.tasks:  # in every phase, so that a result can always be read
-            records = score_task(data, evaluation.folder_of(data), evaluation.asking, failures)
+        for data in evaluation.tasks:  # whatever the phase, so that a partial result is readable too
+            records = score_task(data, evaluation.folder_of(data), evaluation.request, failures)
             outcome.records[data.task.name] = records
     return outcome
 
 
 def _generate(evaluation: Evaluation, console: Console) -> dict[str, str]:
     settings = evaluation.settings
-    counts = {data.task.name: owed(evaluation, data).replies for data in evaluation.tasks}
+    counts = {data.task.name: remaining_work(evaluation, data).replies for data in evaluation.tasks}
     if not sum(counts.values()):
         return {}
     if wrong := servers.unreachable("", settings.model, settings.base_url, settings.api_key_env):
         raise ConfigError(wrong)
-    outage = Outage(settings.give_up_after)
+    breaker = CircuitBreaker(settings.give_up_after)
     log = evaluation.folder / "model_server.log"
     with _progress(console, "generate", counts) as bars, servers.model_under_test(settings, log) as open_model:
         for data in evaluation.tasks:
             if counts[data.task.name]:
                 folder, bar = evaluation.folder_of(data), bars[data.task.name]
-                generate_missing(data, folder, open_model, evaluation.asking, outage, bar)
-    return outage.failures
+                generate_missing(data, folder, open_model, evaluation.request, breaker, bar)
+    return breaker.failures
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +174,7 @@ class ToJudge:
     name: str
     scorer: str
     folder: Path
-    replies: Mapping[str, Answered]
+    replies: Mapping[str, AnsweredItem]
 
 
 def _judge(evaluation: Evaluation, console: Console) -> dict[str, str]:
@@ -177,7 +183,7 @@ def _judge(evaluation: Evaluation, console: Console) -> dict[str, str]:
             data.task.name,
             data.task.scorer,
             evaluation.folder_of(data),
-            answered(data, evaluation.folder_of(data), evaluation.asking),
+            answered_items(data, evaluation.folder_of(data), evaluation.request),
         )
         for data in evaluation.tasks
     ]
@@ -185,10 +191,10 @@ def _judge(evaluation: Evaluation, console: Console) -> dict[str, str]:
 
 
 def judge_all(work: Sequence[ToJudge], settings: EvalSettings, folder: Path, console: Console) -> dict[str, str]:
-    """Judge what lacks a judgement; a judge is started or asked only when a reply needs one.
+    """Judge the replies without a final judgement; start or call a judge only when a reply needs one.
 
     Returns:
-        Why samples have no judgement, by id.
+        The reason of each failure, by sample id.
     """
     todo = []
     for each in work:
@@ -199,7 +205,7 @@ def judge_all(work: Sequence[ToJudge], settings: EvalSettings, folder: Path, con
     if not todo:
         return {}
     needs_judge = any(_needs_judge(reply, settings) for each in todo for reply in each.replies.values())
-    outage, judge = Outage(settings.give_up_after), settings.judge
+    breaker, judge = CircuitBreaker(settings.give_up_after), settings.judge
     counts = {each.name: len(each.replies) for each in todo}
     with _progress(console, "judge", counts) as bars, contextlib.ExitStack() as stack:
         open_judges: Callable[[], list[Model]] = list
@@ -212,8 +218,8 @@ def judge_all(work: Sequence[ToJudge], settings: EvalSettings, folder: Path, con
             open_judges = stack.enter_context(servers.judges(settings, folder / "judge_server.log"))
         for t in todo:
             voting, bar = _voting(settings), bars[t.name]
-            judge_missing(t.name, t.scorer, t.replies, t.folder, open_judges, voting, judge.connections, outage, bar)
-    return outage.failures
+            judge_missing(t.name, t.scorer, t.replies, t.folder, open_judges, voting, judge.connections, breaker, bar)
+    return breaker.failures
 
 
 def _voting(settings: EvalSettings) -> VotingSettings:
@@ -231,7 +237,7 @@ def _voting(settings: EvalSettings) -> VotingSettings:
 
 @contextlib.contextmanager
 def _progress(console: Console, phase: str, counts: Mapping[str, int]) -> Iterator[dict[str, Any]]:
-    """One bar a task with work; off a terminal, one line a task when it is through."""
+    """A progress bar for each task with work; without a terminal, one line for each such task at the start."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress:
         bars = {}
@@ -246,11 +252,11 @@ def _progress(console: Console, phase: str, counts: Mapping[str, int]) -> Iterat
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a result's folder for one command.
+    """Lock a result folder, so that one command at a time writes into it.
 
     Raises:
-        EvaluationError: another command holds it.
-        DataError: it cannot be written.
+        EvaluationError: another command holds the lock.
+        DataError: the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -271,7 +277,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _write_run_file(evaluation: Evaluation) -> None:
-    """Write run.json; tasks that other commands evaluated in this folder keep their entries."""
+    """Write run.json, keeping the entries of tasks that earlier commands evaluated in this folder."""
     info = evaluation.info
     limited = {d.task.name: [len(d.items), d.total] for d in evaluation.tasks if len(d.items) < d.total}
     scorers: dict[str, str] = {}
@@ -286,15 +292,15 @@ def _write_run_file(evaluation: Evaluation) -> None:
 
 
 def _open_task_folder(evaluation: Evaluation, data: TaskData) -> None:
-    """Make sure that the task's folder holds results of this data; those of other data are put aside, not mixed."""
+    """Rename a task folder that holds results on other data to TASK@KEY, and restore the one of this data if any."""
     folder = evaluation.folder_of(data)
     before = _data_key(folder)
     if before is not None and before != data.key:
-        folder.rename(folder.with_name(f"{folder.name}{_PUT_ASIDE}{before}"))
-        aside = folder.with_name(f"{folder.name}{_PUT_ASIDE}{data.key}")
+        folder.rename(folder.with_name(f"{folder.name}{_ASIDE_MARK}{before}"))
+        aside = folder.with_name(f"{folder.name}{_ASIDE_MARK}{data.key}")
         if aside.is_dir():
             aside.rename(folder)
-    write_whole(folder / DATA_FILE, data.key + "\n")
+    atomic_write(folder / DATA_FILE, data.key + "\n")
 
 
 def _data_key(folder: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""The settings of one evaluation: configs/eval/eval.yaml with what the command line says, checked as a whole."""
+"""The settings of one evaluation: configs/eval/eval.yaml with command-line overrides, validated as a whole."""
 
 from __future__ import annotations
 
@@ -24,7 +24,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeAddress:
-    """One judge: its name at its server, where that is (None: the server of `judge.server`), key variable, revision."""
+    """One judge.
+
+    Attributes:
+        model: name under which its server knows it.
+        base_url: of the server, ending in `/v1`; None for the server that `judge.server` starts.
+        api_key_env: environment variable that holds the API key.
+        revision: of the model; recorded in the result's key.
+    """
 
     model: str
     base_url: str | None = None
@@ -34,7 +41,7 @@ class JudgeAddress:
 
 @dataclass(frozen=True, kw_only=True)
 class ServedModel:
-    """A server that this command starts; `model` is None where `model=` says what is served."""
+    """A server that this command starts; `model` is None for the model under test, which `model=` names."""
 
     model: str | None = None
     start_timeout: float = 1800.0
@@ -44,7 +51,7 @@ class ServedModel:
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeSettings:
-    """YAML: `judge`, commented in configs/eval/judge/votes.yaml."""
+    """YAML: `judge`; configs/eval/judge/votes.yaml describes each key."""
 
     judges: Sequence[JudgeAddress]
     seeds: Sequence[int]
@@ -66,7 +73,7 @@ class JudgeSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class EvalSettings:
-    """YAML: configs/eval/eval.yaml, where every field has its comment."""
+    """YAML: configs/eval/eval.yaml, which describes each key."""
 
     model: str
     revision: str | None
@@ -91,15 +98,15 @@ class EvalSettings:
 def compose_eval(
     overrides: Sequence[str], config_dirs: Sequence[Path] = (), *, needs_task: bool = True
 ) -> EvalSettings:
-    """Compose, and build what was composed.
+    """Compose the configs with Hydra and build the settings.
 
     Args:
-        overrides: as on Hydra's command line, `task=` among them.
-        config_dirs: folders of a user's own with `task/` or `judge/` in them.
-        needs_task: False where the tasks are those of a saved result.
+        overrides: Hydra overrides, `task=` among them.
+        config_dirs: the user's own folders with `task/` or `judge/` in them.
+        needs_task: False when the tasks come from a saved result.
 
     Raises:
-        ConfigError: with every problem that can be found without reading data.
+        ConfigError: all problems that can be found without reading data.
     """
     expressions = [text.removeprefix("task=") for text in overrides if text.startswith("task=")]
     names = select(expressions[-1], known_tasks(config_dirs)) if expressions else []
@@ -123,7 +130,7 @@ def compose_eval(
 
 
 def known_tasks(config_dirs: Sequence[Path] = ()) -> dict[str, TaskSpec]:
-    """Every task by name, ours and those in folders of a user's own.
+    """Every task by name, from our folder and the user's.
 
     Raises:
         ConfigError: a task's file has unknown or missing keys.
@@ -171,10 +178,10 @@ def _build_all(tree: dict[str, Any]) -> EvalSettings:
 
 
 def build(cls: type[T], values: Any, where: str) -> T:
-    """Make a settings class out of a YAML node.
+    """Build a settings class from a YAML node.
 
     Raises:
-        ConfigError: keys that the class does not know, each with the nearest, and keys that it misses.
+        ConfigError: all unknown keys, each with the closest known one, and all missing keys.
     """
     if not isinstance(values, Mapping):
         raise ConfigError.of(where, "not-a-mapping", f"{values!r} is not a mapping")

@@ -9,7 +9,7 @@ from rich.table import Table
 from medix_r1.evaluation.rejudge import Rejudged
 from medix_r1.evaluation.results import comparison_text, table
 from medix_r1.evaluation.results.compare import read_comparison
-from medix_r1.evaluation.run import Evaluation, Outcome, owed
+from medix_r1.evaluation.run import Evaluation, Outcome, remaining_work
 from medix_r1.evaluation.settings import known_tasks
 from medix_r1.untrusted import one_line
 
@@ -17,13 +17,13 @@ _LISTED = 20
 
 
 def planned(evaluation: Evaluation, console: Console) -> None:
-    """Print what would be done, a line a task."""
+    """Print what would be done, one line for each task."""
     table = Table(
         "task", "samples", "of", "data revision", "replies to ask for", "to judge", title="nothing is started"
     )
     for data in evaluation.tasks:
-        debt = owed(evaluation, data)
-        counts = (len(data.items), data.total, data.revision, debt.replies, debt.judgements)
+        remaining = remaining_work(evaluation, data)
+        counts = (len(data.items), data.total, data.revision, remaining.replies, remaining.judgements)
         table.add_row(data.task.name, *(escape(str(count)) for count in counts))
     console.print(table)
     console.print(f"result: {evaluation.folder}", highlight=False)
@@ -52,7 +52,7 @@ def outcome(result: Outcome, console: Console) -> int:
 
 
 def rejudged(result: Rejudged, console: Console) -> int:
-    """Print the new result, then the shift of each task's score between the two judges; return the exit code."""
+    """Print the new result, then how each task's score differs between the two judges; return the exit code."""
     code = outcome(result.second, console)
     found = read_comparison(result.first, result.second.folder)
     comparison_text.show(found, console, examples=3, judges=True)
@@ -61,7 +61,7 @@ def rejudged(result: Rejudged, console: Console) -> int:
 
 
 def tasks(console: Console) -> None:
-    """Print every task with where it comes from."""
+    """Print every task with its data set, access and licence."""
     table = Table("task", "kind", "data set", "split", "scorer", "access", "licence")
     for name, task in known_tasks().items():
         kind = task.kind if task.headline else f"{task.kind}, not of the 17"

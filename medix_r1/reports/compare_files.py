@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from medix_r1.evaluation.results.records import write_whole
+from medix_r1.evaluation.results.records import atomic_write
 from medix_r1.evaluation.results.sheet import Sheet, between, csv_text, number
 from medix_r1.reports.compare import HELD_OUT, PARTS, TRAINING, Estimate, Kind, Run
 
@@ -47,8 +47,8 @@ def show(kinds: Sequence[Kind], console: Console, gaps: Sequence[str] = ()) -> N
 def write(kinds: Sequence[Kind], folder: Path, gaps: Sequence[str] = ()) -> list[Path]:
     """Write compare.md, compare.csv and compare.png into a folder."""
     paths = [folder / f"compare.{end}" for end in ("md", "csv", "png")]
-    write_whole(paths[0], "\n".join(sheet.markdown() for sheet in sheets(kinds, gaps)))
-    write_whole(paths[1], csv_text([row for kind in kinds for row in _rows(kind)]))
+    atomic_write(paths[0], "\n".join(sheet.markdown() for sheet in sheets(kinds, gaps)))
+    atomic_write(paths[1], csv_text([row for kind in kinds for row in _rows(kind)]))
     draw(kinds, paths[2])
     return paths
 

@@ -58,7 +58,7 @@ def run_shown(
     return True
 
 
-def write_whole(path: Path, text: str) -> None:
+def atomic_write(path: Path, text: str) -> None:
     """Write a whole file or none of it.
 
     Raises:

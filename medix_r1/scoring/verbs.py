@@ -22,7 +22,7 @@ from medix_r1.scoring import score as scores
 from medix_r1.scoring.composed import PlannedReward
 from medix_r1.scoring.output import Output
 from medix_r1.scoring.plain import plain
-from medix_r1.scoring.running import Advance, run_shown, write_whole
+from medix_r1.scoring.running import Advance, atomic_write, run_shown
 
 
 def score_file(
@@ -169,7 +169,7 @@ def probe_reward(
             return 1
     if json_out is not None:
         about = {"overrides": list(overrides), "settings": planned.settings()}
-        write_whole(json_out, probe.as_json(findings, about))
+        atomic_write(json_out, probe.as_json(findings, about))
     console.print(probe_view.by_family(findings))
     broken = [finding for finding in findings if finding.broken]
     if broken:
@@ -249,9 +249,9 @@ def audit_file(
 
 def _show_audit(found: audits.Audit, file: Path, json_out: Path | None, markdown: Path | None, console: Console) -> int:
     if json_out is not None:
-        write_whole(json_out, audit_report.as_json(found))
+        atomic_write(json_out, audit_report.as_json(found))
     if markdown is not None:
-        write_whole(markdown, audit_report.as_markdown(found, file))
+        atomic_write(markdown, audit_report.as_markdown(found, file))
     if found.agreement is not None:
         console.print(audit_report.confusion(found))
     if found.worst:

@@ -1,1 +1,1 @@
-"""What is asked: tasks, their sources, row formats and items; imports evaluation/results/ for what a record holds."""
+"""Benchmarks: tasks, their sources, row formats and samples; imports evaluation/results/ for the fields of a record."""

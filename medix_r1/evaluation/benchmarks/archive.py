@@ -1,4 +1,4 @@
-"""Images inside a zip file, read member by member: nothing is unpacked, so nothing can land outside a folder."""
+"""Reads images from a zip file member by member. Nothing is unpacked to disk, so no member can escape a folder."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 
 from medix_r1.errors import DataError
 
-MAX_BYTES = 64 * 2**20  # an image, unpacked
-MAX_RATIO = 200  # unpacked to packed; images hardly shrink, a zip bomb does
+MAX_BYTES = 64 * 2**20  # of an uncompressed image
+MAX_RATIO = 200  # uncompressed to compressed; a zip bomb exceeds it, images hardly compress
 
 
 class ImageArchive:
-    """Reads images by the name the rows use, with or without the archive's own top folder before it.
+    """Reads images by the name in the rows, with or without the archive's top folder.
 
     Raises:
-        DataError: the file is no zip archive.
+        DataError: the file is not a zip archive.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,7 +34,7 @@ class ImageArchive:
         """Bytes of one image.
 
         Raises:
-            DataError: the name is not a plain relative one, there is no such member, it is too large, or damaged.
+            DataError: the name is not a plain relative path, there is no such member, or it is too large or damaged.
         """
         if posixpath.isabs(name) or ".." in name.split("/") or "\\" in name:
             raise DataError(f"{self._path}: {name!r} is no name of a member", code="not-a-member")

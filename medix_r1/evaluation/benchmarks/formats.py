@@ -1,6 +1,6 @@
 """Row formats: how one row of a data set becomes the parts of a sample. A task's YAML names one of `FORMATS`.
 
-Next door: sources.py reads the rows, items.py gives the parts an id.
+sources.py reads the rows; items.py makes samples with ids of the parts.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _MAX_LITERAL = 50_000  # characters; MMMU's longest list of options has a few hu
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a row says, whatever its columns are called.
+    """The content of a row, independent of its column names.
 
     Attributes:
         question: without options.
-        context: a passage the question is about, or "".
+        context: passage that the question is about, or "".
         choices: texts of the options, in order; empty for a free answer.
-        reference: the right answer's text.
-        letter: the right option's letter; None for a free answer.
-        images: of each image, the number of its `<image N>` mark (or 0) and where it is in the row.
-        modality: kind of image, where the row says so.
+        reference: text of the right answer.
+        letter: letter of the right option; None for a free answer.
+        images: for each image, the number of its `<image N>` mark (0 without one) and its path of keys in the row.
+        modality: kind of image, when the row has it.
     """
 
     question: str
@@ -46,7 +46,7 @@ class Parts:
 
 
 def choice_index(row: Row, task: TaskSpec) -> Parts:
-    """MMLU, MedMCQA, MedQA: the right option's index, in a list or in one column an option."""
+    """MMLU, MedMCQA, MedQA: the answer is an index; the options are a list or one column each."""
     names = task.columns["choices"]
     choices = _value(row, names) if isinstance(names, str) else [_value(row, name) for name in names]
     index = _value(row, task.columns["answer"])
@@ -58,7 +58,7 @@ def choice_index(row: Row, task: TaskSpec) -> Parts:
 
 
 def choice_mapping(row: Row, task: TaskSpec) -> Parts:
-    """USMLE self assessment, PMC-VQA: the right option as a letter or as its text, in a mapping or a list."""
+    """USMLE self assessment, PMC-VQA: the answer is a letter or an option's text; options are a mapping or a list."""
     raw = _value(row, task.columns["choices"])
     if isinstance(raw, Mapping):
         choices = [str(raw[letter]) for letter in sorted(raw) if raw[letter] is not None]  # Arrow adds absent letters
@@ -68,7 +68,7 @@ def choice_mapping(row: Row, task: TaskSpec) -> Parts:
 
 
 def pubmedqa(row: Row, task: TaskSpec) -> Parts:
-    """PubMedQA: every context, and the three words of the decision."""
+    """PubMedQA: all contexts; the options are the decisions yes, no and maybe."""
     contexts = _value(row, task.columns["context"])
     if isinstance(contexts, Mapping):
         contexts = contexts["contexts"]
@@ -92,7 +92,7 @@ def open_answer(row: Row, task: TaskSpec) -> Parts:
 
 
 def mmmu(row: Row, task: TaskSpec) -> Parts:
-    """MMMU: options as a Python list in text, images by number, free answers where `question_type` says so."""
+    """MMMU: options are a Python list in text, images are numbered, `question_type` open means a free answer."""
     choices = _list_in_text(str(row.get(task.columns["choices"]) or "[]"))
     answer = _text(row, task.columns["answer"])
     if str(row.get(task.columns["type"])) == "open" or not choices:
@@ -128,7 +128,7 @@ def _choice(row: Row, task: TaskSpec, choices: Sequence[Any], index: int, contex
 
 
 def _index_of(answer: str, choices: Sequence[str]) -> int:
-    """A letter's or a text's place; a letter wins only where no option is spelt like it."""
+    """Index of the option that an answer gives by text or letter; text is compared first."""
     same = [i for i, choice in enumerate(choices) if normalize_answer(choice) == normalize_answer(answer)]
     if len(same) == 1:
         return same[0]
@@ -142,14 +142,14 @@ def _index_of(answer: str, choices: Sequence[str]) -> int:
 
 
 def _without_marks(choices: list[str]) -> list[str]:
-    """Cut `A:`, `B:`, ... when every option has its own; `A. fumigatus` alone stays as it is."""
+    """Strip `A:`, `B:`, ... only when every option has its own mark, so that `A. fumigatus` stays whole."""
     marks = [match[1].upper() if (match := _OPTION_MARK.match(choice)) else "" for choice in choices]
     marked = "".join(marks) == ascii_uppercase[: len(choices)]
     return [_OPTION_MARK.sub("", choice) for choice in choices] if marked else choices
 
 
 def _list_in_text(text: str) -> list[str]:
-    """Read `"['a', 'b']"` as data: literals only, nothing is run, bounded in length."""
+    """Parse `"['a', 'b']"`: literals only, no code is run, bounded in length."""
     if len(text) > _MAX_LITERAL:
         raise DataError(f"options of {len(text)} characters are not a list of options", code="not-options")
     try:
@@ -169,7 +169,7 @@ def _images(row: Row, task: TaskSpec) -> tuple[tuple[int, tuple[str | int, ...]]
     columns = task.columns.get("images")
     if columns is None:
         return ()
-    if not isinstance(columns, str):  # one column an image: the n-th belongs to the mark <image n>
+    if not isinstance(columns, str):  # one column for each image: the n-th belongs to the mark <image n>
         numbered = enumerate(columns, start=1)
         return tuple((number, (column,)) for number, column in numbered if row.get(column) is not None)
     value = _value(row, columns)

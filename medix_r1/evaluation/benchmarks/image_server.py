@@ -1,7 +1,7 @@
-"""Images that a server gives to credentialed users only (MIMIC-CXR at PhysioNet).
+"""Images from a server that needs credentials (MIMIC-CXR at PhysioNet).
 
-User and password come from the environment and go to one host, over https, in a header. They are in no command line,
-no log and no error message.
+User and password come from environment variables and are sent to one host only, over https, in a header. They appear in
+no command line, log or error message.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ _MAX_BYTES = 64 * 2**20
 
 
 class _Transient(Exception):
-    """The server may answer later."""
+    """A failure that a retry may overcome."""
 
 
 class ImageServer:
-    """Fetches an image once and keeps it.
+    """Fetches images with retries and caches them on disk.
 
     Args:
         host: scheme and name of the only server that addresses may name.
-        cache_dir: where images are kept; made readable by this user alone, because of the data-use agreement.
+        cache_dir: of the images; only this user can read it, because of the data-use agreement.
 
     Raises:
         ConfigError: the credentials are not in the environment.

@@ -1,4 +1,4 @@
-"""A task's samples: each with an id that is a hash of what it says, so that it survives reordering and filtering."""
+"""A task's samples. Each id is a hash of the sample's content, so that it survives reordering and filtering."""
 
 from __future__ import annotations
 
@@ -22,7 +22,13 @@ _MAX_PROBLEMS = 20  # rows named in one error; a wrong column name breaks every 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One image of a sample: the number of its `<image N>` mark (0: none), what it is, and how to get its bytes."""
+    """One image of a sample.
+
+    Attributes:
+        number: of its `<image N>` mark; 0 without one.
+        key: hash that identifies the image.
+        read: returns its bytes.
+    """
 
     number: int
     key: str
@@ -31,7 +37,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One sample, ready to be asked. Fields as in `Record` (records.py)."""
+    """One sample; fields as in `Record` (records.py)."""
 
     id: str
     task: str
@@ -51,10 +57,10 @@ class TaskData:
     """A task's samples.
 
     Attributes:
-        task: what they are samples of.
+        task: their task.
         items: in the source's order; the first `limit` when one was given.
         revision: of the data.
-        total: rows of the source that count, whatever the limit.
+        total: rows of the source that pass the task's `where`, ignoring `limit`.
     """
 
     task: TaskSpec
@@ -64,7 +70,7 @@ class TaskData:
 
     @property
     def key(self) -> str:
-        """Hash of the data's revision and of what the task makes of it."""
+        """Data key: hash of the data's revision and the task's definition, 8 hex digits."""
         text = json.dumps([self.revision, self.task.definition()], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -73,7 +79,7 @@ def load_items(task: TaskSpec, *, data_dir: Path | None, cache_dir: Path, limit:
     """Read a task's samples.
 
     Raises:
-        DataError: the source cannot be read, or rows are not as the format says; all such rows are named together.
+        DataError: the source cannot be read, or rows violate the format; up to 20 such rows are named together.
     """
     source = open_source(task, data_dir, cache_dir)
     make_parts = FORMATS[task.format]
@@ -103,7 +109,7 @@ def _item(task: TaskSpec, source: Source, index: int, parts: Parts, row: Mapping
     name = _hash(said)
     seen[name] += 1
     return Item(
-        id=name if seen[name] == 1 else f"{name}-{seen[name]}",  # equal rows are separate samples
+        id=name if seen[name] == 1 else f"{name}-{seen[name]}",  # duplicate rows stay separate samples
         task=task.name,
         row=index,
         group=images[0].key if images else _hash([parts.context or parts.question]),
@@ -136,7 +142,7 @@ _MARK = re.compile(r"<image\s{0,2}(\d{0,2})>")
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """Text of an item with one `<image>` for each image, and the images in the order of their marks."""
+    """Question and choices with one `<image>` for each image, and the images in the order of their marks."""
 
     question: str
     choices: tuple[str, ...]
@@ -144,9 +150,9 @@ class Marked:
 
 
 def place_images(item: Item) -> Marked:
-    """Put `<image>` where a numbered image belongs; images that are not named stand first.
+    """Replace the marks of numbered images by `<image>`; images without a mark come first.
 
-    A mark that stands for no image of this item is text and stays so, without its brackets.
+    A mark without an image stays as text, in square brackets, so that the model's processor does not expect an image.
     """
     by_number = {image.number: image for image in item.images if image.number}
     order: list[Image] = []

@@ -1,6 +1,6 @@
-"""Where a task's rows come from: the hub, a local folder with the same files, or a file of the user's own.
+"""Sources of a task's rows: the hub, a local folder with the same files, or the user's own file.
 
-Images stay where they are (Arrow on disk, a zip archive, a server) until somebody asks for one.
+Images are read lazily, from Arrow on disk, a zip archive or a server.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _BUILDERS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Rows of a task and how to get at their images.
+    """Rows of a task and access to their images.
 
     Attributes:
-        rows: a sequence of dictionaries; images are not decoded.
-        counted: indices of the rows that count.
-        revision: the hub's commit, or a hash of the files; None when neither is to be had.
-        read_image: bytes of an image, from what the row says about it.
-        image_key: what tells two images apart without fetching one that is on a server.
+        rows: dictionaries; images are not decoded.
+        counted: indices of the rows that pass the task's `where`.
+        revision: the hub's commit, or a hash of the files; None when neither is known.
+        read_image: from an image's cell to its bytes.
+        image_key: from an image's cell to a hash that identifies it; an image on a server is not fetched for it.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -44,7 +44,7 @@ class Source:
 
 
 def problems(task: TaskSpec, data_dir: Path | None) -> list[Problem]:
-    """What keeps a task's rows from being read, found without reading any."""
+    """Problems that would keep a task's rows from being read, found without reading any."""
     found: list[Problem] = []
     if task.file is not None:
         if not Path(task.file).is_file():
@@ -76,10 +76,10 @@ def open_source(task: TaskSpec, data_dir: Path | None, cache_dir: Path) -> Sourc
     Args:
         task: what to read.
         data_dir: folder that holds `ORG/NAME` copies of data sets; None reads from the hub.
-        cache_dir: where images from a server are kept, readable by this user alone.
+        cache_dir: of images from a server; only this user can read it.
 
     Raises:
-        DataError: files or columns are not there.
+        DataError: files or columns are missing.
     """
     if task.file is not None:
         file = Path(task.file)
@@ -103,7 +103,7 @@ def open_source(task: TaskSpec, data_dir: Path | None, cache_dir: Path) -> Sourc
 
 
 def _download(task: TaskSpec) -> Path:
-    """The split's files and the archive, in the hub's own cache; the folder is named after the commit."""
+    """Download the split's files and the archive into the hub's cache, in a folder named after the commit."""
     import httpx
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
@@ -126,7 +126,7 @@ def _download(task: TaskSpec) -> Path:
 
 
 def _cached(task: TaskSpec) -> Path:
-    """What the hub's cache holds of a data set, although it holds only the files that were asked for."""
+    """The data set's folder in the hub's cache, also when it holds a part of the files only."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -145,7 +145,7 @@ def _split_files(folder: Path, task: TaskSpec) -> list[Path]:
 
 
 def _of_split(task: TaskSpec, files: Sequence[Path], where: Path | str) -> list[Path]:
-    """Files of the split: its name stands in the file's name or is the folder's, the configuration's in the path."""
+    """Files of the split: its name is part of the file's or is the folder's; the configuration's is in the path."""
     candidates = [path for path in files if path.suffix in _BUILDERS]
     chosen: list[Path] = []
     for config in task.config or ("",):
@@ -215,7 +215,7 @@ def _image_readers(
 
 
 def _read_plain(value: Any, folder: Path) -> bytes:
-    """Bytes that stand in the row, or a file beside the rows; nothing outside that folder is ever read."""
+    """Bytes embedded in the row, or of a file beside the rows; a path outside that folder is refused."""
     if isinstance(value, Mapping):
         value = value.get("bytes") or value.get("path")
     if isinstance(value, bytes):
@@ -235,7 +235,7 @@ def _hash(data: bytes) -> str:
 
 
 def check_data_dir(data_dir: str | None) -> Path | None:
-    """The folder as a path; raises `ConfigError` when there is none."""
+    """The folder as a path, None for None; raises `ConfigError` when it does not exist."""
     if data_dir is None:
         return None
     path = Path(os.path.expanduser(data_dir))

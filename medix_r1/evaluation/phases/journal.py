@@ -1,6 +1,6 @@
-"""What a phase has done so far: one line of JSON a sample, appended as soon as the sample is through.
+"""The journal of a phase: one JSON line for each finished sample, appended at once, so that a killed run resumes.
 
-A process may die between two bytes. A line that was cut off, or that cannot be read, is work still owed.
+A torn or unreadable line counts as not done.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from medix_r1.errors import DataError
 
 
 class Journal:
-    """Append-only lines, each with the `id` of its sample; a later line of the same id counts.
+    """An append-only file of JSON lines, each with the `id` of its sample; the last line of an id wins.
 
-    Used as a context manager while lines are written. One writer at a time: the run folder's lock sees to that.
+    Writing needs `with`. There is one writer at a time, because the result folder is locked.
     """
 
     def __init__(self, path: Path) -> None:
@@ -25,7 +25,7 @@ class Journal:
         self._handle: int | None = None
 
     def read(self) -> dict[str, dict[str, Any]]:
-        """Every whole line by its id."""
+        """Every whole line, by its id."""
         if not self.path.exists():
             return {}
         entries: dict[str, dict[str, Any]] = {}
@@ -34,7 +34,7 @@ class Journal:
                 entry = json.loads(line)
                 entries[entry["id"]] = entry
             except (ValueError, TypeError, KeyError):
-                continue  # cut off, or damaged: owed
+                continue  # torn or damaged: not done
         return entries
 
     def __enter__(self) -> Journal:
@@ -53,10 +53,10 @@ class Journal:
             self._handle = None
 
     def append(self, entry: dict[str, Any]) -> None:
-        """Write one line; half of one is taken back.
+        """Append one line; a partly written line is truncated away.
 
         Raises:
-            DataError: the line cannot be written, a full disk for instance.
+            DataError: the line cannot be written, for instance because the disk is full.
         """
         assert self._handle is not None, "Journal.append outside of `with`"
         line = json.dumps(entry, ensure_ascii=True).encode() + b"\n"

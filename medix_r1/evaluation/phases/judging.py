@@ -1,6 +1,6 @@
-"""What judges are asked, how a vote is read, and how votes become a score.
+"""The judges' prompts, the parsing of their votes, and how votes become a score.
 
-A vote that failed is kept with the reason and leaves the sample unscored; it is never a 0.
+A failed vote is kept with its reason and leaves the sample unscored; it never counts as 0.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from medix_r1.grammar import is_gradable
 from medix_r1.models.verdict import parse_verdict, strip_thinking
 
 BEST_GRADE = 5
-_MAX_CHARS = 16_000  # of one field; a report is never cut in practice
+_MAX_CHARS = 16_000  # of one inserted field; reports are shorter
 
 
 class Grade(BaseModel):
-    """What a rubric's reply has to be."""
+    """JSON that a judge replies with when it grades a report or a think block."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
     reason: str
@@ -38,11 +38,11 @@ class VotingSettings:
     """How judges vote (YAML: `judge`).
 
     Attributes:
-        seeds: each judge votes once a seed; votes = judges x seeds.
+        seeds: each judge votes once for each seed, so votes = judges x seeds.
         match_prompt, report_prompt, rubric_prompt: files in medix_r1/prompts/.
-        rubric: also grade the think block, apart from the score.
-        schema: send the JSON schema of grades to the server (vLLM and OpenAI know it).
-        parse_attempts: calls until an unreadable vote is given up.
+        rubric: also grade the think block; the grade does not enter the score.
+        schema: send the JSON schema of grades to the server (vLLM and OpenAI support it).
+        parse_attempts: calls made until a vote can be parsed.
     """
 
     seeds: Sequence[int] = (1, 2, 3)
@@ -56,7 +56,15 @@ class VotingSettings:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What is known about a reply's worth. `score` is None when `unscored` says why."""
+    """The judgement of one reply.
+
+    Attributes:
+        score: in [0, 1]; None when `unscored` says why.
+        votes: all votes, failed ones included.
+        rubric: grade of the think block; None when not asked for.
+        judge_free: no judge was needed.
+        unscored: the reason for having no score.
+    """
 
     score: float | None
     votes: tuple[Vote, ...] = ()
@@ -80,12 +88,12 @@ class Judgement:
 
     @property
     def is_final(self) -> bool:
-        """Whether no call is left to make."""
+        """Whether all votes succeeded, so that no call is left to make."""
         return self.unscored is None and (self.rubric is None or self.rubric.value is not None)
 
 
-def without_judge(item: Item, reply: Reply) -> float | None:
-    """The score that needs no judge: an unambiguous letter, or nothing to grade; else None."""
+def judge_free_score(item: Item, reply: Reply) -> float | None:
+    """Score without a judge: 0 for an empty answer, 0 or 1 for an unambiguous option letter; else None."""
     if not is_gradable(reply.answer):
         return 0.0
     assert reply.answer is not None
@@ -114,7 +122,7 @@ def _fields(item: Item, **more: str) -> dict[str, str | None]:
 
 
 def read_match(reply: str) -> tuple[float, str] | None:
-    """YES or NO as the first word, and the reason after it; None for anything else."""
+    """Parse `YES` or `NO` as the first word and the reason after it, as (1 or 0, reason); None for anything else."""
     verdict = parse_verdict(reply)
     if verdict is None:
         return None
@@ -123,7 +131,7 @@ def read_match(reply: str) -> tuple[float, str] | None:
 
 
 def read_grade(reply: str) -> tuple[float, str] | None:
-    """A grade as JSON, inside the scale; its share of 5 and the reason. None for anything else."""
+    """Parse a JSON grade from 0 to 5, as (grade / 5, reason); None for anything else."""
     text = strip_thinking(reply).strip().removeprefix("```json").removeprefix("```").removesuffix("```")
     try:
         grade = Grade.model_validate(json.loads(text))
@@ -140,8 +148,8 @@ async def ask_votes(
     settings: VotingSettings,
     known: Judgement | None = None,
 ) -> Judgement:
-    """Ask every judge once a seed, less the votes that are already `known`, and put the votes together."""
-    free = without_judge(item, reply)
+    """Call every judge once for each seed, except for the valid votes in `known`, and combine the votes."""
+    free = judge_free_score(item, reply)
     votes: list[Vote] = []
     if free is None:
         kept = {(vote.judge, vote.seed): vote for vote in known.votes if vote.value is not None} if known else {}
@@ -153,7 +161,7 @@ async def ask_votes(
     rubric = known.rubric if known else None
     if settings.rubric and (rubric is None or rubric.value is None):
         rubric = await _rubric(item, reply, judges[0], settings)
-    score, reason = (free, None) if free is not None else put_together(votes, scorer)
+    score, reason = (free, None) if free is not None else combine_votes(votes, scorer)
     return Judgement(score, tuple(votes), rubric, judge_free=free is not None, unscored=reason)
 
 
@@ -171,7 +179,7 @@ async def _vote(judge: Model, seed: int, text: str, graded: bool, settings: Voti
         )
         try:
             output = await judge.generate(text, config=config)
-        except Exception as error:  # noqa: BLE001 - whatever a provider raises is a failed vote, kept with its reason
+        except Exception as error:  # noqa: BLE001 - whatever a provider raises becomes a failed vote with its reason
             return Vote(judge.name, seed, None, f"{type(error).__name__}: {str(error)[:300]}", reply)
         reply = output.completion
         if (read := (read_grade if graded else read_match)(reply)) is not None:
@@ -180,8 +188,8 @@ async def _vote(judge: Model, seed: int, text: str, graded: bool, settings: Voti
     return Vote(judge.name, seed, None, f"the judge's reply is not {wanted}", reply)
 
 
-def put_together(votes: Sequence[Vote], scorer: str) -> tuple[float | None, str | None]:
-    """Majority of short answers' votes, mean of reports' grades; (None, why) when a vote is missing."""
+def combine_votes(votes: Sequence[Vote], scorer: str) -> tuple[float | None, str | None]:
+    """Majority of the votes for short answers, mean of the grades for reports; (None, reason) when a vote failed."""
     failed = [vote for vote in votes if vote.value is None]
     if failed:
         return None, f"{len(failed)} of {len(votes)} votes failed: {failed[0].reason}"

@@ -1,4 +1,4 @@
-"""What the model is sent: the training prompt (or the bare question) with the images in their places."""
+"""The message sent to the model: the training prompt (or the bare question) with images at their marks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from medix_r1.grammar import ThinkElement
 from medix_r1.prompts.policy import policy_prompt
 
 PromptName = Literal["training", "plain"]
-_SENT_AS_IS = {"PNG": "image/png", "JPEG": "image/jpeg"}  # every server reads these; others become PNG, without loss
+_SENT_AS_IS = {"PNG": "image/png", "JPEG": "image/jpeg"}  # every server decodes these; others become PNG, losslessly
 
 
 def prompt_digest(prompt: PromptName, think_element: ThinkElement) -> str:
@@ -42,7 +42,7 @@ def message_text(item: Item, prompt: PromptName, think_element: ThinkElement) ->
 
 
 def user_message(item: Item, prompt: PromptName, think_element: ThinkElement) -> ChatMessageUser:
-    """The message itself, image bytes included.
+    """The message with its images as data URIs.
 
     Raises:
         DataError: an image cannot be read.

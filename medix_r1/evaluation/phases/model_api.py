@@ -1,7 +1,7 @@
-"""inspect's client of OpenAI-compatible servers, with three things changed for a reply that is taken apart later.
+"""inspect's client of OpenAI-compatible servers, with three changes.
 
-The reply's text is kept as it came (inspect takes `<think>` out), a refused request is an error and never a reply, and
-a body that is no completion is tried again.
+The reply's text is kept verbatim (inspect strips `<think>`). A refused request is an error, never a reply. A body that
+is no chat completion is retried.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class BadCompletion(openai.OpenAIError):
 
 
 class VerbatimChatAPI(OpenAICompatibleAPI):
-    """One OpenAI-compatible address whose replies are kept word for word."""
+    """One OpenAI-compatible server whose replies are kept verbatim."""
 
     def __init__(
         self,
@@ -104,13 +104,13 @@ def medix() -> type[VerbatimChatAPI]:
 
 
 def open_model(name: str, base_url: str, api_key_env: str | None, config: GenerateConfig) -> Model:
-    """A model behind an address.
+    """Open a client of a model server.
 
     Args:
-        name: as the server knows it.
-        base_url: ending in `/v1`.
-        api_key_env: name of the variable that holds the key; None for a server without one.
-        config: decoding, retries, time limit, calls in flight.
+        name: of the model, as the server knows it.
+        base_url: of the server, ending in `/v1`.
+        api_key_env: environment variable that holds the API key; None for a server without one.
+        config: decoding, retries, timeout, concurrency.
     """
     key = os.environ[api_key_env] if api_key_env else _NO_KEY
     return get_model(f"medix/{name}", base_url=base_url, api_key=key, config=config, memoize=False)

@@ -1,4 +1,4 @@
-"""Taking a reply apart with the training grammar, and reading an option's letter out of an answer."""
+"""Parses a reply with the training grammar, and finds the option that an answer names."""
 
 from __future__ import annotations
 
@@ -15,21 +15,29 @@ _BEFORE = re.compile(r"^\s*(?:the\s+)?(?:correct\s+)?(?:answer|option|choice)(?:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Parts of a reply: think block, what is graded (None: nothing), and what is malformed."""
+    """A parsed reply.
+
+    Attributes:
+        think: content of the think block.
+        answer: the text to grade; None when there is none.
+        problems: violations of the grammar.
+    """
 
     think: str | None
     answer: str | None
     problems: tuple[str, ...]
 
 
-def take_apart(text: str, reasoning: str | None, *, prompt: str, think_element: ThinkElement, has_image: bool) -> Reply:
-    """Take a reply apart.
+def parse_reply(
+    text: str, reasoning: str | None, *, prompt: str, think_element: ThinkElement, has_image: bool
+) -> Reply:
+    """Parse a reply.
 
     Args:
         text: as generated.
-        reasoning: what the server had already taken out of the reply; None when it left the reply whole.
-        prompt: after `training` only a single answer block is graded; after `plain`, which asks for no form, a reply
-            without one is graded whole, less a finished think block.
+        reasoning: reasoning that the server returned as a separate field; None when the text holds everything.
+        prompt: with `training` only a single answer block is graded; with `plain`, which asks for no format, a reply
+            without one is graded whole, without its finished think block.
         think_element: the element that the prompt asked for.
         has_image: whether a modality tag is required.
     """
@@ -45,15 +53,15 @@ def _without_thinking(text: str) -> str | None:
         if (end := text.rfind(f"</{element}>")) >= 0:
             return text[end + len(element) + 3 :].strip()
         if f"<{element}>" in text:
-            return None  # it never stopped thinking
+            return None  # the think block never ended
     return text.strip()
 
 
 def option_letter(answer: str, choices: Sequence[str]) -> str | None:
-    """The option that an answer names beyond doubt, or None: then a judge has to read it.
+    """The letter of the option that an answer names unambiguously; None when a judge has to read it.
 
-    Beyond doubt is a letter alone (`B`, `(b)`, `B.`, `Answer: B`), a letter with its own option's text, or exactly one
-    option's text. `B or C`, or a letter with another option's text, is not.
+    Unambiguous is a letter alone (`B`, `(b)`, `B.`, `Answer: B`), a letter with its own option's text, or exactly one
+    option's text. `B or C`, or a letter with another option's text, is ambiguous.
     """
     letters = ascii_uppercase[: len(choices)]
     spelt = [normalize_answer(choice) for choice in choices]

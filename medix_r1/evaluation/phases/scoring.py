@@ -1,4 +1,4 @@
-"""The third phase: saved replies and judgements become records. No model is called, so it can run again at any time."""
+"""The third phase: saved replies and judgements become records. It calls no model, so it can always run again."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from medix_r1.evaluation.benchmarks.items import Item, TaskData
-from medix_r1.evaluation.phases.generate_and_judge import GENERATIONS, Asking, read_judgements, reply_of
+from medix_r1.evaluation.phases.generate_and_judge import GENERATIONS, RequestSettings, read_judgements, reply_of
 from medix_r1.evaluation.phases.journal import Journal
 from medix_r1.evaluation.phases.judging import Judgement
 from medix_r1.evaluation.results.records import RECORDS_FILE, Record, write_records
 
 
-def score_task(data: TaskData, folder: Path, asking: Asking, failures: Mapping[str, str]) -> list[Record]:
+def score_task(data: TaskData, folder: Path, request: RequestSettings, failures: Mapping[str, str]) -> list[Record]:
     """Write a task's records.
 
     Args:
         data: its samples.
         folder: of the task, with the journals of the first two phases.
-        asking: how replies were asked for, which decides how they are taken apart.
-        failures: why samples failed in this run, by id; the journals hold what succeeded.
+        request: prompt and think element, which decide how replies are parsed.
+        failures: why samples failed in this run, by id; the journals hold successes only.
     """
     generations = Journal(folder / GENERATIONS).read()
     judgements = read_judgements(folder)
     records = [
-        _record(item, generations.get(item.id), judgements.get(item.id), asking, data.task.restricted, failures)
+        _record(item, generations.get(item.id), judgements.get(item.id), request, data.task.restricted, failures)
         for item in data.items
     ]
     write_records(folder / RECORDS_FILE, records)
@@ -37,11 +37,11 @@ def _record(
     item: Item,
     generation: Mapping[str, Any] | None,
     judgement: Judgement | None,
-    asking: Asking,
+    request: RequestSettings,
     restricted: bool,
     failures: Mapping[str, str],
 ) -> Record:
-    reply = reply_of(item, generation, asking) if generation else None
+    reply = reply_of(item, generation, request) if generation else None
     record = Record(
         id=item.id,
         task=item.task,
@@ -68,11 +68,11 @@ def _record(
         seconds=generation["seconds"] if generation else 0.0,
         restricted=restricted,
     )
-    return judged(record, judgement, failures.get(item.id))
+    return with_judgement(record, judgement, failures.get(item.id))
 
 
-def judged(record: Record, judgement: Judgement | None, failure: str | None) -> Record:
-    """A record with what is known about its score; `failure` says why there is no reply or no judgement."""
+def with_judgement(record: Record, judgement: Judgement | None, failure: str | None) -> Record:
+    """A copy of a record with its judgement; `failure` says why there is no reply or no judgement."""
     if record.reply is None:
         return replace(record, unscored=f"no reply: {failure or 'not generated yet'}")
     if judgement is None:

@@ -1,4 +1,4 @@
-"""Addresses of the models an evaluation asks: ones that run already, or servers that live as long as a phase."""
+"""The model servers of an evaluation: running ones given by address, or ones started for the length of a phase."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from medix_r1.serving.kept import served
 
 @contextlib.contextmanager
 def model_under_test(settings: EvalSettings, log: Path) -> Iterator[Callable[[], Model]]:
-    """The model that is evaluated, for the length of a `with` block.
+    """Serve the model under test for the length of a `with` block.
 
     Yields:
-        What opens a client. Each inspect evaluation has an event loop of its own, so each needs its own client.
+        A function that opens a client. Each inspect evaluation needs its own, because each has its own event loop.
 
     Raises:
-        ServerError: the server that had to be started did not come up.
+        ServerError: a server that had to be started did not come up.
     """
     config = decoding(
         settings.decoding,
@@ -46,13 +46,13 @@ def model_under_test(settings: EvalSettings, log: Path) -> Iterator[Callable[[],
 
 @contextlib.contextmanager
 def judges(settings: EvalSettings, log: Path) -> Iterator[Callable[[], list[Model]]]:
-    """The judges, in the order of the settings.
+    """Serve the judges for the length of a `with` block.
 
     Yields:
-        What opens a client of each.
+        A function that opens a client of each judge, in the order of the settings.
 
     Raises:
-        ServerError: the server that had to be started did not come up.
+        ServerError: a server that had to be started did not come up.
     """
     judge = settings.judge
     parameters: dict[str, Any] = {
@@ -93,13 +93,13 @@ def _address(
 
 
 def problems(settings: EvalSettings) -> list[Problem]:
-    """What can be said without asking any server: keys, addresses and folders of the model and the judges."""
+    """Problems of API keys, addresses and folders of the model and the judges, found without calling a server."""
     found = _problems("", settings.model, settings.base_url, settings.api_key_env)
     return found + judge_problems(settings)
 
 
 def judge_problems(settings: EvalSettings) -> list[Problem]:
-    """The same for the judges alone."""
+    """The same for the judges only."""
     found: list[Problem] = []
     for index, judge in enumerate(settings.judge.judges):
         found += _problems(f"judge.judges[{index}].", judge.model, judge.base_url, judge.api_key_env)
@@ -125,7 +125,7 @@ def _problems(prefix: str, model: str, base_url: str | None, key: str | None) ->
 
 
 def unreachable(prefix: str, model: str, base_url: str | None, key: str | None) -> list[Problem]:
-    """What an address that has to be asked now answers wrongly."""
+    """Problems of a server that must be running now: it does not answer, or does not serve the model."""
     if base_url is None:
         return []
     headers = {"Authorization": f"Bearer {os.environ[key]}"} if key else {}

@@ -1,1 +1,1 @@
-"""What came out: records, statistics, tables, comparisons, audits; imports no other room of evaluation/."""
+"""Results: records, statistics, tables, comparisons, audits; imports no other room of evaluation/."""

@@ -1,4 +1,4 @@
-"""How far the judges agree: with themselves (other seeds), with each other, and with people's labels."""
+"""Inter-rater agreement of the judges: with themselves (other seeds), with each other, and with human labels."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Audit:
         kind: "short" (0 or 1) or "report" (0 to 5 points).
         first, second: the raters: a judge, one seed of a judge, the final score, or "labels".
         items: samples with a clear value of both.
-        ties: samples left out, as a judge's own votes are split evenly.
-        agreement: Cohen's kappa with interval; None when there are no items.
-        distance: mean absolute difference of the values in [0, 1].
+        ties: samples left out because a judge's own votes are split evenly.
+        agreement: Cohen's kappa with its confidence interval; None when there are no items.
+        distance: mean absolute difference of the values, which are in [0, 1].
     """
 
     kind: str
@@ -47,11 +47,11 @@ class Audit:
 
 
 def audit(records: Records, labels: Mapping[str, float] | None = None) -> list[Audit]:
-    """Compare every two raters; judge-free samples have no votes and are in none of it, unless there are labels.
+    """Compare every two raters. Judge-free samples have no votes, so only the comparison with labels contains them.
 
     Args:
-        records: a task's samples by its name.
-        labels: what people said of the very replies, by sample id.
+        records: samples by task name.
+        labels: human grades of these replies, in [0, 1], by sample id.
     """
     found: list[Audit] = []
     for kind, rows in _kinds(records).items():
@@ -68,9 +68,9 @@ def audit(records: Records, labels: Mapping[str, float] | None = None) -> list[A
 
 
 def read_labels(path: Path, records: Records) -> dict[str, float]:
-    """Read people's labels of a result's replies: CSV or JSON lines with `id`, `label`, and `answer` if it is known.
+    """Read human labels of a result's replies: CSV or JSON lines with `id`, `label`, and optionally `answer`.
 
-    A label is 0 or 1, yes or no, or for reports a number of points from 0 to 5 (`4/5` or `0.8` for the share).
+    A label is 0 or 1, yes or no, or for reports points out of 5 (`4/5`, or `0.8`).
 
     Raises:
         DataError: all problems of the file together: unknown ids, values out of range, labels of another reply.
@@ -106,7 +106,7 @@ def sheet(found: Sequence[Audit]) -> Sheet:
 
 
 def flat_rows(found: Sequence[Audit]) -> list[dict[str, Any]]:
-    """The audit for programs."""
+    """The audit as dictionaries, for JSON and CSV."""
     return [
         {
             "kind": one.kind,
@@ -125,7 +125,7 @@ def flat_rows(found: Sequence[Audit]) -> list[dict[str, Any]]:
 
 
 def _kinds(records: Records) -> dict[str, list[Record]]:
-    """Samples by the kind of their votes: a task with a value between 0 and 1 is graded in points."""
+    """Samples by kind: a task with a vote strictly between 0 and 1 is graded in points, so it is a report task."""
     found: dict[str, list[Record]] = defaultdict(list)
     for task, rows in records.items():
         values = {vote.value for row in rows for vote in row.votes if vote.value is not None}
@@ -134,7 +134,7 @@ def _kinds(records: Records) -> dict[str, list[Record]]:
 
 
 def _votes(rows: Iterable[Record], name: Callable[[int, Vote], str]) -> dict[str, dict[str, list[float]]]:
-    """Values by rater and sample; `name` names the rater of a vote from its place and the vote."""
+    """Values by rater and sample; `name` maps a vote and its position to the rater's name."""
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         for place, vote in enumerate(row.votes):

@@ -1,7 +1,6 @@
-"""Two results on the same samples: paired differences, and what changed in either direction.
+"""Paired comparison of two results on the same samples. A difference is always second minus first.
 
-It serves two verbs: `eval compare A B` (two models) and the table of `eval rejudge` (one model's replies, two judges).
-A difference is always second minus first.
+`eval compare A B` uses it for two models, `eval rejudge` for two judges of the same replies.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from medix_r1.evaluation.results.statistics import Difference, holm
 from medix_r1.evaluation.results.table import Records, headline_tasks, in_order
 
 PAPER_SHIFT = 0.005
-"""How much scores move between judges at most, as the paper has it (arXiv 2602.23363)."""
+"""Largest difference of a score between judges that the paper reports (arXiv 2602.23363)."""
 
 _SAME = 1e-9  # scores closer than this are equal
 
@@ -43,7 +42,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Unpaired:
-    """Samples of one task that no pair could be made of.
+    """Counts of a task's samples that are in no pair.
 
     Attributes:
         only_first, only_second: in one result only.
@@ -70,9 +69,9 @@ class Row:
         pairs: samples scored in both results.
         first, second: mean scores over these pairs (an average over tasks where `name` is one).
         difference: second minus first.
-        p_holm: its p-value, corrected for all lines of the same kind; None for averages.
-        up, down: samples that the second result scores higher, lower; for right or wrong answers the flips.
-        unpaired: what is not in `pairs`; None where the question makes no sense (averages).
+        p_holm: its p-value with the Holm correction over all lines of the same kind; None for averages.
+        up, down: samples that the second result scores higher, lower.
+        unpaired: samples that are in no pair; None for averages and modalities.
     """
 
     name: str
@@ -88,14 +87,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All that two results have to say about each other.
+    """The comparison of two results.
 
     Attributes:
-        first, second: what they are keyed by.
+        first, second: settings of the two results.
         tasks, modalities, averages: the lines.
-        differing: settings that differ, as "name: first / second"; the models themselves are not among them.
+        differing: settings other than the model that differ, as "name: first / second".
         other_replies: pairs whose replies are not the same text.
-        up, down: pairs for examples, in an order that no score decides (that of their ids' hashes).
+        up, down: changed pairs in the order of their ids, which are hashes, so that examples are not picked by score.
     """
 
     first: RunInfo
@@ -137,13 +136,13 @@ def read_comparison(first: Path, second: Path) -> Comparison:
     """Read two results' folders and compare them.
 
     Raises:
-        DataError: one is no result.
+        DataError: one is not a result folder.
     """
     return compare(read_run(first), read_run(second))
 
 
 def join(first: Sequence[Record], second: Sequence[Record]) -> tuple[list[Pair], Unpaired]:
-    """Pair two results' samples of one task by id; a row that a source holds twice is paired in order."""
+    """Pair two results' samples of one task by id; duplicate rows are paired in order."""
     ours, theirs = _keyed(first), _keyed(second)
     pairs, counts = [], dict.fromkeys(("only_first", "only_second", "first", "second", "both"), 0)
     for key, record in ours.items():

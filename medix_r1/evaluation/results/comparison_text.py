@@ -1,4 +1,4 @@
-"""A comparison for people (terminal, Markdown, picture) and for programs (JSON, CSV)."""
+"""Renders a comparison: terminal table, Markdown, forest plot, JSON, CSV."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from medix_r1.evaluation.results.compare import PAPER_SHIFT, Comparison, Pair, Row, Unpaired
-from medix_r1.evaluation.results.records import Record, write_whole
+from medix_r1.evaluation.results.records import Record, atomic_write
 from medix_r1.evaluation.results.sheet import Sheet, between, csv_text, flat, number, p_value
 from medix_r1.evaluation.results.table import judge_names
 from medix_r1.untrusted import markdown as safe
@@ -24,7 +24,7 @@ _WAYS = (("higher in the second", "up"), ("lower in the second", "down"))
 
 
 def title(found: Comparison, *, judges: bool) -> str:
-    """One line that says what is second and what is first."""
+    """One line that names the second and the first result."""
     if judges:
         names = [" and ".join(judge_names(info)) or "no judge" for info in (found.second, found.first)]
         return f"{found.first.model}, judged by {names[0]} minus judged by {names[1]}"
@@ -36,7 +36,7 @@ def sheet(found: Comparison, *, judges: bool = False) -> Sheet:
 
     Args:
         found: the comparison.
-        judges: both results hold the same replies under two judges, so differences are shifts of the judge.
+        judges: the results are the same replies with two judges, so differences are those of the judges.
     """
     header = ["", "pairs", "first", "second", "difference", "95 % interval", "p", "p (Holm)", "up", "down", "unpaired"]
     rows = [_cells(row) for row in found.tasks]
@@ -67,7 +67,7 @@ def markdown(found: Comparison, *, examples: int = 3, judges: bool = False) -> s
 
 
 def flat_rows(found: Comparison) -> list[dict[str, Any]]:
-    """The comparison for programs: a row a line."""
+    """The comparison as dictionaries, one for each line, for JSON and CSV."""
     kinds = (("task", found.tasks), ("modality", found.modalities), ("average", found.averages))
     return [
         {
@@ -96,9 +96,9 @@ def write(found: Comparison, folder: Path, *, examples: int = 3, judges: bool = 
     infos = {"first": asdict(found.first), "second": asdict(found.second), "differing": found.differing}
     changed = {way: [_changed(pair) for pair in pairs] for way, pairs in (("up", found.up), ("down", found.down))}
     content = {**infos, "rows": flat_rows(found), "changed": changed}
-    write_whole(paths[0], json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    write_whole(paths[1], csv_text(flat_rows(found)))
-    write_whole(paths[2], markdown(found, examples=examples, judges=judges))
+    atomic_write(paths[0], json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    atomic_write(paths[1], csv_text(flat_rows(found)))
+    atomic_write(paths[2], markdown(found, examples=examples, judges=judges))
     lines = [Line(row.name, row.difference.estimate) for row in found.tasks]
     lines += [Line(f"modality: {row.name}", row.difference.estimate) for row in found.modalities]
     lines += [Line(row.name, row.difference.estimate, strong=True) for row in found.averages]
@@ -178,6 +178,6 @@ def _said(record: Record) -> str:
 
 
 def _changed(pair: Pair) -> dict[str, Any]:
-    """What programs need to find a changed sample again; the texts stay in the records."""
+    """Identity and scores of a changed sample; its texts stay in the records."""
     one, other = pair.scores
     return {"id": pair.first.id, "task": pair.first.task, "row": pair.first.row, "first": one, "second": other}

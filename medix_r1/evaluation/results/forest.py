@@ -1,4 +1,7 @@
-"""A forest plot: one line an estimate, its interval as a bar. Kinds differ by marker and weight, not only by colour."""
+"""A forest plot: one line for each estimate, with its confidence interval as a bar.
+
+Averages differ by marker and weight, not by colour alone.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ class Line:
 
     Attributes:
         name: left of the line.
-        estimate: what is drawn; the words "no score" when it has no value.
+        estimate: value and interval; "no score" is written when it has no value.
         strong: an average, drawn as a filled diamond; others are circles.
     """
 
@@ -54,9 +57,9 @@ def forest(
         lines: from top to bottom.
         path: the PNG.
         title: above the picture.
-        axis: what the numbers are, with unit and kind of interval.
-        limits: of the axis; by default what the estimates need.
-        zero: whether to mark 0, where two results are equal.
+        axis: label of the axis, with unit and kind of interval.
+        limits: of the axis; by default fitted to the estimates.
+        zero: draw a line at 0, where two results are equal.
     """
     figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.34 * max(2, len(lines))), layout="constrained")
     signed = "+.3f" if zero else ".3f"

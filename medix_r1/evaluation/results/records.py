@@ -1,13 +1,12 @@
-"""What an evaluation leaves behind: one line a sample, one folder a result. Everything downstream reads only this.
+"""The files of a result. Tables, comparisons, audits and exports read nothing else.
 
     outputs/eval/<model>-<key>/
-      run.json                 what the result is keyed by, and the versions
-      <task>/records.jsonl     one `Record` a line, written whole after the score phase
-      <task>/logs/             inspect's own logs, for `inspect view`
-      <task>@<key>/            the same of other data (another revision), put aside
+      run.json                 the settings that the key is a hash of, and package versions
+      <task>/records.jsonl     one `Record` a line, written atomically after the score phase
+      <task>/logs/             inspect's logs, for `inspect view`
+      <task>@<key>/            the task's results on other data (another revision), renamed out of the way
 
-A score is None when a sample was not generated, not judged or not readable; `unscored` then says why. It is never 0
-for such a reason.
+A score is None, never 0, when a sample was not generated, not judged or not readable; `unscored` then says why.
 """
 
 from __future__ import annotations
@@ -27,19 +26,19 @@ RECORDS_FILE = "records.jsonl"
 
 
 def passage(context: str, question: str) -> str:
-    """A question as it is asked: behind the passage it is about, if there is one."""
+    """A question as it is asked: after its passage, if it has one."""
     return f"{context}\n\n{question}" if context else question
 
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """What one judge said once.
+    """One vote of one judge.
 
     Attributes:
         judge: name of the judge's model.
-        seed: sampling seed of this call; None when the judge takes none.
-        value: 0 or 1 for short answers, a share of 5 in [0, 1] for reports; None when the vote failed.
-        reason: why, in the judge's words, or what failed.
+        seed: sampling seed of the call; None when the judge takes none.
+        value: 0 or 1 for short answers, grade / 5 for reports; None when the vote failed.
+        reason: the judge's reason, or what failed.
         reply: the judge's raw text.
     """
 
@@ -58,20 +57,20 @@ class Record:
         id: hash of the task's data fields; the same sample has the same id in every run.
         task: name of the task.
         row: index in the source, before any filter.
-        group: hash of the image or passage that samples share; samples of one group are not independent.
-        modality: what kind of image, where the source says so.
-        question, choices, reference, reference_letter: what was asked and what is right.
+        group: hash of the image or passage; samples that share it form a cluster and are not independent.
+        modality: kind of image, when the source has it.
+        question, choices, reference, reference_letter: the question, its options and the right answer.
         context: the passage that the question is about, or "".
-        reply, think, answer, problems: what the model wrote and how the training grammar takes it apart. `reply` is
-            None when no generation succeeded.
-        finish_reason: "stop", "length", ... as the server said.
+        reply, think, answer, problems: the reply and its parts by the training grammar. `reply` is None when no
+            generation succeeded.
+        finish_reason: "stop", "length", ... as the server reported it.
         score: in [0, 1], or None.
         votes: every judge's vote, failed ones included; empty when `judge_free`.
-        rubric: grade of the think block in [0, 1], apart from the score; None when not asked for.
-        judge_free: the score is an unambiguous option letter, no judge was asked.
+        rubric: grade of the think block in [0, 1], not part of the score; None when not asked for.
+        judge_free: the score needed no judge: the answer is empty or an unambiguous option.
         unscored: why there is no score; None when there is one.
-        tokens_in, tokens_out, seconds: of the generation; 0 when the server did not say.
-        restricted: the texts stand under a data-use agreement and must not be passed on.
+        tokens_in, tokens_out, seconds: of the generation; 0 when the server did not report them.
+        restricted: the texts are under a data-use agreement and must not be passed on.
     """
 
     id: str
@@ -101,7 +100,7 @@ class Record:
 
     @property
     def passage(self) -> str:
-        """The question, behind the passage it is about if there is one."""
+        """The question, after its passage if it has one."""
         return passage(self.context, self.question)
 
     @property
@@ -131,16 +130,17 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """What a result is keyed by. Anything different is another result, in another folder.
+    """The settings of a result. Other settings give another key, so another folder.
 
     Attributes:
-        model, revision: name or folder as given; hub revision or hash of a folder's files, None when not to be had.
+        model, revision: name or folder as given; hub commit or hash of the folder's files, None when unknown.
         prompt, prompt_sha: name and hash of the policy prompt.
         decoding: temperature, top_p, max_tokens, seed, ...
-        data: task name to revision (hub commit or hash of the file), None when the source has none.
-        judge: model, revision, prompt hashes, votes; empty when no judge was needed.
-        versions: of this package and what it stands on.
-        key: hash over all above but `versions`.
+        data: revision of each task's data (hub commit or hash of the files), None when unknown; not in the key.
+        judge: models, revisions, prompt hashes, seeds, decoding.
+        versions: of this package and of those it depends on; not in the key.
+        key: hash of the settings above.
+        extra: settings that enter no key, such as the scorer of each task.
     """
 
     model: str
@@ -156,20 +156,20 @@ class RunInfo:
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
-    """Write a task's records as a whole: a reader sees the old file or the new one, never half of one."""
-    write_whole(path, "".join(record.to_line() for record in records))
+    """Write a task's records atomically."""
+    atomic_write(path, "".join(record.to_line() for record in records))
 
 
 def write_run(folder: Path, info: RunInfo) -> None:
     """Write `run.json`."""
-    write_whole(folder / RUN_FILE, json.dumps(asdict(info), indent=2, ensure_ascii=False) + "\n")
+    atomic_write(folder / RUN_FILE, json.dumps(asdict(info), indent=2, ensure_ascii=False) + "\n")
 
 
 def read_run(folder: Path) -> tuple[RunInfo, dict[str, list[Record]]]:
-    """Read one result: what it is keyed by, and its records a task, in the source's order.
+    """Read one result: its settings, and its records by task in the source's order.
 
     Raises:
-        DataError: this is no result folder, or a file of it cannot be read; the message names it.
+        DataError: this is not a result folder, or a file of it cannot be read; the message names it.
     """
     path = folder / RUN_FILE
     try:
@@ -178,7 +178,7 @@ def read_run(folder: Path) -> tuple[RunInfo, dict[str, list[Record]]]:
         raise DataError(f"{folder} has no {RUN_FILE}: not a result of `medix-r1 eval`", code="not-a-result") from error
     except (ValueError, TypeError) as error:
         raise DataError(f"{path} cannot be read: {error}", code="not-readable") from error
-    files = sorted(file for file in folder.glob(f"*/{RECORDS_FILE}") if "@" not in file.parent.name)  # @: other data
+    files = sorted(file for file in folder.glob(f"*/{RECORDS_FILE}") if "@" not in file.parent.name)  # TASK@KEY
     return info, {file.parent.name: read_records(file) for file in files}
 
 
@@ -199,8 +199,8 @@ def read_records(path: Path) -> list[Record]:
     return records
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file under a temporary name, then rename it."""
+def atomic_write(path: Path, text: str) -> None:
+    """Write a temporary file, fsync it and rename it: a reader sees the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
@@ -209,6 +209,6 @@ def write_whole(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         Path(name).replace(path)
-    except BaseException:  # Ctrl-C as well: no half file stays; raised again
+    except BaseException:  # Ctrl-C too: removes the partial file
         Path(name).unlink(missing_ok=True)
         raise

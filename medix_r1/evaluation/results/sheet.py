@@ -1,4 +1,4 @@
-"""A table for people, shown in the terminal or written as Markdown; and a table for programs, written as CSV."""
+"""Rendering of tables: for people in the terminal or as Markdown, for programs as CSV."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from medix_r1.untrusted import cell, one_line, plain
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A titled table and what one must know to read it.
+    """A table of formatted cells with a title and notes.
 
     Attributes:
         title: one line.
-        header: names of the columns; the first holds words, the others numbers.
-        rows: the cells as they are shown.
+        header: names of the columns; the first is left-aligned text, the others numbers.
+        rows: formatted cells.
         notes: sentences below the table.
     """
 
@@ -45,7 +45,7 @@ class Sheet:
             console.print(escape(plain(note)), highlight=False)
 
     def markdown(self) -> str:
-        """The same as Markdown."""
+        """The table as Markdown."""
         lines = [f"## {_words(self.title)}", "", _line(self.header), "|---|" + "---:|" * (len(self.header) - 1)]
         lines += [_line(row) for row in self.rows]
         lines += ["", *(f"- {_words(note)}" for note in self.notes)] if self.notes else []
@@ -53,7 +53,7 @@ class Sheet:
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows with the same keys as CSV; None is an empty cell, and no text is a formula."""
+    """Rows with the same keys as CSV. None is an empty cell; text that a spreadsheet takes for a formula is escaped."""
     file = io.StringIO(newline="")
     writer = csv.DictWriter(file, list(rows[0]) if rows else [], quoting=csv.QUOTE_MINIMAL)
     writer.writeheader()
@@ -62,22 +62,22 @@ def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def number(value: float | None, form: str = ".3f") -> str:
-    """A number, or a dash for what was not measured."""
+    """A formatted number, or a dash for None."""
     return "-" if value is None else format(value, form)
 
 
 def between(interval: Interval | None, form: str = ".3f") -> str:
-    """An interval, or the words that there is none."""
+    """A formatted interval, or "no interval" for None."""
     return "no interval" if interval is None else f"[{interval.low:{form}}, {interval.high:{form}}]"
 
 
 def p_value(value: float | None) -> str:
-    """A p-value with as many digits as it deserves."""
+    """A p-value with three decimals, or `<0.001`."""
     return "-" if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def flat(estimate: Estimate, name: str = "score") -> dict[str, Any]:
-    """An estimate as columns for programs."""
+    """An estimate as CSV columns: value, bounds, counts and note."""
     interval = estimate.interval
     return {
         name: estimate.value,
@@ -94,6 +94,6 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _words(text: str) -> str:
-    """Text of ours with names and reasons in it: readable as source, and no markup when rendered."""
+    """Text escaped for Markdown, so that names and reasons in it cannot act as markup."""
     shown = one_line(text, limit=2000).replace("&", "&amp;").replace("<", "&lt;").replace("`", "'")
     return shown.replace("|", "\\|").replace("](", "]\\(").replace("$", "\\$")

@@ -1,7 +1,7 @@
-"""Means with intervals, and paired differences with p-values, for samples that are not independent.
+"""Means with cluster-bootstrap confidence intervals, and paired differences with permutation p-values.
 
-Questions on the same image or passage stand or fall together, so what is drawn again is the cluster, never the single
-sample. Everything numerical comes from scipy and statsmodels; this file says what is drawn and what is averaged.
+Questions on the same image or passage are correlated, so whole clusters are resampled, never single samples. scipy and
+statsmodels do the numerics; this file defines the clusters, the strata and the averages.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from medix_r1.agreement import Interval
 
 LEVEL = 0.95
 RESAMPLES = 9999
-FEW = 20  # clusters; below, intervals held the truth less often than they say (benchmarks/interval_coverage.py)
-SEED = 1  # of the random draws: the same records give the same interval every time
+FEW = 20  # clusters; with fewer, intervals cover the truth less often than LEVEL (benchmarks/interval_coverage.py)
+SEED = 1  # of resampling: the same records always give the same interval
 # Notes on an estimate without an interval.
 NOTHING_SCORED = "no scored sample"
 ONE_CLUSTER = "no interval: one cluster"
 ONE_CLUSTER_A_TASK = "no interval: one cluster a task"
 ALL_ALIKE = "no interval: no cluster differs from the others"
 
-_CELLS = 2_000_000  # numbers in memory at a time while drawing; 16 MB
+_CELLS = 2_000_000  # numbers in memory at a time while resampling; 16 MB
 _Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean and how sure it is.
+    """A mean with its confidence interval.
 
     Attributes:
         value: the mean; None when there is no sample.
-        interval: of `LEVEL`; None when the data do not give one.
-        samples: how many values were averaged.
-        clusters: how many independent groups they fall into.
-        note: why there is no interval, or what it leaves out; else empty.
+        interval: at confidence level `LEVEL`; None when the data do not give one.
+        samples: number of values averaged.
+        clusters: number of independent groups among them.
+        note: why there is no interval, or what limits it; else empty.
     """
 
     value: float | None
@@ -66,17 +66,17 @@ class Difference:
 def mean(
     values: Sequence[float], groups: Sequence[str], tasks: Sequence[str] | None = None, *, resamples: int = RESAMPLES
 ) -> Estimate:
-    """Average, with a bootstrap interval over clusters (bias-corrected and accelerated; Efron 1987).
+    """Mean with a cluster-bootstrap interval (bias-corrected and accelerated, BCa; Efron 1987).
 
     Args:
-        values: one number a sample.
+        values: one number for each sample.
         groups: the cluster of each sample.
-        tasks: the task of each sample. With them the result is the mean of the tasks' means, each task weighing the
-            same (macro average); without, each sample weighs the same (micro average).
-        resamples: draws.
+        tasks: the task of each sample. With tasks the value is the mean of the tasks' means (macro average), without
+            them the mean over samples (micro average).
+        resamples: number of bootstrap resamples.
 
-    A cluster is drawn as a whole, with its samples of all tasks, among the clusters that occur in the same tasks: so
-    every draw has samples of every task, and tasks that share images are not taken for independent.
+    The bootstrap is stratified: a cluster is drawn with all its samples, among the clusters that occur in the same
+    tasks. So every resample has samples of every task, and tasks that share images stay correlated.
     """
     if not values:
         return Estimate(None, None, 0, 0, NOTHING_SCORED)
@@ -96,21 +96,21 @@ def paired(
     *,
     resamples: int = RESAMPLES,
 ) -> Difference:
-    """Second minus first on the same samples; clusters and averages as in `mean`.
+    """Paired difference, second minus first, on the same samples; clusters and averages as in `mean`.
 
-    The p-value is that of a permutation test which swaps the two models in whole clusters: exact for few clusters
-    that differ, `resamples` random swaps otherwise. For right and wrong answers without clusters it is McNemar's exact
-    test.
+    The p-value is that of a permutation test that swaps the two results in whole clusters: exact when few clusters
+    differ, with `resamples` random permutations otherwise. For 0/1 scores and clusters of one sample it is McNemar's
+    exact test.
     """
     differences = [b - a for a, b in zip(first, second, strict=True)]
     estimate = mean(differences, groups, tasks, resamples=resamples)
     if estimate.clusters < 2:
         return Difference(estimate, None)
-    return Difference(estimate, _swap_test(_Table.of(differences, groups, tasks).contributions(), resamples))
+    return Difference(estimate, _permutation_p(_Table.of(differences, groups, tasks).contributions(), resamples))
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Correct p-values for being several (Holm 1979); what is None stays None and does not count."""
+    """Correct p-values for multiple comparisons (Holm 1979); None stays None and is not counted as a test."""
     from statsmodels.stats.multitest import multipletests  # a second to import
 
     known = [p for p in p_values if p is not None]
@@ -119,7 +119,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 def share(count: int, total: int) -> Estimate:
-    """A share of independent cases with Wilson's score interval (1927), which also exists for none and for all."""
+    """A proportion of independent cases with the Wilson score interval (1927), also defined for 0 % and 100 %."""
     from scipy.stats import binomtest
 
     if not total:
@@ -130,7 +130,7 @@ def share(count: int, total: int) -> Estimate:
 
 @dataclass(frozen=True, slots=True)
 class _Stratum:
-    """Clusters that occur in exactly the same tasks: sums and counts, one array a task."""
+    """Clusters that occur in exactly the same tasks: sums and counts, one array for each task."""
 
     columns: tuple[int, ...]
     totals: tuple[_Array, ...]
@@ -175,7 +175,7 @@ class _Table:
         return found
 
     def statistic(self, drawn: Sequence[_Stratum] = ()) -> Any:
-        """The mean of the tasks' means, as scipy calls it: with one array of chosen clusters a drawn stratum."""
+        """A function that computes the mean of the tasks' means from one index array for each resampled stratum."""
         kinds = {stratum.columns for stratum in drawn}
         fixed = [stratum for stratum in self.strata() if stratum.columns not in kinds]
         tasks = self.counts.shape[1]
@@ -192,7 +192,7 @@ class _Table:
         return value
 
     def contributions(self) -> _Array:
-        """What each cluster adds to the statistic; they sum up to it."""
+        """Each cluster's additive share of the statistic, shape (clusters,)."""
         found: _Array = (self.totals / self.counts.sum(axis=0)).sum(axis=1) / self.counts.shape[1]
         return found
 
@@ -200,11 +200,11 @@ class _Table:
 def _interval(table: _Table, resamples: int) -> tuple[Interval | None, str]:
     from scipy.stats import bootstrap
 
-    drawn = [stratum for stratum in table.strata() if len(stratum) > 1]  # a lone cluster is always drawn as it is
+    drawn = [stratum for stratum in table.strata() if len(stratum) > 1]  # a stratum of one cluster cannot vary
     if not drawn:
         return None, ONE_CLUSTER_A_TASK
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # scipy warns of what is said in the note
+        warnings.simplefilter("ignore")  # the note says what scipy would warn of
         found = bootstrap(
             tuple(np.arange(len(stratum)) for stratum in drawn),
             table.statistic(drawn),
@@ -218,24 +218,24 @@ def _interval(table: _Table, resamples: int) -> tuple[Interval | None, str]:
     low, high = float(found.low), float(found.high)
     if math.isnan(low) or math.isnan(high):
         return None, ALL_ALIKE
-    lonely = sum(len(stratum) == 1 for stratum in table.strata())
-    notes = [f"{lonely} cluster(s) could only be drawn as they are"] * bool(lonely)
+    fixed = sum(len(stratum) == 1 for stratum in table.strata())
+    notes = [f"{fixed} cluster(s) could only be drawn as they are"] * bool(fixed)
     notes += [f"only {table.clusters} clusters, so the interval is too narrow"] * (table.clusters < FEW)
     return Interval(low, high), "; ".join(notes)
 
 
-def _swap_test(contributions: _Array, resamples: int) -> float:
+def _permutation_p(contributions: _Array, resamples: int) -> float:
     from scipy.stats import permutation_test
 
     differing = contributions[np.abs(contributions) > 1e-12]  # swapping the others changes nothing
     if not len(differing):
         return 1.0
-    if len(differing) == 1:  # swapped or not, the difference is as large
+    if len(differing) == 1:  # a swap only changes the sign
         return 1.0
     scaled = differing / np.abs(differing).max()
     found = permutation_test(
         (scaled, np.zeros_like(scaled)),
-        lambda a, b, axis: (a - b).sum(axis=axis).round(9),  # sums that are equal must not differ by their rounding
+        lambda a, b, axis: (a - b).sum(axis=axis).round(9),  # equal sums must compare equal
         permutation_type="samples",
         vectorized=True,
         n_resamples=resamples,

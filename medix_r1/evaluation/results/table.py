@@ -1,7 +1,7 @@
-"""The numbers of one result: a row a task, the averages over tasks, and the files they are written to.
+"""The numbers of one result: one row for each task, averages over tasks, and the files they are written to.
 
-Scores are shares in [0, 1] everywhere; the paper prints them times 100. A sample without a score is counted, shown and
-left out of the mean: it is never a 0.
+Scores are in [0, 1]; the paper prints them times 100. A sample without a score is counted and left out of the mean; it
+never counts as 0.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from medix_r1.evaluation.results import statistics
-from medix_r1.evaluation.results.records import Record, RunInfo, read_run, write_whole
+from medix_r1.evaluation.results.records import Record, RunInfo, atomic_write, read_run
 from medix_r1.evaluation.results.sheet import Sheet, between, csv_text, flat, number
 from medix_r1.evaluation.results.statistics import Estimate
 
@@ -48,15 +48,16 @@ class TaskNumbers:
 
     Attributes:
         task: its name.
-        samples: all of them, scored or not.
-        available: samples that the source has: more than `samples` when the result was limited to some.
+        samples: scored or not.
+        available: samples in the source; more than `samples` when `limit` was given.
         score: mean over the scored samples.
         lowest, highest: the mean if every unscored sample were 0, and if every one were 1.
-        unscored: samples without a score; `reasons` says why, with counts.
+        unscored: samples without a score.
+        reasons: count of unscored samples by reason.
         truncated: replies cut at the length limit, scored or not.
         judge_free: share of the scored samples that needed no judge; None when none is scored.
-        rubric: mean grade of the think blocks, apart from the score; no samples when nobody asked for it.
-        tokens_in, tokens_out, seconds: mean of a generated reply; None when the server did not say.
+        rubric: mean grade of the think blocks in [0, 1]; it does not enter the score.
+        tokens_in, tokens_out, seconds: mean of a generated reply; None when the server did not report it.
     """
 
     task: str
@@ -98,14 +99,14 @@ class RunNumbers:
 
 
 def numbers(info: RunInfo, records: Records) -> RunNumbers:
-    """Compute all numbers of a result: what it is keyed by, and its samples by task."""
+    """Compute all numbers of a result from its settings and its records by task."""
     limited = info.extra.get("limited", {})
     tasks = [task_numbers(task, records[task], limited.get(task, [0, 0])[1]) for task in in_order(records)]
     return RunNumbers(info, tuple(tasks), tuple(averages(records)))
 
 
 def task_numbers(task: str, records: Sequence[Record], available: int = 0) -> TaskNumbers:
-    """Compute one task's row of the table; `available` is how many samples its source has, if that is more."""
+    """Compute one task's row of the table; `available` is the number of samples in its source, if known."""
     scored = [record for record in records if record.score is not None]
     total, missing = sum(_score(record) for record in scored), len(records) - len(scored)
     graded = [record for record in records if record.rubric is not None]
@@ -138,13 +139,13 @@ def judge_names(info: RunInfo) -> list[str]:
 
 
 def headline_tasks(names: Iterable[str]) -> list[str]:
-    """The tasks that the averages are over: those of the 17 that are there, or all when none of them is."""
+    """The tasks to average over: those of the 17 that are present, or all when none of the 17 is."""
     there = in_order(names)
     return [name for name in there if name in HEADLINE] or there
 
 
 def averages(records: Records) -> list[Average]:
-    """Macro and micro averages; with MIMIC's two tasks also both sides of it, as their use is restricted."""
+    """Macro and micro averages; also macro averages without MIMIC's two tasks and of them, whose use is restricted."""
     scored = {task: [r for r in rows if r.score is not None] for task, rows in records.items()}
     there = [task for task in headline_tasks(records) if scored[task]]
     if not there:
@@ -160,7 +161,7 @@ def averages(records: Records) -> list[Average]:
 
 
 def sheet(found: RunNumbers) -> Sheet:
-    """The table of a result for people."""
+    """The numbers as a formatted table."""
     with_rubric = any(task.rubric.samples for task in found.tasks)
     header = ["task", "n", "score", "95 % interval", "unscored", "truncated", "judge-free"]
     header += ["tokens in", "tokens out", "seconds"] + ["think rubric"] * with_rubric
@@ -173,7 +174,7 @@ def sheet(found: RunNumbers) -> Sheet:
 
 
 def flat_rows(found: RunNumbers) -> list[dict[str, Any]]:
-    """The same for programs: a row a task, then a row an average."""
+    """The numbers as dictionaries for CSV: one for each task, then one for each average."""
     rows = []
     for task in found.tasks:
         plain = {k: v for k, v in asdict(task).items() if k not in ("task", "score", "rubric", "reasons")}
@@ -188,9 +189,9 @@ def write(found: RunNumbers, folder: Path) -> list[Path]:
     from medix_r1.evaluation.results.forest import Line, forest
 
     paths = [folder / name for name in ("table.json", "table.csv", "table.md", "scores.png")]
-    write_whole(paths[0], json.dumps(asdict(found), indent=1, ensure_ascii=False) + "\n")
-    write_whole(paths[1], csv_text(flat_rows(found)))
-    write_whole(paths[2], sheet(found).markdown())
+    atomic_write(paths[0], json.dumps(asdict(found), indent=1, ensure_ascii=False) + "\n")
+    atomic_write(paths[1], csv_text(flat_rows(found)))
+    atomic_write(paths[2], sheet(found).markdown())
     lines = [Line(task.task, task.score) for task in found.tasks]
     lines += [Line(average.name, average.score, strong=True) for average in found.averages]
     forest(lines, paths[3], title=found.info.model, axis="score, with its 95 % interval", limits=(0.0, 1.0))
@@ -201,7 +202,7 @@ def read_numbers(folder: Path) -> RunNumbers:
     """Read a result's folder and compute its numbers.
 
     Raises:
-        DataError: this is no result.
+        DataError: this is not a result folder.
     """
     return numbers(*read_run(folder))
 

@@ -1,1 +1,1 @@
-"""What leaves the house: leaderboard bundles and blind sheets; imports evaluation/results/."""
+"""Files for others: leaderboard submissions and blinded sheets for experts; imports evaluation/results/."""

@@ -1,10 +1,10 @@
-"""Blind pairs for experts: the same question, two answers, nobody knows whose is whose.
+"""Blinded pairwise comparison for experts: the same question, two answers, random sides.
 
     OUT/sheet.csv     to fill in: left, right or tie under `preference`
-    OUT/sheet.html    the same to read, with images when there are some
-    OUT-key.json      which side is whose; stays with whoever runs the comparison
+    OUT/sheet.html    the same to read, with images if there are any
+    OUT-key.json      which result is on which side; not given to the experts
 
-Next door: blind_result.py reads a filled sheet back.
+blind_result.py reads a filled sheet back.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from medix_r1.errors import DataError
-from medix_r1.evaluation.results.records import Record, RunInfo, read_run, write_whole
+from medix_r1.evaluation.results.records import Record, RunInfo, atomic_write, read_run
 from medix_r1.evaluation.results.sheet import csv_text
 from medix_r1.evaluation.results.table import Records
 from medix_r1.untrusted import plain
@@ -33,9 +33,9 @@ class BlindPair:
     """One line of the sheet.
 
     Attributes:
-        name: of the pair; its first part is the sheet's, so that a sheet fits one key only.
+        name: of the pair; it begins with the sheet's id, so that a sheet fits one key only.
         first, second: the two results' records of the sample.
-        left_is_first: which one stands on the left.
+        left_is_first: whether the first result is on the left.
     """
 
     name: str
@@ -50,15 +50,15 @@ class BlindPair:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Samples that are in no pair.
+    """Counts of samples that are in no pair, by reason.
 
     Attributes:
         unmatched: in one result only.
-        no_reply: without a reply in one of them.
+        no_reply: without a reply in one of the results.
         restricted: under a data-use agreement.
-        same: the same answer and reasoning in both: nothing to prefer.
-        cluster: on an image or passage of which another sample was drawn, so that pairs are independent.
-        not_drawn: more than were asked for.
+        same: the same answer and reasoning in both.
+        cluster: another sample of the same image or passage was drawn; pairs have to be independent.
+        not_drawn: beyond the requested count.
     """
 
     unmatched: int = 0
@@ -71,7 +71,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What was written, and of how much."""
+    """The written files, and how many samples are in them and left out."""
 
     sheet: Path
     page: Path
@@ -88,16 +88,16 @@ def export(
     Args:
         first: a result's folder.
         second: the other's.
-        out: folder of the sheet; the key goes beside it.
-        count: pairs at most.
-        seed: of drawing, order and sides; by default one nobody knows, kept in the key.
-        images: folder with pictures named `<task>_<row>.png` (jpg, webp), which the page then shows.
+        out: folder of the sheet; the key is written beside it.
+        count: maximal number of pairs.
+        seed: of drawing, order and sides; random by default. The key records it.
+        images: folder of images named `<task>_<row>.png` (jpg, webp) for the page.
 
     Raises:
-        DataError: a folder is no result, the key exists already, or there is nothing to compare.
+        DataError: a folder is not a result, the key exists already, or there is nothing to compare.
     """
     key = out.with_name(f"{out.name}-key.json")
-    if key.exists():  # a new key would make a sheet that is already out unreadable
+    if key.exists():  # overwriting it would make a sheet that experts already have useless
         raise DataError(f"{key} exists: a sheet with this name is out; choose another --out", code="exists-already")
     seed = secrets.randbelow(2**32) if seed is None else seed
     (about, ours), (other, theirs) = read_run(first), read_run(second)
@@ -106,14 +106,16 @@ def export(
         raise DataError(
             f"no pair to compare in {first} and {second}; left out: {asdict(left_out)}", code="nothing-to-compare"
         )
-    write_whole(key, json.dumps(_key(pairs, about, other, seed, left_out), indent=1, ensure_ascii=False) + "\n")
-    write_whole(out / "sheet.html", page(pairs, images))
-    write_whole(out / "sheet.csv", "\ufeff" + csv_text([_line(pair) for pair in pairs]))  # the mark tells Excel UTF-8
+    atomic_write(key, json.dumps(_key(pairs, about, other, seed, left_out), indent=1, ensure_ascii=False) + "\n")
+    atomic_write(out / "sheet.html", page(pairs, images))
+    atomic_write(
+        out / "sheet.csv", "\ufeff" + csv_text([_line(pair) for pair in pairs])
+    )  # Excel needs the BOM for UTF-8
     return Export(out / "sheet.csv", out / "sheet.html", key, len(pairs), left_out)
 
 
 def draw(first: Records, second: Records, *, count: int, seed: int) -> tuple[list[BlindPair], LeftOut]:
-    """Draw pairs at random, one a cluster at most, and put each result on the left in half of them."""
+    """Draw random pairs, at most one for each cluster; each result is on the left in half of them."""
     rng = random.Random(seed)
     found, left_out = _eligible(first, second)
     rng.shuffle(found)
@@ -129,7 +131,7 @@ def draw(first: Records, second: Records, *, count: int, seed: int) -> tuple[lis
 
 
 def page(pairs: Sequence[BlindPair], images: Path | None = None) -> str:
-    """The sheet as one HTML page: no script, nothing loaded from anywhere, every text escaped."""
+    """The sheet as one HTML page without scripts or external resources, every text escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -161,7 +163,7 @@ def _eligible(first: Records, second: Records) -> tuple[list[tuple[Record, Recor
 
 
 def _said(record: Record) -> tuple[str, str]:
-    """Answer and reasoning; a reply that could not be taken apart is an answer as a whole."""
+    """Answer and reasoning; a reply that could not be parsed is an answer as a whole."""
     if record.answer is None:
         return record.reply or "", ""
     return record.answer, record.think or ""
@@ -210,7 +212,7 @@ def _key(
 
 
 def _image(record: Record, folder: Path | None) -> str | None:
-    """The picture as a data address, or None."""
+    """The image as a data URI, or None."""
     for suffix, kind in IMAGE_TYPES.items() if folder else ():
         path = (folder or Path()) / f"{record.task}_{record.row}{suffix}"
         if path.is_file():

@@ -1,4 +1,4 @@
-"""Reads filled blind sheets back: how often each result was preferred, with an interval."""
+"""Reads filled blind sheets: how often each result was preferred, with a confidence interval."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Preference:
 
     Attributes:
         name: the sheet's file.
-        first, second, ties, open: pairs in which the first, the second, or none was preferred; pairs left empty.
-        rate: of `first` among pairs with a preference; ties are in neither part.
-        p: of an exact two-sided sign test against one half; None without a preference.
-        left: share of preferences for the left side: far from one half, the expert went by the side.
+        first, second, ties, open: pairs in which the first, the second or none was preferred; pairs left empty.
+        rate: win rate of `first` among pairs with a preference, ties excluded.
+        p: of an exact two-sided sign test against 1/2; None without a preference.
+        left: share of preferences for the left side; far from 1/2 it means position bias.
         by_task: (first, second, ties) of each task.
-        chosen: the winner by the pair's name: first, second or tie.
+        chosen: winner by pair name: first, second or tie.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Preference:
 
 @dataclass(frozen=True, slots=True)
 class BlindResult:
-    """All sheets of one key: names of the two models, and a preference a sheet."""
+    """All sheets of one key: names of the two models, and one preference for each sheet."""
 
     first: str
     second: str
@@ -59,7 +59,7 @@ def read(sheets: Sequence[Path], key: Path) -> BlindResult:
     """Read filled sheets with their key.
 
     Raises:
-        DataError: all problems together: another key's sheet, unknown or repeated pairs, unreadable preferences.
+        DataError: all problems together: a sheet of another key, unknown or repeated pairs, unreadable preferences.
     """
     try:
         content = json.loads(key.read_text(encoding="utf-8"))
@@ -86,7 +86,7 @@ def sheet(found: BlindResult) -> Sheet:
 
 
 def flat_rows(found: BlindResult) -> list[dict[str, Any]]:
-    """The win rates for programs."""
+    """The win rates as dictionaries, for JSON and CSV."""
     return [
         {
             "sheet": one.name,
@@ -103,7 +103,7 @@ def flat_rows(found: BlindResult) -> list[dict[str, Any]]:
 
 
 def _preferences(path: Path, known: Mapping[str, str], problems: list[Problem]) -> dict[str, str]:
-    """The side by the pair's name: left, right or tie; empty cells are left out."""
+    """The preferred side by pair name: left, right or tie; empty cells are left out."""
     found: dict[str, str] = {}
     seen: set[str] = set()
     for number_, row in enumerate(_rows(path), start=2):
@@ -124,7 +124,7 @@ def _preferences(path: Path, known: Mapping[str, str], problems: list[Problem]) 
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of a CSV as spreadsheets save it: comma, semicolon or tab, UTF-8 or not (only ASCII is read of it)."""
+    """Rows of a CSV as spreadsheets save it: comma, semicolon or tab, any encoding (only ASCII cells are used)."""
     try:
         text = path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:

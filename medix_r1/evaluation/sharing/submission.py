@@ -1,11 +1,11 @@
-"""The leaderboard's bundle: a zip of the layout that the public evaluation writes, and a manifest beside it.
+"""The leaderboard submission: a zip in the layout of the public evaluation code, and a manifest beside it.
 
     <model>.zip
-      <model>/<model>.jsonl        id, question, answer, response, answer_idx; a line a generated sample
-      <model>/<model>_eval.jsonl   the same and evaluation.score; a line a scored sample
-      <model>/<model>_score.txt    a line a task, and the macro average
+      <model>/<model>.jsonl        id, question, answer, response, answer_idx; one line for each generated sample
+      <model>/<model>_eval.jsonl   the same and evaluation.score; one line for each scored sample
+      <model>/<model>_score.txt    one line for each task, and the macro average
       <model>-MMMU-Medical-val/    MedEvalKit's result files, when a folder of them is given
-    <model>.manifest.json          hashes, versions, counts, and what was left out
+    <model>.manifest.json          checksums, versions, counts, and what was left out
 
 Texts under a data-use agreement are replaced by a note; their ids and scores stay.
 """
@@ -25,24 +25,25 @@ from string import ascii_uppercase
 from typing import Any
 
 from medix_r1.errors import DataError
-from medix_r1.evaluation.results.records import Record, RunInfo, read_run, write_whole
+from medix_r1.evaluation.results.records import Record, RunInfo, atomic_write, read_run
 from medix_r1.evaluation.results.table import HEADLINE, MIMIC, Records
 
 LEFT_OUT = "[left out: text under a data-use agreement]"
 
 _MMMU = "-MMMU-Medical-val"
 _MMMU_LIMIT = 200 << 20  # bytes of MedEvalKit's files together
-_DATE = (1980, 1, 1, 0, 0, 0)  # the oldest a zip can hold: equal content gives an equal file
+_DATE = (1980, 1, 1, 0, 0, 0)  # fixed, so that equal content gives an equal zip
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What was written.
+    """The written submission.
 
     Attributes:
         archive, manifest: the files.
-        samples, unscored, restricted: lines of the first file; samples without a score, which are in no second file;
-            samples whose texts were left out.
+        samples: lines of `<model>.jsonl`.
+        unscored: samples without a score, which `<model>_eval.jsonl` leaves out.
+        restricted: samples whose texts were left out.
         missing: tasks of the 17 that the result does not have.
     """
 
@@ -55,15 +56,15 @@ class Bundle:
 
 
 def submit(run: Path, out: Path, *, mmmu: Path | None = None) -> Bundle:
-    """Write the bundle of a result.
+    """Write the submission of a result.
 
     Args:
         run: the result's folder.
         out: folder of the zip and the manifest; the manifest is written last.
-        mmmu: MedEvalKit's `MMMU-Medical-val` folder, whose JSON files are added as they are.
+        mmmu: MedEvalKit's `MMMU-Medical-val` folder, whose JSON files are added unchanged.
 
     Raises:
-        DataError: this is no result, or there is nothing of the 17 tasks to hand in.
+        DataError: this is not a result folder, or it has no reply to any of the 17 tasks.
     """
     info, records = read_run(run)
     chosen = {task: records[task] for task in HEADLINE if any(r.reply is not None for r in records.get(task, ()))}
@@ -78,7 +79,7 @@ def submit(run: Path, out: Path, *, mmmu: Path | None = None) -> Bundle:
     archive, manifest = out / f"{name}.zip", out / f"{name}.manifest.json"
     _write_zip(archive, files)
     content = _manifest(archive, files, info, records, chosen)
-    write_whole(manifest, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    atomic_write(manifest, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return Bundle(
         archive,
         manifest,
@@ -90,10 +91,10 @@ def submit(run: Path, out: Path, *, mmmu: Path | None = None) -> Bundle:
 
 
 def model_name(model: str) -> str:
-    """The leaderboard's name of a model: after the last slash, all but ASCII letters and digits replaced by `_`.
+    """The leaderboard's name of a model: the part after the last slash, with `_` for all but ASCII letters and digits.
 
     Raises:
-        DataError: nothing is left of it.
+        DataError: the name has no letter or digit.
     """
     name = re.sub(r"[^a-zA-Z0-9]", "_", model.rstrip("/").rsplit("/", 1)[-1])
     if not name.strip("_"):
@@ -130,7 +131,7 @@ def _asked(record: Record) -> str:
 
 
 def _points(record: Record) -> float:
-    """The public unit: 0 to 5 for reports, 0 or 1 for short answers."""
+    """The score on the leaderboard's scale: 0 to 5 for reports, 0 or 1 for short answers."""
     score = record.score or 0.0
     return round(5 * score, 6) if record.task in MIMIC else int(score) if score in (0.0, 1.0) else score
 
@@ -152,7 +153,7 @@ def _score_text(info: RunInfo, records: Records) -> str:
 
 
 def _public(model: str) -> str:
-    """A hub name as it is; of a folder its name only, as paths tell about machines and people."""
+    """A hub name unchanged; of a folder its name only, because paths reveal machines and people."""
     hub_name = re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", model) and not Path(model).exists()
     return model if hub_name else model.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
 
@@ -188,7 +189,7 @@ def _write_zip(path: Path, files: Mapping[str, bytes]) -> None:
                 member.external_attr = 0o644 << 16
                 archive.writestr(member, content)
         os.replace(temporary, path)
-    except BaseException:  # Ctrl-C as well: no half archive stays; raised again
+    except BaseException:  # Ctrl-C too: removes the partial archive
         Path(temporary).unlink(missing_ok=True)
         raise
 

@@ -8,7 +8,7 @@ import pytest
 
 from medix_r1.errors import DataError
 from medix_r1.evaluation.phases.journal import Journal
-from medix_r1.evaluation.results.records import read_records, write_whole
+from medix_r1.evaluation.results.records import atomic_write, read_records
 from tests.support.problems import coded
 
 
@@ -62,10 +62,10 @@ def test_a_full_disk_says_so_and_leaves_whole_lines_only(tmp_path) -> None:
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch) -> None:
     path = tmp_path / "records.jsonl"
-    write_whole(path, "old\n")
+    atomic_write(path, "old\n")
     monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OSError, match="No space"):
-        write_whole(path, "new\n")
+        atomic_write(path, "new\n")
     assert [p.name for p in tmp_path.iterdir()] == ["records.jsonl"]
     assert path.read_text() == "old\n"
 

@@ -5,12 +5,12 @@ import pytest
 from medix_r1.evaluation.benchmarks.items import Item
 from medix_r1.evaluation.phases.judging import (
     VotingSettings,
-    put_together,
+    combine_votes,
+    judge_free_score,
     read_grade,
     read_match,
     rubric_prompt,
     voting_prompt,
-    without_judge,
 )
 from medix_r1.evaluation.phases.replies import Reply
 from medix_r1.evaluation.results.records import Vote
@@ -66,28 +66,28 @@ def _votes(*values: float | None) -> list[Vote]:
 
 
 def test_short_answers_go_by_majority_and_reports_by_mean() -> None:
-    assert put_together(_votes(1, 1, 0), "short") == (1.0, None)
-    assert put_together(_votes(1, 0, 0), "short") == (0.0, None)
-    score, reason = put_together(_votes(0.2, 0.4, 1.0), "report")
+    assert combine_votes(_votes(1, 1, 0), "short") == (1.0, None)
+    assert combine_votes(_votes(1, 0, 0), "short") == (0.0, None)
+    score, reason = combine_votes(_votes(0.2, 0.4, 1.0), "report")
     assert score == pytest.approx(1.6 / 3)
     assert reason is None
 
 
 @pytest.mark.parametrize("scorer", ["short", "report"])
 def test_a_missing_vote_leaves_the_sample_unscored(scorer) -> None:
-    score, reason = put_together(_votes(0, None, 0), scorer)
+    score, reason = combine_votes(_votes(0, None, 0), scorer)
     assert score is None
     assert reason == "1 of 3 votes failed: why"
 
 
 def test_letters_and_empty_answers_need_no_judge() -> None:
     choices = ("left", "right")
-    assert without_judge(_item("B", choices, "right"), _reply("b)")) == 1.0
-    assert without_judge(_item("B", choices, "right"), _reply("left")) == 0.0
-    assert without_judge(_item("B", choices, "right"), _reply("the right one")) is None
+    assert judge_free_score(_item("B", choices, "right"), _reply("b)")) == 1.0
+    assert judge_free_score(_item("B", choices, "right"), _reply("left")) == 0.0
+    assert judge_free_score(_item("B", choices, "right"), _reply("the right one")) is None
     for empty in (None, "", " . "):
-        assert without_judge(_item(), _reply(empty)) == 0.0
-    assert without_judge(_item(), _reply("no fracture")) is None  # free answers always go to the judge
+        assert judge_free_score(_item(), _reply(empty)) == 0.0
+    assert judge_free_score(_item(), _reply("no fracture")) is None  # free answers always go to the judge
 
 
 def test_hostile_text_cannot_leave_its_field() -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from medix_r1.evaluation.phases.replies import option_letter, take_apart
+from medix_r1.evaluation.phases.replies import option_letter, parse_reply
 
 CHOICES = ("the ulna", "the radius", "the femur", "A. fumigatus")
 
@@ -55,10 +55,10 @@ WELL = "<X_RAY><think>there is a line</think><answer>a fracture</answer>"
     ],
 )
 def test_what_is_graded(text, prompt, answer, well_formed) -> None:
-    reply = take_apart(text, None, prompt=prompt, think_element="think", has_image=True)
+    reply = parse_reply(text, None, prompt=prompt, think_element="think", has_image=True)
     assert (reply.answer, not reply.problems) == (answer, well_formed)
 
 
 def test_reasoning_that_the_server_took_out_is_put_back() -> None:
-    reply = take_apart("<answer>yes</answer>", "I see", prompt="training", think_element="think", has_image=False)
+    reply = parse_reply("<answer>yes</answer>", "I see", prompt="training", think_element="think", has_image=False)
     assert (reply.think, reply.answer, reply.problems) == ("I see", "yes", ())
