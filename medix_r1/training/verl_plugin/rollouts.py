@@ -10,6 +10,7 @@ import transfer_queue as tq
 from transfer_queue import KVBatchMeta
 
 from medix_r1.runs.scored_rollout import ScoredRollout
+from medix_r1.training.verl_plugin.old_records import ROW_FIELDS, completed, is_old
 
 MIN_GROUP = 2  # the advantage of a lone survivor would be its raw reward
 
@@ -45,11 +46,23 @@ def read_rollouts(keys: Sequence[str], tags: Sequence[Mapping[str, Any]], partit
     """Read what the reward said of some samples, in the order of their keys."""
     if not keys:
         return []
-    data = tq.kv_batch_get(keys=list(keys), partition_id=partition_id, select_fields=["extra_fields"])
+    (found,) = _columns(keys, partition_id, ["extra_fields"])
+    records = [extra["reward_extra_info"] for extra in found]
+    if any(map(is_old, records)):
+        rows = zip(*_columns(keys, partition_id, ROW_FIELDS), strict=True)
+        records = [
+            completed(record, dict(zip(ROW_FIELDS, row, strict=True))) if is_old(record) else record
+            for record, row in zip(records, rows, strict=True)
+        ]
     return [
-        ScoredRollout.from_verl(extra["reward_extra_info"], key=key, tokens=int(tag["response_len"]))
-        for key, tag, extra in zip(keys, tags, plain(data["extra_fields"]), strict=True)
+        ScoredRollout.from_verl(record, key=key, tokens=int(tag["response_len"]))
+        for key, tag, record in zip(keys, tags, records, strict=True)
     ]
+
+
+def _columns(keys: Sequence[str], partition_id: str, names: Sequence[str]) -> list[list[Any]]:
+    data = tq.kv_batch_get(keys=list(keys), partition_id=partition_id, select_fields=list(names))
+    return [plain(data[name]) for name in names]
 
 
 def _sort_key(key: str) -> tuple[str, int, int]:
