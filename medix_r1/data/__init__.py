@@ -1,1 +1,1 @@
-"""Data sets in: rows of any layout become what verl reads; imports images/, prompts/ and what lies below."""
+"""Training data: rows of any layout become verl's parquet files; imports images/, prompts/ and what lies below."""

@@ -1,4 +1,4 @@
-"""A row as found in, a row that can be trained on out: types, question, answers, tag, choices, images, length."""
+"""Validates a raw row and turns it into one to train on: types, question, answers, tag, choices, images, length."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from medix_r1.images.rules import ImageRejected, ImageRules, PreparedImage
 from medix_r1.prompts.policy import policy_prompt
 
 _LIKE_A_TAG = re.compile(r"\s{0,64}<\s{0,8}([A-Za-z][A-Za-z0-9_\- ]{0,31})\s{0,8}>")
-_OTHER_MEDIA = ("<video>", "<audio>")  # verl would look for a film or a sound
+_OTHER_MEDIA = ("<video>", "<audio>")  # verl would look for a video or audio file
 _MAX_CHOICES = len(ascii_uppercase)
 
 
 @dataclass(frozen=True, slots=True)
 class RowRules:
-    """How rows are checked and asked; lines of configs/prepare/prepare.yaml."""
+    """How rows are validated and turned into prompts; configs/prepare/prepare.yaml describes each key."""
 
     image: ImageRules
     default_source: str
@@ -48,7 +48,7 @@ class RowRules:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredRow:
-    """A checked row with its prompt and the prompt's length."""
+    """A checked row with its prompt and the prompt's length in tokens."""
 
     row: CheckedRow
     prompt: str
@@ -56,10 +56,10 @@ class MeasuredRow:
 
 
 def check_row(raw: RawRow, rules: RowRules, counter: PromptCounter) -> MeasuredRow:
-    """Check, convert and measure one row.
+    """Validate one row, convert its images and measure its prompt.
 
     Raises:
-        RowRejected: with the reason and what to mend.
+        RowRejected: with the reason and the fix.
     """
     if raw.problem is not None:
         raise RowRejected(Reason.WRONG_TYPE, raw.problem)
@@ -136,7 +136,7 @@ def _unknown_tag(tag: str) -> str:
 
 
 def _resolve_choice(answers: tuple[str, ...], choices: tuple[str, ...]) -> tuple[str, ...]:
-    """With choices, the reference is one of them; a bare letter stands for its choice."""
+    """Map the first answer, a choice's text or letter, to that choice; without choices return the answers unchanged."""
     if not choices:
         return answers
     if len(choices) > _MAX_CHOICES:
@@ -189,10 +189,10 @@ def _checked_unicode(name: str, text: str) -> str:
 
 
 def image_bytes(raw: RawRow, rules: ImageRules) -> list[bytes]:
-    """The row's pictures as they were found: bytes, a path, a data address, or the hub's {bytes, path}.
+    """Read the bytes of a row's images, each given as bytes, a path, a data URI, or the hub's {bytes, path}.
 
     Raises:
-        RowRejected: one cannot be read.
+        RowRejected: an image cannot be read.
     """
     value = raw.fields.get("images")
     if isinstance(value, str) and value.lstrip().startswith("["):
@@ -239,7 +239,7 @@ def _read_inside(path: Path, folder: Path, rules: ImageRules) -> bytes | None:
 
 
 def texts_of(raw: RawRow) -> tuple[str, list[str]]:
-    """A row's question and choices, with nothing else asked of it.
+    """A row's question and choices, without validating the rest.
 
     Raises:
         RowRejected: one of them is not text.

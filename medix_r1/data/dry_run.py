@@ -1,4 +1,4 @@
-"""`medix-r1 data prepare --dry-run`: checks a sample of rows and says what a full run would do; writes nothing."""
+"""`medix-r1 data prepare --dry-run`: validates a sample of rows and prints the plan of a full run; writes nothing."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from medix_r1.data.settings import Settings, read_settings
 from medix_r1.data.sources.base import Unit
 from medix_r1.data.tokens import PromptCounter, backbone_folder
 
-SAMPLE = 200  # rows that are looked at
-_UNITS = 8  # places of the set that they come from
+SAMPLE = 200  # rows
+_UNITS = 8  # evenly spaced units that they are read from
 
 
 def dry_run(overrides: Sequence[str], console: Console) -> None:
-    """Print the plan and what became of a sample.
+    """Print the plan, and the results of validating a sample.
 
     Raises:
         ConfigError: wrong settings.

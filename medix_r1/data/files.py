@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and the one lock of a prepared folder."""
+"""Atomic writes, checksums, and the lock of a prepared folder."""
 
 from __future__ import annotations
 
@@ -17,8 +17,12 @@ _BLOCK = 1 << 20
 
 
 @contextlib.contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A temporary name to write to; it becomes `path` when the block ends, and is removed when it raises."""
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path to write to; it is fsynced and renamed to `path` at the end, or removed on an error.
+
+    Raises:
+        DataError: the file could not be written.
+    """
     temporary = path.with_name(f".{path.name}.part")
     try:
         yield temporary
@@ -32,13 +36,13 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file, whole or not at all."""
-    with whole(path) as temporary:
+    """Write a JSON file atomically."""
+    with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file of ours.
+    """Read a JSON file.
 
     Raises:
         DataError: it is missing or damaged.
@@ -50,7 +54,7 @@ def read_json(path: Path) -> Any:
 
 
 def sha256_of(path: Path) -> str:
-    """sha256 of a file's content, in hexadecimal."""
+    """SHA-256 of a file's content, in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
@@ -60,10 +64,10 @@ def sha256_of(path: Path) -> str:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder for this process; the kernel lets go when the process ends, however it ends.
+    """Lock a folder for this process. The kernel releases the lock when the process ends, even when it is killed.
 
     Raises:
-        DataError: another process holds it.
+        DataError: another process holds the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as file:

@@ -1,4 +1,4 @@
-"""Makes an over-long row fit: its images are resized, all by the same factor, until the prompt is short enough."""
+"""Shrinks the images of an over-long row, all by the same factor, until its prompt fits."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from medix_r1.data.tokens import MAX_RATIO, ResizeRule
 from medix_r1.images.decode import resized
 from medix_r1.images.rules import PreparedImage
 
-_STEPS = 24  # halvings of the scale: far below one pixel
+_STEPS = 24  # of bisecting the scale, to far below one pixel
 
 
 def shrink_to_fit(images: Sequence[PreparedImage], rule: ResizeRule, budget: int) -> tuple[PreparedImage, ...]:
     """Resize images so that together they take at most `budget` tokens.
 
     Raises:
-        RowRejected: not even the smallest images would fit.
+        RowRejected: even the smallest images take more.
     """
     sizes = fitting_sizes([(image.width, image.height) for image in images], rule, budget)
     return tuple(
@@ -26,10 +26,10 @@ def shrink_to_fit(images: Sequence[PreparedImage], rule: ResizeRule, budget: int
 
 
 def fitting_sizes(sizes: Sequence[tuple[int, int]], rule: ResizeRule, budget: int) -> list[tuple[int, int]]:
-    """The largest sizes of the same shapes that take at most `budget` tokens; all pictures scaled alike.
+    """The largest (width, height) of each image, all scaled by one factor up to 1, that take at most `budget` tokens.
 
     Raises:
-        RowRejected: there are none.
+        RowRejected: even the smallest images take more.
     """
     low, high = 0.0, 1.0
     if _tokens(sizes, low, rule) > budget:
@@ -47,7 +47,7 @@ def _scaled(sizes: Sequence[tuple[int, int]], scale: float) -> list[tuple[int, i
 
 def _scaled_one(width: int, height: int, scale: float) -> tuple[int, int]:
     width, height = max(1, round(width * scale)), max(1, round(height * scale))
-    longest = MAX_RATIO * min(width, height)  # rounding the short side must not make the picture too elongated
+    longest = MAX_RATIO * min(width, height)  # rounding the short side down may exceed the aspect ratio
     return min(width, longest), min(height, longest)
 
 

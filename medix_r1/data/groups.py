@@ -1,7 +1,7 @@
-"""Which rows are kept, and on which side of the split each stands; decided from the index, without any picture.
+"""Deduplicates rows and splits them into training and validation, from the index alone.
 
-Rows that share an image, or have nearly equal ones, form a group, and so do text-only rows that ask the same. A group
-is never split, so nothing held out has been seen in training under another question.
+Rows that share an image or have near-duplicate images form a group, and so do text-only rows with the same question. A
+group is never split, so no validation image was seen in training with another question.
 """
 
 from __future__ import annotations
@@ -26,7 +26,13 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """One entry a staged row, in order: kept or merged, held out or not, and the number of its group."""
+    """The split, with one entry for each staged row in order; all arrays have shape (rows,).
+
+    Attributes:
+        kept: False for exact duplicates of an earlier row.
+        held_out: True for validation.
+        group: number of the row's group.
+    """
 
     kept: Array
     held_out: Array
@@ -34,7 +40,7 @@ class Split:
 
     @property
     def merged(self) -> int:
-        """Rows that say exactly what an earlier row says."""
+        """Number of exact duplicates of an earlier row."""
         return int((~self.kept).sum())
 
     @property
@@ -47,13 +53,13 @@ class Split:
 
 
 def split_rows(index_files: Iterable[Path], *, share: float, seed: int, near_distance: int) -> Split:
-    """Merge exact duplicates and hold out whole groups.
+    """Drop exact duplicates and hold out whole groups.
 
     Args:
         index_files: the index of each unit, in order.
-        share: of the groups that is held out, 0 to 1; the same group falls on the same side on every run.
-        seed: gives another choice.
-        near_distance: bits in which the perceptual hashes of nearly equal pictures may differ.
+        share: of the groups to hold out, in [0, 1]. A hash decides, so a group is on the same side on every run.
+        seed: of that hash; another seed gives another split.
+        near_distance: most bits in which the perceptual hashes of near-duplicate images differ.
     """
     table = pa.concat_tables([pq.ParquetFile(path).read(columns=_NEEDED) for path in index_files])
     rows = len(table)
@@ -63,14 +69,14 @@ def split_rows(index_files: Iterable[Path], *, share: float, seed: int, near_dis
     kept[np.unique(_codes(table["row_key"]), return_index=True)[1]] = True
 
     group = _groups(table, rows, near_distance)
-    first = np.unique(group, return_index=True)[1]  # a group is named by its first row
+    first = np.unique(group, return_index=True)[1]  # a group's first row names it
     names = _group_names(table.take(pa.array(first)))
     held = np.array([_fraction(name, seed) < share for name in names], bool)
     return Split(kept, held[group], group)
 
 
 def _groups(table: pa.Table, rows: int, near_distance: int) -> Array:
-    """Connected components of rows, their images, and (for rows without images) their questions."""
+    """Group number of each row: connected components of a graph of rows, images, and questions of text-only rows."""
     images = table["images"].combine_chunks()
     lengths = np.asarray(images.value_lengths().fill_null(0))
     row_of_image = np.repeat(np.arange(rows), lengths)
@@ -94,7 +100,7 @@ def _groups(table: pa.Table, rows: int, near_distance: int) -> Array:
 
 
 def _near_edges(hashes: Array, rows: int, near_distance: int) -> tuple[Array, Array]:
-    """Edges between image nodes whose hashes are near; equal hashes are first joined to one of them."""
+    """Edges between image nodes with near hashes; equal hashes are joined through the first image that has them."""
     unique, first, codes = np.unique(hashes, return_index=True, return_inverse=True)
     pairs = NearIndex(unique, near_distance).search(unique)
     once = pairs.queries < pairs.found
@@ -107,7 +113,7 @@ def _near_edges(hashes: Array, rows: int, near_distance: int) -> tuple[Array, Ar
 def _group_names(table: pa.Table) -> list[bytes]:
     images = table["images"].to_pylist()
     texts = table["text_key"].to_pylist()
-    return [pictures[0]["sha256"].encode() if pictures else text for pictures, text in zip(images, texts, strict=True)]
+    return [each[0]["sha256"].encode() if each else text for each, text in zip(images, texts, strict=True)]
 
 
 def _fraction(name: bytes, seed: int) -> float:
@@ -116,6 +122,6 @@ def _fraction(name: bytes, seed: int) -> float:
 
 
 def _codes(column: Any) -> Array:
-    """Equal values get equal small numbers."""
+    """Integer codes, shape (n,): equal values have equal codes."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     return np.asarray(array.dictionary_encode().indices).astype(np.int64)

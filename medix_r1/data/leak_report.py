@@ -1,4 +1,4 @@
-"""Runs the leak check and tells what it found."""
+"""Runs the leak check and prints what it found."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _SHOWN = 5  # unreadable rows that are named
 
 
 def check(train: Path, test: Path, out: Path, remove: Path | None, near: int, console: Console) -> list[leaks.Match]:
-    """Compare two sets, write the matches, and the set without them if asked.
+    """Compare two sets and write the matches; with `remove`, also write the training set without them to that folder.
 
     Raises:
-        ConfigError: a set cannot be read, or the new folder is there already.
+        ConfigError: a set cannot be read, or the new folder exists already.
     """
     if remove is not None:
-        read_manifest(train)  # only a prepared set can be written again
+        read_manifest(train)  # rows can be removed from a prepared set only
     train_entries, test_entries = leaks.read_entries(train), leaks.read_entries(test)
     matches = leaks.find_leaks(train_entries, test_entries, near)
     leaks.write_matches(matches, out)

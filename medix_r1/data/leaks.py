@@ -1,7 +1,7 @@
-"""`medix-r1 data leaks`: which training rows are also test questions, by text, by image bytes, by near-equal images.
+"""`medix-r1 data leaks`: training rows that are also test rows, by question, image bytes or near-duplicate image.
 
-A question alone is a match only where it can be one: both rows have no image, or it has many words. "What is shown?"
-stands in every visual data set.
+An equal question alone is a match only if both rows are text-only or the question is long, because "What is shown?" is
+in every visual data set.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import yaml
 
 from medix_r1.config import config_dir
 from medix_r1.data.check import image_bytes, texts_of
-from medix_r1.data.files import sha256_of, whole, write_json
+from medix_r1.data.files import atomic_file, sha256_of, write_json
 from medix_r1.data.near import NearIndex
 from medix_r1.data.normalise import normalise_question, question_key
 from medix_r1.data.prepare import Summary
@@ -34,7 +34,7 @@ from medix_r1.errors import ConfigError, DataError
 from medix_r1.images.decode import prepare_image
 from medix_r1.images.rules import ImageRules
 
-MIN_WORDS = 8  # of a question that counts as the same with images on both sides
+MIN_WORDS = 8  # of a question that is a match although a row has an image
 _INDEX_COLUMNS = ("row_id", "question", "text_key", "images.list.element.sha256", "images.list.element.phash")
 _SOURCES = {".jsonl": JsonlSource, ".csv": CsvSource, ".parquet": ParquetSource}
 _UNIT_ROWS = 1000
@@ -42,19 +42,25 @@ _UNIT_ROWS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A training row and the test row it gives away."""
+    """A training row and the test row that it matches."""
 
     kind: str  # question, image (equal bytes) or near_image
     train_row: str
     test_row: str
-    distance: int | None  # bits between perceptual hashes; None for the other kinds
+    distance: int | None  # in bits, between perceptual hashes; None for the other kinds
     train_question: str
     test_question: str
 
 
 @dataclass(slots=True)
 class Entries:
-    """What is compared of a set: one entry a row; images carry the number of their row."""
+    """The compared fields of a set: lists with one entry for each row, and three with one for each image.
+
+    Attributes:
+        rows, questions, text_keys, has_image: by row.
+        image_rows, sha256, phash: by image; `image_rows` is the number of its row.
+        unreadable: rows that could not be read, with the reason.
+    """
 
     rows: list[str] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
@@ -66,7 +72,7 @@ class Entries:
     unreadable: list[str] = field(default_factory=list)
 
     def add(self, row: str, question: str, text_key: bytes, images: Iterable[tuple[str, int]], has_image: bool) -> None:
-        """Take one row with the (sha256, perceptual hash) of each image."""
+        """Add one row; `images` has the (sha256, perceptual hash) of each image."""
         number = len(self.rows)
         self.rows.append(row)
         self.questions.append(question)
@@ -79,10 +85,10 @@ class Entries:
 
 
 def read_entries(path: Path) -> Entries:
-    """Entries of a prepared folder (from its index), or of JSONL, CSV or parquet files with questions and images.
+    """Read a prepared folder (from its index), or JSONL, CSV or parquet files with questions and images.
 
     Raises:
-        ConfigError: there is nothing that can be read.
+        ConfigError: there is no such file.
     """
     entries = Entries()
     if is_prepared(path):
@@ -128,10 +134,10 @@ def _add_raw(entries: Entries, raw: RawRow, prefix: str) -> None:
 
 
 def find_leaks(train: Entries, test: Entries, near_distance: int) -> list[Match]:
-    """All matches, each (training row, test row, kind) once; equal images are not listed again as near ones."""
+    """All matches, each (training row, test row, kind) once; equal images are not repeated as near-duplicates."""
     found: dict[tuple[str, int, int], int | None] = {}
     for a, b in _equal(train.text_keys, test.text_keys):
-        if _is_telling(train, a, test, b):
+        if _is_match(train, a, test, b):
             found["question", a, b] = None
     for a, b in _equal(train.sha256, test.sha256):
         found["image", train.image_rows[a], test.image_rows[b]] = None
@@ -155,7 +161,7 @@ def _equal(left: Sequence[Any], right: Sequence[Any]) -> Iterator[tuple[int, int
             yield number, other
 
 
-def _is_telling(train: Entries, a: int, test: Entries, b: int) -> bool:
+def _is_match(train: Entries, a: int, test: Entries, b: int) -> bool:
     if not train.has_image[a] and not test.has_image[b]:
         return True
     return len(normalise_question(test.questions[b]).split()) >= MIN_WORDS
@@ -170,14 +176,14 @@ def _near(train: Entries, test: Entries, distance: int) -> Iterator[tuple[int, i
 
 
 def write_matches(matches: Sequence[Match], path: Path) -> None:
-    """Write one JSON line a match."""
-    with whole(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+    """Write one JSON line for each match."""
+    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for match in matches:
             file.write(json.dumps(asdict(match), ensure_ascii=True) + "\n")
 
 
 def count_by_test_file(matches: Sequence[Match]) -> dict[str, Counter[str]]:
-    """Matches of each kind, by the file that the test row is in."""
+    """Matches of each kind, by the file of the test row."""
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for match in matches:
         counts[match.test_row.rpartition(":")[0] or match.test_row][match.kind] += 1
@@ -185,10 +191,10 @@ def count_by_test_file(matches: Sequence[Match]) -> dict[str, Counter[str]]:
 
 
 def remove(folder: Path, leaked: set[str], out: Path) -> Summary:
-    """Write a prepared folder again without some of its rows.
+    """Copy a prepared folder without the rows in `leaked`.
 
     Raises:
-        ConfigError: `folder` is not prepared, or `out` is there already.
+        ConfigError: `folder` is not prepared, or `out` exists already.
     """
     manifest = read_manifest(folder)
     if (out / MANIFEST).exists() or out.resolve() == folder.resolve():
@@ -201,7 +207,7 @@ def remove(folder: Path, leaked: set[str], out: Path) -> Summary:
     old = Summary(**manifest["counts"])
     removed = old.train + old.validation - rows["train"] - rows["validation"]
     summary = replace(old, train=rows["train"], validation=rows["validation"], leaked=old.leaked + removed)
-    with whole(out / REJECTS) as temporary:
+    with atomic_file(out / REJECTS) as temporary:
         temporary.write_bytes((folder / REJECTS).read_bytes())
     write_json(
         out / MANIFEST, {**manifest, "counts": asdict(summary), "shards": entries, "leaks_removed_from": str(folder)}
@@ -211,7 +217,7 @@ def remove(folder: Path, leaked: set[str], out: Path) -> Summary:
 
 def _copy_shard(folder: Path, shard: dict[str, Any], leaked: set[str], out: Path) -> dict[str, Any] | None:
     target, rows = out / shard["file"], 0
-    with whole(target) as temporary, pq.ParquetWriter(temporary, VERL_SCHEMA, compression="zstd") as writer:
+    with atomic_file(target) as temporary, pq.ParquetWriter(temporary, VERL_SCHEMA, compression="zstd") as writer:
         for batch in shard_batches(folder / shard["file"]):
             ids = batch.column("extra_info").field("row_id").to_pylist()
             kept = batch.filter(pa.array([name not in leaked for name in ids]))
@@ -229,10 +235,10 @@ def _copy_index(file: Path, leaked: set[str], out: Path) -> None:
     kept = table.filter(pa.array([name not in leaked for name in table["row_id"].to_pylist()]))
     seen: Counter[str] = Counter()
     positions = []
-    for shard in kept["shard"].to_pylist():  # rows move up in their shard
+    for shard in kept["shard"].to_pylist():  # renumbers the rows of each shard
         positions.append(seen[shard])
         seen[shard] += 1
     column = SHARD_INDEX_SCHEMA.get_field_index("position")
     kept = kept.set_column(column, SHARD_INDEX_SCHEMA.field(column), pa.array(positions, pa.int64()))
-    with whole(out / file.name) as temporary:
+    with atomic_file(out / file.name) as temporary:
         pq.write_table(kept, temporary, compression="zstd")

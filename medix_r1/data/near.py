@@ -1,7 +1,7 @@
-"""Finds equal and nearly equal pictures by their 64-bit perceptual hashes, with an index instead of all pairs.
+"""Finds near-duplicate images by the Hamming distance of their 64-bit perceptual hashes.
 
-The index is faiss' multi-index hash (Norouzi et al. 2012): a hash is cut into bands, and two hashes that differ in at
-most `distance` bits agree in at least one of `distance + 1` bands. So nothing within the distance is missed.
+The index is faiss' multi-index hash (Norouzi et al. 2012). It cuts a hash into bands: two hashes that differ in at most
+`distance` bits agree in at least one of `distance + 1` bands. So the search is exact without comparing all pairs.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import faiss
 import numpy as np
 
 BITS = 64
-_MAX_DISTANCE = 7  # eight bands of eight bits; beyond, buckets are too full to be an index
-_QUERIES = 4096  # hashes asked about at a time, which bounds the memory of the answers
+_MAX_DISTANCE = 7  # eight bands of eight bits; with more bands, buckets are too full to save work
+_QUERIES = 4096  # of one search, which bounds the memory of its results
 Hashes = np.ndarray[Any, np.dtype[np.uint64]]
 
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """`queries[i]` is `distances[i]` bits away from `found[i]` (positions in the two arrays)."""
+    """Query `queries[i]` is `distances[i]` bits away from indexed hash `found[i]` (positions); shapes (pairs,)."""
 
     queries: np.ndarray[Any, np.dtype[np.int64]]
     found: np.ndarray[Any, np.dtype[np.int64]]
@@ -31,11 +31,11 @@ class NearIndex:
     """An index over perceptual hashes."""
 
     def __init__(self, hashes: Hashes, distance: int) -> None:
-        """Build it.
+        """Build the index.
 
         Args:
             hashes: shape (n,).
-            distance: bits that may differ, 0 to 7.
+            distance: most bits in which near hashes differ, 0 to 7.
 
         Raises:
             ValueError: the distance is out of range.
@@ -58,7 +58,7 @@ class NearIndex:
         return Pairs(*joined)
 
     def _search(self, hashes: Hashes, start: int) -> tuple[np.ndarray[Any, Any], ...]:
-        # faiss keeps what is nearer than the radius, or as near: ask for one more and cut exactly
+        # faiss may or may not include hashes at exactly the radius: search one bit further and filter
         limits, distances, labels = self._index.range_search(_bytes(hashes), self._distance + 1)
         queries = np.repeat(np.arange(start, start + len(hashes)), np.diff(limits).astype(np.int64))
         near = distances <= self._distance

@@ -1,4 +1,4 @@
-"""When two questions read the same: case, spacing, punctuation and image marks do not count; digits and signs do."""
+"""Normalises questions to compare them: ignores case, spacing, punctuation and image marks; keeps digits and signs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _PUNCTUATION = re.compile(r"[\s.,;:!?\"'`´‘’“”()\[\]{}]+")
 
 
 def normalise_question(text: str) -> str:
-    """Bring two spellings of one question to the same string."""
+    """Normal form of a question: equal for spellings that differ only in what is ignored."""
     return _PUNCTUATION.sub(" ", normalize_answer(_MARK.sub(" ", text))).strip()
 
 
 def question_key(question: str, choices: Sequence[str] = ()) -> bytes:
-    """16 bytes that are equal for questions that read the same with the same set of choices."""
+    """16-byte key of a normalised question and its set of choices."""
     parts = [normalise_question(question), *sorted(normalise_question(choice) for choice in choices)]
     return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).digest()

@@ -1,4 +1,4 @@
-"""`medix-r1 data prepare`: source → staged units → split → shards and manifest. The same command again goes on."""
+"""`medix-r1 data prepare`: source → staged units → split → shards and manifest. The same command resumes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from medix_r1.config import flatten
 from medix_r1.data import groups, shards, staging
-from medix_r1.data.files import locked, read_json, whole, write_json
+from medix_r1.data.files import atomic_file, locked, read_json, write_json
 from medix_r1.data.prepared import MANIFEST, REJECTS, STAGING, read_manifest
 from medix_r1.data.settings import Settings, read_settings
 from medix_r1.data.tokens import PromptCounter, backbone_folder, fingerprint
@@ -26,12 +26,21 @@ from medix_r1.errors import ConfigError, DataError
 from medix_r1.prompts import digest, load
 
 FORMAT = 1
-_FREE_FOR_ROWS = ("workers", "out")  # settings that change no row
+_NOT_IN_PLAN = ("workers", "out")  # settings that change no row
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The counts of a prepared set; rows_in = train + validation + rejected + merged (+ leaked)."""
+    """The row counts of a prepared set; rows_in = train + validation + sum(rejected) + merged + leaked.
+
+    Attributes:
+        rows_in: read from the source.
+        train, validation: written.
+        rejected: by reason.
+        merged: exact duplicates.
+        shrunk: rows whose images were shrunk to fit.
+        leaked: removed by `medix-r1 data leaks --remove`.
+    """
 
     rows_in: int
     train: int
@@ -39,7 +48,7 @@ class Summary:
     rejected: dict[str, int]
     merged: int
     shrunk: int
-    leaked: int = 0  # taken out by `medix-r1 data leaks --remove`
+    leaked: int = 0
 
     @property
     def adds_up(self) -> bool:
@@ -57,15 +66,15 @@ class Summary:
 
 
 def prepare(overrides: Sequence[str], console: Console, *, strict: bool = False) -> Summary:
-    """Prepare a data set, or go on with one.
+    """Prepare a data set, or resume preparing it.
 
     Raises:
-        ConfigError: wrong settings, or the folder holds the work of other settings.
+        ConfigError: wrong settings, or the folder was prepared with other settings.
         DataError: a file cannot be read or written; with `strict`, a row was rejected.
     """
     settings = read_settings(overrides)
     backbone = backbone_folder(settings.backbone)
-    PromptCounter(backbone, settings.min_pixels, settings.max_pixels)  # fails now or never
+    PromptCounter(backbone, settings.min_pixels, settings.max_pixels)  # reports a bad backbone before any work
     with locked(settings.out):
         plan = _plan(settings, backbone)
         if (settings.out / MANIFEST).is_file():
@@ -85,7 +94,7 @@ def _run(settings: Settings, backbone: Path, plan: dict[str, Any], console: Cons
         _refuse_other(read_json(folder / "plan.json"), plan, settings.out)
     write_json(folder / "plan.json", plan)
     for part in folder.glob(".*.part"):
-        part.unlink()  # of a run that was killed
+        part.unlink()  # left by a killed run
     units = settings.source.units(settings.unit_rows)
     if not units:
         raise DataError(f"data: {settings.source.name} has no rows", code="no-rows")
@@ -122,7 +131,7 @@ def _finish(
     split: groups.Split,
     entries: list[dict[str, Any]],
 ) -> Summary:
-    """Join the rejects, write the manifest, remove the staging folder: in this order."""
+    """Join the rejects, write the manifest, then remove the staging folder; a kill in between can be resumed."""
     folder = settings.out / STAGING
     summary = _count(results, split, entries)
     if not summary.adds_up:
@@ -130,7 +139,7 @@ def _finish(
             f"the counts do not add up ({summary}); this is a fault of the program, nothing was published",
             code="counts-do-not-add-up",
         )
-    with whole(settings.out / REJECTS) as temporary, temporary.open("wb") as joined:
+    with atomic_file(settings.out / REJECTS) as temporary, temporary.open("wb") as joined:
         for result in results:
             with staging.unit_path(folder, result.number, "rejects.jsonl").open("rb") as part:
                 shutil.copyfileobj(part, joined)
@@ -166,8 +175,8 @@ def _count(results: list[staging.UnitResult], split: groups.Split, entries: list
 
 
 def _plan(settings: Settings, backbone: Path) -> dict[str, Any]:
-    """All that decides what is written. Two runs with equal plans write equal shards."""
-    options = {key: value for key, value in settings.tree.items() if key not in _FREE_FOR_ROWS}
+    """Everything that the written rows depend on, with its hash; equal plans give equal shards."""
+    options = {key: value for key, value in settings.tree.items() if key not in _NOT_IN_PLAN}
     plan = {
         "source": asdict(settings.source.revision()),
         "options": options,

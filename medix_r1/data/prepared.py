@@ -1,4 +1,4 @@
-"""Reads a prepared folder again: its manifest, its index, its rows."""
+"""Reads a prepared folder: its manifest, its index, its rows."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _BATCH = 8
 
 
 def is_prepared(folder: Path) -> bool:
-    """Whether `medix-r1 data prepare` has finished here."""
+    """Whether `medix-r1 data prepare` has finished in this folder."""
     return (folder / MANIFEST).is_file()
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a prepared folder.
+    """Read the manifest of a prepared folder.
 
     Raises:
-        ConfigError: there is none; preparing was not started or not finished.
+        ConfigError: there is none, because preparing was not started or not finished.
     """
     if not is_prepared(folder):
         needed = "a folder that `medix-r1 data prepare` wrote is needed; this"
@@ -39,12 +39,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def read_index(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """The index of all rows, in shard order; nested columns are named as in `images.list.element.sha256`."""
+    """Read the index of all rows, in shard order; nested columns have names such as `images.list.element.sha256`."""
     files = sorted(folder.glob("index-*.parquet"))
     return pa.concat_tables([pq.ParquetFile(file).read(columns=list(columns) if columns else None) for file in files])
 
 
 def shard_batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """The rows of a shard, a few at a time."""
+    """Read a shard in small batches, because rows hold images."""
     with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
         yield from file.iter_batches(batch_size=_BATCH, use_threads=False)

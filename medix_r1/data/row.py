@@ -1,6 +1,6 @@
-"""One row of training data: as a source gives it, as it is once checked, and as verl reads it.
+"""One row of training data: raw, checked, and in verl's schema.
 
-Next door: `sources/` yields `RawRow`, `check.py` turns it into `CheckedRow` or raises `RowRejected`.
+`sources/` yields `RawRow`; `check.py` turns it into `CheckedRow` or raises `RowRejected`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ IMAGE_MARK = "<image>"
 
 
 class Reason(StrEnum):
-    """Why a row is not taken."""
+    """Why a row is rejected."""
 
     WRONG_TYPE = "wrong_type"
     EMPTY_QUESTION = "empty_question"
@@ -41,7 +41,7 @@ class Reason(StrEnum):
 
 
 class RowRejected(DataError):
-    """This row cannot be used; the detail says what to mend."""
+    """The row cannot be used; the detail says what to fix."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         self.reason, self.detail = reason, detail
@@ -53,12 +53,19 @@ class RowRejected(DataError):
 
 @dataclass(frozen=True, slots=True)
 class RawRow:
-    """A row as found. `fields` has our field names (`FIELDS` of sources/base.py) and whatever values the file held."""
+    """A row as read from a source, not validated.
 
-    where: str  # file and row number; unique within a source, and the row's id from here on
+    Attributes:
+        where: file and row number; unique within a source, used as the row's id.
+        fields: by our field names (`FIELDS` of sources/base.py), values as in the file.
+        root: folder that image paths are relative to and may not leave; None when paths are not allowed.
+        problem: why the row could not be parsed; None when it could.
+    """
+
+    where: str
     fields: Mapping[str, Any]
-    root: str | None = None  # folder that image paths are relative to, and may not leave
-    problem: str | None = None  # the line could not even be parsed
+    root: str | None = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +82,18 @@ class CheckedRow:
     images: tuple[PreparedImage, ...]
 
     def key(self) -> bytes:
-        """Equal for rows that say exactly the same about the same image bytes: 16 bytes."""
+        """16-byte key of texts, tag and image bytes; exact duplicates have equal keys."""
         parts = (self.question, self.tag or "", *self.answers, "", *self.choices, "", *(i.sha256 for i in self.images))
         return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).digest()
 
     def text_key(self) -> bytes:
-        """Equal for questions that read the same once case, spacing and punctuation are gone: 16 bytes."""
+        """16-byte key of the normalised question and choices."""
         return question_key(self.question, self.choices)
 
 
 @dataclass(frozen=True, slots=True)
 class PromptLength:
-    """Tokens of a prompt: `total` is what verl compares with data.max_prompt_length."""
+    """Tokens of a prompt; verl compares `total` with data.max_prompt_length."""
 
     text: int
     image: int
@@ -158,9 +165,9 @@ def to_verl(row: CheckedRow, prompt: str, min_pixels: int | None, max_pixels: in
 
     Args:
         row: a checked row.
-        prompt: the user message, one `<image>` for each image.
-        min_pixels: verl's image loader scales each image up to this many pixels; None is the loader's own limit.
-        max_pixels: the same, downwards.
+        prompt: the user message, with one `<image>` for each image.
+        min_pixels: verl's image loader scales smaller images up to it; None leaves the loader's default.
+        max_pixels: verl's image loader scales larger images down to it; None leaves the loader's default.
     """
     limits = {"path": None, "min_pixels": min_pixels, "max_pixels": max_pixels}
     return {
@@ -187,7 +194,7 @@ def _ground_truth(row: CheckedRow) -> str:
 
 
 def to_index(row: CheckedRow, length: PromptLength) -> dict[str, Any]:
-    """What is kept of a row beside its shard, so that statistics and leak checks read no image."""
+    """The row's entry in the index, from which statistics and leak checks work without reading images."""
     return {
         "row_id": row.row_id,
         "source": row.source,

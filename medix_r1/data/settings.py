@@ -1,4 +1,4 @@
-"""Composes configs/prepare and checks every line of it before anything is read."""
+"""Composes configs/prepare and validates all of it before any data is read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MOST_MEGAPIXELS = 178  # Pillow refuses more
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """A checked configs/prepare/prepare.yaml."""
+    """A validated configs/prepare/prepare.yaml."""
 
     out: Path
     backbone: str
@@ -82,7 +82,7 @@ def _explain(error: Exception, folder: Path) -> Problem:
 
 
 def read_settings(overrides: Sequence[str]) -> Settings:
-    """Compose and check, then open the source.
+    """Compose and validate the settings, then open the source.
 
     Raises:
         ConfigError: all problems together.
@@ -113,7 +113,7 @@ def open_source(node: Mapping[str, Any]) -> Source:
     """Build the source of a composed `data` node.
 
     Raises:
-        ConfigError: its files are not there.
+        ConfigError: its files are missing.
     """
     try:
         return instantiate(dict(node), _convert_="all")  # type: ignore[no-any-return]

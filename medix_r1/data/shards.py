@@ -1,7 +1,6 @@
-"""The last pass: staged units become numbered parquet shards of each split, and their index; manifest last.
+"""The second pass: joins staged units into numbered parquet shards of each split, with an index.
 
-Consecutive units are joined until a shard is large enough. A shard's staging files go when it is done, so the disk
-never holds everything twice.
+A shard's staging files are deleted when it is done, so the disk never holds all rows twice.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from medix_r1.data.files import read_json, sha256_of, whole, write_json
+from medix_r1.data.files import atomic_file, read_json, sha256_of, write_json
 from medix_r1.data.groups import Split
 from medix_r1.data.prepared import shard_batches
 from medix_r1.data.row import INDEX_SCHEMA, VERL_SCHEMA
@@ -33,13 +32,22 @@ SHARD_INDEX_SCHEMA = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class ShardTask:
-    """Some consecutive units that become one shard of each split."""
+    """Consecutive units that become one shard of each split.
+
+    Attributes:
+        number: of the shard.
+        units: numbers of the units.
+        kept, held_out: one boolean array for each unit, shape (rows of the unit,).
+        first_index: `extra_info.index` of the first row, in training and in validation.
+        staging: folder of the units.
+        out: folder of the shards.
+    """
 
     number: int
     units: tuple[int, ...]
-    kept: tuple[np.ndarray[Any, Any], ...]  # one array a unit
+    kept: tuple[np.ndarray[Any, Any], ...]
     held_out: tuple[np.ndarray[Any, Any], ...]
-    first_index: tuple[int, int]  # of the first row of each split
+    first_index: tuple[int, int]
     staging: Path
     out: Path
 
@@ -47,7 +55,7 @@ class ShardTask:
 def plan_shards(
     results: list[UnitResult], split: Split, shard_bytes: int, staging: Path, out: Path
 ) -> Iterator[ShardTask]:
-    """Join units up to `shard_bytes`, and give each its slice of the split."""
+    """Join consecutive units up to `shard_bytes` of staged rows, each with its slice of the split."""
     row = number = 0
     first = [0, 0]
     waiting: list[UnitResult] = []
@@ -67,7 +75,7 @@ def plan_shards(
 
 
 def write_shards(tasks: list[ShardTask], workers: int, advance: Callable[[], None]) -> list[dict[str, Any]]:
-    """Write the shards that are not done; return the manifest's entries of all of them, in order."""
+    """Write the shards that are not done yet; return the manifest entries of all shards, in order."""
     left = [task for task in tasks if not _done_mark(task).is_file()]
     for _ in range(len(tasks) - len(left)):
         advance()
@@ -87,10 +95,13 @@ def _done_mark(task: ShardTask) -> Path:
 
 
 def write_shard(task: ShardTask) -> None:
-    """Write one shard of each split that has rows, and its index; the staging files go at the end."""
+    """Write one shard of each split that has rows, and the index; then delete the staging files."""
     entries = []
     index_name = task.out / f"index-{task.number:05d}.parquet"
-    with whole(index_name) as index_file, pq.ParquetWriter(index_file, SHARD_INDEX_SCHEMA, compression="zstd") as index:
+    with (
+        atomic_file(index_name) as index_file,
+        pq.ParquetWriter(index_file, SHARD_INDEX_SCHEMA, compression="zstd") as index,
+    ):
         for side, name in enumerate(SPLITS):
             masks = [kept & (held == bool(side)) for kept, held in zip(task.kept, task.held_out, strict=True)]
             file = task.out / f"{name}-{task.number:05d}.parquet"
@@ -110,7 +121,7 @@ def _entry(file: Path, split: str, rows: int) -> dict[str, Any]:
 
 def _write_split(task: ShardTask, masks: list[np.ndarray[Any, Any]], file: Path, first: int) -> None:
     number = first
-    with whole(file) as temporary, pq.ParquetWriter(temporary, VERL_SCHEMA, compression="zstd") as writer:
+    with atomic_file(file) as temporary, pq.ParquetWriter(temporary, VERL_SCHEMA, compression="zstd") as writer:
         for unit, mask in zip(task.units, masks, strict=True):
             for batch in _batches(unit_path(task.staging, unit, "rows.parquet"), mask):
                 writer.write_table(_numbered(pa.Table.from_batches([batch]), number))
@@ -127,7 +138,7 @@ def _batches(path: Path, mask: np.ndarray[Any, Any]) -> Iterator[pa.RecordBatch]
 
 
 def _numbered(table: pa.Table, first: int) -> pa.Table:
-    """Fill in extra_info.index, the row's number within its split."""
+    """Set `extra_info.index`, the row's number within its split."""
     info = table["extra_info"].combine_chunks()
     fields = [info.field(i) for i in range(info.type.num_fields)]
     names = [field.name for field in info.type]

@@ -1,6 +1,6 @@
 """The first pass: each unit of work becomes checked rows, an index and rejects in the staging folder.
 
-`unit-N.json` is written last and only when all else is on disk: a unit either has it and is done, or is done again.
+`unit-N.json` is written last, after the unit's other files; a unit without it is done again.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from medix_r1.data.check import MeasuredRow, RowRules, check_row
-from medix_r1.data.files import read_json, whole, write_json
+from medix_r1.data.files import atomic_file, read_json, write_json
 from medix_r1.data.row import INDEX_SCHEMA, VERL_SCHEMA, RawRow, RowRejected, to_index, to_verl
 from medix_r1.data.sources.base import Source, Unit
 from medix_r1.data.tokens import PromptCounter
 from medix_r1.errors import DataError
 
-_FLUSH_BYTES = 16 * 2**20  # rows that wait in memory before they are written
+_FLUSH_BYTES = 16 * 2**20  # of rows buffered in memory
 _SHOWN = 200  # characters of a rejected question
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -35,7 +35,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class UnitJob:
-    """All that a worker process needs; sent once to each."""
+    """Everything a worker process needs; pickled once for each."""
 
     source: Source
     rules: RowRules
@@ -48,7 +48,7 @@ class UnitJob:
 
 @dataclass(frozen=True, slots=True)
 class UnitResult:
-    """Counts of one unit: rows_in = rows_out + the sum of rejected."""
+    """Counts of one unit; rows_in = rows_out + sum(rejected). `bytes` is the size of its staged rows."""
 
     number: int
     rows_in: int
@@ -65,22 +65,22 @@ def finished_units(folder: Path) -> dict[int, UnitResult]:
 
 
 def unit_path(folder: Path, number: int, kind: str) -> Path:
-    """Name of one staging file: kind is rows.parquet, index.parquet, rejects.jsonl or json."""
+    """Path of one staging file; `kind` is rows.parquet, index.parquet, rejects.jsonl or json."""
     return folder / f"unit-{number:06d}.{kind}"
 
 
 def stage_unit(job: UnitJob, counter: PromptCounter, unit: Unit) -> UnitResult:
-    """Check all rows of a unit and write what it gives.
+    """Check all rows of a unit and write its staging files.
 
     Raises:
-        DataError: a row is rejected and `strict` is set; nothing of the unit is kept then.
+        DataError: a row is rejected and `strict` is set; nothing of the unit is written then.
     """
     rows_in, rows_out, shrunk, rejected = 0, 0, 0, Counter[str]()
     path = unit_path(job.folder, unit.number, "rows.parquet")
     with (
-        whole(path) as rows_file,
-        whole(unit_path(job.folder, unit.number, "index.parquet")) as index_file,
-        whole(unit_path(job.folder, unit.number, "rejects.jsonl")) as rejects_file,
+        atomic_file(path) as rows_file,
+        atomic_file(unit_path(job.folder, unit.number, "index.parquet")) as index_file,
+        atomic_file(unit_path(job.folder, unit.number, "rejects.jsonl")) as rejects_file,
         BatchedWriter(rows_file, VERL_SCHEMA) as rows,
         BatchedWriter(index_file, INDEX_SCHEMA) as index,
         rejects_file.open("w", encoding="utf-8") as rejects,
@@ -122,7 +122,7 @@ def _reject(raw: RawRow, problem: RowRejected) -> dict[str, str]:
 
 
 class BatchedWriter:
-    """Writes rows to a parquet file a few megabytes at a time, so that memory stays flat."""
+    """Writes rows to a parquet file, buffering a few megabytes, so that memory stays bounded."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._schema, self._waiting, self._size = schema, [], 0
@@ -131,7 +131,7 @@ class BatchedWriter:
     _waiting: list[dict[str, Any]]
 
     def add(self, row: dict[str, Any], size: int) -> None:
-        """Take one row; `size` is roughly its bytes."""
+        """Add one row; `size` is the bytes of its images."""
         self._waiting.append(row)
         self._size += size + 1000
         if self._size >= _FLUSH_BYTES:
@@ -162,7 +162,7 @@ def _start_worker(job: UnitJob) -> None:
 
 
 def end_with_parent() -> None:
-    """A worker whose command was killed ends at once, instead of waiting for work for ever."""
+    """Make this worker exit when its parent is killed, instead of waiting for work for ever."""
     parent = parent_process()
     if parent is None:
         return
@@ -181,17 +181,17 @@ def _work(unit: Unit) -> UnitResult:
 
 
 def stage(job: UnitJob, units: list[Unit], workers: int, advance: Callable[[UnitResult], None]) -> None:
-    """Stage the units that are left with several processes; report each as it is done.
+    """Stage units with several processes and call `advance` with each result.
 
     Raises:
-        DataError: a unit failed, or a worker was ended from outside (out of memory, mostly).
+        DataError: a unit failed, or a worker was killed (mostly out of memory).
     """
     if workers == 1 or len(units) <= 1:
         counter = PromptCounter(job.backbone, job.min_pixels, job.max_pixels)
         for unit in units:
             advance(stage_unit(job, counter, unit))
         return
-    # spawn: a fork of a process with threads (the progress bar) may hang
+    # spawn, because forking a process with threads (the progress bar) may deadlock
     pool = ProcessPoolExecutor(
         min(workers, len(units)), get_context("spawn"), initializer=_start_worker, initargs=(job,)
     )
@@ -202,7 +202,7 @@ def stage(job: UnitJob, units: list[Unit], workers: int, advance: Callable[[Unit
 def run_all(
     pool: ProcessPoolExecutor, work: Callable[[Task], Result], tasks: list[Task], workers: int
 ) -> Iterator[Result]:
-    """Yield results as they come, with a few tasks in hand at any time; the pool ends with the first error.
+    """Yield results as they complete, with a bounded number of submitted tasks; the first error shuts down the pool.
 
     Raises:
         DataError: a worker died.

@@ -1,4 +1,4 @@
-"""`medix-r1 data stats`: what is in a prepared set, as tables, Markdown and a picture; read from its index alone."""
+"""`medix-r1 data stats`: statistics of a prepared set as tables, Markdown and a PNG, computed from its index alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from medix_r1.data.files import whole
+from medix_r1.data.files import atomic_file
 from medix_r1.data.prepare import Summary
 from medix_r1.data.prepared import read_index, read_manifest
 
@@ -25,7 +25,7 @@ _COLUMNS = ("source", "tag", "answer", "num_choices", "text_tokens", "image_toke
 _IMAGE_COLUMNS = tuple(f"images.list.element.{name}" for name in ("width", "height", "bytes", "format"))
 _NUMBER = re.compile(r"[-+]?[\d.,]+\s*(?:%|[a-zA-Zµ]{1,4}(?:/[a-zA-Z]{1,3})?)?")
 Numbers = np.ndarray[Any, Any]
-_TOP = 30  # values of a table; the rest is summed up
+_TOP = 30  # values of a table; the others are summed in one row
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +39,21 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Everything that is shown of a set."""
+    """The statistics of a set."""
 
     name: str
     summary: Summary
     sections: tuple[Section, ...]
-    tokens: Numbers  # of each prompt
-    megapixels: Numbers  # of each image
+    tokens: Numbers  # of each prompt, shape (rows,)
+    megapixels: Numbers  # of each image, shape (images,)
     counts: dict[str, Counter[str]]  # modality, source, answer type, rejects
 
 
 def compute(folder: Path) -> Stats:
-    """Count a prepared set.
+    """Compute the statistics of a prepared set.
 
     Raises:
-        ConfigError: the folder is not one.
+        ConfigError: the folder is not a prepared set.
     """
     manifest = read_manifest(folder)
     table = read_index(folder, (*_COLUMNS, *_IMAGE_COLUMNS))
@@ -99,7 +99,7 @@ def compute(folder: Path) -> Stats:
 
 
 def answer_type(answer: str, num_choices: int) -> str:
-    """What kind of answer is asked for: choice, yes/no, number, one word, phrase (2 to 5 words) or sentence."""
+    """Kind of answer: choice, yes/no, number, one word, phrase (2 to 5 words) or sentence."""
     if num_choices:
         return "choice"
     if answer.strip(" .").lower() in ("yes", "no"):
@@ -160,13 +160,13 @@ def show(stats: Stats, console: Console) -> None:
 
 
 def write_markdown(stats: Stats, path: Path) -> None:
-    """Write the same tables as Markdown."""
+    """Write the tables as Markdown."""
     parts = [f"# {_cell(stats.name)}", str(stats.summary)]
     for section in stats.sections:
         if section.rows:
             lines = [section.head, ("---",) * len(section.head), *section.rows]
             parts.append(f"## {section.title}\n\n" + "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines))
-    with whole(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
@@ -179,7 +179,7 @@ def _cell(text: str) -> str:
 
 
 def write_png(stats: Stats, path: Path) -> None:
-    """Draw lengths, image sizes, modalities, answer types and rejects."""
+    """Draw charts of prompt lengths, image sizes, modalities, sources, answer types and rejects."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 7), layout="constrained")
@@ -195,5 +195,5 @@ def write_png(stats: Stats, path: Path) -> None:
         axis.barh([_plain(name)[:30] for name, _ in shown], [count for _, count in shown], color="#86bbd8")
         axis.set(title=title if shown else f"{title}: none", ylim=(-0.5, max(len(shown), 6) - 0.5))
     figure.suptitle(f"{_plain(stats.name)}\n{stats.summary}".replace("$", r"\$"), fontsize=10)
-    with whole(path) as temporary:
+    with atomic_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=100)

@@ -1,8 +1,8 @@
-"""The exact prompt length of a row, in tokens, without decoding a picture and without importing torch.
+"""The exact prompt length of a row, in tokens, without decoding an image or importing torch.
 
-verl compares `data.max_prompt_length` with what the chat template, the tokenizer and two resizing steps make of a row:
-qwen-vl-utils scales each picture to whole merge blocks, then the backbone's image processor does so again within its
-own limits. Both steps are arithmetic on (width, height); tests compare them with the real ones.
+verl compares `data.max_prompt_length` with the result of chat template, tokenizer and two resizing steps: qwen-vl-utils
+scales each image to whole merge blocks, then the backbone's image processor does so again within its own limits. Both
+steps are arithmetic on (width, height); tests compare them with the real ones.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from medix_r1.data.row import IMAGE_MARK, PromptLength, Reason, RowRejected
 from medix_r1.errors import ConfigError
 from medix_r1.model_names import is_hub_name
 
-MAX_RATIO = 200  # both steps refuse a picture more elongated than this
+MAX_RATIO = 200  # aspect ratio above which both steps refuse an image
 _LOADER_MIN_BLOCKS, _LOADER_MAX_BLOCKS = 4, 16384  # qwen_vl_utils: IMAGE_MIN_TOKEN_NUM, IMAGE_MAX_TOKEN_NUM
 _FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.*", "*processor_config.json", "config.json")
 _VISION_CLASSES = ("Qwen2VLImageProcessor", "Qwen2VLImageProcessorFast", "Qwen3VLImageProcessor")
@@ -32,7 +32,14 @@ _VISION_CLASSES = ("Qwen2VLImageProcessor", "Qwen2VLImageProcessorFast", "Qwen3V
 
 @dataclass(frozen=True, slots=True)
 class ResizeRule:
-    """How Qwen2.5-VL (patch 14) and Qwen3-VL (patch 16) cut a picture into tokens; pixels are width x height."""
+    """How Qwen2.5-VL (patch 14) and Qwen3-VL (patch 16) turn an image into tokens.
+
+    Attributes:
+        patch_size: side of a patch, in pixels.
+        merge_size: side of a merge block, in patches; one block is one token.
+        processor_min_pixels, processor_max_pixels: limits of width x height in the image processor.
+        loader_min_pixels, loader_max_pixels: limits in qwen-vl-utils; None is its default.
+    """
 
     patch_size: int
     merge_size: int
@@ -42,10 +49,10 @@ class ResizeRule:
     loader_max_pixels: int | None = None
 
     def tokens(self, width: int, height: int) -> int:
-        """Number of image tokens of one picture.
+        """Number of image tokens of an image of `width` x `height` pixels.
 
         Raises:
-            RowRejected: more elongated than 200 to 1, before or between the two steps.
+            RowRejected: its aspect ratio is above 200, before or between the two steps.
         """
         block = self.patch_size * self.merge_size
         width, height = self._load(width, height, block)
@@ -74,7 +81,7 @@ def _check_ratio(width: int, height: int) -> None:
 def _within(
     width: int, height: int, rounded: tuple[int, int], block: int, low: int, high: int, smallest: int
 ) -> tuple[int, int]:
-    """Scale to whole blocks with `low` to `high` pixels, keeping the shape."""
+    """Scale to whole blocks with `low` to `high` pixels, keeping the aspect ratio."""
     pixels = rounded[0] * rounded[1]
     if pixels > high:
         shrink = math.sqrt((height * width) / high)
@@ -85,24 +92,24 @@ def _within(
     else:
         return rounded
     new_width, new_height = sides
-    if min(new_width, new_height) == 0:  # the loader has no lower limit here, and its picture would have no pixels
+    if min(new_width, new_height) == 0:  # without a lower limit the loader's image would have no pixels
         raise RowRejected(Reason.ASPECT_RATIO, f"{width}x{height} cannot be scaled to {high} pixels")
     return new_width, new_height
 
 
 class PromptCounter:
-    """Counts prompts for one backbone: its tokenizer, chat template and resize rule."""
+    """Measures prompts with a backbone's tokenizer, chat template and resize rule."""
 
     def __init__(self, folder: Path, min_pixels: int | None = None, max_pixels: int | None = None) -> None:
-        """Read a model folder; no weights are looked at.
+        """Read a model folder; its weights are not needed.
 
         Args:
             folder: with tokenizer.json, a chat template and the image processor's config.
-            min_pixels: lower limit that verl's image loader is given with each image; None is its own.
-            max_pixels: upper limit of the same.
+            min_pixels: lower limit that verl's image loader gets with each image; None is its default.
+            max_pixels: upper limit that verl's image loader gets with each image; None is its default.
 
         Raises:
-            ConfigError: a file is missing, or the image processor is not one whose rule is known here.
+            ConfigError: a file is missing, or the image processor's resize rule is not known here.
         """
         self._tokenizer = Tokenizer.from_file(str(_need(folder / "tokenizer.json")))
         self._tokenizer.no_truncation()
@@ -116,10 +123,10 @@ class PromptCounter:
         self.control_tokens = tuple(token.content for token in tokens if token.special or "|" in token.content)
 
     def text_tokens(self, prompt: str, num_images: int) -> int:
-        """Tokens of everything but the pictures; each picture's one placeholder is not counted.
+        """Tokens of the prompt without the images and their placeholders.
 
         Raises:
-            ConfigError: the chat template fails, or does not show each picture once.
+            ConfigError: the chat template fails, or does not give each image one placeholder.
         """
         try:
             text = self._template.render(
@@ -141,11 +148,11 @@ class PromptCounter:
         return len(ids) - num_images
 
     def length(self, prompt: str, sizes: Sequence[tuple[int, int]]) -> PromptLength:
-        """Count one prompt.
+        """Measure one prompt.
 
         Args:
-            prompt: the user message with one `<image>` for each picture.
-            sizes: (width, height) of each picture, as its header says.
+            prompt: the user message with one `<image>` for each image.
+            sizes: (width, height) of each image in pixels.
         """
         return PromptLength(
             text=self.text_tokens(prompt, len(sizes)), image=sum(self.rule.tokens(*size) for size in sizes)
@@ -153,10 +160,10 @@ class PromptCounter:
 
 
 def backbone_folder(name: str) -> Path:
-    """A local model folder, or the small files of a hub model (`owner/name`), downloaded into the hub's own cache.
+    """A local model folder, or one in the hub's cache with the downloaded small files of a hub model (`owner/name`).
 
     Raises:
-        ConfigError: neither is there.
+        ConfigError: there is neither.
     """
     if (folder := Path(name).expanduser()).is_dir():
         return folder
@@ -176,7 +183,7 @@ def backbone_folder(name: str) -> Path:
 
 
 def fingerprint(folder: Path) -> str:
-    """Short hash over every file that a count depends on."""
+    """Fingerprint of every file that a prompt's length depends on: 16 hex digits of a SHA-256."""
     digest = hashlib.sha256()
     for path in sorted({path for pattern in _FILES for path in folder.glob(pattern)}):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -184,7 +191,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def _content(prompt: str, num_images: int) -> str | list[dict[str, str]]:
-    """As verl's RLHFDataset splits a message: text and images in turn; a plain string without images."""
+    """Split a message as verl's RLHFDataset does: a list of text and image parts; a plain string without images."""
     if not num_images:
         return prompt
     parts: list[dict[str, str]] = []
@@ -197,7 +204,7 @@ def _content(prompt: str, num_images: int) -> str | list[dict[str, str]]:
 
 
 def _compile(text: str) -> Any:
-    """Compile a chat template as transformers does: sandboxed, the same white-space rules and functions."""
+    """Compile a chat template as transformers does: sandboxed, with the same whitespace rules and functions."""
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
     )

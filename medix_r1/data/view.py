@@ -1,7 +1,6 @@
-"""`medix-r1 data view`: rows with their images as one HTML file that needs no server, no network and runs no script.
+"""`medix-r1 data view`: rows with their images as one HTML file without scripts or external resources.
 
-Text of a row is escaped by Jinja, and a content security policy forbids the browser everything but inline pictures and
-the page's own style, so hostile text can do nothing even if escaping had a hole.
+Jinja escapes the text of a row. As a second defence, the content security policy allows inline images and styles only.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ import pyarrow.compute as pc
 from jinja2 import Environment, StrictUndefined
 from PIL import Image
 
-from medix_r1.data.files import whole
+from medix_r1.data.files import atomic_file
 from medix_r1.data.prepared import read_index, read_manifest, shard_batches
 from medix_r1.errors import ConfigError
 
-_SIDE = 480  # pixels of the longer side of a picture on the page
+_SIDE = 480  # pixels, of the longer side of an image on the page
 _INDEX = ("row_id", "split", "shard", "position", "source", "tag", "text_tokens", "image_tokens")
 
 
@@ -36,19 +35,19 @@ def write_view(
     Args:
         folder: a prepared set.
         path: HTML file to write.
-        rows: at most this many.
-        seed: another seed shows others.
+        rows: maximal number.
+        seed: of the sample.
         source: only rows of this source.
         tag: only rows of this modality.
 
     Raises:
-        ConfigError: the folder is not prepared, or no row is left by the filters.
+        ConfigError: the folder is not prepared, or no row passes the filters.
     """
     manifest = read_manifest(folder)
     index = _chosen(read_index(folder, _INDEX), rows, seed, source, tag)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string((files("medix_r1.data") / "view.html.jinja").read_text(encoding="utf-8"))
-    with whole(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         page = template.generate(
             name=Path(manifest["plan"]["source"]["name"]).name,
             revision=manifest["plan"]["source"]["revision"],
@@ -74,7 +73,7 @@ def _chosen(index: pa.Table, rows: int, seed: int, source: str | None, tag: str 
 
 
 def _rows(folder: Path, index: pa.Table) -> Iterator[dict[str, Any]]:
-    """The chosen rows in the index's order, one in memory at a time."""
+    """The sampled rows, read shard by shard, so that one batch is in memory at a time."""
     entries = index.to_pylist()
     for shard in dict.fromkeys(entry["shard"] for entry in entries):
         wanted = {entry["position"]: entry for entry in entries if entry["shard"] == shard}
@@ -100,12 +99,12 @@ def _shown(row: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
         "reference": row["reward_model"]["ground_truth"],
         "accepted": (info["answers"] or [])[1:],
         "prompt": row["prompt"][0]["content"],
-        "images": [_picture(image["bytes"]) for image in row["images"] or ()],
+        "images": [_jpeg(image["bytes"]) for image in row["images"] or ()],
     }
 
 
-def _picture(content: bytes) -> dict[str, Any]:
-    """Decoded and encoded again, so that only pixels reach the page."""
+def _jpeg(content: bytes) -> dict[str, Any]:
+    """Decode and re-encode an image, so that only its pixels reach the page."""
     with Image.open(io.BytesIO(content)) as image:
         size = image.size
         small = image.convert("RGB")

@@ -1,1 +1,1 @@
-"""Where rows come from: one class a kind of file, named by `_target_` in configs/prepare/data/; imports data/row.py."""
+"""Sources of rows: one class for each kind of file, the `_target_` in configs/prepare/data/; imports data/row.py."""

@@ -1,7 +1,7 @@
-"""What every source can do: name its revision, cut itself into units of work, and yield the rows of one unit.
+"""The interface of a source: its revision, its units of work, and the rows of a unit.
 
-A unit is small, is the same on every start, and can be read by itself: that is what makes preparing restartable and
-lets several processes share it.
+Units are small, are the same on every start and can be read independently. So preparing can resume, and several
+processes share the work.
 """
 
 from __future__ import annotations
@@ -21,22 +21,36 @@ REQUIRED = ("question", "answer")
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A stretch of one file."""
+    """A unit of work: consecutive rows of one file.
+
+    Attributes:
+        number: of the unit, counted from 0.
+        file: relative to the source's root.
+        start, stop: rows (or parquet row groups) of the file, half-open.
+        offset: of the first row in bytes, for files of lines.
+    """
 
     number: int
-    file: str  # relative to the source's root, or a hub address
-    start: int  # first row (or row group) of the file
+    file: str
+    start: int
     stop: int
-    offset: int = 0  # bytes to skip, where rows are lines
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """What was read: enough to tell whether it has changed since."""
+    """Identity of the source's data, to tell whether it has changed.
+
+    Attributes:
+        kind: of source, such as hub or jsonl.
+        name: hub name or root folder.
+        revision: commit on the hub; for files a hash over names, sizes and modification times.
+        files: names.
+    """
 
     kind: str
     name: str
-    revision: str  # a commit for the hub; a hash over names, sizes and times for files
+    revision: str
     files: tuple[str, ...]
 
 
@@ -56,13 +70,13 @@ Columns = Mapping[str, str | Sequence[str]]
 
 
 def column_names(columns: Columns, field: str) -> tuple[str, ...]:
-    """The names under which a field may stand in the file, in order of preference."""
+    """Column names of a field, in order of preference."""
     names = columns.get(field) or ()
     return (names,) if isinstance(names, str) else tuple(names)
 
 
 def pick(record: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
-    """Our fields out of a record, each from the first of its columns that is there."""
+    """Our fields of a record, each from the first of its columns that has a value."""
     fields: dict[str, Any] = {}
     for field in FIELDS:
         present = [name for name in column_names(columns, field) if record.get(name) is not None]
@@ -71,10 +85,10 @@ def pick(record: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
 
 
 def check_columns(found: Iterable[str], columns: Columns, where: str, required: Sequence[str] = REQUIRED) -> None:
-    """Refuse a file that lacks a field which has to be there.
+    """Check that a file has a column for each required field, and that all configured fields are known.
 
     Raises:
-        ConfigError: with the columns that are there, and the nearest.
+        ConfigError: all problems, with the columns of the file and the closest one.
     """
     found = sorted(set(found))
     problems = [
@@ -100,10 +114,10 @@ def check_columns(found: Iterable[str], columns: Columns, where: str, required: 
 
 
 def local_files(path: str | None, pattern: str) -> tuple[Path, list[Path]]:
-    """Root folder and sorted files of a path that is a file, or a folder with files of a pattern.
+    """Root folder and sorted files, of a path to a file or to a folder whose files match a pattern.
 
     Raises:
-        ConfigError: nothing is there.
+        ConfigError: there is no such file.
     """
     if not path:
         raise ConfigError.of(
@@ -120,7 +134,7 @@ def local_files(path: str | None, pattern: str) -> tuple[Path, list[Path]]:
 
 
 def file_revision(kind: str, root: Path, files: Sequence[Path]) -> Revision:
-    """A revision out of names, sizes and modification times; contents are not read twice for it."""
+    """A revision from names, sizes and modification times, so that contents need not be read for it."""
     import hashlib
 
     digest = hashlib.sha256()

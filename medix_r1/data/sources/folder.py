@@ -1,7 +1,7 @@
-"""A folder of pictures with what is asked about them: one `metadata.jsonl` or `metadata.csv`, or a JSON file each.
+"""A folder of images with questions: one `metadata.jsonl` or `metadata.csv`, or a JSON file for each image.
 
-`metadata.*` names its pictures in the column `file_name` (as the hub's image folders do) or `images`. Without it, every
-`NAME.json` is one row, and its picture is the file beside it with the same name.
+`metadata.*` names images in the column `file_name` (like the hub's image folders) or `images`. Without it, each
+`NAME.json` is one row, whose image is the file of the same name beside it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".dcm", ".bmp", "
 
 
 def folder(*, path: str | None, columns: Columns, image_root: str | None = None, name: str | None = None) -> Any:
-    """The source of a folder: by its metadata file if there is one.
+    """Open a folder by its metadata file, or by its JSON files if it has none.
 
     Raises:
-        ConfigError: the folder does not exist or holds neither kind.
+        ConfigError: the folder does not exist or has neither.
     """
     root = Path(path or "").expanduser()
     if not path or not root.is_dir():
@@ -36,7 +36,7 @@ def folder(*, path: str | None, columns: Columns, image_root: str | None = None,
 
 
 class SidecarSource:
-    """Every `NAME.json` below a folder is a row."""
+    """A source in which every `NAME.json` below a folder is a row."""
 
     def __init__(self, root: Path, columns: Columns, name: str) -> None:
         self._root, self._columns, self.name = root, columns, name
@@ -52,7 +52,7 @@ class SidecarSource:
         return file_revision("folder", self._root, self._files)
 
     def units(self, max_rows: int) -> list[Unit]:
-        """Stretches of the sorted list of files."""
+        """Slices of `max_rows` files of the sorted list."""
         first = _parse(self._files[0].read_bytes(), self._files[0].name, {}, "")
         if first.problem is None:
             import json

@@ -1,4 +1,4 @@
-"""Rows in JSONL and CSV files. Planning reads each file once to note where every so many rows begin."""
+"""Rows in JSONL and CSV files. `units` reads each file once, to find the byte offset of each unit."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from medix_r1.data.sources.base import (
 from medix_r1.errors import DataError
 
 _MAX_LINE = 512 * 2**20  # a line may hold images as base64
-_SAMPLED = 50  # rows whose keys are looked at before anything runs
+_SAMPLED = 50  # rows whose keys are checked before the work starts
 
 
 class _LineFiles:
-    """What both kinds share: their files, and images as paths relative to the file's folder or to `image_root`."""
+    """Files of either kind; image paths are relative to the file's folder or to `image_root`."""
 
     kind, pattern = "", ""
 
@@ -56,12 +56,12 @@ class _LineFiles:
 
 
 class JsonlSource(_LineFiles):
-    """One JSON object a line; empty lines are skipped."""
+    """One JSON object for each line; empty lines are skipped."""
 
     kind, pattern = "jsonl", "*.jsonl"
 
     def units(self, max_rows: int) -> list[Unit]:
-        """Stretches of `max_rows` lines."""
+        """Ranges of `max_rows` lines."""
         self._check_columns()
         units: list[Unit] = []
         for name in self._names():
@@ -107,12 +107,12 @@ def _parse(text: bytes, where: str, columns: Columns, root: str) -> RawRow:
 
 
 class CsvSource(_LineFiles):
-    """A header line, then one row a record; a cell that starts with `[` holds a JSON list."""
+    """A header, then one row for each record; a cell that starts with `[` holds a JSON list."""
 
     kind, pattern = "csv", "*.csv"
 
     def units(self, max_rows: int) -> list[Unit]:
-        """Stretches of `max_rows` records; a quoted cell may hold line breaks."""
+        """Ranges of `max_rows` records; a quoted cell may contain line breaks."""
         units: list[Unit] = []
         for name in self._names():
             with (self._root / name).open("rb") as file:
@@ -147,7 +147,7 @@ class CsvSource(_LineFiles):
 
 
 class _CountedLines:
-    """Lines of a binary file as text, counting the bytes that were handed out."""
+    """Lines of a binary file as text; `position` is the byte offset after the last line read."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -157,7 +157,7 @@ class _CountedLines:
         while line := self._file.readline(_MAX_LINE):
             start = self.position
             self.position += len(line)
-            # bad bytes travel on as surrogates, so that only their own row is rejected
+            # invalid UTF-8 becomes surrogates, so that only its own row is rejected
             yield (line.removeprefix(b"\xef\xbb\xbf") if start == 0 else line).decode(errors="surrogateescape")
 
 

@@ -1,4 +1,4 @@
-"""Rows in parquet files, local or on the hub; read page by page, so that a large row group costs no memory."""
+"""Rows in parquet files, local or on the hub; read page by page, so that large row groups do not fill the memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from medix_r1.data.sources.base import (
 )
 from medix_r1.errors import ConfigError, DataError
 
-_BATCH = 4  # rows that are in memory at once, images included
+_BATCH = 4  # rows in memory at a time, images included
 _HUB = "hf://"
 
 
@@ -51,7 +51,7 @@ class ParquetSource:
         return file_revision("parquet", self._root, self._files)
 
     def units(self, max_rows: int) -> list[Unit]:
-        """Whole row groups, joined up to `max_rows` rows."""
+        """Whole row groups, joined up to `max_rows` rows; a larger row group is one unit."""
         names = [str(file.relative_to(self._root)) for file in self._files]
         return _plan(names, self._open, self._columns, max_rows, self._required)
 
@@ -63,7 +63,7 @@ class ParquetSource:
     def _open(self, name: str) -> Iterator[pq.ParquetFile]:
         path = self._root / name
         try:
-            # buffer_size and pre_buffer: read pages as they are needed instead of whole column chunks
+            # buffer_size and pre_buffer make it read pages lazily instead of whole column chunks
             with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
                 yield file
         except (OSError, ValueError) as error:
@@ -73,7 +73,7 @@ class ParquetSource:
 
 
 class HubSource:
-    """Parquet files of a data set on the hub, read over the network without a copy on disk."""
+    """Parquet files of a data set on the hub, streamed over the network without a copy on disk."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class HubSource:
         return Revision("hub", self._repo, self._commit, tuple(self._names))
 
     def units(self, max_rows: int) -> list[Unit]:
-        """Whole row groups, joined up to `max_rows` rows."""
+        """Whole row groups, joined up to `max_rows` rows; a larger row group is one unit."""
         return _plan(self._names, self._open, self._columns, max_rows)
 
     def rows(self, unit: Unit) -> Iterator[RawRow]:
@@ -136,7 +136,7 @@ class HubSource:
 
 
 def medix_rl(*, path: str | None, repo: str, revision: str, pattern: str, columns: Columns) -> Any:
-    """MBZUAI/medix-rl-data: from a local copy of its parquet files when `path` is given, else from the hub."""
+    """MBZUAI/medix-rl-data, from a local copy of its parquet files if `path` is given, else from the hub."""
     if path:
         return ParquetSource(path=path, columns=columns, pattern=pattern.rpartition("/")[2], name="medix-rl-data")
     return HubSource(repo=repo, columns=columns, revision=revision, pattern=pattern)
