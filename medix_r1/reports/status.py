@@ -43,7 +43,7 @@ def show_status(run: Path, console: Console) -> None:
             console.print(f"[yellow]alarm at step {event['step']}[/]  {escape(event['message'])}", highlight=False)
     newest = checkpoints.latest(folder.checkpoints)
     console.print(f"newest checkpoint: {newest.name if newest else 'none'}", highlight=False)
-    if asked := requests.asked(run):
+    if asked := requests.pending(run):
         console.print(f"asked and not yet done: {', '.join(sorted(asked))}")
 
 

@@ -1,8 +1,8 @@
-"""Alarms: rules on a run's metrics that say when it is going wrong, and what to do about it.
+"""Alarms: rules on a run's metrics that detect when it goes wrong, each with advice.
 
-A rule looks at windows of steps, never at one step, and only at steps that have the metric (held-out metrics come at
-some steps). Everything here is plain arithmetic on what was logged, so that the same rules judge a run while it trains,
-a run that has ended, and the recorded runs of the tests. The rules are lines of `configs/alarms/default.yaml`.
+A rule compares means over windows of steps, and skips steps without its metric (held-out metrics come at some steps
+only). Rules read nothing but logged metrics, so they work on a running job, a finished one and the recorded runs of the
+tests. `configs/alarms/default.yaml` lists the rules.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ class Alarm:
 
     name: str
     action: Action
-    message: str  # what was seen, in numbers
+    message: str  # what the metrics show, with numbers
     advice: str
 
 
 class Rule(ABC):
-    """One alarm's rule.
+    """The rule of one alarm.
 
     Args:
-        window: steps (with the metric) that are averaged; at least 1.
-        action: `warn` says so, `stop` ends the run with a checkpoint, `off` does nothing.
+        window: number of steps (with the metric) to average, at least 1.
+        action: `warn` prints a warning, `stop` ends the run with a checkpoint, `off` does nothing.
         advice: one sentence on what to do.
 
     Raises:
-        ConfigError: the window or the action makes no sense.
+        ConfigError: the window is below 1, or the action is unknown.
     """
 
     def __init__(self, *, window: int, action: Action, advice: str) -> None:
@@ -53,11 +53,11 @@ class Rule(ABC):
 
     @abstractmethod
     def seen(self, history: History) -> str | None:
-        """What is wrong, in words and numbers; None while nothing is or while too little is known."""
+        """Describe what is wrong, with numbers; None when nothing is, or when there are too few steps."""
 
 
 class Above(Rule):
-    """The mean of the last window is above `threshold`."""
+    """Fires when the mean of the last window is above `threshold`."""
 
     def __init__(self, *, metric: str, threshold: float, window: int, action: Action, advice: str) -> None:
         super().__init__(window=window, action=action, advice=advice)
@@ -71,7 +71,14 @@ class Above(Rule):
 
 
 class Falls(Rule):
-    """The mean of the last window is below the best earlier one: by `by` (absolute) or by the share `share` of it."""
+    """Fires when the mean of the last window is below the best earlier one.
+
+    Args:
+        metric: its name.
+        window, action, advice: as in `Rule`.
+        by: allowed absolute drop.
+        share: allowed drop relative to the best mean; give either `by` or `share`.
+    """
 
     def __init__(
         self,
@@ -90,7 +97,7 @@ class Falls(Rule):
 
     def seen(self, history: History) -> str | None:
         windows = list(_windows(_values(history, self.metric), self.window))
-        if len(windows) <= self.window:  # the last window shares no step with the first
+        if len(windows) <= self.window:  # the first and the last window still overlap
             return None
         now, best = windows[-1], max(windows[: -self.window])
         allowed = self.by if self.by is not None else abs(best) * (self.share or 0.0)
@@ -100,7 +107,14 @@ class Falls(Rule):
 
 
 class Rises(Rule):
-    """The mean of the last window is more than `by` above the first one's; `minus` makes it a gap of two metrics."""
+    """Fires when the mean of the last window is more than `by` above that of the first.
+
+    Args:
+        metric: its name.
+        by: allowed rise.
+        window, action, advice: as in `Rule`.
+        minus: a second metric; the rule then looks at `metric` - `minus`.
+    """
 
     def __init__(
         self, *, metric: str, by: float, window: int, action: Action, advice: str, minus: str | None = None
@@ -120,12 +134,15 @@ class Rises(Rule):
 
 
 class Parts(Rule):
-    """Held-out falls below its best by `fall` while training, over the same steps, rises by `rise`.
+    """Fires when the held-out metric falls from its best while the training metric rises over the same steps.
 
     Args:
-        train: metric of each step.
-        heldout: metric of some steps.
-        window: validations that are averaged.
+        train: metric of every step.
+        heldout: metric of the validation steps.
+        fall: allowed fall of `heldout` below its best window.
+        rise: allowed rise of `train` since that window.
+        window: number of validations to average.
+        action, advice: as in `Rule`.
     """
 
     def __init__(
@@ -140,7 +157,7 @@ class Parts(Rule):
         if len(heldout) <= self.window:
             return None
         best = max(range(len(heldout) - self.window), key=heldout.__getitem__)
-        until = steps[best + self.window - 1]  # the step at which the best window ended
+        until = steps[best + self.window - 1]  # last step of the best window
         before, after = (_values(part, self.train) for part in (history[: until + 1], history[until + 1 :]))
         if not before or not after:
             return None
@@ -153,28 +170,28 @@ class Parts(Rule):
 
 
 class Alarms:
-    """All rules of a run; each says a thing once, and again only after it had gone quiet."""
+    """All rules of a run. An alarm is reported when its rule starts to fire, and not again while it goes on firing."""
 
     def __init__(self, rules: Mapping[str, Rule]) -> None:
         self._rules = {name: rule for name, rule in rules.items() if rule.action != "off"}
-        self._ringing: set[str] = set()
+        self._firing: set[str] = set()
 
     def check(self, history: History) -> list[Alarm]:
-        """Return the alarms that have just begun to ring."""
+        """Return the alarms whose rules fire now and did not fire at the last check."""
         found = {name: message for name, rule in self._rules.items() if (message := rule.seen(history))}
-        new = [name for name in found if name not in self._ringing]
-        self._ringing = set(found)
+        new = [name for name in found if name not in self._firing]
+        self._firing = set(found)
         return [Alarm(name, self._rules[name].action, found[name], self._rules[name].advice) for name in new]
 
 
 def _values(history: History, metric: str, minus: str | None = None) -> list[float]:
-    """Values of a metric, or of its difference to another; a step that lacks one, or has no number, is left out."""
+    """Values of a metric, or of its difference to another; steps without a finite value are left out."""
     values = (step.get(metric, math.nan) - (step.get(minus, math.nan) if minus else 0.0) for step in history)
     return [value for value in values if math.isfinite(value)]
 
 
 def _windows(values: Sequence[float], size: int) -> Iterator[float]:
-    """Means of every `size` values in a row, oldest first."""
+    """Moving averages over `size` values, oldest first."""
     return (_mean(values[end - size : end]) for end in range(size, len(values) + 1))
 
 

@@ -1,7 +1,8 @@
-"""Whole checkpoints: which folders can be resumed from, and which are leftovers of an interrupted save.
+"""Checkpoint folders: which are complete, so that a run can resume from them, and which an interrupted save left.
 
-Layout, as verl 0.9.1 writes it: ROOT/global_step_N/{actor/…, data.pt}, ROOT/latest_checkpointed_iteration.txt. Ours is
-the manifest beside `data.pt`. Standard library only, so that the launcher and the trainer share it.
+verl 0.9.1 writes ROOT/global_step_N/{actor/…, data.pt} and ROOT/latest_checkpointed_iteration.txt. We add a manifest
+beside `data.pt`; a checkpoint is complete ("whole") when all files of its manifest are there. Standard library only,
+because the launcher imports it, too.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from typing import Any
 
 from medix_r1.errors import CheckpointError
 
-BEST = "best.json"  # which checkpoint has the best held-out value
+BEST = "best.json"  # names the checkpoint with the best held-out value
 MANIFEST = "medix_checkpoint.json"
 _FOLDER = re.compile(r"global_step_(\d+)")
 
 
 def seal(folder: Path) -> None:
-    """Flush every file of a finished save to disk and write the manifest that makes the checkpoint valid."""
+    """Sync all files of a finished save to disk, then write the manifest atomically."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
     for path in files:
         with path.open("rb") as file:
@@ -48,28 +49,28 @@ def step_of(folder: Path) -> int:
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether every file that the manifest names is there in its full size."""
+    """Whether all files of the manifest exist in the sizes that it records."""
     try:
         files: dict[str, int] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
         return all((folder / name).stat().st_size == size for name, size in files.items())
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # not there, torn, or not written by us
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # no manifest, or a damaged one
         return False
 
 
 def all_folders(root: Path) -> list[Path]:
-    """Checkpoint folders under `root`, oldest step first, whole or not."""
+    """All checkpoint folders under `root`, complete or not, oldest step first."""
     if not root.is_dir():
         return []
     return sorted((path for path in root.iterdir() if path.is_dir() and _FOLDER.fullmatch(path.name)), key=step_of)
 
 
 def latest(root: Path) -> Path | None:
-    """The newest checkpoint that can be resumed from."""
+    """The newest complete checkpoint."""
     return next((folder for folder in reversed(all_folders(root)) if is_whole(folder)), None)
 
 
 def remove_torn(root: Path) -> list[Path]:
-    """Delete what an interrupted save left behind; called only when no run is writing there."""
+    """Delete and return incomplete checkpoints; call it only when no run is writing there."""
     torn = [folder for folder in all_folders(root) if not is_whole(folder)]
     for folder in torn:
         shutil.rmtree(folder)
@@ -77,21 +78,21 @@ def remove_torn(root: Path) -> list[Path]:
 
 
 def prune(root: Path, keep: int | None) -> None:
-    """Delete all but the newest `keep` whole checkpoints and the best one; None keeps all."""
+    """Delete all complete checkpoints but the newest `keep` and the best one; None keeps all."""
     if keep is None:
         return
     kept = best(root)
     for folder in [folder for folder in all_folders(root) if is_whole(folder)][:-keep]:
         if folder != kept:
-            (folder / MANIFEST).unlink()  # first: a half-deleted folder must not look whole
+            (folder / MANIFEST).unlink()  # first, so that a half-deleted folder does not look complete
             shutil.rmtree(folder)
 
 
 def offer_as_best(folder: Path, metric: str, value: float) -> bool:
-    """Make a checkpoint the best one if its held-out value is above that of the best so far.
+    """Record a checkpoint as the best one if its held-out value is above that of the best so far.
 
     Returns:
-        Whether it became the best. A folder that is not whole (nothing was saved at this step) does not.
+        Whether it became the best. An incomplete folder (nothing was saved at this step) never does.
     """
     root = folder.parent
     record = _read_best(root) if best(root) else None
@@ -104,7 +105,7 @@ def offer_as_best(folder: Path, metric: str, value: float) -> bool:
 
 
 def best(root: Path) -> Path | None:
-    """The checkpoint with the best held-out value, if it is still there."""
+    """The checkpoint with the best held-out value; None without one, or when it was deleted."""
     record = _read_best(root)
     folder = root / f"global_step_{record['step']}" if record else None
     return folder if folder and is_whole(folder) else None

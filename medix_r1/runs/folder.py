@@ -1,17 +1,17 @@
-"""A run's folder: what lies where, and the events by which its processes tell the terminal what is going on.
+"""A run's folder: its layout, and the events by which the run's processes report to the terminal.
 
     RUN/
       config.yaml            the resolved config of the newest attempt (no secrets: only names of variables)
       events.jsonl           one line per event, appended by any process
       run.lock               held by the process that is training here
-      logs/attempt_001.log   everything verl, Ray and vLLM say
-      logs/stacks.txt        where every process was when the run was stuck, or when somebody asked
+      logs/attempt_001.log   output of verl, Ray and vLLM
+      logs/stacks.txt        stack dumps of all processes, made when the run hangs or on request
       metrics/attempt_001.jsonl   verl's `file` tracker, one line a step
       tensorboard/           verl's TensorBoard tracker
       samples/{train,validation}/000012.jsonl   every rollout of a step with its reward
       checkpoints/global_step_N/
 
-Standard library only: the launcher, the supervisor and the trainer share it.
+Standard library only, because the launcher and the supervisor import it, too.
 """
 
 from __future__ import annotations
@@ -62,26 +62,26 @@ class RunFolder:
     def attempts(self) -> int:
         """How often this run was started."""
         logs = (self.root / "logs").glob("attempt_*.log")
-        return sum(path.stem.removeprefix("attempt_").isdigit() for path in logs)  # a judge's log lies beside them
+        return sum(path.stem.removeprefix("attempt_").isdigit() for path in logs)  # without the judge's logs
 
     def log(self, attempt: int) -> Path:
         return self.root / "logs" / f"attempt_{attempt:03d}.log"
 
     @property
     def stacks(self) -> Path:
-        """Where processes of the run were when somebody asked (runs/stacks.py)."""
+        """The file of stack dumps (runs/stacks.py)."""
         return self.root / "logs" / "stacks.txt"
 
     def metrics(self, attempt: int) -> Path:
         return self.root / "metrics" / f"attempt_{attempt:03d}.jsonl"
 
     def create(self) -> None:
-        """Make the folders."""
+        """Create the folders."""
         for name in ("logs", "metrics", "samples", "tensorboard", "checkpoints"):
             (self.root / name).mkdir(parents=True, exist_ok=True)
 
     def add_event(self, kind: str, **fields: Any) -> None:
-        """Append one event; a single write of one line, so that processes do not mix theirs."""
+        """Append one event in a single write, so that the lines of several processes do not interleave."""
         line = json.dumps({"time": time.time(), "event": kind, **fields}) + "\n"
         handle = os.open(self.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
@@ -91,7 +91,7 @@ class RunFolder:
 
     @property
     def ended_by_itself(self) -> bool:
-        """Whether the newest attempt trained to its end: no failure, no kill, no `medix-r1 ask RUN stop`."""
+        """Whether the newest attempt trained all its steps: no failure, no kill, no `medix-r1 ask RUN stop`."""
         attempt: list[dict[str, Any]] = []
         for event in read_lines(self.events):
             attempt = [event] if event["event"] == "started" else [*attempt, event]
@@ -99,7 +99,7 @@ class RunFolder:
         return bool(attempt) and attempt[-1]["event"] == "finished" and not stopped
 
     def metrics_by_step(self) -> dict[int, dict[str, float]]:
-        """All metrics of all attempts; a step that was trained again after a kill counts as its last attempt says."""
+        """Step → metrics over all attempts; for a step that was repeated after a kill, the last attempt wins."""
         steps: dict[int, dict[str, float]] = {}
         for path in sorted((self.root / "metrics").glob("attempt_*.jsonl")):
             for record in read_lines(path):
@@ -108,7 +108,7 @@ class RunFolder:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the whole lines of a JSON-lines file; a torn last line is somebody still writing."""
+    """Yield the complete lines of a JSON-lines file; a last line without a line break is still being written."""
     if not path.exists():
         return
     with path.open(encoding="utf-8") as file:
@@ -118,7 +118,12 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 class Follower:
-    """Reads what is appended to a JSON-lines file since the last look."""
+    """Reads the lines that were appended to a JSON-lines file since the last call of `new`.
+
+    Args:
+        path: the file; it need not exist yet.
+        from_end: skip what it holds now.
+    """
 
     def __init__(self, path: Path, *, from_end: bool = False) -> None:
         self._path, self._rest = path, b""
@@ -136,7 +141,7 @@ class Follower:
 
 
 class WaitingHandler(logging.Handler):
-    """Passes the warnings of a logger on to the terminal: training waits, and says so."""
+    """Turns the warnings of a logger into `waiting` events, which the terminal shows."""
 
     def __init__(self, folder: RunFolder) -> None:
         super().__init__(logging.WARNING)

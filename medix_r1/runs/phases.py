@@ -1,10 +1,10 @@
-"""Where the time of a step goes, from verl's timings and the reward's own."""
+"""Splits the time of a step into phases, from the timings of verl and of the reward."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-# Phases of a step in the order in which they happen; verl's names.
+# Phase → verl's name of its timing, in the order of a step.
 PHASES = {
     "rollout": "gen",
     "reward tail": "reward_tail",
@@ -19,9 +19,9 @@ PHASES = {
 
 
 def phases(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Seconds of one step by phase; they add up to the step and its validation, `rest` being what no phase has.
+    """Seconds of one step by phase; they add up to the step and its validation, with the remainder as `rest`.
 
-    The reward tail is the end of verl's `gen`: the time from the last finished reply to the last finished reward.
+    The reward tail, from the last finished reply to the last finished reward, is a part of verl's `gen`.
     """
     seconds = {name: metrics.get(f"timing_s/{key}", 0.0) for name, key in PHASES.items()}
     seconds["rollout"] = max(0.0, seconds["rollout"] - seconds["reward tail"])

@@ -1,4 +1,4 @@
-"""What a run was made of: versions, code, machine and data, written beside its config when it starts."""
+"""Provenance of a run: versions, commit, machine, data and weights, written beside its config when it starts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FILE = "provenance.json"
 
 
 def write(run: RunFolder, config: DictConfig, overrides: Sequence[str] = ()) -> None:
-    """Record what this attempt is made of; its overrides as they were typed, or as a sweep made them."""
+    """Record the provenance of this attempt, with its overrides as typed, or as the sweep generated them."""
     record = {
         "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "machine": str(this_machine()),
@@ -40,11 +40,11 @@ def write(run: RunFolder, config: DictConfig, overrides: Sequence[str] = ()) -> 
 
 _DATA = ("train_files", "val_files")
 _MODELS = ("actor_rollout_ref.model.path", "judge.server.model")
-_ENDS = 1024**2  # bytes of each end of a weights file that are hashed: a training moves all of them
+_ENDS = 1024**2  # bytes that are hashed at each end of a weights file; training changes all weights
 
 
 def read(run: RunFolder) -> dict[str, Any]:
-    """What `write` recorded; empty for a run of which nothing is recorded."""
+    """Read what `write` recorded; empty without a record."""
     path = run.root / _FILE
     if not path.is_file():
         return {}
@@ -53,9 +53,10 @@ def read(run: RunFolder) -> dict[str, Any]:
 
 
 def fingerprint(file: Path) -> dict[str, Any]:
-    """Name, rows and a hash of a parquet file's footer, which holds every column's statistics, and of both its ends.
+    """Fingerprint of a parquet file: name, rows, and a hash of its footer (the columns' statistics) and of both ends.
 
-    Quick at 50 GB too, and small files are hashed whole: with rows swapped they can have the same footer.
+    It is fast for a file of 50 GB. The footer alone is not enough: files with the same rows in another order can share
+    it.
     """
     with file.open("rb") as content:
         metadata = parquet.read_metadata(content)
@@ -65,7 +66,7 @@ def fingerprint(file: Path) -> dict[str, Any]:
 
 
 def weights_fingerprint(folder: Path) -> dict[str, str]:
-    """Weights file → a hash of its size and both its ends, quick at 60 GB too; empty for a name on the hub."""
+    """Weights file → a hash of its size and both ends, fast even for 60 GB; empty for a name on the hub."""
     return {file.name: _ends(file) for file in sorted(folder.glob("*.safetensors"))}
 
 

@@ -1,9 +1,8 @@
 """Requests to a running job: checkpoint now, validate now, stop after this step.
 
-A request is an empty file in `RUN/requests/`, made by a rename: it is there or it is not, and cannot be half-written.
-The trainer looks at the end of each step and removes a request when it has been carried out; one that is made twice
-before that is carried out once. `touch RUN/requests/stop` from any machine that sees the folder does the same as the
-command.
+A request is an empty file in `RUN/requests/`. The trainer reads the folder at the end of each step and removes a
+request once it has carried it out, so a request that is made twice before that is carried out once. `touch
+RUN/requests/stop` on any machine that shares the folder does the same as the command.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ REQUESTS: tuple[Request, ...] = ("checkpoint", "validate", "stop")
 
 
 def ask(run: Path, request: str) -> None:
-    """Leave a request for the job that trains in `run`.
+    """Request something of the job that trains in `run`.
 
     Raises:
         ConfigError: there is no such request, or no run.
@@ -37,13 +36,13 @@ def ask(run: Path, request: str) -> None:
     os.replace(temporary, folder / request)
 
 
-def asked(run: Path) -> set[Request]:
-    """What has been asked of a run and not been carried out."""
+def pending(run: Path) -> set[Request]:
+    """The requests to a run that it has not carried out."""
     return {request for request in REQUESTS if (_folder(run) / request).exists()}
 
 
-def done(run: Path, requests: Collection[Request]) -> None:
-    """Take back requests: they have been carried out, or belong to a run that has ended."""
+def clear(run: Path, requests: Collection[Request]) -> None:
+    """Remove requests that were carried out, or that an earlier attempt left."""
     for request in requests:
         with contextlib.suppress(FileNotFoundError):
             (_folder(run) / request).unlink()

@@ -1,4 +1,4 @@
-"""The samples of a run on disk: one file a step, whole groups, and only as many files as were asked for."""
+"""Writes a run's samples: one file a step, with whole groups."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class SamplesFolder:
 
     Args:
         root: the folder.
-        share: share of a step's groups that is written, in (0, 1]; the same groups at every attempt.
-        keep_steps: files of training steps that stay; null keeps all. Validations all stay.
+        share: share of a step's groups to write, in (0, 1]; chosen by a hash, so every attempt writes the same groups.
+        keep_steps: number of training steps whose files are kept; None keeps all. Validation files are always kept.
     """
 
     def __init__(self, root: Path, *, share: float = 1.0, keep_steps: int | None = None) -> None:
@@ -28,25 +28,25 @@ class SamplesFolder:
         return self._root / split / f"{step:06d}.jsonl"
 
     def write(self, split: str, step: int, rollouts: Sequence[ScoredRollout]) -> None:
-        """Write a step's samples; a reader never sees half a file."""
-        lines = [rollout.to_line() for rollout in rollouts if self._chosen(rollout.uid)]
-        _replace(self.path(split, step), lines)
+        """Write a step's samples, atomically."""
+        lines = [rollout.to_line() for rollout in rollouts if self._is_sampled(rollout.uid)]
+        _write_atomically(self.path(split, step), lines)
         if split == "train" and self._keep_steps is not None:
             for old in sorted((self._root / split).glob("*.jsonl"))[: -self._keep_steps]:
                 old.unlink(missing_ok=True)
 
     def add_advantages(self, step: int, advantages: Mapping[str, float]) -> None:
-        """Write a training step's file again, with the advantage that each sample got (key → mean over its tokens)."""
+        """Rewrite a training step's file with the samples' advantages: key → mean over the reply's tokens."""
         path = self.path("train", step)
         if path.exists():
             lines = [{**line, "advantage": advantages.get(line["key"])} for line in read_lines(path)]
-            _replace(path, lines)
+            _write_atomically(path, lines)
 
-    def _chosen(self, uid: str) -> bool:
+    def _is_sampled(self, uid: str) -> bool:
         return int.from_bytes(hashlib.sha256(uid.encode()).digest()[:4]) < self._share * 2**32
 
 
-def _replace(path: Path, lines: Sequence[Mapping[str, object]]) -> None:
+def _write_atomically(path: Path, lines: Sequence[Mapping[str, object]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     with temporary.open("w", encoding="utf-8") as file:

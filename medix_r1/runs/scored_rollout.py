@@ -1,8 +1,8 @@
-"""One rollout with its reward: the record that the reward manager makes, verl carries, and `samples/` keeps.
+"""One rollout with its reward: the record that the reward manager makes, verl carries, and `samples/` stores.
 
-verl passes a dictionary from the reward manager to the sampler. Its values under plain names feed verl's own metrics;
-the whole record travels beside them as one text. Both directions go over the fields of the class, so a new field is one
-line here, and a record or a line of `samples/` from before it has the field's default.
+verl passes a dictionary from the reward manager to the sampler. Some fields are in it as numbers, for verl's own
+metrics; the whole record is in it as JSON. Both are derived from the fields of the class, so a new field needs one line
+here. Records and `samples/` from before a field existed get its default.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Any, Self
 from pydantic import TypeAdapter
 
 OVERALL = "overall"
-RECORD = "detail"  # the key under which the whole record travels
+RECORD = "detail"  # key of the JSON record in verl's dictionary
 
-_PLAIN = {"plain": True}  # verl gets the value under the field's name, too
-_OF_THE_STEP = {"of the step": True}  # not of the sample, and not written to `samples/`
+_PLAIN = {"plain": True}  # the field is also a number of its own in verl's dictionary
+_OF_THE_STEP = {"of the step": True}  # belongs to the step, so it is not written to `samples/`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredRollout:
-    """A rollout with its reward. Fields keep their names: `samples/*.jsonl` of old runs have them.
+    """A rollout with its reward. Do not rename fields: `samples/*.jsonl` of old runs have them.
 
     Attributes:
         key: verl's name of the sample, `uid_session_index`; empty until verl has stored the sample.
@@ -32,27 +32,27 @@ class ScoredRollout:
         question: what was asked.
         reference: the right answer, with its modality tag.
         reply: the text as generated.
-        answer, modality, think: what was parsed; None where the reply has none.
-        parts: signal → unweighted value in [0, 1]; None where the signal does not apply or failed. Every signal of the
-            run, in every sample.
+        answer, modality, think: the parsed blocks; None where the reply has none.
+        parts: signal → unweighted value in [0, 1]; None where the signal does not apply or failed. It has every signal
+            of the run.
         reasons: signal → why it has its value.
-        overall: the reward in [0, 1]; None for a masked rollout.
-        masked: kept out of the group's statistics and of the update.
+        overall: the reward in [0, 1]; None for a masked sample.
+        masked: left out of the group's statistics and of the update.
         failure: why there is no reward.
-        outage: the failure is of a server or of code, not of this sample.
+        outage: a server or the code is at fault, not this sample.
         cut: generation ended at the length limit.
         tokens: length of the reply.
-        weights: signal → the weight that counted, after those of signals that do not apply were shared out.
-        gate_shut: nothing but the gate's signal was counted.
-        problems: what the parser found wrong with the reply's form.
+        weights: signal → effective weight, renormalised over the signals that apply.
+        gate_shut: no signal but the gate counts.
+        problems: what the parser found wrong with the reply's format.
         split: of the row; rows of `test` never choose a checkpoint.
         image: the question shows one.
         choices: of a multiple-choice question.
         accepted: other wordings of the reference.
-        advantage: mean over the reply's tokens; None where nothing was trained on it.
-        filtered: its group taught nothing and was generated anew.
-        seconds: when its reward began and ended, since the epoch.
-        statistics: what servers were asked in this step until now; empty when another sample carries it.
+        advantage: mean over the reply's tokens; None for a sample that was not trained on.
+        filtered: the group filter discarded its group, so it was not trained on.
+        seconds: start and end of its scoring, in seconds since the epoch.
+        statistics: counters of judge and embedder in this step so far; empty when another sample carries them.
     """
 
     key: str = ""
@@ -86,7 +86,7 @@ class ScoredRollout:
     statistics: Mapping[str, float] = field(default_factory=dict, metadata=_OF_THE_STEP)
 
     def value(self, part: str) -> float | None:
-        """The value of a part of the reward, or the total's under the name `overall`.
+        """The value of a part of the reward, or the total if the part is `overall`.
 
         Raises:
             KeyError: the reward has no such part.
@@ -94,10 +94,10 @@ class ScoredRollout:
         return self.overall if part == OVERALL else self.parts[part]
 
     def to_verl(self) -> dict[str, Any]:
-        """What verl carries as `reward_extra_info`.
+        """The dictionary that verl carries as `reward_extra_info`.
 
-        verl reads the keys of the first sample and looks them up in every other one, so all samples have the same:
-        every part, `overall`, `masked` and `cut` as numbers (None where there is none), and the record.
+        verl takes the keys of the first sample and expects them in all others. So every sample has all parts,
+        `overall`, `masked` and `cut` as numbers or None, and the JSON record.
         """
         plain = {one.name: getattr(self, one.name) for one in fields(self) if "plain" in one.metadata}
         return {
@@ -108,18 +108,18 @@ class ScoredRollout:
 
     @classmethod
     def from_verl(cls, reward_extra_info: Mapping[str, Any], *, key: str, tokens: int) -> Self:
-        """The rollout that `to_verl` was called on, under the name and length that verl's sample has.
+        """Restore a rollout from `to_verl`, with the key and length that verl knows.
 
         Args:
-            reward_extra_info: as verl hands it out.
-            key: the sample's name in TransferQueue, `uid_session_index`.
+            reward_extra_info: verl's dictionary of the sample.
+            key: the sample's key in TransferQueue, `uid_session_index`.
             tokens: length of the sample's response.
         """
         rollout: Self = _json_of(cls).validate_json(reward_extra_info[RECORD])
         return replace(rollout, key=key, uid=key.split("_")[0], tokens=tokens)
 
     def to_line(self) -> dict[str, Any]:
-        """What a line of `samples/` holds."""
+        """The sample as a line of `samples/`."""
         left_out = {one.name for one in fields(self) if "of the step" in one.metadata}
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
@@ -129,5 +129,5 @@ _adapters: dict[Any, TypeAdapter[Any]] = {}
 
 def _json_of(cls: Any) -> TypeAdapter[Any]:
     if cls not in _adapters:
-        _adapters[cls] = TypeAdapter(cls)  # takes milliseconds to build
+        _adapters[cls] = TypeAdapter(cls)  # memoised, as building one takes milliseconds
     return _adapters[cls]

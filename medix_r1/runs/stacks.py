@@ -1,8 +1,8 @@
-"""Where every process of a run is at this moment: asked with one signal, answered into the run's folder.
+"""Stack dumps of all processes of a run, to diagnose hangs.
 
-A hang has no traceback. So each Python process of a run lets `faulthandler` (standard library) answer SIGUSR2 with the
-stacks of all its threads; that works while the process waits in a collective, holds the interpreter's lock, or has no
-rights to be traced, as on most clusters. Reached are this node's processes.
+Each Python process of a run registers `faulthandler` (standard library) for SIGUSR2, which dumps the stacks of all its
+threads. This works even while the process waits in a collective or holds the GIL, and needs no ptrace rights, which
+most clusters do not give. Only processes of this node are reached.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ import psutil
 
 from medix_r1.runs.folder import RunFolder
 
-VARIABLE = "MEDIX_R1_RUN"  # inherited by every process of a run, so that each can be told from another run's
+VARIABLE = "MEDIX_R1_RUN"  # the run's folder; inherited by all its processes, which identifies them
 _SIGNAL = signal.SIGUSR2
-_TURN = 0.2  # seconds a process gets to answer, so that two do not write at once
+_DUMP_TIME = 0.2  # seconds between two signals, so that the dumps do not interleave
 
-_answers: BinaryIO | None = None  # kept open: faulthandler writes to it in a signal handler
+_dump_file: BinaryIO | None = None  # stays open, because faulthandler writes to it in a signal handler
 
 
-def answer() -> None:
-    """Let this process tell where it is when it is asked; does nothing outside a run, or where its folder is not."""
-    global _answers
-    if _answers is not None or not os.environ.get(VARIABLE):
+def register() -> None:
+    """Make this process dump its stacks on SIGUSR2; does nothing outside a run, or if the run's folder is missing."""
+    global _dump_file
+    if _dump_file is not None or not os.environ.get(VARIABLE):
         return
     try:
-        _answers = RunFolder(Path(os.environ[VARIABLE])).stacks.open("ab")
+        _dump_file = RunFolder(Path(os.environ[VARIABLE])).stacks.open("ab")
     except OSError:
         return
-    faulthandler.register(_SIGNAL, file=_answers, all_threads=True)
+    faulthandler.register(_SIGNAL, file=_dump_file, all_threads=True)
 
 
 def write_stacks(folder: RunFolder) -> list[str]:
-    """Append the stacks of the run's processes to `RUN/logs/stacks.txt`; returns the names of those asked."""
-    asked = []
+    """Append the stacks of the run's processes to `RUN/logs/stacks.txt`; returns the names of these processes."""
+    names = []
     for process in processes_of(folder):
         try:
-            if not _can_answer(process.pid):
+            if not _catches_signal(process.pid):
                 continue
             name = " ".join(process.cmdline())[:100].strip() or process.name()
             with folder.stacks.open("a", encoding="utf-8") as file:
@@ -50,15 +50,15 @@ def write_stacks(folder: RunFolder) -> list[str]:
             process.send_signal(_SIGNAL)
         except (psutil.Error, OSError):
             continue
-        asked.append(name)
-        time.sleep(_TURN)
-    return asked
+        names.append(name)
+        time.sleep(_DUMP_TIME)
+    return names
 
 
 def processes_of(folder: RunFolder) -> list[psutil.Process]:
-    """Every process on this node that the run started, by its environment or by descent.
+    """All processes of the run on this node, by an environment variable or by descent.
 
-    Ray's daemons leave the tree, and a process that gives itself a title may lose its environment's text.
+    Both are needed: Ray's daemons leave the process tree, and setting a process title can overwrite the environment.
     """
     found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
@@ -71,8 +71,8 @@ def processes_of(folder: RunFolder) -> list[psutil.Process]:
     return list(found.values())
 
 
-def _can_answer(pid: int) -> bool:
-    """Whether the process catches the signal; Ray's and other daemons do not, and it would end them."""
+def _catches_signal(pid: int) -> bool:
+    """Whether the process catches SIGUSR2; it would kill one that does not, such as Ray's daemons."""
     for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
         if line.startswith("SigCgt:"):
             return bool(int(line.split()[1], 16) >> (_SIGNAL - 1) & 1)

@@ -1,4 +1,4 @@
-"""What a sweep's folder remembers: the runs that were asked for, so that a missing one can be named."""
+"""The record of a sweep: the runs that were requested, so that missing ones can be named."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _FILE = "sweep.json"
 
 
 def add(folder: Path, runs: Mapping[str, Sequence[str]]) -> None:
-    """Note runs by name with their overrides, beside those that an earlier command asked for."""
+    """Add runs, name → overrides, to those of earlier commands."""
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".{_FILE}"
     temporary.write_text(json.dumps({"runs": read(folder) | {**runs}}, indent=1), encoding="utf-8")
@@ -19,7 +19,7 @@ def add(folder: Path, runs: Mapping[str, Sequence[str]]) -> None:
 
 
 def read(folder: Path) -> dict[str, list[str]]:
-    """Name of each run that was asked for and its overrides; empty where no sweep was."""
+    """The requested runs, name → overrides; empty without a sweep."""
     path = folder / _FILE
     if not path.is_file():
         return {}

@@ -1,4 +1,4 @@
-"""One training step on one line: reward, parts with the direction they move in, what is masked, the judge, seconds."""
+"""Formats a training step as one line: reward, parts with trend arrows, masked share, judge latency, seconds."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 PARTS = ("llm", "embed", "format", "modality", "exact")
-WINDOW = 5  # steps that are compared with as many before them
-_STEADY = 0.02  # a smaller difference of means is no trend
+WINDOW = 5  # the last steps, compared with as many before them
+_STEADY = 0.02  # smaller differences of the means get no arrow
 Metrics = Mapping[str, float]
 
 
 def step_line(history: Sequence[Metrics]) -> str:
-    """The newest step of a history (oldest first); an arrow says where its last steps went from those before."""
+    """Format the newest step of a history (oldest first)."""
     now = history[-1]
     values = {"reward": "reward/overall/mean", **{name: f"reward/{name}/mean" for name in PARTS}}
     words = [f"{name} {now[key]:.3f}{arrow(history, key)}" for name, key in values.items() if key in now]
@@ -25,7 +25,7 @@ def step_line(history: Sequence[Metrics]) -> str:
 
 
 def arrow(history: Sequence[Metrics], key: str) -> str:
-    """`↑`, `↓` or nothing: the mean of the last steps against that of as many before them."""
+    """`↑`, `↓` or nothing: the mean of the last `WINDOW` steps compared with that of the `WINDOW` steps before."""
     values = [step[key] for step in history if key in step]
     if len(values) < 2 * WINDOW:
         return ""

@@ -11,14 +11,14 @@ from medix_r1.training.verl_plugin import cpu
 
 
 def activate() -> None:
-    """Register our reward manager and agent loop, install the patches, answer for stacks; on CPUs what they need."""
+    """Register our reward manager, agent loop and stack dumps, and install the patches; on CPUs also `cpu/`."""
     if cpu.is_active():
         cpu.install()
     from medix_r1.runs import stacks
     from medix_r1.training.verl_plugin import agent_loop, reward_manager
     from medix_r1.training.verl_plugin.patches import position_ids, shared_images
 
-    stacks.answer()
+    stacks.register()
     position_ids.install()
     shared_images.install()
     reward_manager.register()

@@ -37,11 +37,11 @@ class RunWatch:
 
     def asked(self, request: Request) -> bool:
         """Whether somebody asked for this, now."""
-        return request in requests.asked(self._folder.root)
+        return request in requests.pending(self._folder.root)
 
     def done(self, request: Request) -> None:
         """Say that a request has been carried out."""
-        requests.done(self._folder.root, [request])
+        requests.clear(self._folder.root, [request])
         self._folder.add_event("asked", request=request)
 
     def look(self, step: int, metrics: Mapping[str, Any]) -> None:

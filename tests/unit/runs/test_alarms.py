@@ -1,4 +1,4 @@
-"""Each checked-in alarm stays quiet on the metrics of a healthy run and rings on those of a sick one."""
+"""Every alarm of configs/alarms stays quiet on recorded metrics of a healthy run, and fires on those of a sick one."""
 
 import json
 import math
@@ -108,7 +108,7 @@ def test_rings_on_a_sick_run(name: str):
 
 
 def test_the_gap_rings_on_a_real_run_that_hacked_its_embedder_and_at_no_step_before():
-    """The embedder alone was its reward, and the window 3; with the shipped 5 it had not rung yet when it was ended."""
+    """Only the embedder was rewarded. The window is 3 here: with the default 5 the run ended before the alarm fired."""
     tree = yaml.safe_load((configs.config_dir() / "alarms" / "default.yaml").read_text())
     rule, history = instantiate(tree["embed_leaves_llm"], window=3), recorded("metrics_hacked.jsonl")
     rung = [end for end in range(1, len(history) + 1) if rule.seen(history[:end])]

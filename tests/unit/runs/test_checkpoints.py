@@ -132,7 +132,7 @@ def test_prune_neither_counts_nor_touches_torn_ones(tmp_path):
 
 
 def test_prune_takes_the_manifest_first(tmp_path, monkeypatch):
-    """Killed halfway through, what is left must not look whole."""
+    """After a kill in the middle of a deletion, the rest of the folder must not look complete."""
     old = save(tmp_path, 1)
     save(tmp_path, 2)
 

@@ -1,4 +1,4 @@
-"""What a run is made of: the weights it starts from are told apart by their bytes, not by their path."""
+"""Provenance of a run: weights are identified by their bytes, not by their path."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_hub_name_has_no_fingerprint(tmp_path: Path):
 
 
 def test_the_same_rows_in_another_order_are_other_data(tmp_path: Path):
-    """Their statistics are the same, and so is the footer."""
+    """Both files have the same column statistics, so their footers are equal."""
     file = tmp_path / "train.parquet"
     parquet.write_table(pyarrow.table({"question": ["where?", "which?"]}), file)
     before = fingerprint(file)

@@ -12,26 +12,26 @@ def run(tmp_path):
 
 
 def test_a_request_is_there_until_it_is_done(run):
-    assert requests.asked(run) == set()
+    assert requests.pending(run) == set()
     requests.ask(run, "stop")
     requests.ask(run, "stop")
     requests.ask(run, "validate")
-    assert requests.asked(run) == {"stop", "validate"}
-    requests.done(run, ["stop", "checkpoint"])
-    assert requests.asked(run) == {"validate"}
+    assert requests.pending(run) == {"stop", "validate"}
+    requests.clear(run, ["stop", "checkpoint"])
+    assert requests.pending(run) == {"validate"}
 
 
 def test_what_is_half_written_or_strange_is_no_request(run):
     (run / "requests").mkdir()
     for name in (".stop.123", "stop.tmp", "explode", "checkpoint~"):
         (run / "requests" / name).write_text("stop")
-    assert requests.asked(run) == set()
+    assert requests.pending(run) == set()
 
 
 def test_touch_is_enough(run):
     (run / "requests").mkdir()
     (run / "requests" / "checkpoint").touch()
-    assert requests.asked(run) == {"checkpoint"}
+    assert requests.pending(run) == {"checkpoint"}
 
 
 def test_errors_name_what_there_is(run, tmp_path):

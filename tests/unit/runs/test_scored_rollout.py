@@ -1,4 +1,4 @@
-"""The record that verl carries: it comes back as it was, and a field more is a line more."""
+"""The record that verl carries: it survives the round trip, and a new field needs one line."""
 
 import json
 from dataclasses import dataclass, fields, replace

@@ -19,8 +19,8 @@ WAITS = """
 import sys, time
 from medix_r1.runs import stacks
 if sys.argv[1] == "answers":
-    stacks.answer()
-    stacks.answer()  # verl imports the plug-in twice
+    stacks.register()
+    stacks.register()  # verl imports the plug-in twice
 def waits_for_ever():
     print("ready", flush=True)
     time.sleep(60)
@@ -101,12 +101,12 @@ def test_whoever_would_die_of_the_signal_is_not_asked(folder, process):
 
 
 def test_outside_a_run_nothing_is_opened(monkeypatch, tmp_path):
-    monkeypatch.setattr(stacks, "_answers", None)
+    monkeypatch.setattr(stacks, "_dump_file", None)
     monkeypatch.delenv(stacks.VARIABLE, raising=False)
-    stacks.answer()
+    stacks.register()
     monkeypatch.setenv(stacks.VARIABLE, str(tmp_path / "not here"))  # another node, without the shared folder
-    stacks.answer()
-    assert stacks._answers is None
+    stacks.register()
+    assert stacks._dump_file is None
 
 
 def test_silence_ends_the_run(folder, process, clock, monkeypatch):
