@@ -45,6 +45,8 @@ _RENAMED = {
     "models.usage": "models.server_state",
     "models.wire": "models.connection",
     "remembered": "bounded_cache",
+    "reports.compare": "reports.run_groups",
+    "reports.images": "reports.sample_images",
     "rewards.gathering": "rewards.composite",
     "rewards.settled": "rewards.rule_scores",
     "training.arithmetic": "training.preflight.batches",

@@ -1,1 +1,1 @@
-"""What a run looks like: status, samples, the HTML report, runs compared; imports runs/ and evaluation/results/."""
+"""Reports on runs: status, samples, the HTML report, comparisons; imports runs/ and evaluation/results/."""

@@ -1,4 +1,4 @@
-"""The samples inside a report: what the page lets one browse, small enough to be mailed."""
+"""The samples embedded in a report, limited so that the file can be mailed."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from medix_r1.reports import images
+from medix_r1.reports import sample_images
 from medix_r1.reports.samples import Line, lines, step_files
 
-STEPS = 12  # training steps of which samples are shown, spread over the run
-PER_STEP = 40
-PAIRS = 60  # held-out questions before and after
-_EDGE = 224  # pixels of the longer side of an image
-_TEXT = 4000  # characters of a reply
+STEPS = 12  # training steps with samples, evenly spaced over the run
+PER_STEP = 40  # samples
+PAIRS = 60  # held-out questions, before and after
+_EDGE = 224  # pixels, of the longer side of an image
+_TEXT = 4000  # characters, of a reply
 
 
 def payload(run: Path) -> dict[str, Any]:
@@ -28,11 +28,11 @@ def payload(run: Path) -> dict[str, Any]:
     ]
     pairs = before_and_after(run)
     rows = {line["row_id"] for line in shown} | {line["row_id"] for pair in pairs for line in pair.values()}
-    return {"samples": shown, "pairs": pairs, "images": thumbnails(images.of_rows(run, rows))}
+    return {"samples": shown, "pairs": pairs, "images": thumbnails(sample_images.of_rows(run, rows))}
 
 
 def before_and_after(run: Path) -> list[dict[str, Line]]:
-    """The first reply to a held-out question at the first and at the last validation."""
+    """For each held-out question, its first reply at the first and at the last validation."""
     steps = sorted(step_files(run, "validation"))
     if len(steps) < 2:
         return []
@@ -44,7 +44,7 @@ def before_and_after(run: Path) -> list[dict[str, Line]]:
 
 
 def _spread(run: Path, split: str, count: int) -> list[int]:
-    """Up to `count` steps, the first and the last among them."""
+    """Up to `count` evenly spaced steps, including the first and the last."""
     steps = sorted(step_files(run, split))
     if len(steps) <= count:
         return steps
@@ -60,7 +60,7 @@ def _slim(line: Line) -> Line:
 
 
 def thumbnails(paths: Mapping[str, Sequence[Path]]) -> dict[str, list[str]]:
-    """Small JPEGs as data addresses; a file that is no image is left out."""
+    """Small JPEGs as data URIs, by row id; a file that is not an image is left out."""
     return {row_id: list(_small(files)) for row_id, files in paths.items()}
 
 

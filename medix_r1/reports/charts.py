@@ -1,6 +1,6 @@
-"""The charts of a run's report: which metrics stand together, as traces that plotly.js draws.
+"""The charts of a run's report: metrics grouped into charts, as traces for plotly.js.
 
-Lines differ by marker and dash as well as by colour. Everything comes out of the metrics that TensorBoard gets.
+Lines differ by marker and dash as well as by colour. The metrics are those logged to TensorBoard.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _GROUPS: dict[str, dict[str, str]] = {
 
 
 def all_charts(steps: Steps) -> list[Chart]:
-    """Every chart that the metrics of a run can fill."""
+    """Every chart for which the run has metrics."""
     charts = [_part(steps, part) for part in PARTS]
     charts += [_chart(title, _lines(steps, metrics)) for title, metrics in _GROUPS.items()]
     charts.append(_chart("seconds a step, by phase", _phases(steps), barmode="stack"))
@@ -55,7 +55,7 @@ def all_charts(steps: Steps) -> list[Chart]:
 
 
 def _part(steps: Steps, part: str) -> Chart:
-    """One part of the reward: while training, and on every held-out set."""
+    """Chart of one part of the reward, in training and on every held-out set."""
     end = f"/{part}/mean"
     keys = sorted({key for metrics in steps.values() for key in metrics if key.endswith(end)})
     names = {"training": f"reward{end}"}

@@ -1,4 +1,4 @@
-"""The verbs that look at runs: `samples`, `report`, `compare`, `status`, `ask`."""
+"""The verbs for existing runs: `samples`, `report`, `compare`, `status`, `ask`."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def add_verbs(app: typer.Typer, console: Console) -> None:
         limit: Annotated[int, typer.Option(help="Samples shown.")] = 10,
     ) -> None:
         """Show samples with their reasons: `medix-r1 samples outputs/nano_cpu --sort embed-llm --limit 5`."""
-        from medix_r1.reports import images
+        from medix_r1.reports import sample_images
         from medix_r1.reports.samples import Query, find
         from medix_r1.reports.show_samples import show
 
         query = Query(split, step, part, below, above, modality, source, sort, smallest, limit)
         found = find(run, query)
-        show(found, images.of_rows(run, [line["row_id"] for line in found]), console)
+        show(found, sample_images.of_rows(run, [line["row_id"] for line in found]), console)
 
     @app.command()
     def report(
@@ -58,13 +58,13 @@ def add_verbs(app: typer.Typer, console: Console) -> None:
     ) -> None:
         """Compare runs, seeds together: `medix-r1 compare outputs/sweeps/nano_ablation_reward --out outputs/table`."""
         from medix_r1.reports import compare_files
-        from medix_r1.reports.compare import read_kinds
         from medix_r1.reports.compare_gaps import gaps
+        from medix_r1.reports.run_groups import read_run_groups
 
-        kinds = read_kinds(runs)
-        missing = gaps(runs, kinds)
-        compare_files.show(kinds, console, missing)
-        for path in compare_files.write(kinds, out, missing) if out else ():
+        groups = read_run_groups(runs)
+        missing = gaps(runs, groups)
+        compare_files.show(groups, console, missing)
+        for path in compare_files.write(groups, out, missing) if out else ():
             console.print(f"written: {path}", highlight=False)
 
     @app.command()

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from medix_r1.evaluation.results.records import atomic_write
 from medix_r1.evaluation.results.sheet import Sheet, between, csv_text, number
-from medix_r1.reports.compare import HELD_OUT, PARTS, TRAINING, Estimate, Kind, Run
+from medix_r1.reports.run_groups import HELD_OUT, PARTS, TRAINING, Estimate, Run, RunGroup
 
 _STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 _MARKERS = "osD^vPX*<>"
@@ -24,74 +24,76 @@ _NOTES = (
 )
 
 
-def sheets(kinds: Sequence[Kind], gaps: Sequence[str] = ()) -> list[Sheet]:
-    """The tables: at the last validation, at the best one, and what it took; gaps are said below the first."""
+def sheets(groups: Sequence[RunGroup], gaps: Sequence[str] = ()) -> list[Sheet]:
+    """The tables: values at the last validation and at the best one, and the cost. `gaps` are notes of the first."""
     return [
-        _values("at the last validation", kinds, lambda run: run.last_validation, (*gaps, *_NOTES)),
+        _values("at the last validation", groups, lambda run: run.last_validation, (*gaps, *_NOTES)),
         _values(
             "at the best validation by held-out reward",
-            kinds,
+            groups,
             lambda run: run.best_validation,
             ("The best of several noisy values is too good by itself; it chooses a checkpoint and measures nothing.",),
         ),
-        _cost(kinds),
+        _cost(groups),
     ]
 
 
-def show(kinds: Sequence[Kind], console: Console, gaps: Sequence[str] = ()) -> None:
+def show(groups: Sequence[RunGroup], console: Console, gaps: Sequence[str] = ()) -> None:
     """Print all tables."""
-    for sheet in sheets(kinds, gaps):
+    for sheet in sheets(groups, gaps):
         sheet.show(console)
 
 
-def write(kinds: Sequence[Kind], folder: Path, gaps: Sequence[str] = ()) -> list[Path]:
+def write(groups: Sequence[RunGroup], folder: Path, gaps: Sequence[str] = ()) -> list[Path]:
     """Write compare.md, compare.csv and compare.png into a folder."""
     paths = [folder / f"compare.{end}" for end in ("md", "csv", "png")]
-    atomic_write(paths[0], "\n".join(sheet.markdown() for sheet in sheets(kinds, gaps)))
-    atomic_write(paths[1], csv_text([row for kind in kinds for row in _rows(kind)]))
-    draw(kinds, paths[2])
+    atomic_write(paths[0], "\n".join(sheet.markdown() for sheet in sheets(groups, gaps)))
+    atomic_write(paths[1], csv_text([row for group in groups for row in _rows(group)]))
+    draw(groups, paths[2])
     return paths
 
 
-def _values(title: str, kinds: Sequence[Kind], step_of: Callable[[Run], int | None], notes: Sequence[str]) -> Sheet:
+def _values(
+    title: str, groups: Sequence[RunGroup], step_of: Callable[[Run], int | None], notes: Sequence[str]
+) -> Sheet:
     rows = [
-        [kind.label, str(len(kind.runs)), *(_cell(value) for value in _parts_at(kind, step_of).values())]
-        for kind in kinds
+        [group.label, str(len(group.runs)), *(_cell(value) for value in _parts_at(group, step_of).values())]
+        for group in groups
     ]
     return Sheet(title, ["run", "seeds", *PARTS, "composite"], rows, notes)
 
 
-def _parts_at(kind: Kind, step_of: Callable[[Run], int | None]) -> dict[str, Estimate]:
+def _parts_at(group: RunGroup, step_of: Callable[[Run], int | None]) -> dict[str, Estimate]:
     def at(run: Run, part: str) -> float | None:
         step = step_of(run)
         if step is None:
             return None
-        return run.yardstick(step) if part == "composite" else run.series(part, HELD_OUT).get(step)
+        return run.paper_composite(step) if part == "composite" else run.series(part, HELD_OUT).get(step)
 
-    return {part: kind.over_seeds(lambda run, part=part: at(run, part)) for part in (*PARTS, "composite")}  # type: ignore[misc]
+    return {part: group.over_seeds(lambda run, part=part: at(run, part)) for part in (*PARTS, "composite")}  # type: ignore[misc]
 
 
 def _cell(value: Estimate) -> str:
     return number(value.mean) + (f" {between(value.interval, '.2f')}" if value.interval else "")
 
 
-def _cost(kinds: Sequence[Kind]) -> Sheet:
+def _cost(groups: Sequence[RunGroup]) -> Sheet:
     rows = []
-    for kind in kinds:
-        minutes = kind.over_seeds(lambda run: run.total("timing_s/step")).mean
-        calls = kind.over_seeds(lambda run: run.total("reward/llm/calls")).mean
-        steps = kind.over_seeds(lambda run: float(run.steps)).mean
+    for group in groups:
+        minutes = group.over_seeds(lambda run: run.total("timing_s/step")).mean
+        calls = group.over_seeds(lambda run: run.total("reward/llm/calls")).mean
+        steps = group.over_seeds(lambda run: float(run.steps)).mean
         shown = [number(steps, ".0f"), number(minutes and minutes / 60, ".1f"), number(calls, ".0f")]
-        rows.append([kind.label, str(len(kind.runs)), *shown])
+        rows.append([group.label, str(len(group.runs)), *shown])
     header = ["run", "seeds", "steps", "minutes in steps", "judge calls"]
     return Sheet("what it took, mean of a run", header, rows, ("Calls while training, without those of validations.",))
 
 
-def _rows(kind: Kind) -> list[dict[str, Any]]:
-    """One line a run, unrounded."""
+def _rows(group: RunGroup) -> list[dict[str, Any]]:
+    """One CSV row for each run, unrounded."""
     return [
         {
-            "kind": kind.label,
+            "kind": group.label,
             "seed": run.seed,
             "folder": run.root.name,
             "steps": run.steps,
@@ -100,18 +102,18 @@ def _rows(kind: Kind) -> list[dict[str, Any]]:
             **_flat("final", run, run.last_validation),
             **_flat("best", run, run.best_validation),
         }
-        for run in kind.runs
+        for run in group.runs
     ]
 
 
 def _flat(name: str, run: Run, step: int | None) -> dict[str, Any]:
     parts = {part: None if step is None else run.series(part, HELD_OUT).get(step) for part in PARTS}
-    composite = None if step is None else run.yardstick(step)
+    composite = None if step is None else run.paper_composite(step)
     return {f"{name}_step": step, **{f"{name}_{part}": v for part, v in parts.items()}, f"{name}_composite": composite}
 
 
-def draw(kinds: Sequence[Kind], path: Path) -> None:
-    """Draw each part, held out as marked lines, while training as thin ones; dash and marker tell kinds apart too."""
+def draw(groups: Sequence[RunGroup], path: Path) -> None:
+    """Draw each part: held-out values as lines with markers, training as thin lines; groups differ by dash too."""
     import matplotlib
 
     matplotlib.use("Agg")  # a server has no display
@@ -120,11 +122,11 @@ def draw(kinds: Sequence[Kind], path: Path) -> None:
 
     figure, axes = pyplot.subplots(2, 3, figsize=(13, 7), sharex=True, sharey=True, layout="constrained")
     for axis, part in zip(axes.flat, PARTS, strict=True):
-        for index, kind in enumerate(kinds):
+        for index, group in enumerate(groups):
             style: dict[str, Any] = {"color": _COLOURS[index % 7], "linestyle": _STYLES[index % 7]}
-            axis.plot(*_mean_curve(kind, part, TRAINING), linewidth=0.7, alpha=0.5, **style)
+            axis.plot(*_mean_curve(group, part, TRAINING), linewidth=0.7, alpha=0.5, **style)
             marker = _MARKERS[index % len(_MARKERS)]
-            axis.plot(*_mean_curve(kind, part, HELD_OUT), linewidth=1.8, marker=marker, label=kind.label, **style)
+            axis.plot(*_mean_curve(group, part, HELD_OUT), linewidth=1.8, marker=marker, label=group.label, **style)
         axis.set_title(_TITLES.get(part, part), fontsize=10)
         axis.set_ylim(-0.03, 1.03)
         axis.grid(alpha=0.3)
@@ -137,8 +139,8 @@ def draw(kinds: Sequence[Kind], path: Path) -> None:
     pyplot.close(figure)
 
 
-def _mean_curve(kind: Kind, part: str, where: str) -> tuple[list[int], list[float]]:
-    """The mean over the runs of a kind at the steps that all of them have."""
-    curves = [curve for run in kind.runs if (curve := run.series(part, where))]
+def _mean_curve(group: RunGroup, part: str, where: str) -> tuple[list[int], list[float]]:
+    """Steps that all runs of a group have, and the mean over the runs at each."""
+    curves = [curve for run in group.runs if (curve := run.series(part, where))]
     steps = sorted(set.intersection(*(set(curve) for curve in curves))) if curves else []
     return steps, [float(np.mean([curve[step] for curve in curves])) for step in steps]

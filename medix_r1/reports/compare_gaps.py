@@ -1,4 +1,4 @@
-"""What a comparison does not show: runs that are missing or half done, and differences that no name tells."""
+"""Warnings of a comparison: missing or unfinished runs, and differences between runs that labels do not show."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from pathlib import Path
 import yaml
 from omegaconf import DictConfig
 
-from medix_r1.reports.compare import Kind, Run
+from medix_r1.reports.run_groups import Run, RunGroup
 from medix_r1.runs import provenance, saved_config, sweep_record
 from medix_r1.runs.folder import RunFolder
 from medix_r1.training.command import resume
 
-# Keys that a run's seed and name reach; everything else should be equal in runs that are taken for one kind.
+# Keys that depend on a run's seed and name; all others should be equal within a group.
 OF_A_SEED = (
     *("run.seed", "data.seed", "actor_rollout_ref.rollout.seed"),
     *("run.name", "trainer.experiment_name", "actor_rollout_ref.rollout.trace.experiment_name"),
 )
-_NAMED = 4  # keys that are named when runs of a kind differ
+_NAMED = 4  # differing keys that a warning names
 
 
-def gaps(paths: Sequence[str], kinds: Sequence[Kind]) -> list[str]:
-    """One sentence for each gap, for those who read the tables."""
-    runs = [run for kind in kinds for run in kind.runs]
-    return [*_missing(paths, runs), *_half_done(runs), *_unlike(kinds), *_made_of(runs)]
+def gaps(paths: Sequence[str], groups: Sequence[RunGroup]) -> list[str]:
+    """One sentence for each warning."""
+    runs = [run for group in groups for run in group.runs]
+    return [*_missing(paths, runs), *_unfinished(runs), *_differing_configs(groups), *_differing_provenance(runs)]
 
 
 def _missing(paths: Sequence[str], runs: Sequence[Run]) -> Iterator[str]:
@@ -38,21 +38,21 @@ def _missing(paths: Sequence[str], runs: Sequence[Run]) -> Iterator[str]:
             yield f"Not in here, because they have not logged a step: {', '.join(names)}."
 
 
-def _half_done(runs: Sequence[Run]) -> Iterator[str]:
+def _unfinished(runs: Sequence[Run]) -> Iterator[str]:
     for run in runs:
         config = yaml.safe_load((run.root / "config.yaml").read_text(encoding="utf-8"))
         total = config.get("trainer", {}).get("total_training_steps")
         folder = RunFolder(run.root)
-        if total is None:  # its epochs say when it is done, and only the run itself has counted them
+        if total is None:  # the run ends after its epochs, whose number of steps the config does not have
             if folder.events.exists() and not folder.ended_by_itself:
                 yield f"{run.root.name} has reached step {run.steps} and did not end by itself."
         elif run.steps < total:
             yield f"{run.root.name} has reached step {run.steps} of {total}."
 
 
-def _unlike(kinds: Sequence[Kind]) -> Iterator[str]:
-    for kind in kinds:
-        first, *others = (run.root / "config.yaml" for run in kind.runs)
+def _differing_configs(groups: Sequence[RunGroup]) -> Iterator[str]:
+    for group in groups:
+        first, *others = (run.root / "config.yaml" for run in group.runs)
         found = {
             difference.key
             for other in others
@@ -61,12 +61,12 @@ def _unlike(kinds: Sequence[Kind]) -> Iterator[str]:
         }
         if found:
             keys = ", ".join(sorted(found)[:_NAMED]) + (", ..." if len(found) > _NAMED else "")
-            yield f"The runs of '{kind.label}' are not alike but for their seed; they differ in {keys}."
-        if len({run.seed for run in kind.runs}) < len(kind.runs):
-            yield f"'{kind.label}' holds a seed twice: its interval is too narrow."
+            yield f"The runs of '{group.label}' are not alike but for their seed; they differ in {keys}."
+        if len({run.seed for run in group.runs}) < len(group.runs):
+            yield f"'{group.label}' holds a seed twice: its interval is too narrow."
 
 
-def _made_of(runs: Sequence[Run]) -> Iterator[str]:
+def _differing_provenance(runs: Sequence[Run]) -> Iterator[str]:
     records = [record for run in runs if (record := provenance.read(RunFolder(run.root)))]
     for name, what in (("code", "by different code"), ("data", "on different data")):
         if len({json.dumps(record.get(name)) for record in records}) > 1:

@@ -1,4 +1,4 @@
-"""What was run: the facts at the head of a report."""
+"""The facts at the head of a report: model, hardware, versions, and config keys that differ from the defaults."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OURS = ("run.dir", "trainer.default_local_dir", "trainer.resume_", "ray_kwargs.
 
 
 def facts(run: RunFolder) -> dict[str, str]:
-    """Name, machine, versions, code and data of the newest attempt, as words."""
+    """Name, machine, versions, code and data of the newest attempt, as text."""
     config = yaml.safe_load(run.config.read_text(encoding="utf-8"))
     record = provenance.read(run)
     found = {
@@ -33,11 +33,11 @@ def facts(run: RunFolder) -> dict[str, str]:
 
 
 def differences(run: RunFolder) -> dict[str, tuple[str, str]]:
-    """Keys of the run's config that differ from `medix-r1 train` without any choice: key → (default, here)."""
+    """Keys of the run's config that differ from plain `medix-r1 train`: key → (default, value)."""
     mine = dict(_leaves(saved_config.read(run.config)))
     try:
         default = dict(_leaves(_as_plain(configs.compose_train([]))))
-    except ConfigError:  # the package has moved on; the run's own values are still shown
+    except ConfigError:  # the package has changed since the run; its own values are still shown
         default = {}
     return {
         key: (_words(default.get(key, "-")), _words(value))

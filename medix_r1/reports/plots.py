@@ -1,6 +1,6 @@
-"""Pictures of a run: the reward and its parts over the steps, and before beside after.
+"""Plots of a run: the reward and its parts over the steps, and bars before and after training.
 
-Lines differ by marker and dash, bars by hatching, so that no picture needs its colours.
+Lines differ by marker and dash, bars by hatching, so that plots can be read without colour.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SMOOTH = 0.7  # share of the past in the running mean
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """One panel of a before-and-after picture; a value that was not measured is None."""
+    """One panel of a before-and-after plot; a value that was not measured is None."""
 
     title: str
     before: Mapping[str, float | None]
@@ -35,7 +35,7 @@ class Bars:
 
 
 def reward_curves(metrics: Metrics, path: Path) -> Path:
-    """Draw each signal's mean over the steps, on train and on what is held out."""
+    """Draw each signal's mean over the steps, in training and on the held-out sets."""
     present = [name for name in SIGNALS if any(f"reward/{name}/mean" in values for values in metrics.values())]
     columns = 3 if len(present) > 1 else 1
     rows = max(1, -(-len(present) // columns))
@@ -56,7 +56,7 @@ def reward_curves(metrics: Metrics, path: Path) -> Path:
 
 
 def before_after(panels: Sequence[Bars], path: Path) -> Path:
-    """Draw pairs of bars, one panel a held-out set and decoding."""
+    """Draw pairs of bars, one panel for each held-out set and decoding."""
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
     figure, axes = pyplot.subplots(

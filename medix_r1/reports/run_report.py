@@ -1,7 +1,7 @@
-"""`medix-r1 report RUN`: one HTML file with everything about a run, which needs no network and no server.
+"""`medix-r1 report RUN`: one self-contained HTML file about a run.
 
-Text of models and judges is hostile: it reaches the page as JSON, whose `<` is escaped, and is put into the document as
-text only; a content security policy allows no script but the two that are in the file, by their hashes.
+Text of models and judges is untrusted. It is embedded as JSON with `<` escaped and is inserted as text only. The
+content security policy allows only the file's own two scripts, by their hashes.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ def write_report(run: Path, out: Path | None = None, *, refresh: int | None = No
 
     Args:
         run: the run's folder.
-        out: the file; by default RUN/report.html. It is replaced as a whole.
-        refresh: seconds after which a browser loads the file again; None never.
+        out: the file, written atomically; by default RUN/report.html.
+        refresh: seconds after which a browser reloads the page; None never.
 
     Raises:
-        ConfigError: there is no run, or nothing has been logged yet.
+        ConfigError: there is no run, or it has not logged a step yet.
     """
     folder = RunFolder(run)
     steps = folder.metrics_by_step() if folder.config.is_file() else {}
@@ -51,7 +51,7 @@ def write_report(run: Path, out: Path | None = None, *, refresh: int | None = No
 
 
 def watch(run: Path, out: Path | None, seconds: int) -> Path:
-    """Write the report again and again while the run goes on, and a last time when it has ended."""
+    """Rewrite the report every `seconds` while the run is running, and once when it has ended."""
     while is_locked(RunFolder(run)):
         write_report(run, out, refresh=seconds)
         time.sleep(seconds)
@@ -92,7 +92,7 @@ def _sha256(script: str) -> str:
 
 
 def _last(steps: charts.Steps) -> dict[str, dict[str, Any]]:
-    """First and last value of each part while training and held out."""
+    """First, last and best value of each part, in training and held out."""
     table: dict[str, dict[str, Any]] = {}
     for key in sorted({key for metrics in steps.values() for key in metrics}):
         if key.endswith("/mean") and key.startswith(("reward/", "heldout/")):

@@ -1,4 +1,4 @@
-"""Reads a run's samples: filters and sorts them without holding more of them than are shown."""
+"""Filters and sorts a run's samples, keeping only those in memory that are shown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Line = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which samples are wanted.
+    """A query for samples.
 
     Attributes:
         split: `train` or `validation`.
@@ -28,8 +28,8 @@ class Query:
         modality: the reference's tag, any case.
         source: the row's data source.
         sort: a part, or a difference of two such as `embed-llm`; largest first.
-        smallest: sort the other way round.
-        limit: samples shown.
+        smallest: sort smallest first.
+        limit: maximal number of samples.
     """
 
     split: str = "train"
@@ -45,10 +45,10 @@ class Query:
 
 
 def find(run: Path, query: Query) -> list[Line]:
-    """Return the samples that a query asks for; without `sort`, the newest step's first.
+    """Return the samples that match a query; without `sort`, those of the newest step first.
 
     Raises:
-        ConfigError: with all problems of the query, or when the run has no samples.
+        ConfigError: all problems of the query, or the run has no samples.
     """
     _check(run, query)
     found = (line for line in lines(run, query.split, query.step) if _wanted(line, query))
@@ -68,7 +68,7 @@ def lines(run: Path, split: str, step: int | None = None) -> Iterator[Line]:
 
 
 def step_files(run: Path, split: str) -> dict[int, Path]:
-    """The files of a split by step."""
+    """The files of a split, by step."""
     return {int(path.stem): path for path in (RunFolder(run).samples / split).glob("*.jsonl") if path.stem.isdigit()}
 
 
@@ -120,7 +120,7 @@ def _wanted(line: Line, query: Query) -> bool:
 
 
 def value_of(line: Line, part: str) -> float | None:
-    """A part's value, or the total's under the name `overall`; None where there is none."""
+    """The value of a part, or of the whole reward for `overall`; None without a finite value."""
     value = line["overall"] if part == "overall" else line["parts"].get(part)
     return None if value is None or not math.isfinite(value) else float(value)
 

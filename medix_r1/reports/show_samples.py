@@ -1,4 +1,4 @@
-"""Samples in the terminal: what was asked and answered, what each part of the reward said and why."""
+"""Prints samples: question, reply, and value and reason of each part of the reward."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from rich.table import Table
 from medix_r1.reports.samples import Line
 from medix_r1.untrusted import one_line
 
-_REPLY = 600  # characters of a reply that are shown
+_REPLY = 600  # characters, of a reply
 
 
 def show(samples: Sequence[Line], images: Mapping[str, Sequence[Path]], console: Console) -> None:
-    """Print samples one below the other."""
+    """Print samples below each other."""
     if not samples:
         console.print("no sample fits")
     for line in samples:

@@ -1,4 +1,4 @@
-"""`medix-r1 status RUN`: how a run stands, read from its folder by anybody who sees it."""
+"""`medix-r1 status RUN`: the state of a run, read from its folder alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KILLED = "ended without a word (killed?)"
 
 
 def show_status(run: Path, console: Console) -> None:
-    """Print what the run does, its last steps, what rang, and what was asked of it.
+    """Print the run's state, its last steps, its alarms, and pending requests.
 
     Raises:
         ConfigError: there is no run.
@@ -48,15 +48,15 @@ def show_status(run: Path, console: Console) -> None:
 
 
 def show_stacks(run: Path, console: Console) -> None:
-    """Let the run's processes on this node write where they are, and say where that stands."""
-    folder = RunFolder(run.absolute())  # as the launcher names it to its processes
+    """Make the run's processes on this node write their stacks, and print where."""
+    folder = RunFolder(run.absolute())  # the processes know the run by its absolute path
     asked = write_stacks(folder)
     where = f"stand in {folder.stacks}" if asked else "none: no process of this run is on this node"
     console.print(f"stacks of {len(asked)} processes: {escape(where)}", highlight=False, soft_wrap=True)
 
 
 def state(folder: RunFolder, events: list[dict[str, Any]]) -> str:
-    """Training, finished, failed or ended without a word, and since when."""
+    """One line: running, finished, failed or killed, with the time since the last event."""
     started: dict[str, Any] = {"event": "started", "time": folder.config.stat().st_mtime}
     last = events[-1] if events else started
     ago = _ago(time.time() - last["time"])
@@ -68,7 +68,7 @@ def state(folder: RunFolder, events: list[dict[str, Any]]) -> str:
 
 
 def is_locked(folder: RunFolder) -> bool:
-    """Whether a process on this machine is training there (on another machine's disk this may not be seen)."""
+    """Whether a process holds the run's lock; on a shared disk, locks of other machines may not be visible."""
     if not folder.lock.exists():
         return False
     handle = os.open(folder.lock, os.O_RDWR)

@@ -1,5 +1,5 @@
 "use strict";
-// Everything a model wrote is put into the page by `textContent`, never as markup.
+// Untrusted text is inserted by `textContent`, never as markup.
 const data = JSON.parse(document.getElementById("data").textContent);
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];  // Okabe and Ito
@@ -136,7 +136,7 @@ function drawSamples() {
   place.replaceChildren(...shown.map((sample) => card(sample, reply(sample))));
 }
 
-// The address keeps the filter, so that it can be mailed and outlives a reload.
+// The URL's fragment keeps the filter, so that it can be shared and survives a reload.
 function rememberFilter() {
   const filled = [...new FormData(document.getElementById("filter"))].filter(([, wanted]) => wanted !== "");
   history.replaceState(null, "", "#" + new URLSearchParams(filled));

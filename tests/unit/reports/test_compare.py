@@ -14,8 +14,8 @@ from rich.console import Console
 from medix_r1.config import compose_train
 from medix_r1.errors import ConfigError
 from medix_r1.reports import compare_files
-from medix_r1.reports.compare import YARDSTICK, estimate, read_kinds
 from medix_r1.reports.compare_gaps import OF_A_SEED, gaps
+from medix_r1.reports.run_groups import PAPER_WEIGHTS, estimate, read_run_groups
 from medix_r1.runs import sweep_record
 from medix_r1.runs.folder import RunFolder
 from medix_r1.training.command import resume
@@ -53,18 +53,21 @@ def sweep(tmp_path: Path) -> Path:
 
 
 def test_seeds_are_put_together_and_what_differs_names_the_line(sweep: Path):
-    kinds = read_kinds([str(sweep)])
-    assert [(kind.label, len(kind.runs)) for kind in kinds] == [("reward=composite", 2), ("reward=embedding_only", 1)]
-    assert [kind.label for kind in read_kinds([str(sweep / "comp*"), str(sweep / "embedding_only_1")])] == [
-        kind.label for kind in kinds
+    groups = read_run_groups([str(sweep)])
+    assert [(group.label, len(group.runs)) for group in groups] == [
+        ("reward=composite", 2),
+        ("reward=embedding_only", 1),
+    ]
+    assert [group.label for group in read_run_groups([str(sweep / "comp*"), str(sweep / "embedding_only_1")])] == [
+        group.label for group in groups
     ]
 
 
 def test_the_last_and_the_best_validation(sweep: Path):
-    first, second = read_kinds([str(sweep)])[0].runs
+    first, second = read_run_groups([str(sweep)])[0].runs
     assert (first.last_validation, first.best_validation) == (10, 5)
     assert (second.last_validation, second.best_validation) == (10, 10)
-    assert first.yardstick(10) == pytest.approx(0.5 * sum(YARDSTICK.values()))
+    assert first.paper_composite(10) == pytest.approx(0.5 * sum(PAPER_WEIGHTS.values()))
 
 
 def test_an_interval_of_two_seeds_is_students():
@@ -78,7 +81,7 @@ def test_an_interval_of_two_seeds_is_students():
 
 
 def test_every_file_is_written_and_what_was_not_watched_is_a_dash(sweep: Path, tmp_path: Path):
-    markdown, table, picture = compare_files.write(read_kinds([str(sweep)]), tmp_path / "out")
+    markdown, table, picture = compare_files.write(read_run_groups([str(sweep)]), tmp_path / "out")
     lines = markdown.read_text().splitlines()
     (alone,) = [line for line in lines[:9] if line.startswith("| reward=embedding_only")]
     assert [cell.strip() for cell in alone.split("|")[3:10]] == ["0.200", "-", "0.500", "0.500", "0.500", "0.200", "-"]
@@ -90,14 +93,14 @@ def test_every_file_is_written_and_what_was_not_watched_is_a_dash(sweep: Path, t
         ("1", "0.2", "5"),
     ]
     assert picture.read_bytes().startswith(b"\x89PNG")
-    compare_files.show(read_kinds([str(sweep)]), Console(quiet=True))
+    compare_files.show(read_run_groups([str(sweep)]), Console(quiet=True))
 
 
 def test_what_is_no_run_is_named(tmp_path: Path):
     (tmp_path / "empty").mkdir()
     paths = [str(tmp_path / "empty"), str(tmp_path / "gone*")]
     with pytest.raises(ConfigError, check=only(*((path, "no-run-there") for path in paths))):
-        read_kinds(paths)
+        read_run_groups(paths)
 
 
 def test_what_the_tables_do_not_show_is_said(sweep: Path):
@@ -108,14 +111,14 @@ def test_what_the_tables_do_not_show_is_said(sweep: Path):
     other = {"run": {"seed": 2}, "trainer": {"total_training_steps": 12}, "algorithm": {"gamma": 0.9}}
     (sweep / "composite_2" / "config.yaml").write_text(yaml.safe_dump(other))
 
-    kinds = read_kinds([str(sweep)])
+    groups = read_run_groups([str(sweep)])
 
-    absent, half_done, unlike = gaps([str(sweep)], kinds)
+    absent, half_done, unlike = gaps([str(sweep)], groups)
     assert "llm_only_1" in absent
     assert half_done.startswith("composite_2 ")
     assert "10 of 12" in half_done
     assert [word for word in ("'reward=composite'", "algorithm.gamma") if word not in unlike] == []
-    assert gaps([str(sweep / "embedding_only_1")], kinds[1:]) == []
+    assert gaps([str(sweep / "embedding_only_1")], groups[1:]) == []
 
 
 def test_a_run_by_epochs_that_was_cut_is_said(sweep: Path):
@@ -127,11 +130,11 @@ def test_a_run_by_epochs_that_was_cut_is_said(sweep: Path):
     for event in ("started", "finished"):
         whole.add_event(event)
 
-    kinds = read_kinds([str(sweep)])
-    assert [gap for gap in gaps([str(sweep)], kinds) if gap.startswith("composite_1 ") and " 10 " in gap]
-    assert not any("embedding_only_1" in gap for gap in gaps([str(sweep)], kinds))
+    groups = read_run_groups([str(sweep)])
+    assert [gap for gap in gaps([str(sweep)], groups) if gap.startswith("composite_1 ") and " 10 " in gap]
+    assert not any("embedding_only_1" in gap for gap in gaps([str(sweep)], groups))
     cut.add_event("finished")
-    assert not any("composite_1" in gap for gap in gaps([str(sweep)], kinds))
+    assert not any("composite_1" in gap for gap in gaps([str(sweep)], groups))
 
 
 def test_other_code_and_a_seed_twice_are_said(sweep: Path):
@@ -140,7 +143,7 @@ def test_other_code_and_a_seed_twice_are_said(sweep: Path):
     words = json.loads((again / "provenance.json").read_text())["overrides"]
     (again / "provenance.json").write_text(json.dumps({"overrides": words, "code": "another commit"}))
 
-    twice, made = gaps([str(sweep)], read_kinds([str(sweep)]))
+    twice, made = gaps([str(sweep)], read_run_groups([str(sweep)]))
     assert twice.startswith("'reward=composite' ")
     assert "seed" in twice
     assert "code" in made
@@ -152,7 +155,7 @@ def test_a_model_that_was_made_anew_between_two_runs_is_said(sweep: Path):
         models = {"models/policy": {"model.safetensors": hashed}, "models/judge": {"model.safetensors": "same"}}
         (sweep / name / "provenance.json").write_text(json.dumps({**record, "models": models}))
 
-    (made,) = gaps([str(sweep)], read_kinds([str(sweep)]))
+    (made,) = gaps([str(sweep)], read_run_groups([str(sweep)]))
     assert made.startswith("models/policy ")
 
 
@@ -165,4 +168,4 @@ def test_a_seed_reaches_no_other_key(tmp_path: Path):
 
 
 def test_the_yardstick_is_the_composites_weights():
-    assert dict(compose_train([]).reward.weights) == YARDSTICK
+    assert dict(compose_train([]).reward.weights) == PAPER_WEIGHTS

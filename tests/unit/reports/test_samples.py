@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from medix_r1.cli import app
 from medix_r1.errors import ConfigError
-from medix_r1.reports import images
+from medix_r1.reports import sample_images
 from medix_r1.reports.samples import Query, find, lines
 from medix_r1.reports.status import KILLED
 from tests.support.problems import only
@@ -63,12 +63,12 @@ def test_a_query_that_makes_no_sense_says_why(run, query, key, code, names):
 
 
 def test_images_come_out_of_the_data_set_and_what_is_none_does_not(run):
-    found = images.of_rows(run, ["row-a", "row-b", "row-gone"])
+    found = sample_images.of_rows(run, ["row-a", "row-b", "row-gone"])
     assert [path.suffix for path in found["row-a"]] == [".png"]
     assert Image.open(found["row-a"][0]).size == (4, 4)
     assert found["row-b"] == []
     assert "row-gone" not in found
-    assert images.of_rows(run, []) == {}
+    assert sample_images.of_rows(run, []) == {}
 
 
 def test_the_command_shows_reasons_and_nothing_a_reply_can_use(run):

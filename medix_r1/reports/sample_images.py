@@ -1,4 +1,4 @@
-"""The images behind samples: a sample names its row, and that is looked up in the data set when somebody looks."""
+"""The images of samples, looked up in the run's data files by row id when they are shown."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "TIFF": ".tif", "GI
 
 
 def of_rows(run: Path, row_ids: Iterable[str]) -> dict[str, list[Path]]:
-    """Write the images of some rows below `RUN/samples/images/` and return their paths.
+    """Write the images of some rows below `RUN/samples/images/` and return their paths by row id.
 
-    A row that the data files no longer hold is left out: a run may be looked at where its data is not.
+    Rows that the data files lack are left out, because a run may be inspected on a machine without its data.
     """
     wanted = sorted(set(row_ids))
     folder = RunFolder(run).samples / "images"
@@ -50,7 +50,7 @@ def _as_list(value: Any) -> list[str]:
 
 
 def _write(image: dict[str, Any], folder: Path) -> Path | None:
-    """Keep an image under its hash, as it is; what is no image is not written."""
+    """Write an image unchanged under its hash; return None when the bytes are not an image."""
     content = image.get("bytes") or (Path(image["path"]).read_bytes() if image.get("path") else b"")
     try:
         suffix = _SUFFIXES.get(Image.open(io.BytesIO(content)).format or "")

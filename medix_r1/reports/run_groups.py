@@ -1,4 +1,4 @@
-"""Reads the folders of several runs and puts those that differ only in their seed together: `medix-r1 compare`."""
+"""Reads the folders of several runs and groups those that differ only in their seed, for `medix-r1 compare`."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from medix_r1.runs import provenance
 from medix_r1.runs.folder import RunFolder
 
 PARTS = ("overall", "llm", "embed", "format", "modality", "exact")
-# One yardstick for runs whose own totals are weighted differently: the paper's weights on the means of the parts.
-YARDSTICK = {"llm": 0.5175, "embed": 0.3375, "format": 0.10, "modality": 0.045}
+# The paper's weights on the means of the parts, to compare runs whose own rewards are weighted differently.
+PAPER_WEIGHTS = {"llm": 0.5175, "embed": 0.3375, "format": 0.10, "modality": 0.045}
 HELD_OUT, TRAINING = "selection", "reward"
-_SEEDS = ("run.seed", "data.seed", "hydra.", "run.dir", "run.name")  # what makes no run another kind of run
+_SEEDS = ("run.seed", "data.seed", "hydra.", "run.dir", "run.name")  # overrides that may differ within a group
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run as its folder tells.
+    """One run, read from its folder.
 
     Attributes:
         root: the folder.
-        overrides: the words of its command line; empty when they are not recorded.
+        overrides: of its command line; empty when they were not recorded.
         seed: of the run.
-        metrics: by step.
+        metrics: by step, then by name.
     """
 
     root: Path
@@ -42,18 +42,18 @@ class Run:
     metrics: Mapping[int, Mapping[str, float]]
 
     def series(self, part: str, where: str) -> dict[int, float]:
-        """A part's mean over the steps that have it, while training or held out."""
+        """A part's mean by step; `where` is `TRAINING` or `HELD_OUT`."""
         key = f"{where}/{part}/mean"
         return {step: values[key] for step, values in self.metrics.items() if key in values}
 
-    def yardstick(self, step: int) -> float | None:
-        """The held-out composite of a step by the paper's weights; None when the run does not watch a part of it."""
-        means = [self.series(part, HELD_OUT).get(step) for part in YARDSTICK]
+    def paper_composite(self, step: int) -> float | None:
+        """The held-out composite of a step with the paper's weights; None when the run does not measure every part."""
+        means = [self.series(part, HELD_OUT).get(step) for part in PAPER_WEIGHTS]
         known = [mean for mean in means if mean is not None]
-        if len(known) < len(YARDSTICK):
+        if len(known) < len(PAPER_WEIGHTS):
             return None
-        # Not np.dot: the order in which BLAS adds, and so the last digit, depends on the processor.
-        return math.fsum(weight * mean for weight, mean in zip(YARDSTICK.values(), known, strict=True))
+        # fsum, because np.dot's order of summation, and so the last digit, depends on the processor
+        return math.fsum(weight * mean for weight, mean in zip(PAPER_WEIGHTS.values(), known, strict=True))
 
     @property
     def last_validation(self) -> int | None:
@@ -61,7 +61,7 @@ class Run:
 
     @property
     def best_validation(self) -> int | None:
-        """The step with the highest held-out reward by the run's own weights."""
+        """The step with the highest held-out reward, with the run's own weights."""
         heldout = self.series("overall", HELD_OUT)
         return max(heldout, key=lambda step: heldout[step], default=None)
 
@@ -80,9 +80,9 @@ class Estimate:
     """A mean over seeds.
 
     Attributes:
-        mean: of the runs that have a value; None when none has.
-        interval: 95 %, by Student's t over runs; None for fewer than two.
-        runs: that have a value.
+        mean: over the runs that have a value; None when none has.
+        interval: 95 % confidence interval, Student's t over runs; None for fewer than two.
+        runs: number of runs that have a value.
     """
 
     mean: float | None
@@ -91,35 +91,35 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class RunGroup:
     """Runs that differ only in their seed."""
 
     label: str
     runs: Sequence[Run]
 
     def over_seeds(self, value: Callable[[Run], float | None]) -> Estimate:
-        """Mean and interval of a number of each run."""
+        """Mean and confidence interval of a value of each run."""
         return estimate([number for run in self.runs if (number := value(run)) is not None])
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """Mean with its 95 % t-interval (statsmodels)."""
+    """Mean with its 95 % t interval (statsmodels)."""
     if len(values) < 2:
         return Estimate(values[0] if values else None, None, len(values))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # equal values: an interval of no width
+        warnings.simplefilter("ignore", RuntimeWarning)  # equal values give an interval of width 0
         low, high = DescrStatsW(np.asarray(values, dtype=float)).tconfint_mean()
     return Estimate(float(np.mean(values)), Interval(float(low), float(high)), len(values))
 
 
-def read_kinds(paths: Sequence[str]) -> list[Kind]:
-    """Read runs and put those together that differ only in their seed; what has not logged a step is left out.
+def read_run_groups(paths: Sequence[str]) -> list[RunGroup]:
+    """Read runs and group those that differ only in their seed; runs that have not logged a step are left out.
 
     Args:
-        paths: run folders, folders of runs (such as a sweep's), or patterns of such.
+        paths: run folders, folders of runs (such as a sweep's), or glob patterns of them.
 
     Raises:
-        ConfigError: a path leads to no run, or no run has logged a step.
+        ConfigError: there is no run at a path, or no run has logged a step.
     """
     found = [(path, _folders(path)) for path in paths]
     problems = [
@@ -132,14 +132,14 @@ def read_kinds(paths: Sequence[str]) -> list[Kind]:
     if problems or not runs:
         raise ConfigError(problems or [Problem(", ".join(paths), "no-step-logged", "no run there has logged a step")])
     shared = set.intersection(*(set(run.overrides) for run in runs))
-    kinds: dict[str, list[Run]] = {}
+    groups: dict[str, list[Run]] = {}
     for run in runs:
-        kinds.setdefault(_label(run, shared), []).append(run)
-    return [Kind(label, members) for label, members in kinds.items()]
+        groups.setdefault(_label(run, shared), []).append(run)
+    return [RunGroup(label, members) for label, members in groups.items()]
 
 
 def _folders(path: str) -> list[Path]:
-    """The run folders that a path or pattern means: itself, or those one level below it."""
+    """The run folders that a path or pattern matches, or those one level below."""
     matches = [Path(match) for match in sorted(glob.glob(path))]
     runs = [match for match in matches if (match / "config.yaml").is_file()]
     below = [config.parent for match in matches if match not in runs for config in sorted(match.glob("*/config.yaml"))]
@@ -154,6 +154,6 @@ def _read(root: Path) -> Run:
 
 
 def _label(run: Run, shared: set[str]) -> str:
-    """What is special about a run; its folder's name when the command line is not recorded."""
+    """The overrides that only some runs have; the folder's name when overrides were not recorded."""
     own = [word for word in run.overrides if word not in shared and not word.lstrip("+").startswith(_SEEDS)]
     return " ".join(own) or (run.root.name if not run.overrides else "all alike")
