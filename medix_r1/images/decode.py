@@ -1,8 +1,8 @@
-"""Bytes of a picture in, a picture out that every later reader can open, or the reason why not.
+"""Checks an image file, and converts it to 8-bit PNG where needed.
 
 PNG, JPEG and WebP of 8 bits a channel pass unchanged. TIFF, DICOM, GIF, BMP, palettes, transparency (put on white),
-16 bits (windowed by percentiles) and rotated photographs (EXIF) become PNG. Every picture is decoded once, because a
-truncated file shows itself in no other way.
+16 bits (windowed by percentiles) and rotated photographs (EXIF) become PNG. Every image is decoded in full, because
+nothing else detects a truncated file.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _DICOM_MARK = slice(128, 132)
 
 
 def prepare_image(raw: bytes, rules: ImageRules) -> PreparedImage:
-    """Check and, where needed, convert one picture.
+    """Check one image and, where needed, convert it.
 
     Raises:
-        ImageRejected: it is corrupt, truncated, of an unknown kind, too large, or has several frames.
+        ImageRejected: it is corrupt, truncated, of an unknown format, too large, or has several frames.
     """
     if len(raw) > rules.max_mebibytes * 2**20:
         raise ImageRejected(ImageReason.IMAGE_BOMB, f"{len(raw)} bytes; image.max_mebibytes is {rules.max_mebibytes}")
@@ -41,11 +41,11 @@ def prepare_image(raw: bytes, rules: ImageRules) -> PreparedImage:
         content = raw if kept_format else encode(picture, "PNG")
     except ImageRejected:
         raise
-    except Image.DecompressionBombError as error:  # Pillow's own limit, met while it reads a header
+    except Image.DecompressionBombError as error:  # Pillow's own limit, checked when it reads a header
         raise ImageRejected(ImageReason.IMAGE_BOMB, str(error)) from error
     except UnidentifiedImageError as error:
         raise ImageRejected(ImageReason.CORRUPT_IMAGE, f"none of {', '.join(_FORMATS)} or DICOM") from error
-    except Exception as error:  # decoders fail in any way on hostile bytes: the row is rejected
+    except Exception as error:  # decoders may raise anything on malformed bytes
         raise ImageRejected(ImageReason.CORRUPT_IMAGE, f"{type(error).__name__}: {error}"[:300]) from error
     return PreparedImage(
         content=content,
@@ -59,11 +59,11 @@ def prepare_image(raw: bytes, rules: ImageRules) -> PreparedImage:
 
 
 def _read(raw: bytes, rules: ImageRules) -> tuple[Image.Image, str | None, str]:
-    """The picture, its format if the bytes can stay, and what was converted."""
+    """Decode an image: the picture, its format if the bytes can stay as they are, and what was converted."""
     if raw[_DICOM_MARK] == b"DICM":
         return read_dicom(raw, rules), None, "dicom"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's own bomb warning; ours comes first and is an error
+        warnings.simplefilter("ignore")  # Pillow's decompression-bomb warning; `check_size` raises instead
         picture = Image.open(io.BytesIO(raw), formats=_FORMATS)
         check_size(picture.width, picture.height, rules)
         _choose_frame(picture, rules)
@@ -105,13 +105,13 @@ def _on_white(picture: Image.Image) -> Image.Image:
 
 
 def perceptual_hash(picture: Image.Image) -> int:
-    """imagehash's DCT hash, as an unsigned 64-bit number."""
+    """Perceptual hash of a picture (imagehash's DCT `phash`), as an unsigned 64-bit integer."""
     bits = imagehash.phash(picture).hash.flatten()
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
 def encode(picture: Image.Image, image_format: str) -> bytes:
-    """Encode without the source's metadata; PNG is lossless, JPEG of quality 95."""
+    """Encode a picture as PNG (lossless) or JPEG (quality 95), without metadata."""
     buffer = io.BytesIO()
     options: dict[str, Any] = {"compress_level": 3} if image_format == "PNG" else {"quality": 95}
     clean = picture if picture.mode in ("RGB", "L") else picture.convert("RGB")
@@ -121,7 +121,7 @@ def encode(picture: Image.Image, image_format: str) -> bytes:
 
 
 def resized(image: PreparedImage, width: int, height: int) -> PreparedImage:
-    """The same image with fewer pixels."""
+    """Resize an image to `width` x `height` pixels (bicubic); JPEG stays JPEG, all other formats become PNG."""
     with Image.open(io.BytesIO(image.content)) as picture:
         smaller = picture.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
     image_format = "JPEG" if image.format == "JPEG" else "PNG"
@@ -130,6 +130,6 @@ def resized(image: PreparedImage, width: int, height: int) -> PreparedImage:
 
 
 def header_size(content: bytes) -> tuple[int, int]:
-    """(width, height) from the first bytes of a picture; nothing is decoded."""
+    """(width, height) in pixels, from the header; nothing is decoded."""
     with Image.open(io.BytesIO(content)) as picture:
         return picture.size

@@ -1,6 +1,6 @@
-"""A DICOM file as the picture a radiologist sees: modality LUT, window, inversion and colour space applied.
+"""Renders a DICOM file as a viewer shows it: with modality LUT, window, inversion and colour space applied.
 
-The window is the file's own (VOI LUT or centre and width), or the configured one, or percentiles when there is none.
+The window is the configured one, else the file's own (VOI LUT, or centre and width), else a range of percentiles.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from medix_r1.images.rules import ImageReason, ImageRejected, ImageRules, check_
 
 
 def read_dicom(raw: bytes, rules: ImageRules) -> Image.Image:
-    """Decode one frame to 8 bits.
+    """Decode one frame to an 8-bit picture, grey or RGB.
 
     Raises:
-        ImageRejected: too large by its header, several frames, deflated as a whole (a bomb cannot be told apart), or
-            without pixels. pydicom's own errors on damaged files pass through.
+        ImageRejected: its header says that it is too large, it has several frames, it has no pixels, or it is deflated
+            as a whole, so that a decompression bomb cannot be detected. pydicom's errors on damaged files are not
+            caught.
     """
     file = io.BytesIO(raw)
     read_preamble(file, force=False)
-    meta = _read_file_meta_info(file)  # the public function takes a path only
+    meta = _read_file_meta_info(file)  # pydicom's public function takes only a path
     if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
         raise ImageRejected(ImageReason.IMAGE_BOMB, "DICOM deflated as a whole; save it with another transfer syntax")
     dataset = dcmread(io.BytesIO(raw))
@@ -36,7 +37,7 @@ def read_dicom(raw: bytes, rules: ImageRules) -> Image.Image:
         raise ImageRejected(ImageReason.CORRUPT_IMAGE, "DICOM file without pixel data")
     check_size(int(dataset.Columns), int(dataset.Rows), rules)
     frame = frame_number(int(dataset.get("NumberOfFrames") or 1), rules)
-    if int(dataset.SamplesPerPixel) == 3:  # pydicom hands YBR over as RGB
+    if int(dataset.SamplesPerPixel) == 3:  # pydicom converts YBR to RGB
         return Image.fromarray(_eight_bit_colour(pixel_array(dataset, index=frame), dataset))
     return _grey(pixel_array(dataset, index=frame), dataset, rules)
 
@@ -54,14 +55,14 @@ def _grey(values: np.ndarray[Any, Any], dataset: Dataset, rules: ImageRules) -> 
         picture = window(np.asarray(apply_voi_lut(values, dataset)).astype(np.float32), *_window_range(dataset))
     else:
         picture = to_eight_bits(values.astype(np.float32), rules.percentiles)
-    if dataset.get("PhotometricInterpretation") == "MONOCHROME1":  # white is low
+    if dataset.get("PhotometricInterpretation") == "MONOCHROME1":  # low values are white
         return Image.fromarray(255 - np.asarray(picture))
     return picture
 
 
 def _window_range(dataset: Dataset) -> tuple[float, float]:
-    """The values that `apply_voi_lut` maps the window's two ends onto."""
+    """The output range of `apply_voi_lut`: (lowest, highest)."""
     if "VOILUTSequence" in dataset:
         return 0.0, float(2 ** int(dataset.VOILUTSequence[0].LUTDescriptor[2]) - 1)
-    low, high = apply_windowing(np.array([-1e12, 1e12]), dataset)  # far outside any window, so they land on its ends
+    low, high = apply_windowing(np.array([-1e12, 1e12]), dataset)  # beyond any window, so they are clipped to its ends
     return float(low), float(high)

@@ -1,4 +1,4 @@
-"""What a picture may be, what becomes of one that is taken, and the error for one that is not."""
+"""The rules for images, the record of an accepted image, and the error for a rejected one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Frames = Literal["reject", "first", "middle"]
 
 
 class ImageReason(StrEnum):
-    """Why a picture is not taken."""
+    """Why an image is rejected."""
 
     CORRUPT_IMAGE = "corrupt_image"
     IMAGE_BOMB = "image_bomb"
@@ -20,7 +20,7 @@ class ImageReason(StrEnum):
 
 
 class ImageRejected(DataError):
-    """This picture cannot be used; the detail says what to mend."""
+    """An image cannot be used; `detail` says what to fix."""
 
     def __init__(self, reason: ImageReason, detail: str) -> None:
         self.reason, self.detail = reason, detail
@@ -32,7 +32,15 @@ class ImageRejected(DataError):
 
 @dataclass(frozen=True, slots=True)
 class ImageRules:
-    """What is accepted and how it is converted; the lines under `image:` in configs/prepare/prepare.yaml."""
+    """Limits and conversion settings: the keys under `image` in configs/prepare/prepare.yaml.
+
+    Attributes:
+        max_megapixels: limit of width · height, in 10^6 pixels.
+        max_mebibytes: limit of the file, in 2^20 bytes.
+        frames: what to do with several frames: `reject`, or take the `first` or `middle` one.
+        percentiles: (low, high) of the window for more than 8 bits, in [0, 100].
+        dicom_window: (centre, width) for DICOM instead of the file's own; None takes the file's.
+    """
 
     max_megapixels: float = 100.0
     max_mebibytes: float = 256.0
@@ -43,20 +51,20 @@ class ImageRules:
 
 @dataclass(frozen=True, slots=True)
 class PreparedImage:
-    """An image that every later reader can open: 8 bits a channel, no transparency, upright, one frame."""
+    """An accepted image: 8 bits a channel, no transparency, upright, one frame."""
 
     content: bytes
     width: int
     height: int
     format: str  # PNG, JPEG or WEBP
-    sha256: str  # of the bytes as they were found, so that they can be found again in a test set
+    sha256: str  # of the original bytes, to find the same file in a test set
     phash: int  # 64-bit perceptual hash
-    converted: str  # what had to be changed; empty: `content` is what was found
+    converted: str  # what was converted, joined by +; empty if `content` has the original bytes
     shrunk: bool = False
 
 
 def check_size(width: int, height: int, rules: ImageRules) -> None:
-    """Refuse a picture by its header, before anything is unpacked."""
+    """Raise `ImageRejected` for an image that is too large by its header, before it is decoded."""
     if width * height > rules.max_megapixels * 1e6:
         raise ImageRejected(
             ImageReason.IMAGE_BOMB, f"{width}x{height} pixels; image.max_megapixels is {rules.max_megapixels:g}"
@@ -64,10 +72,10 @@ def check_size(width: int, height: int, rules: ImageRules) -> None:
 
 
 def frame_number(count: int, rules: ImageRules) -> int:
-    """Which frame of several is taken.
+    """Index of the frame to use, of `count` frames.
 
     Raises:
-        ImageRejected: there are several and `image.frames` is `reject`.
+        ImageRejected: there are several frames, and `frames` is `reject`.
     """
     if count > 1 and rules.frames == "reject":
         raise ImageRejected(

@@ -1,4 +1,4 @@
-"""What an address says of where its server is."""
+"""Helpers for server addresses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL's host is this machine by its loopback name or address."""
+    """Whether a URL's host is `localhost` or a loopback address."""
     host = urlsplit(url).hostname or ""
     try:
         return ip_address(host).is_loopback

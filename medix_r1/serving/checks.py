@@ -1,4 +1,4 @@
-"""What keeps judge or embedder from answering, found before anything is started."""
+"""Preflight checks of judge and embedder: everything that would keep them from answering."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from medix_r1.errors import ConfigError, Problem, ServerError
 from medix_r1.model_names import is_hub_name
 from medix_r1.serving import server
 
-VERL_ROUTER = "verl-reward-router"  # the address of judge=verl; verl_plugin/scorer.py puts the real one in its place
+VERL_ROUTER = "verl-reward-router"  # placeholder address of judge=verl; verl_plugin/scorer.py replaces it
 
 
 def members(client: Mapping[Any, Any] | None, key: str = "judge.client") -> list[tuple[str, Any]]:
-    """Every judge that is asked, with its key: those that vote, or the one."""
+    """(config key, settings) of every judge: the members of a vote, or the only one."""
     if client is None:
         return []
     if "judges" not in client:
@@ -31,17 +31,17 @@ def members(client: Mapping[Any, Any] | None, key: str = "judge.client") -> list
 
 
 def judge_problems(config: DictConfig) -> Iterator[Problem]:
-    """What keeps a judge from answering: its settings, its key, its address, its port, its model, vLLM."""
+    """Every problem of the judge: settings, API key, address, port, model, vLLM's installation."""
     if "reward" in config and not is_used(config, "judge"):
-        return  # this reward asks no judge
+        return
     settings = config.judge.server
     yield from _settings_problems(config.judge.client, "judge.client")
-    asked = members(config.judge.client)
-    if any(member.get("base_url") == VERL_ROUTER for _, member in asked):
+    judges = members(config.judge.client)
+    if any(member.get("base_url") == VERL_ROUTER for _, member in judges):
         yield from _verl_problems(config)
         return
     if settings is None:
-        for key, member in asked:
+        for key, member in judges:
             yield from _address_problems(member, key, "judge", "; start one (medix-r1 serve) or mend it")
         return
     if not isinstance(settings.port, int) or not 0 <= settings.port <= 65535:
@@ -66,34 +66,38 @@ def judge_problems(config: DictConfig) -> Iterator[Problem]:
 
 
 def embedder_problems(config: DictConfig) -> Iterator[Problem]:
-    """What keeps an embedder from answering: its settings, its key, its address."""
+    """Every problem of the embedder: settings, API key, address."""
     if not is_used(config, "embedder"):
-        return  # this reward embeds nothing
+        return
     yield from _settings_problems(config.embedder, "embedder")
     if config.embedder.get("base_url") is not None:
         yield from _address_problems(config.embedder, "embedder", "embedder", "; start one or mend it")
 
 
 def is_used(config: DictConfig, name: str) -> bool:
-    """Whether a signal of this reward asks the judge (`judge`), or embeds (`embedder`)."""
+    """Whether a signal of this reward uses the `judge` or the `embedder`."""
     nodes = [signal.get(name) for signal in config.reward.signals.values() if signal is not None]
-    return any(node is not None and "_target_" in node for node in nodes)  # judge=none has no class
+    return any(node is not None and "_target_" in node for node in nodes)  # judge=none has no `_target_`
 
 
 def _settings_problems(node: DictConfig, key: str) -> Iterator[Problem]:
-    """What the class says of its own settings; it is built and thrown away, with nothing opened or loaded."""
+    """Every problem that the client's class finds in its own settings.
+
+    A vote is checked member by member, so that the problems have the members' keys.
+    """
     plain: Any = OmegaConf.to_container(node, resolve=True)
     found = [
         replace(problem, key=problem.key.replace(key, own, 1))
         for own, member in members(plain, key)
-        for problem in _built(member, key)
+        for problem in _constructor_problems(member, key)
     ]
-    yield from found or _built(plain, key)
+    yield from found or _constructor_problems(plain, key)
 
 
-def _built(plain: dict[str, Any], key: str) -> Iterator[Problem]:
+def _constructor_problems(plain: dict[str, Any], key: str) -> Iterator[Problem]:
+    """Instantiate a client, which opens and loads nothing, and yield the problems that its constructor raises."""
     for _, one in [(key, plain), *members(plain, key)]:
-        one.pop("cache_path", None)  # opening it would make it
+        one.pop("cache_path", None)  # the constructor would create this folder
     try:
         instantiate(plain, _convert_="all")
     except InstantiationException as error:
@@ -116,10 +120,12 @@ def _address_problems(node: DictConfig, key: str, what: str, hint: str) -> Itera
         if names is None:
             yield Problem(name, "no-answer", f"no {what} answers at {address}{hint}")
         elif node.model not in names:
-            yield Problem(f"{key}.model", "serves-another-model", f"{address} serves {_some(names)}, not {node.model}")
+            yield Problem(
+                f"{key}.model", "serves-another-model", f"{address} serves {_first_names(names)}, not {node.model}"
+            )
 
 
-def _some(names: list[str]) -> str:
+def _first_names(names: list[str]) -> str:
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 

@@ -39,10 +39,10 @@ def serve(overrides: Sequence[str], console: Console) -> None:
 
 
 def judge_settings(config: DictConfig) -> server.ServerSettings:
-    """The checked server settings of a composed config, with a port in place of 0.
+    """The server settings of a composed config, checked, with a free port in place of 0.
 
     Raises:
-        ConfigError: there is no server in this config, or it could not start.
+        ConfigError: the config has no server (judge=remote), or the checks find problems.
     """
     if config.judge.server is None:
         raise ConfigError.of(
@@ -58,11 +58,11 @@ def judge_settings(config: DictConfig) -> server.ServerSettings:
 
 
 def attached(settings: server.ServerSettings, address: str | None = None) -> list[str]:
-    """Overrides that make a training config use this server and start none; how the judge is asked stays as it is.
+    """Overrides that make a training config use this server instead of starting one.
 
     Args:
-        settings: the server's.
-        address: where it is reached; None takes the address on this machine.
+        settings: those of the server.
+        address: the server's address for clients; None takes the address on this machine.
     """
     return [
         "judge.server=null",
@@ -72,14 +72,14 @@ def attached(settings: server.ServerSettings, address: str | None = None) -> lis
 
 
 def attach_hint(settings: server.ServerSettings) -> str:
-    """What to type elsewhere; on another machine too, where the server listens to others."""
+    """The training command that uses this server; with the host's name if the server listens on all interfaces."""
     everywhere = settings.host in ("0.0.0.0", "::")
     address = f"http://{socket.gethostname()}:{settings.port}" if everywhere else None
     return f"attach with: medix-r1 train experiment=... {' '.join(attached(settings, address))}"
 
 
 def new_log(prefix: str) -> Path:
-    """An empty log file that nobody else can have put there."""
+    """Create an empty log file in the temporary folder (securely, by `mkstemp`)."""
     handle, name = tempfile.mkstemp(prefix=prefix, suffix=".log")
     os.close(handle)
     return Path(name)

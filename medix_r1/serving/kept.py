@@ -1,8 +1,8 @@
-"""A model server that lives as long as the command that asked for it: `medix-r1 serve` and `medix-r1 demo`.
+"""Keeps a model server running exactly as long as the command that started it (`medix-r1 serve`, `medix-r1 demo`, …).
 
-The command starts this module as a process and holds the other end of its standard input. However the command ends
-(Ctrl-C, `kill -9`), the pipe closes, and the server with all its children is ended: what the supervisor of a training
-run does (medix_r1/processes.py), for a server alone.
+The command starts this module as a keeper process (medix_r1/processes.py) and holds the write end of its standard
+input. However the command ends (Ctrl-C, `kill -9`), the pipe closes, and the keeper ends the server with all its
+children.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _PATIENCE_AT_END = 20.0  # seconds the keeper gets to end the server
 
 @contextlib.contextmanager
 def served(settings: server.ServerSettings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Serve a model for the length of a `with` block, which starts when the server is healthy.
+    """Serve a model for the length of a `with` block, whose body starts when the server is ready.
 
     Args:
         settings: what to serve, on a port that is not 0.
-        log: everything the server says is appended there.
+        log: the server's output is appended there.
 
     Yields:
-        The process to wait for; it ends when the server does.
+        The keeper process; it ends when the server does.
 
     Raises:
-        ServerError: the server did not come up.
+        ServerError: the server died, or was not ready in time.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
@@ -45,12 +45,12 @@ def served(settings: server.ServerSettings, log: Path) -> Iterator[subprocess.Po
             stdin=subprocess.PIPE,
             stdout=file,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches the command alone, which then closes the pipe
+            start_new_session=True,  # Ctrl-C then reaches only the command, which closes the pipe
             env=environment,
         )
     assert keeper.stdin is not None
     try:
-        with contextlib.suppress(BrokenPipeError):  # it died at once; the next line says so
+        with contextlib.suppress(BrokenPipeError):  # the keeper died at once: wait_until_ready raises then
             keeper.stdin.write(json.dumps(asdict(settings)).encode() + b"\n")
             keeper.stdin.flush()
         server.wait_until_ready(settings, keeper, log)
@@ -63,7 +63,7 @@ def served(settings: server.ServerSettings, log: Path) -> Iterator[subprocess.Po
 
 
 def _read_settings() -> server.ServerSettings:
-    """Read the first line of standard input and not a byte more: the rest is the pipe to watch."""
+    """Read the first line of standard input, unbuffered, so that `launcher_is_gone` sees the pipe close."""
     line = b""
     while not line.endswith(b"\n"):
         byte = os.read(sys.stdin.fileno(), 1)
@@ -74,7 +74,7 @@ def _read_settings() -> server.ServerSettings:
 
 
 def main() -> int:
-    """`python -m medix_r1.serving.kept LOG`, settings and then nothing on standard input."""
+    """`python -m medix_r1.serving.kept LOG`, with the settings as one line of JSON on standard input."""
     with processes.keeper():
         try:
             with Path(sys.argv[1]).open("ab") as log:

@@ -1,6 +1,6 @@
-"""A model server of ours: `vllm serve` as a child process, on loopback unless asked otherwise.
+"""`vllm serve` as a child process, on loopback by default.
 
-Standard library only, because the supervisor that owns the process stays small.
+Standard library only, because the supervisor imports it and has to stay small.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class ServerSettings:
 
     Attributes:
         model: hub name or folder.
-        served_name: the name that clients ask for.
+        served_name: the model's name for clients.
         host, port: where it listens; port 0 means any free one, chosen by the launcher.
-        start_timeout: seconds until the server must answer.
-        arguments: further arguments of `vllm serve`, one list item a word.
-        environment: variables for this server alone, such as CUDA_VISIBLE_DEVICES.
+        start_timeout: maximum seconds until the server is ready.
+        arguments: further arguments of `vllm serve`, one item a word.
+        environment: environment variables of the server, such as CUDA_VISIBLE_DEVICES.
     """
 
     model: str
@@ -47,7 +47,7 @@ class ServerSettings:
 
     @property
     def api_key(self) -> str | None:
-        """What the server asks its callers for: `vllm serve` takes it from VLLM_API_KEY."""
+        """The API key that the server requires; `vllm serve` reads it from VLLM_API_KEY."""
         return self.environment.get("VLLM_API_KEY") or os.environ.get("VLLM_API_KEY")
 
     @property
@@ -56,7 +56,11 @@ class ServerSettings:
         return f"http://{host}:{self.port}"
 
     def command(self) -> list[str]:
-        """The command line, as a list: no shell ever sees it."""
+        """The command line as a list of words, for use without a shell.
+
+        Raises:
+            ServerError: vLLM is not installed.
+        """
         program = shutil.which("vllm", path=str(Path(sys.executable).parent)) or shutil.which("vllm")
         if program is None:
             raise ServerError(
@@ -64,19 +68,19 @@ class ServerSettings:
                 code="vllm-not-installed",
             )
         listen = ["--host", self.host, "--port", str(self.port)]
-        words = map(str, self.arguments)  # YAML makes numbers of some
+        words = map(str, self.arguments)  # YAML parses some of them as numbers
         return [program, "serve", self.model, "--served-model-name", self.served_name, *listen, *words]
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on at this moment."""
+    """A loopback port that is free at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def port_is_free(host: str, port: int) -> bool:
-    """Whether a server of ours could listen there now."""
+    """Whether a server could listen there now."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -87,7 +91,11 @@ def port_is_free(host: str, port: int) -> bool:
 
 
 def start(settings: ServerSettings, log: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Start the server; raises `ServerError` when the port is taken."""
+    """Start the server, with its output appended to `log`.
+
+    Raises:
+        ServerError: the port is in use, or vLLM is not installed.
+    """
     if not port_is_free(settings.host, settings.port):
         raise ServerError(
             f"judge.server.port: {settings.host}:{settings.port} is in use; choose another, or 0 for any free one",
@@ -115,7 +123,7 @@ def is_ready(settings: ServerSettings, process: subprocess.Popen[bytes], log: Pa
     """Whether a server that was started `waited` seconds ago answers with the right model.
 
     Raises:
-        ServerError: it died, it takes longer than `start_timeout`, or something else answers on its port.
+        ServerError: it died, it takes longer than `start_timeout`, or another server answers on its port.
     """
     if process.poll() is not None:
         raise ServerError(
@@ -136,15 +144,20 @@ def is_ready(settings: ServerSettings, process: subprocess.Popen[bytes], log: Pa
 
 
 def served_models(address: str, timeout: float = 2.0, api_key: str | None = None) -> list[str] | None:
-    """Names of the models that a server offers, or None when nothing (yet) answers there.
+    """Names of the models that a server offers; None if no model server answers there (yet).
+
+    Args:
+        address: with or without `/v1`.
+        timeout: seconds.
+        api_key: sent as a bearer token.
 
     Raises:
-        ServerError: it wants another key.
+        ServerError: the server answers 401 or 403.
     """
     request = urllib.request.Request(f"{address.removesuffix('/v1')}/v1/models")
     if api_key:
         request.add_header("Authorization", f"Bearer {api_key}")
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback never goes through a proxy
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxies of the environment
     try:
         with opener.open(request, timeout=timeout) as reply:
             payload: Any = json.load(reply)
@@ -156,4 +169,4 @@ def served_models(address: str, timeout: float = 2.0, api_key: str | None = None
             ) from None
         return None
     except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError):
-        return None  # nothing there, still loading, or no model server at all
+        return None

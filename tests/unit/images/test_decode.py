@@ -144,7 +144,7 @@ def pixels(raw, rules=RULES):
 
 
 def test_dicom_uses_its_own_window_and_rescale():
-    """Stored 1000..3000 minus 1024 is -24..1976: window 976 +- 1000 spreads exactly that over 0..255."""
+    """The values 1000..3000 minus 1024 are -24..1976, which is exactly the window 976 ± 1000, so it fills 0..255."""
     raw = dicom(GREY, RescaleSlope=1, RescaleIntercept=-1024, WindowCenter=976, WindowWidth=2000)
 
     shown = pixels(raw).flatten()

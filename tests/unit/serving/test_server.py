@@ -20,7 +20,7 @@ from tests.support.problems import coded
 
 @dataclass(frozen=True)
 class Script(ServerSettings):
-    """A server of a few lines of Python instead of vLLM."""
+    """Settings that start a small Python server instead of `vllm`."""
 
     script: str = ""
 
@@ -195,7 +195,7 @@ def test_ready_when_the_right_model_answers():
 
 
 def test_another_model_on_the_port():
-    """Upstream defect 21: there any server on the port is accepted."""
+    """Upstream defect 21: there, any server on the port is accepted."""
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
         with JudgeStub() as stub:
@@ -207,7 +207,7 @@ def test_another_model_on_the_port():
 
 
 def test_a_server_that_dies_while_starting():
-    """Upstream defect 21: there the start waits for ever."""
+    """Upstream defect 21: there, the start waits for ever."""
     settings = Script("m", "n", port=server.free_port(), script="raise SystemExit(7)", start_timeout=60)
     process = server.start(settings, subprocess.DEVNULL)
     process.wait(30)
