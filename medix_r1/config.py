@@ -132,12 +132,30 @@ def verl_tree() -> dict[str, Any]:
 
 
 def _compose(name: str, overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> DictConfig:
+    return resolved(unresolved(name, overrides, config_dirs))
+
+
+def unresolved(name: str, overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> DictConfig:
+    """What Hydra composes, its own node included, before any value is filled in from another.
+
+    Raises:
+        ConfigError: Hydra could not compose it.
+    """
     every = [search_path(config_dirs), *overrides]
     with composing(config_dir()):
         try:
             config: DictConfig = compose(name, overrides=every, return_hydra_config=True)
         except NOT_COMPOSED as error:
             raise ConfigError([explain(error)]) from error
+    return config
+
+
+def resolved(config: DictConfig) -> DictConfig:
+    """The second half of composing: without Hydra's node, every value filled in, every key known. Changes `config`.
+
+    Raises:
+        ConfigError: with all unknown keys, or with the value that cannot be filled in.
+    """
     _fill_run_name(config)
     replace_moved(config, _plain(config))
     _drop_half_a_server(config)

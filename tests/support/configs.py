@@ -1,20 +1,50 @@
-"""Composed configs, each made once for all tests of a process: one takes a second and more."""
+"""Composed configs for tests, sooner than Hydra makes each anew, and the same (tests/unit/test_config.py).
+
+Hydra takes most of its time for the fifty files. Here every choice of files is composed once for all tests of a
+process, and single keys are set in a copy before the values are filled in, as Hydra does it.
+"""
 
 from __future__ import annotations
 
 import functools
+from copy import deepcopy
 
-from omegaconf import DictConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
 
 from medix_r1 import config as configs
 
 ADDRESS = "judge.client.base_url=http://127.0.0.1:1/v1"
+_parse = OverridesParser.create().parse_overrides
 
 
 @functools.cache
 def composed(*overrides: str) -> DictConfig:
-    """Compose with a judge's address; callers leave the result as it is."""
-    return configs.compose_train([*overrides, ADDRESS])
+    """The training config with a judge's address; callers leave the result as it is."""
+    return varied(*overrides, ADDRESS)
+
+
+def varied(*overrides: str) -> DictConfig:
+    """What `compose_train` makes of overrides that are right: choices of files, and keys set with `=` or `+=`."""
+    files = tuple(text for text, parsed in zip(overrides, _parse(list(overrides)), strict=True) if _is_file(parsed))
+    config = deepcopy(_of_files(files))
+    for parsed in _parse([text for text in overrides if text not in files]):
+        assert not parsed.is_delete(), f"for compose_train: {parsed.input_line}"
+        added = parsed.is_add() or parsed.is_force_add()
+        OmegaConf.update(config, parsed.key_or_group, parsed.value(), merge=True, force_add=added)
+    return configs.resolved(config)
+
+
+@functools.cache
+def _of_files(files: tuple[str, ...]) -> DictConfig:
+    return configs.unresolved("train", files)
+
+
+def _is_file(override: Override) -> bool:
+    return any(
+        (folder / override.key_or_group).is_dir() for folder in (configs.config_dir(), configs.verl_config_dir())
+    )
 
 
 def choices(group: str) -> list[str]:

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from medix_r1 import config
 from medix_r1.composing import composing
 from medix_r1.errors import ConfigError
-from tests.support.configs import ADDRESS
+from tests.support.configs import ADDRESS, varied
 
 
 def plain(tree: DictConfig | ListConfig) -> str:
@@ -59,3 +59,21 @@ def test_what_is_no_yaml_is_one_line_with_its_place(tmp_path: Path) -> None:
         config.compose_train(["experiment=mine", ADDRESS], [tmp_path])
     [problem] = caught.value.problems
     assert 'mine.yaml", line 2' in problem.text
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("experiment=nano_cpu", "run.seed=7", "judge=remote", ADDRESS),
+        ("experiment=medix_r1_8b_grpo", "placement.judge_gpus=[7]", "judge=vllm", "placement=own_gpus"),
+        (
+            "experiment=nano_cpu",
+            "run.dir=of-${run.seed}",
+            "run.seed=???",
+            "+actor_rollout_ref.model.override_config.a=b",
+        ),
+        ("reward=no_modality", "experiment=nano_cpu", "algorithm=dapo", "data.train_files=[a.parquet,b.parquet]"),
+    ],
+)
+def test_the_quick_way_of_tests_is_the_same(overrides: tuple[str, ...]) -> None:
+    assert plain(varied(*overrides)) == plain(config.compose_train(overrides))

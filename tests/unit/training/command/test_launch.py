@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from medix_r1.config import compose_train
 from medix_r1.training.command.launch import _settle_ray
+from tests.support.configs import varied
 
 
 @pytest.fixture
 def ray_init():
     def settings(*overrides):
-        config = compose_train(["experiment=nano_cpu", *overrides])  # not a kept one: it reads the environment
+        config = varied("experiment=nano_cpu", *overrides)  # not a kept one: it reads the environment
         OmegaConf.set_struct(config, False)
         return config.ray_kwargs.ray_init
 

@@ -6,18 +6,18 @@ import pyarrow.parquet as parquet
 import pytest
 from omegaconf import OmegaConf
 
-from medix_r1 import config as configs
 from medix_r1.errors import ConfigError
 from medix_r1.runs import checkpoints, provenance
 from medix_r1.runs.folder import RunFolder
 from medix_r1.training.command import launch, resume
 from medix_r1.training.command.plan import Plan, make_plan
+from tests.support.configs import varied
 from tests.support.problems import codes
 
 
 @pytest.fixture(scope="module")
 def composed():
-    return configs.compose_train(["experiment=nano_cpu", "judge.server.port=8123"])
+    return varied("experiment=nano_cpu", "judge.server.port=8123")
 
 
 @pytest.fixture(scope="module")
@@ -169,8 +169,8 @@ def test_a_key_that_is_new_or_gone(saved, composed):
 
 def before_and_after(tmp_path, words, changes):
     """Differences of two configs that are composed, so that copies of judge and embedder follow."""
-    OmegaConf.save(configs.compose_train(words), tmp_path / "config.yaml")
-    found = resume.differences(tmp_path / "config.yaml", configs.compose_train([*words, *changes]))
+    OmegaConf.save(varied(*words), tmp_path / "config.yaml")
+    found = resume.differences(tmp_path / "config.yaml", varied(*words, *changes))
     return {difference.key: difference.safe for difference in found}
 
 

@@ -1,8 +1,7 @@
 import pytest
 
-from medix_r1.config import compose_train
 from medix_r1.training.preflight.batches import BatchArithmetic, of_config
-from tests.support.configs import composed
+from tests.support.configs import composed, varied
 from tests.support.problems import numbers
 
 
@@ -76,7 +75,7 @@ def test_refills_are_judged_too():
 def test_judges_that_vote_are_asked_each_and_none_is_asked_for_nothing():
     assert recipe(8, judges=3).judge_calls == 7680
     assert of_config(composed("experiment=medix_r1_8b_grpo")).judges == 1
-    vote = compose_train(["experiment=medix_r1_8b_grpo", "judge=voting"])
+    vote = varied("experiment=medix_r1_8b_grpo", "judge=voting")
     assert of_config(vote).judges == len(vote.judge.client.judges) == 3
     assert of_config(composed("experiment=medix_r1_8b_grpo", "reward=embedding_only")).judges == 0
 

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import pytest
 from omegaconf import OmegaConf
 
-from medix_r1 import config as configs
 from medix_r1.errors import ServerError
 from medix_r1.serving import checks as judge_checks
 from medix_r1.training.preflight import checks
+from tests.support.configs import varied
 from tests.support.judge_stub import MODEL, JudgeStub
 from tests.support.problems import codes
 
@@ -18,7 +18,7 @@ REMOTE_EMBEDDER = {"_target_": "medix_r1.models.remote_embedder.RemoteEmbedder",
 
 @pytest.fixture(scope="module")
 def composed():
-    return configs.compose_train(["experiment=nano_cpu"])
+    return varied("experiment=nano_cpu")
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_no_data_at_all(good, key, files):
 def test_a_value_that_interpolates_a_missing_one_is_missing():
     """Composing resolves, so that the checks meet no interpolation."""
     words = ["experiment=nano_cpu", "run.stall_limit=${run.seed}", "run.seed=???", "run.dir=of-${run.seed}"]
-    config = configs.compose_train(words)
+    config = varied(*words)
     assert OmegaConf.is_missing(config.run, "stall_limit")
     assert OmegaConf.is_missing(config.run, "dir")
     assert ("run.stall_limit", "no-value") in codes(checks.problems(config))

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from medix_r1.config import compose_train
 from medix_r1.data import tokens
 from medix_r1.training.preflight import lengths
 from medix_r1.training.preflight.lengths import length_problems, token_side
@@ -74,7 +73,7 @@ def prepared(tmp_path, request):
         plan = {"backbone": {"name": backbone}, "options": {**options, "image": {"min_pixels": low}}}
         (tmp_path / "manifest.json").write_text(json.dumps({"plan": plan}))
         files = f"data.train_files=[{tmp_path}/train-00000.parquet]"
-        return list(length_problems(compose_train([*overrides, files, "judge.client.base_url=http://judge/v1"])))
+        return list(length_problems(composed(*overrides, files)))
 
     return compose
 

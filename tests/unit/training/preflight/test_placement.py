@@ -5,11 +5,12 @@ from types import SimpleNamespace
 import pytest
 from omegaconf import OmegaConf
 
-from medix_r1.config import compose_train, gpus_of_node
+from medix_r1.config import gpus_of_node
 from medix_r1.errors import Problem
 from medix_r1.serving.address import is_loopback
 from medix_r1.training.preflight import checks, placement
 from medix_r1.training.preflight.placement import cluster_problems, placement_problems
+from tests.support.configs import varied
 from tests.support.problems import codes
 
 RECIPE = "experiment=medix_r1_8b_grpo"
@@ -19,7 +20,7 @@ CLUSTER = "ray_kwargs.ray_init.address=10.0.0.1:6379"
 
 
 def placed(*overrides: str) -> list[Problem]:
-    return list(placement_problems(compose_train([RECIPE, *overrides])))
+    return list(placement_problems(varied(RECIPE, *overrides)))
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_a_judge_elsewhere_is_not_started_here(placement):
 @pytest.mark.parametrize("placement", ["own_gpus", "shared"])
 def test_a_placement_of_gpus_needs_a_judge_to_place(placement):
     """`judge=remote` has no server, which these placements set GPUs of."""
-    config = compose_train([RECIPE, f"placement={placement}", ADDRESS])
+    config = varied(RECIPE, f"placement={placement}", ADDRESS)
     assert config.judge.server is None
     found = [problem for problem in checks.problems(config) if problem.key.startswith("placement")]
     assert codes(found) == [("placement.judge", "no-judge-to-place")]
@@ -57,7 +58,7 @@ def test_beside_the_trainer_is_no_place_on_a_gpu():
     (problem,) = placed("judge=vllm")
     assert (problem.key, problem.code) == ("placement.judge", "judge-beside-trainer")
     assert "placement=own_gpus" in problem.text
-    assert list(placement_problems(compose_train(["experiment=nano_cpu"]))) == [], "a CPU run has no GPU to share"
+    assert list(placement_problems(varied("experiment=nano_cpu"))) == [], "a CPU run has no GPU to share"
 
 
 def test_gpus_that_train_do_not_judge():
@@ -97,7 +98,7 @@ def test_a_judge_that_is_started_takes_a_share_of_its_gpus(placement, memory):
     ],
 )
 def test_all_follows_from_the_judges_gpus(overrides, visible, parallel, rays):
-    config = compose_train([RECIPE, "judge=vllm", "placement=own_gpus", *overrides])
+    config = varied(RECIPE, "judge=vllm", "placement=own_gpus", *overrides)
     server = config.judge.server
     assert server.environment == {"CUDA_VISIBLE_DEVICES": visible}
     assert f"--tensor-parallel-size={parallel}" in server.arguments
@@ -107,7 +108,7 @@ def test_all_follows_from_the_judges_gpus(overrides, visible, parallel, rays):
 @pytest.mark.parametrize("placement", ["own_gpus", "shared"])
 def test_every_word_of_the_judges_command_is_text(placement):
     """`subprocess` takes no number, and an interpolation alone would be one."""
-    words = compose_train([RECIPE, "judge=vllm", f"placement={placement}"]).judge.server.arguments
+    words = varied(RECIPE, "judge=vllm", f"placement={placement}").judge.server.arguments
     assert all(isinstance(word, str) for word in words)
     assert any(word.startswith("--gpu-memory-utilization=0.") for word in words)
 
@@ -118,7 +119,7 @@ def test_gpus_of_a_node(trained, judged, node):
 
 
 def clustered(*overrides: str, **values: object) -> list[Problem]:
-    config = compose_train([RECIPE, "hardware=a100x8_2nodes", CLUSTER, *overrides]).copy()
+    config = varied(RECIPE, "hardware=a100x8_2nodes", CLUSTER, *overrides).copy()
     for key, value in values.items():
         OmegaConf.update(config, key, value, merge=False, force_add=True)
     return list(cluster_problems(config))
