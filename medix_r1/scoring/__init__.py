@@ -1,1 +1,1 @@
-"""`medix-r1 reward`, `judge bench`: the reward outside of training; imports rewards/, serving/ and what lies below."""
+"""`medix-r1 reward`, `judge bench`: the reward without training; imports rewards/, serving/ and what lies below."""

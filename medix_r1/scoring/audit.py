@@ -1,8 +1,8 @@
-"""`medix-r1 reward audit`: does the judge of the reward agree with a better one, or with labels?
+"""`medix-r1 reward audit`: agreement of the reward's judge with a better judge or with labels.
 
-Only what a judge decides is compared. Answers that a signal settles by rule, so that nobody is asked (equal to the
-reference, nothing to grade, too long, the question given back), would flatter every judge; they are counted and left
-out, and so is what one side could not score.
+Only rows that a judge decides are compared. Rows that a signal decides by rule (the answer equals the reference, is
+empty, too long or repeats the question) would raise every agreement; they are counted and left out. So are rows that
+one side could not score.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class AuditRow(Row):
     """A row with a whole `completion`, or with the bare answer as `prediction`.
 
     Attributes:
-        prediction: the answer, not to be parsed.
-        label: whether the answer is right, as a person or a trusted source says.
-        parts: what a run recorded, signal by signal.
+        prediction: the answer itself, not parsed.
+        label: whether the answer is right, from a person or a trusted source.
+        parts: values that a run recorded, by signal.
     """
 
     completion: Annotated[str, Field(validation_alias=AliasChoices("completion", "reply"))] = ""
@@ -58,7 +58,7 @@ class AuditRow(Row):
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """What one side says about a row: how right the answer is, in [0, 1], or why it says nothing."""
+    """One side's rating of a row: `value` in [0, 1], None when it has none; `reason` says why."""
 
     value: float | None
     reason: str
@@ -68,11 +68,11 @@ class Opinion:
         return YES if (self.value or 0.0) >= 0.5 else NO
 
 
-Opinions = tuple[Opinion, Opinion] | None  # of both sides; None where rules alone decide
+Opinions = tuple[Opinion, Opinion] | None  # of both sides; None when a rule decides the row
 
 
 def has_rule_score(signal: Reward, sample: Sample) -> bool:
-    """Whether rules alone decide the signal's score of this sample."""
+    """Whether a rule decides the signal's score of this sample, without a model."""
     by_rule = getattr(signal, "rule_score", None)
     if by_rule is None and (by_rule := getattr(signal, "settled", None)) is not None:
         warnings.warn(f"{type(signal).__name__}.settled: rename it to rule_score", DeprecationWarning, stacklevel=2)
@@ -85,7 +85,7 @@ class Rater(Protocol):
     name: str
 
     async def rate(self, row: AuditRow, sample: Sample) -> Opinion:
-        """Say what it thinks.
+        """Rate a row.
 
         Raises:
             JudgeUnavailable: its server is down.
@@ -94,7 +94,7 @@ class Rater(Protocol):
 
 
 class SignalRater:
-    """A signal of a reward, as a rule its judge."""
+    """A signal of a reward, usually its judge."""
 
     def __init__(self, ready: ReadyReward, signal: str, name: str) -> None:
         self.name, self._signal = name, ready.composite.signals[signal]
@@ -111,7 +111,7 @@ class SignalRater:
 
 
 class RecordedRater:
-    """What the file says that the signal said during a run."""
+    """The signal's values that a run recorded in the file."""
 
     def __init__(self, signal: str) -> None:
         self.name, self._signal = f"recorded {signal}", signal
@@ -132,7 +132,7 @@ class LabelRater:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A row on which both sides said something."""
+    """A row that both sides rated."""
 
     line: int
     id: str
@@ -149,13 +149,23 @@ class Compared:
 
 @dataclass
 class Audit:
-    """What was found. `agreement` is None when there was nothing to compare."""
+    """The result of an audit.
+
+    Attributes:
+        first, second: names of the two sides.
+        rows: all rows.
+        by_rule: rows that a rule decides.
+        unscored: (line, reason) of rows that one side could not score.
+        agreement: None when there was nothing to compare.
+        disagreements: rows with different verdicts.
+        worst: the disagreements that are furthest apart.
+    """
 
     first: str
     second: str
     rows: int = 0
     by_rule: int = 0
-    unscored: list[tuple[int, str]] = field(default_factory=list)  # line, reason
+    unscored: list[tuple[int, str]] = field(default_factory=list)
     agreement: Agreement | None = None
     disagreements: int = 0
     worst: list[Compared] = field(default_factory=list)
@@ -173,21 +183,21 @@ async def audit(
     with_images: bool,
     advance: Callable[[int], None],
 ) -> Audit:
-    """Ask both sides about every row.
+    """Let both sides rate every row.
 
     Args:
-        path: a file that `rows.check(path, AuditRow)` found sound.
-        reader: how replies are read.
+        path: a file that `rows.check(path, AuditRow)` has accepted.
+        reader: parses replies.
         first: one side.
-        second: the other.
-        signals: those that either side speaks for; a row that one of them settles by rule is not compared.
-        worst: how many disagreements are kept; those furthest apart, and of equal ones the first.
-        in_flight: rows asked about at any time.
-        with_images: whether a judge looks at them.
-        advance: told after each row.
+        second: the other side.
+        signals: the audited signal of each side; a row that one of them decides by rule is not compared.
+        worst: number of disagreements to keep: those furthest apart, ties by line.
+        in_flight: rows rated concurrently.
+        with_images: whether to load images for a judge.
+        advance: called after each row.
 
     Raises:
-        JudgeUnavailable: a server is down; half an audit would be one of another file.
+        JudgeUnavailable: a server is down; a partial audit would be biased, so there is none.
     """
     found = Audit(first.name, second.name)
 
@@ -231,7 +241,7 @@ async def _opinions(
     in_flight: int,
     with_images: bool,
 ) -> AsyncIterator[tuple[Line[AuditRow], Sample, Opinions]]:
-    """Rows in their order with both opinions."""
+    """Rows in the order of the file, with both opinions."""
     window: deque[tuple[Line[AuditRow], Sample, asyncio.Task[Opinions]]] = deque()
     lines: Iterator[Line[AuditRow]] = read(path, AuditRow)
     try:

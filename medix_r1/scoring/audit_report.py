@@ -1,4 +1,4 @@
-"""What an audit found, as JSON, as Markdown and on the terminal."""
+"""Renders an audit: JSON, Markdown, terminal tables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~])")
 
 
 def summary(found: Audit) -> list[str]:
-    """The figures, a line each."""
+    """The figures, one line each."""
     lines = [
         f"{found.rows} rows: {found.by_rule} decided by rule, {len(found.unscored)} unscored, "
         f"{found.rows - found.by_rule - len(found.unscored)} compared"
@@ -38,7 +38,7 @@ def summary(found: Audit) -> list[str]:
 
 
 def confusion(found: Audit) -> Table:
-    """Counts: the first side's verdict in the rows, the second's in the columns."""
+    """Confusion matrix: the first side's verdicts are the rows, the second's the columns."""
     table = Table(title="Confusion", title_justify="left")
     heads, body = _confusion_cells(found)
     for head in heads:
@@ -49,7 +49,7 @@ def confusion(found: Audit) -> Table:
 
 
 def worst(found: Audit) -> Table:
-    """The disagreements that are furthest apart."""
+    """Table of the disagreements that are furthest apart."""
     table = Table(title=f"Worst {len(found.worst)} of {found.disagreements} disagreements", title_justify="left")
     for heading in ("line", "question", "reference", "answer", found.first, found.second):
         table.add_column(plain(heading), overflow="fold")
@@ -60,7 +60,7 @@ def worst(found: Audit) -> Table:
 
 
 def as_json(found: Audit) -> str:
-    """Everything, for a program. ASCII only: answers may hold terminal escapes."""
+    """The audit as JSON, ASCII only because answers may contain terminal escapes."""
     fields: dict[str, Any] = asdict(found)
     fields["unscored"] = [{"line": line, "reason": reason} for line, reason in found.unscored]
     if found.agreement is not None:
@@ -69,7 +69,7 @@ def as_json(found: Audit) -> str:
 
 
 def as_markdown(found: Audit, source: Path) -> str:
-    """The same for people; every text of a model is escaped."""
+    """The audit as Markdown; untrusted text is escaped."""
     return "\n".join([f"# Audit of {_safe(source.name)}", "", *_markdown(found), ""])
 
 
@@ -117,7 +117,7 @@ def _cut(text: str) -> str:
 
 
 def _safe(text: str) -> str:
-    """One line that neither Markdown nor HTML reads anything into."""
+    """One line, escaped for Markdown and HTML."""
     return _MARKDOWN.sub(r"\\\1", html.escape(plain(" ".join(text.split())).plain, quote=False))
 
 

@@ -1,4 +1,4 @@
-"""`medix-r1 reward`: the verbs of the reward. Like all verbs, each loads what it needs itself."""
+"""`medix-r1 reward`: the verbs of the reward. Each verb imports what it needs, so that `--help` stays fast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From Hydra overrides to a reward that can score: composed, checked, and with its judge running."""
+"""Composes and validates a reward from Hydra overrides, and starts its judge."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from medix_r1.serving.checks import judge_problems
 from medix_r1.serving.foreground import attached, judge_settings, new_log
 from medix_r1.serving.kept import served
 
-DEFAULT_JUDGE_CHECK = 5.0  # seconds until a judge that is named must have answered
+DEFAULT_JUDGE_CHECK = 5.0  # seconds, timeout of asking a running judge for its models
 
 
 @dataclass(frozen=True, slots=True)
 class ReadyReward:
-    """A reward that can score, and how replies are read for it."""
+    """A reward whose judge is running, and what parses replies for it."""
 
     composite: CompositeReward
     reader: SampleReader
@@ -36,21 +36,20 @@ class ReadyReward:
     think_element: str
 
     async def aclose(self) -> None:
-        """Let go of connections and caches of the signals that have any."""
+        """Close the signals' connections and caches."""
         await self.composite.aclose()
 
 
 class PlannedReward:
-    """The reward of a config, checked but not started.
+    """The reward of a config, validated but not started.
 
     Args:
-        overrides: as on Hydra's command line, on top of configs/score.yaml.
-        judge_url: a judge that already runs, ending in `/v1`, in place of one to start; a reward that asks no judge
-            needs none, and does not look.
-        config_dirs: folders of a user's own with config groups in them.
+        overrides: Hydra overrides of configs/score.yaml.
+        judge_url: a running judge, ending in `/v1`, to use instead of starting one; ignored if the reward has no judge.
+        config_dirs: the user's own folders with config groups.
 
     Raises:
-        ConfigError: with every problem that shows before a model loads.
+        ConfigError: all problems that can be found before a model loads.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class PlannedReward:
     ) -> None:
         self._overrides, self._dirs = [*overrides], config_dirs
         self.config = configs.compose_reward(self._overrides, config_dirs)
-        if judge_url and self.config.judge.client is not None and self.asks_a_judge:  # else it is nobody's address
+        if judge_url and self.config.judge.client is not None and self.asks_a_judge:  # else nothing would call it
             self._overrides += _running_judge(judge_url)
             self.config = configs.compose_reward(self._overrides, config_dirs)
         problems = list(reward_problems(self.config.reward))
@@ -70,13 +69,13 @@ class PlannedReward:
 
     @property
     def asks_a_judge(self) -> bool:
-        """Whether a signal holds the judge of this config; `reward=embedding_only` needs none."""
+        """Whether a signal uses a judge; that of `reward=embedding_only` does not."""
         signals = OmegaConf.to_container(self.config.reward.signals, resolve=True)
         assert isinstance(signals, dict)
         return any(key.endswith(".judge") for key, _ in configs.flatten(_named(signals)))
 
     def settings(self) -> dict[str, Any]:
-        """Everything that a score depends on, as `dotted key → value`: what may not change within one output."""
+        """Everything that a score depends on, as dotted key → value; an output file is tied to it."""
         node = OmegaConf.to_container(self.config.reward, resolve=True)
         assert isinstance(node, dict)
         kept = {key: node[key] for key in _SCORE_KEYS if key in node}
@@ -87,10 +86,10 @@ class PlannedReward:
 
     @contextlib.contextmanager
     def ready(self, console: Console) -> Iterator[ReadyReward]:
-        """Start the judge, if this config has a server, for the length of a `with` block.
+        """Run the judge's server, if the config has one, for the length of a `with` block.
 
         Raises:
-            ConfigError: a signal refuses its settings.
+            ConfigError: a signal rejects its settings.
             ServerError: the judge did not come up.
         """
         if not self.asks_a_judge or self.config.judge.server is None:
@@ -104,9 +103,9 @@ class PlannedReward:
             yield _ready(configs.compose_reward([*self._overrides, *attached(settings)], self._dirs))
 
 
-# Keys of the reward node that scores depend on; verl's own keys of this node do not matter here.
+# Keys of the reward node that scores depend on; its other keys are verl's.
 _SCORE_KEYS = ("weights", "weight_tables", "gate", "signals", "think_element", "parser", "overlong")
-# Settings of a judge or an embedder that say how it is reached, not what it says.
+# Settings of a judge or an embedder that change how it is called, not what it answers.
 _OPERATIONAL = [
     "base_url",
     "base_urls",
@@ -133,7 +132,7 @@ def _ready(config: DictConfig) -> ReadyReward:
 
 
 def _named(tree: Mapping[Any, Any]) -> dict[str, Any]:
-    """The tree with lists as mappings of their positions, so that every leaf has a dotted key."""
+    """The tree with lists as mappings from position to value, so that every leaf has a dotted key."""
     named: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""`medix-r1 reward explain`: one reply, what was read out of it, and where each hundredth of its reward comes from."""
+"""`medix-r1 reward explain`: how one reply was parsed, and what each signal contributes to its reward."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from medix_r1.scoring.plain import plain
 
 
 def explanation(sample: Sample, breakdown: RewardBreakdown) -> RenderableType:
-    """What was parsed, and a row a signal: value, weight that counted, contribution, reason."""
+    """Tables of the parsed reply and of the signals: value, effective weight, contribution, reason."""
     return Group(_parsed(sample), "", _signals(breakdown), *_remarks(sample, breakdown))
 
 
 def as_json(sample: Sample, breakdown: RewardBreakdown) -> str:
-    """The same for a program."""
+    """The explanation as JSON."""
     parsed = sample.completion
     found: dict[str, Any] = {
         "overall": breakdown.total,
@@ -39,7 +39,7 @@ def as_json(sample: Sample, breakdown: RewardBreakdown) -> str:
         "gate_shut": breakdown.gate_shut,
         "failure": breakdown.failure,
     }
-    return json.dumps(found, indent=1)  # ASCII only: it may hold terminal escapes
+    return json.dumps(found, indent=1)  # ASCII only, because replies may contain terminal escapes
 
 
 def _parsed(sample: Sample) -> Table:

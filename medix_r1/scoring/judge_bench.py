@@ -1,7 +1,8 @@
-"""`medix-r1 judge bench`: how fast the judge of a training config answers, and what that means for a step of it.
+"""`medix-r1 judge bench`: throughput and latency of a training config's judge, compared with the needs of a step.
 
-The questions are made up, but of the kind and length that the reward asks; all differ, so neither our cache nor the
-server's helps. Judging overlaps with the rollouts of its step, so a judge keeps up while it needs less time than they.
+The questions are synthetic, of the kind and length that the reward asks. All differ, so that neither our response cache
+nor the server's prefix cache answers them. Judging overlaps with the rollouts of its step, so a judge keeps up if it
+takes less time than they do.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from medix_r1.serving.checks import VERL_ROUTER, judge_problems
 from medix_r1.serving.foreground import attached, judge_settings, new_log
 from medix_r1.serving.kept import served
 
-_WARM_UP = 8  # questions before the clock starts: connections, the server's first batch
+_WARM_UP = 8  # questions before timing starts, which open connections and warm up the server
 _FINDINGS = (
     "pleural effusion", "consolidation", "pneumothorax", "nodule", "mass", "cyst", "fracture", "haemorrhage",
     "stenosis", "oedema", "atelectasis", "calcification", "thrombus", "abscess", "hernia", "lymphadenopathy",
@@ -47,12 +48,23 @@ _QUESTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class BenchResult:
-    """What was measured, and what one step of the recipe asks for. Times in seconds."""
+    """The measurement, and the needs of one step.
+
+    Attributes:
+        model: of the judge.
+        asked: timed questions.
+        seconds: that they took together.
+        failures: count by kind of error.
+        first_failure: message of the first error.
+        statistics: of the judge's client; latencies in seconds.
+        answers_per_step: prompts x rollouts.
+        without_call: assumed share of the answers that need no call, in [0, 1].
+    """
 
     model: str
     asked: int
     seconds: float
-    failures: dict[str, int]  # kind -> count
+    failures: dict[str, int]
     first_failure: str | None
     statistics: dict[str, float]
     answers_per_step: int
@@ -64,7 +76,7 @@ class BenchResult:
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
+        """Answers per second."""
         return self.answered / self.seconds
 
     @property
@@ -77,12 +89,12 @@ class BenchResult:
 
     @property
     def seconds_per_step(self) -> float | None:
-        """Time for the calls of one step at the measured rate; None when nothing was answered."""
+        """Seconds for the calls of one step at the measured rate; None without any answer."""
         return self.calls_per_step / self.rate if self.answered else None
 
 
 def make_questions(count: int, seed: int = 1) -> list[Question]:
-    """Made-up questions of the kind that the reward asks, no two equal."""
+    """Synthetic questions of the kind that the reward asks, all different."""
     chance = random.Random(seed)
     kinds = itertools.cycle(itertools.product(_FINDINGS, _PLACES, _QUESTIONS))
     made = []
@@ -104,7 +116,7 @@ def measure(
     without_call: float,
     config_dirs: Sequence[Path] = (),
 ) -> BenchResult:
-    """Compose a training config, start its judge if it has a server, and ask.
+    """Compose a training config, start its judge if it has a server, and time its answers.
 
     Raises:
         ConfigError: the config is wrong, or no judge answers.
@@ -146,7 +158,7 @@ def _running(
 def _without_cache(client: DictConfig) -> Any:
     plain: Any = OmegaConf.to_container(client, resolve=True)
     for member in [plain, *plain.get("judges", [])]:
-        member.pop("cache_path", None)  # made-up questions have no place among kept answers
+        member.pop("cache_path", None)  # synthetic questions do not belong into the cache on disk
     return plain
 
 
@@ -188,7 +200,7 @@ async def _ask(
 
 
 def show(result: BenchResult, rollout_seconds: float | None, console: Console) -> bool:
-    """Print the figures and the verdict; returns whether the judge keeps up, as far as that can be told."""
+    """Print the figures and the verdict; return whether the judge keeps up, as in `verdict`."""
     table = Table("", "", show_header=False, box=None)
     numbers = result.statistics
     failed = ", ".join(f"{count} {kind}" for kind, count in result.failures.items()) or "none"
@@ -215,7 +227,7 @@ def show(result: BenchResult, rollout_seconds: float | None, console: Console) -
 
 
 def verdict(result: BenchResult, rollout_seconds: float | None) -> tuple[bool, str]:
-    """Whether the judge keeps up with the recipe, and the sentence that says so."""
+    """Whether the judge keeps up (assumed when `rollout_seconds` is None and no call failed), and a sentence."""
     needed = result.seconds_per_step
     if needed is None:
         return False, f"The judge answered nothing: {result.first_failure}"

@@ -1,4 +1,4 @@
-"""`medix-r1 judge`: the verbs about the judge. Like all verbs, each loads what it needs itself."""
+"""`medix-r1 judge`: the verbs of the judge. Each verb imports what it needs, so that `--help` stays fast."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The file that scores go to: appended to, never half written for long, and never of two settings.
+"""The output file of scores: an append-only journal, so that a stopped command resumes.
 
-Beside OUT stands OUT.settings.json with what the scores depend on. A row counts as done by a hash of its content; a
-torn last line and a row without a score are still owed.
+OUT.settings.json holds the settings that the scores depend on; other settings are refused. A row is done if the output
+has a score for the hash of its content. A torn last line and rows without a score are scored again.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ import numpy as np
 
 from medix_r1.errors import ConfigError, DataError, Problem
 
-_SYNC_EVERY = 2.0  # seconds of work that a power cut may cost; a kill costs nothing that was flushed
+_SYNC_EVERY = 2.0  # seconds between fsyncs: what a power cut may lose; a kill loses nothing that was flushed
 _MAX_SHOWN = 5
 
 
 class Output:
-    """Scores on disk. Use it in a `with` block.
+    """Scores on disk, locked for one process; used in a `with` block.
 
     Args:
         path: the file.
-        settings: what the scores depend on; an output of other settings is refused.
-        restart: throw away what is there.
+        settings: that the scores depend on.
+        restart: discard existing scores.
 
     Raises:
-        ConfigError: the file holds scores of other settings, is no output of ours, or is being written by another.
+        ConfigError: the file has scores of other settings, was not written by this verb, or another process writes it.
         DataError: the disk refuses.
     """
 
@@ -55,7 +55,7 @@ class Output:
             self._lock = self.settings_path.open("a+b")
             self._take_lock()
             self._check_settings()
-            self._keep_what_is_done()
+            self._load_done()
             self._file = self.path.open("ab")
         except OSError as error:
             raise DataError(f"{self.path}: {error.strerror}", code="not-written") from error
@@ -68,19 +68,19 @@ class Output:
 
     @property
     def done(self) -> int:
-        """How many rows have a score."""
+        """Number of rows that have a score."""
         return int(self._counts.sum())
 
     def times_done(self, content: int) -> int:
-        """How many rows of this content have a score."""
+        """Number of rows with this content hash that have a score."""
         at = int(np.searchsorted(self._hashes, np.uint64(content)))
         return int(self._counts[at]) if at < len(self._hashes) and int(self._hashes[at]) == content else 0
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Append one row; it survives a kill of this process at once, and a power cut after two seconds.
+        """Append one row. It survives a kill of this process at once, and a power cut after about two seconds.
 
         Raises:
-            DataError: the disk refuses; what was written before stays.
+            DataError: the disk refuses; earlier rows stay.
         """
         assert self._file is not None
         try:
@@ -94,7 +94,7 @@ class Output:
             ) from error
 
     def sync(self) -> None:
-        """Force what is written onto the disk."""
+        """Fsync the file."""
         assert self._file is not None
         os.fsync(self._file.fileno())
         self._synced = time.monotonic()
@@ -139,21 +139,21 @@ class Output:
             advice = f"{self.path} holds scores of other settings; choose another --out, or start over with --restart"
             raise ConfigError([*found, Problem("", "other-settings", advice)])
 
-    def _keep_what_is_done(self) -> None:
-        """Count what is done; write the file anew if it holds anything that is not."""
-        contents, owed = array("Q"), False
-        for _, record in scored(self.path):
+    def _load_done(self) -> None:
+        """Count the scored rows; rewrite the file without torn and unscored rows if it has any."""
+        contents, incomplete = array("Q"), False
+        for _, record in read_output(self.path):
             if record is None or (record["overall"] is None and record["failure"] is not None):
-                owed = True
+                incomplete = True
             else:
                 contents.append(int(record["content"], 16))
         if contents:
             values = np.frombuffer(contents, dtype=np.uint64)
             self._hashes, self._counts = np.unique(values, return_counts=True)
-        if owed:
+        if incomplete:
             temporary = self.path.with_name(self.path.name + ".tmp")
             with temporary.open("wb") as file:
-                for line, record in scored(self.path):
+                for line, record in read_output(self.path):
                     if record is not None and (record["overall"] is not None or record["failure"] is None):
                         file.write(line)
                 file.flush()
@@ -161,11 +161,11 @@ class Output:
             os.replace(temporary, self.path)
 
 
-def scored(path: Path) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
-    """Yield every line of an output and what it says; None for a torn last line.
+def read_output(path: Path) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
+    """Yield every line of an output with its parsed record; None for a torn last line.
 
     Raises:
-        DataError: another line is not of ours.
+        DataError: `medix-r1 reward score` did not write a line.
     """
     if not path.exists():
         return

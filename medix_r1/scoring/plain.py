@@ -1,4 +1,4 @@
-"""Text of a model as it may be shown on a terminal: nothing in it moves the cursor, hides, or turns the line round."""
+"""Makes untrusted text safe for a terminal: it cannot move the cursor, hide text or reverse its direction."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import unicodedata
 
 from rich.text import Text
 
-_SPOKEN = {"\n": "⏎\n", "\t": "\t"}
+_SHOWN_AS = {"\n": "⏎\n", "\t": "\t"}
 
 
 def plain(text: str, *, limit: int = 2000) -> Text:
-    """Show every control and format character by its number, and cut what is too long.
+    r"""Replace control and format characters by `\uXXXX`, and truncate.
 
     Args:
-        text: anything; a policy is rewarded for finding holes.
-        limit: characters that are shown.
+        text: untrusted.
+        limit: maximal number of characters.
     """
     shown = "".join(_visible(character) for character in text[:limit])
     left_out = len(text) - limit
@@ -22,8 +22,8 @@ def plain(text: str, *, limit: int = 2000) -> Text:
 
 
 def _visible(character: str) -> str:
-    if character in _SPOKEN:
-        return _SPOKEN[character]
+    if character in _SHOWN_AS:
+        return _SHOWN_AS[character]
     return (
         f"\\u{ord(character):04x}"
         if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")

@@ -1,7 +1,7 @@
-"""`medix-r1 reward probe`: what attacks may earn at most, and right answers in odd clothes at least.
+"""`medix-r1 reward probe`: upper bounds on the reward of attacks, lower bounds on that of unusual right answers.
 
-The cases and their bounds are data (probe.yaml, read by probe_file.py); this has them scored by a reward as it stands,
-and says which bounds are broken.
+The cases and their bounds are data (probe.yaml, read by probe_file.py). This file scores them with a reward and reports
+the bounds that are broken.
 """
 
 from __future__ import annotations
@@ -17,12 +17,21 @@ from medix_r1.scoring.composed import ReadyReward
 from medix_r1.scoring.probe_file import Probe
 
 OVERALL = "overall"
-TOLERANCE = 1e-6  # sums of weights are floats
+TOLERANCE = 1e-6  # for rounding in sums of weights
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one case earned. `broken` has a sentence for every bound that does not hold."""
+    """The result of one case.
+
+    Attributes:
+        probe: the case.
+        overall: its reward; None when unscored.
+        parts, reasons: value and reason of each part.
+        failure: why it is unscored.
+        broken: a sentence for each broken bound.
+        not_there: bounded parts that this reward does not have.
+    """
 
     probe: Probe
     overall: float | None
@@ -30,7 +39,7 @@ class Finding:
     reasons: Mapping[str, str]
     failure: str | None
     broken: tuple[str, ...]
-    not_there: tuple[str, ...]  # bounded parts that this reward does not have
+    not_there: tuple[str, ...]
 
     @property
     def unscored(self) -> bool:
@@ -40,10 +49,10 @@ class Finding:
 async def run(
     ready: ReadyReward, probes: Sequence[Probe], *, advance: Callable[[int], None], in_flight: int = 64
 ) -> list[Finding]:
-    """Score every case and hold it against its bounds.
+    """Score every case and compare it with its bounds; findings are in the order of `probes`.
 
     Raises:
-        JudgeUnavailable: a server is down, so the bounds cannot be looked at.
+        JudgeUnavailable: a server is down, so the bounds cannot be checked.
     """
     slots, found = asyncio.Semaphore(in_flight), dict[str, Finding]()
 
@@ -65,15 +74,17 @@ async def run(
 
 
 def judge_case(probe: Probe, breakdown: RewardBreakdown) -> Finding:
-    """Hold what a case earned against its bounds."""
+    """Compare the reward of a case with its bounds."""
     values: dict[str, float | None] = {OVERALL: breakdown.total}
     values |= {name: part.value for name, part in breakdown.parts.items()}
     sentences = [
-        _over_or_under(name, values[name], bound, is_attack=probe.is_attack)
+        _bound_problem(name, values[name], bound, is_attack=probe.is_attack)
         for name, bound in {OVERALL: float(probe.is_attack), **probe.bounds}.items()
         if name in values
     ]
-    sentences += [_flag(name, values[name], is_attack=probe.is_attack) for name in probe.monitors if name in values]
+    sentences += [
+        _monitor_problem(name, values[name], is_attack=probe.is_attack) for name in probe.monitors if name in values
+    ]
     return Finding(
         probe=probe,
         overall=breakdown.total,
@@ -85,8 +96,8 @@ def judge_case(probe: Probe, breakdown: RewardBreakdown) -> Finding:
     )
 
 
-def _over_or_under(name: str, value: float | None, bound: float, *, is_attack: bool) -> str | None:
-    """The sentence of a bound that does not hold. No value is no proof: it breaks every bound."""
+def _bound_problem(name: str, value: float | None, bound: float, *, is_attack: bool) -> str | None:
+    """A sentence if the bound is broken; a missing value breaks every bound."""
     word = "at most" if is_attack else "at least"
     if value is None:
         return f"{name} {'unscored' if name == OVERALL else 'says nothing'}, {word} {bound:g} expected"
@@ -94,7 +105,7 @@ def _over_or_under(name: str, value: float | None, bound: float, *, is_attack: b
     return None if holds else f"{name} {value:.3f}, {word} {bound:g} expected"
 
 
-def _flag(name: str, value: float | None, *, is_attack: bool) -> str | None:
+def _monitor_problem(name: str, value: float | None, *, is_attack: bool) -> str | None:
     flagged = value is not None and value < 1.0 - TOLERANCE
     if flagged == is_attack:
         return None
@@ -102,7 +113,7 @@ def _flag(name: str, value: float | None, *, is_attack: bool) -> str | None:
 
 
 def as_json(findings: Sequence[Finding], about: Mapping[str, object]) -> str:
-    """Everything that was found, for a program. ASCII only: replies may hold terminal escapes."""
+    """The findings as JSON, ASCII only because replies may contain terminal escapes."""
     found = []
     for finding in findings:
         entry = asdict(finding)

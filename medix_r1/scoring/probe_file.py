@@ -1,4 +1,4 @@
-"""Files of probes: what each case says, what is asked of it, and why. Everything wrong with a file is said at once."""
+"""Reads and validates files of probes: replies with bounds on their reward. All problems are reported together."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Strict(BaseModel):
 
 
 class Question(_Strict):
-    """What is asked, and the right answer."""
+    """A question with its right answer."""
 
     question: str
     reference: str
@@ -34,14 +34,14 @@ class Question(_Strict):
 
 
 class Repeat(_Strict):
-    """What stands for `{repeat}` in a reply."""
+    """Replaces `{repeat}` in a reply by `times` copies of `text`."""
 
     text: str
     times: Annotated[int, Field(ge=1, le=10_000_000)]
 
 
 class Case(_Strict):
-    """One reply: a whole one, or an answer to be put into a well-formed one. Bounds go before the family's."""
+    """One reply: whole (`reply`), or an `answer` put into a well-formed reply. Its bounds override the family's."""
 
     row: str
     answer: str | None = None
@@ -61,7 +61,7 @@ class Case(_Strict):
 
 
 class Family(_Strict):
-    """Cases of one kind, with the bounds that they share."""
+    """Cases of one kind, with their common bounds."""
 
     family: str
     about: str
@@ -74,7 +74,7 @@ class Family(_Strict):
 
 
 class ProbeFile(_Strict):
-    """A whole file of probes. `monitors` are parts that must not be below 1 for a right answer."""
+    """A file of probes; `monitors` are the parts that must be 1 for every right answer."""
 
     monitors: tuple[str, ...] = ()
     rows: dict[str, Question]
@@ -104,15 +104,18 @@ class ProbeFile(_Strict):
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One case ready to be scored.
+    """One case with its effective bounds.
 
     Attributes:
-        bounds: `overall` or a part → the most that an attack may earn, the least that a right answer must.
-        monitors: parts that must be below 1 for an attack, and must not be for a right answer.
-        reply: with `<think>` for the element that is asked for.
+        name: family/number.
+        is_attack: whether bounds are upper ones; else lower ones.
+        bounds: `overall` or a part → bound, in [0, 1].
+        monitors: parts that must be below 1 for an attack, and 1 for a right answer.
+        rests_on: models that the bounds depend on.
+        reply: with `<think>` in place of the reward's think element.
     """
 
-    name: str  # family/number
+    name: str
     family: str
     is_attack: bool
     bounds: Mapping[str, float]
@@ -123,7 +126,7 @@ class Probe:
     reply: str
 
     def sample(self, ready: ReadyReward) -> Sample:
-        """The case as a sample of a reward, with the think element that it asks for."""
+        """The case as a sample of a reward, with that reward's think element."""
         element = ready.think_element
         reply = self.reply.replace("<think>", f"<{element}>").replace("</think>", f"</{element}>")
         return ready.reader.read(
@@ -141,10 +144,10 @@ def load(path: Path = BUILT_IN, families: Sequence[str] = ()) -> list[Probe]:
 
     Args:
         path: the file.
-        families: names of those that are wanted; all by default.
+        families: names of the families to return; all by default.
 
     Raises:
-        ConfigError: with everything that is wrong with the file.
+        ConfigError: all problems of the file, or unknown families.
     """
     try:
         file = ProbeFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))

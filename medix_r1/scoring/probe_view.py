@@ -1,4 +1,4 @@
-"""The tables of `medix-r1 reward probe`: one line a family, then every broken bound."""
+"""The tables of `medix-r1 reward probe`: one line for each family, then every broken bound."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RESTS = {"nothing": "rules", "embedder": "embedder", "judge": "judge", "both": 
 
 
 def by_family(findings: Sequence[Finding]) -> Table:
-    """Families in the order of the file, with the worst reward of each."""
+    """Table of families in the order of the file, with the worst reward of each."""
     table = Table(title="Probe", title_justify="left")
     table.add_column("family", no_wrap=True)
     for heading in ("cases", "broken", "unscored"):
@@ -38,7 +38,7 @@ def by_family(findings: Sequence[Finding]) -> Table:
 
 
 def broken_bounds(findings: Sequence[Finding]) -> Table:
-    """Every case of which a bound does not hold, with the reasons of the parts."""
+    """Table of the cases with broken bounds, with the reasons of judge and embedder."""
     table = Table(title="Broken bounds", title_justify="left", show_lines=True)
     table.add_column("case", no_wrap=True)
     table.add_column("asked, right, said", overflow="fold")

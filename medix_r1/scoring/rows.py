@@ -1,7 +1,7 @@
-"""Rows of a JSON-lines file that can be scored: `medix-r1 reward score`'s input, its output, and a run's `samples/`.
+"""Rows of a JSON-lines file to score: the input of `medix-r1 reward score`, its output, or a run's `samples/`.
 
-A file is read twice, line by line: once to find every problem before anything is started, once to score. What is kept
-in memory is eight bytes a row.
+A file is streamed twice: once to find all problems before a model starts, once to score. Memory grows by a few bytes
+for each row.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from medix_r1.errors import ConfigError, DataError, Problem
 from medix_r1.grammar import parse_reference
 from medix_r1.rewards.base import Sample, SampleReader
 
-MAX_PROBLEMS = 50  # a file with more is of another kind, and nobody reads further
+MAX_PROBLEMS = 50  # after which checking stops
 
 
 def _either(*names: str) -> AliasChoices:
@@ -30,12 +30,12 @@ def _either(*names: str) -> AliasChoices:
 
 
 class Row(BaseModel):
-    """One reply with what is known of its question. Other keys of a line are left alone.
+    """One reply with its question and reference. Other keys of a line are ignored.
 
     Attributes:
-        id: the row's name; `key` in a run's samples. Without one, a hash of the content stands in for it.
-        question: what was asked.
-        reference: the right answer, with its modality tag in front if there is one.
+        id: of the row; `key` in a run's samples. By default a hash of the content.
+        question: without options.
+        reference: the right answer, after its modality tag if it has one.
         completion: the reply as generated; `reply` in a run's samples.
         source: name of the data set; weights may depend on it.
         accepted: other wordings of the reference; also called `answers`.
@@ -75,10 +75,10 @@ class Row(BaseModel):
         return (self.image,) if isinstance(self.image, str) else self.image if isinstance(self.image, tuple) else ()
 
     def images(self, folder: Path) -> list[bytes]:
-        """The images as they lie on disk.
+        """Read the images' bytes.
 
         Raises:
-            DataError: one is not there any more.
+            DataError: one cannot be read.
         """
         try:
             return [(folder / path).read_bytes() for path in self.image_paths]
@@ -87,7 +87,7 @@ class Row(BaseModel):
 
     @property
     def content(self) -> int:
-        """A 64-bit hash of everything that is scored; rows of equal content are equal rows."""
+        """64-bit hash of all fields; the identity of a row."""
         text = json.dumps(self.model_dump(), ensure_ascii=True, sort_keys=True)
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
@@ -96,7 +96,7 @@ class Row(BaseModel):
         return f"{self.content:016x}" if self.id is None else str(self.id)
 
     def sample(self, reader: SampleReader, images: Sequence[bytes] = ()) -> Sample:
-        """The row in the words of the reward."""
+        """The row as a sample of the reward."""
         return reader.read(
             self.completion,
             reference=self.reference,
@@ -115,17 +115,17 @@ RowT = TypeVar("RowT", bound=Row)
 
 @dataclass(frozen=True, slots=True)
 class Line(Generic[RowT]):
-    """A row and where it stands."""
+    """A row with its line number, counted from 1."""
 
     number: int
     row: RowT
 
 
 def read(path: Path, kind: type[RowT]) -> Iterator[Line[RowT]]:
-    """Yield the rows of a file that `check` has found sound.
+    """Yield the rows of a file that `check` has accepted.
 
     Raises:
-        ConfigError: a line is not a row; somebody changed the file meanwhile.
+        ConfigError: a line is not a row, because the file was changed meanwhile.
     """
     with path.open("rb") as file:
         for number, text in enumerate(file, 1):
@@ -137,28 +137,28 @@ def read(path: Path, kind: type[RowT]) -> Iterator[Line[RowT]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a first reading found: how many rows, and how often the contents occur that occur more than once."""
+class RowCounts:
+    """Row counts of a checked file: all rows, and occurrences of each content hash that occurs more than once."""
 
     count: int
     repeated: dict[int, int]
 
 
-def check(path: Path, kind: type[Row] = Row, *, needs_images: bool = False) -> Found:
-    """Read a whole file and say everything that is wrong with it.
+def check(path: Path, kind: type[Row] = Row, *, needs_images: bool = False) -> RowCounts:
+    """Validate a whole file.
 
     Args:
         path: the file.
-        kind: what a line must be.
-        needs_images: whether the images must be there, because a signal looks at them.
+        kind: schema of a line.
+        needs_images: whether image files must exist, because a signal uses them.
 
     Raises:
-        ConfigError: with the line of every problem, the first `MAX_PROBLEMS` of them.
+        ConfigError: the first `MAX_PROBLEMS` problems, each with its line.
     """
     if not path.is_file() or not os.access(path, os.R_OK):
         raise ConfigError.of(str(path), "no-such-file", "there is no such file, or it may not be read")
     problems: list[Problem] = []
-    contents, names = array("Q"), _Names()
+    contents, names = array("Q"), _Ids()
     with path.open("rb") as file:
         for number, text in enumerate(file, 1):
             if not text.strip():
@@ -190,11 +190,11 @@ def check(path: Path, kind: type[Row] = Row, *, needs_images: bool = False) -> F
         raise ConfigError(problems)
     values, counts = np.unique(np.frombuffer(contents, dtype=np.uint64), return_counts=True)
     several = counts > 1
-    return Found(len(contents), dict(zip(values[several].tolist(), counts[several].tolist(), strict=True)))
+    return RowCounts(len(contents), dict(zip(values[several].tolist(), counts[several].tolist(), strict=True)))
 
 
-class _Names:
-    """The given ids of a file as hashes, to find the ones that are given twice."""
+class _Ids:
+    """Hashes of a file's ids, to find duplicates."""
 
     def __init__(self) -> None:
         self._hashes, self._lines = array("Q"), array("Q")
@@ -206,7 +206,7 @@ class _Names:
             self._lines.append(number)
 
     def repeated(self) -> list[int]:
-        """Lines, in order, whose id stands in an earlier line; the first ones only."""
+        """The first `MAX_PROBLEMS` lines whose id occurs in an earlier line."""
         if not self._hashes:
             return []
         hashes, lines = np.frombuffer(self._hashes, dtype=np.uint64), np.frombuffer(self._lines, dtype=np.uint64)
@@ -217,10 +217,10 @@ class _Names:
 
 
 def parse(text: str, where: str) -> Row:
-    """One row.
+    """Parse one row; `where` prefixes the problems.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: the text is not a row.
     """
     try:
         return Row.model_validate_json(text)
@@ -229,10 +229,10 @@ def parse(text: str, where: str) -> Row:
 
 
 def find(path: Path, *, line: int | None = None, name: str | None = None) -> Line[Row]:
-    """One row of a file, by its line or by its id.
+    """Find one row of a file, by its line number or its id.
 
     Raises:
-        ConfigError: there is no such row, or it is not one.
+        ConfigError: there is no such row, or that line is not a row.
     """
     if not path.is_file():
         raise ConfigError.of(str(path), "no-such-file", "there is no such file")
@@ -244,7 +244,7 @@ def find(path: Path, *, line: int | None = None, name: str | None = None) -> Lin
                 row = Row.model_validate_json(text)
             except ValidationError as error:
                 if line is None:
-                    continue  # a line that is no row is not the one that was asked for
+                    continue  # a line that is not a row has no id
                 raise ConfigError(_problems(error, f"{path}:{number}")) from error
             if line is not None or row.name == name:
                 return Line(number, row)
@@ -254,7 +254,7 @@ def find(path: Path, *, line: int | None = None, name: str | None = None) -> Lin
 
 
 def _problems(error: ValidationError, where: str) -> list[Problem]:
-    """What keeps a line from being a row; the key is the line's, with the field that is wrong."""
+    """The validation errors of a line as problems; the key is the line with the field."""
     found = []
     for wrong in error.errors(include_url=False, include_context=False, include_input=False):
         field = ".".join(str(part) for part in wrong["loc"])

@@ -1,4 +1,4 @@
-"""How the verbs of `medix-r1 reward` run and write: a progress bar, to be stopped at any time, and whole files only."""
+"""Runs the verbs of `medix-r1 reward` under a progress bar, and writes their files atomically."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from medix_r1.scoring.composed import ReadyReward
 Advance = Callable[[int], None]
 
 
-def run_shown(
+def run_with_progress(
     work: Callable[[Advance], Coroutine[Any, Any, None]],
     ready: Sequence[ReadyReward],
     console: Console,
@@ -29,19 +29,28 @@ def run_shown(
     *,
     done: int = 0,
 ) -> bool:
-    """Do asynchronous work under a progress bar; False when a person stopped it."""
+    """Run a coroutine under a progress bar and close the rewards; return False when the user stopped it.
+
+    Args:
+        work: gets a function that advances the bar by a number of rows.
+        ready: rewards to close at the end, in the same event loop.
+        console: for the bar.
+        title: of the bar.
+        total: rows.
+        done: rows that are done already.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(title, total=total, completed=done)
         handler = RichHandler(console=console, show_path=False, show_level=False)
         logger = logging.getLogger("medix_r1")
-        logger.addHandler(handler)  # so that "waiting for the judge" does not break the bar
+        logger.addHandler(handler)  # prints log lines above the bar
 
         async def whole() -> None:
             try:
                 await work(lambda count: progress.advance(task, count))
             finally:
-                # Calls that were given up are shielded from us, for others might wait for them; nobody does any more.
+                # Shielded calls survive the cancellation of one waiter; nobody waits any more, so cancel them here.
                 left = asyncio.all_tasks() - {asyncio.current_task()}
                 for call in left:
                     call.cancel()
@@ -50,7 +59,7 @@ def run_shown(
                     await one.aclose()
 
         try:
-            uvloop.run(whole())  # as in training: Ray gives its actors this loop
+            uvloop.run(whole())  # the loop that Ray's actors use in training
         except KeyboardInterrupt:
             return False
         finally:
@@ -59,7 +68,7 @@ def run_shown(
 
 
 def atomic_write(path: Path, text: str) -> None:
-    """Write a whole file or none of it.
+    """Write a file under a temporary name and rename it.
 
     Raises:
         DataError: the disk refuses.

@@ -1,7 +1,7 @@
-"""`medix-r1 reward score`: a file of replies in, every part of their reward and every reason out.
+"""`medix-r1 reward score`: scores a file of replies, with every part of the reward and its reason.
 
-Rows stream: a bounded number is being scored at any time, and they are written in the order of the input. What could
-not be scored stands in the output as unscored and is owed; the same command scores what is owed and nothing else.
+Rows are streamed with bounded concurrency and written in the order of the input. A row that could not be scored is
+written as unscored; the same command scores only rows without a score.
 """
 
 from __future__ import annotations
@@ -18,33 +18,38 @@ from typing import Any
 from medix_r1.rewards.composite import RewardBreakdown
 from medix_r1.scoring import rows as row_file
 from medix_r1.scoring.composed import ReadyReward
-from medix_r1.scoring.output import Output, scored
-from medix_r1.scoring.rows import Found, Line, Row
+from medix_r1.scoring.output import Output, read_output
+from medix_r1.scoring.rows import Line, Row, RowCounts
 
 MAX_LISTED = 10
 
 
 async def score(
-    ready: ReadyReward, source: Path, found: Found, output: Output, *, in_flight: int, advance: Callable[[int], None]
+    ready: ReadyReward,
+    source: Path,
+    found: RowCounts,
+    output: Output,
+    *,
+    in_flight: int,
+    advance: Callable[[int], None],
 ) -> None:
-    """Score every row of `source` that `output` does not have.
+    """Score every row of `source` that has no score in `output`.
 
-    Stops early when a server is down, because every further row would wait for it in vain: what is then missing is
-    owed like an unscored row.
+    It stops early when a server is down, because all further rows would time out. The same command resumes.
 
     Args:
         ready: the reward.
-        source: a file that `rows.check` found sound.
-        found: what it found.
-        output: where the scores go.
-        in_flight: rows that are being scored at any time.
-        advance: told after each row how many are done now.
+        source: a file that `rows.check` has accepted.
+        found: the counts that `rows.check` returned.
+        output: receives the scores.
+        in_flight: rows scored concurrently.
+        advance: called with 1 after each row.
     """
     window: deque[tuple[Line[Row], asyncio.Task[RewardBreakdown]]] = deque()
-    owed = _owed(source, found, output)
+    pending = _pending(source, found, output)
     try:
         while True:
-            for line in itertools.islice(owed, in_flight - len(window)):
+            for line in itertools.islice(pending, in_flight - len(window)):
                 images = line.row.images(source.parent) if ready.composite.wants_images else ()
                 sample = line.row.sample(ready.reader, images)
                 window.append((line, asyncio.create_task(ready.composite.score(sample))))
@@ -63,8 +68,8 @@ async def score(
         output.sync()
 
 
-def _owed(source: Path, found: Found, output: Output) -> Iterator[Line[Row]]:
-    """Rows without a score. Rows of equal content are counted: two such rows need two scores."""
+def _pending(source: Path, found: RowCounts, output: Output) -> Iterator[Line[Row]]:
+    """Rows without a score. Duplicate rows are counted: two equal rows need two scores."""
     seen: Counter[int] = Counter()
     for line in row_file.read(source, Row):
         content = line.row.content
@@ -75,7 +80,7 @@ def _owed(source: Path, found: Found, output: Output) -> Iterator[Line[Row]]:
 
 
 def record(ready: ReadyReward, line: Line[Row], breakdown: RewardBreakdown) -> dict[str, Any]:
-    """One line of the output: the row itself, so that it can be scored again, and all that its reward is made of."""
+    """One line of the output: the row, so that the output can be scored again, and its reward with all parts."""
     row, parsed = line.row, line.row.sample(ready.reader).completion
     overall = breakdown.total
     if row.cut and overall is not None:  # as in training: configs/reward/composite.yaml, overlong
@@ -101,7 +106,7 @@ def record(ready: ReadyReward, line: Line[Row], breakdown: RewardBreakdown) -> d
 
 @dataclass
 class Column:
-    """Running figures of one part. `values` counts the rows that have one."""
+    """Running sums of one part; `values` is the number of rows that have a value."""
 
     values: int = 0
     total: float = 0.0
@@ -116,13 +121,13 @@ class Column:
 
     @property
     def deviation(self) -> float:
-        """Population deviation."""
+        """Population standard deviation."""
         return math.sqrt(max(0.0, self.squares / self.values - self.mean**2))
 
 
 @dataclass
 class Summary:
-    """What an output holds, read back from it line by line."""
+    """Counts and figures of an output."""
 
     rows: int = 0
     masked: int = 0  # cut at the length limit, and overlong=mask
@@ -132,9 +137,9 @@ class Summary:
 
 
 def summarise(path: Path) -> Summary:
-    """Read an output from its start, so that the figures are those of all runs that wrote it."""
+    """Summarise a whole output, including rows that earlier commands scored."""
     summary = Summary()
-    for _, row in scored(path):
+    for _, row in read_output(path):
         if row is None:
             continue
         summary.rows += 1

@@ -1,4 +1,4 @@
-"""What the verbs of `medix-r1 reward` do, from arguments to exit code."""
+"""The verbs of `medix-r1 reward`, from arguments to exit code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from medix_r1.scoring import score as scores
 from medix_r1.scoring.composed import PlannedReward
 from medix_r1.scoring.output import Output
 from medix_r1.scoring.plain import plain
-from medix_r1.scoring.running import Advance, atomic_write, run_shown
+from medix_r1.scoring.running import Advance, atomic_write, run_with_progress
 
 
 def score_file(
@@ -36,7 +36,7 @@ def score_file(
     in_flight: int,
     restart: bool,
 ) -> int:
-    """Score what is owed of a file; 0 when nothing is owed any more."""
+    """Score the rows of a file that have no score; return 0 when all rows have one."""
     if out.resolve() == file.resolve():
         raise ConfigError.of("--out", "same-file", f"{out} is the file to be scored; choose another")
     planned = PlannedReward(overrides, judge_url=judge_url, config_dirs=config_dirs)
@@ -52,7 +52,7 @@ def score_file(
                 async def work(advance: Advance) -> None:
                     await scores.score(ready, file, found, output, in_flight=in_flight, advance=advance)
 
-                if not run_shown(work, [ready], console, "scoring", found.count, done=output.done):
+                if not run_with_progress(work, [ready], console, "scoring", found.count, done=output.done):
                     console.print(f"stopped; the same command goes on from here. Scores so far: {out}", highlight=False)
                     return 1
     return _show_scores(out, found.count, console)
@@ -100,7 +100,7 @@ def explain_row(
     *,
     as_json: bool,
 ) -> int:
-    """Show the reward of one reply; 1 when there is none."""
+    """Show the reward of one reply; return 1 when it has none."""
     folder, row = _row(where, name, question, reference, completion)
     planned = PlannedReward(overrides, judge_url=judge_url, config_dirs=config_dirs)
     told = Console(stderr=True) if as_json else console
@@ -111,7 +111,7 @@ def explain_row(
             sample = row.sample(ready.reader, row.images(folder) if ready.composite.wants_images else ())
             shown.append((sample, await ready.composite.score(sample)))
 
-        if not run_shown(work, [ready], told, "scoring", 1):
+        if not run_with_progress(work, [ready], told, "scoring", 1):
             told.print("stopped")
             return 1
     [(sample, breakdown)] = shown
@@ -125,7 +125,7 @@ def explain_row(
 def _row(
     where: str | None, name: str | None, question: str, reference: str | None, completion: str | None
 ) -> tuple[Path, rows.Row]:
-    """The row that is asked about, and the folder that its images are relative to."""
+    """The row to explain, and the folder that its image paths are relative to."""
     if where is None:
         if reference is None or completion is None:
             raise ConfigError.of(
@@ -155,7 +155,7 @@ def probe_reward(
     config_dirs: Sequence[Path],
     console: Console,
 ) -> int:
-    """Score every probe; 1 when a bound is broken."""
+    """Score every probe; return 1 when a bound is broken."""
     probes = probe_file.load(file or probe_file.BUILT_IN, families)
     planned = PlannedReward(overrides, judge_url=judge_url, config_dirs=config_dirs)
     findings: list[probe.Finding] = []
@@ -164,7 +164,7 @@ def probe_reward(
         async def work(advance: Advance) -> None:
             findings.extend(await probe.run(ready, probes, advance=advance))
 
-        if not run_shown(work, [ready], console, "probing", len(probes)):
+        if not run_with_progress(work, [ready], console, "probing", len(probes)):
             console.print("stopped")
             return 1
     if json_out is not None:
@@ -203,7 +203,7 @@ def audit_file(
     worst: int,
     in_flight: int,
 ) -> int:
-    """Compare two sides over a file; 1 when rows could not be scored."""
+    """Compare two sides on a file; return 1 when rows could not be scored or none was compared."""
     first_plan = None if recorded else PlannedReward(overrides, judge_url=judge_url, config_dirs=config_dirs)
     second_plan = PlannedReward([*overrides, *second], config_dirs=config_dirs) if second else None
     settings = compose_reward(overrides, config_dirs).reward
@@ -213,7 +213,7 @@ def audit_file(
             raise ConfigError.of(
                 f"--signal {signal}", "no-such-signal", f"this reward has none of that name; known: {known}"
             )
-    # What was recorded follows the rules of the run's config, which `overrides` say.
+    # Recorded values follow the rules of the run's config, which `overrides` name.
     sides = [build_rules(node, signal) for node in (settings, second_plan and second_plan.config.reward) if node]
     count = rows.check(file, audits.AuditRow).count
     found: list[audits.Audit] = []
@@ -241,7 +241,7 @@ def audit_file(
             )
             found.append(one)
 
-        if not run_shown(work, [ready for ready in plans if ready], console, "asking", count):
+        if not run_with_progress(work, [ready for ready in plans if ready], console, "asking", count):
             console.print("stopped")
             return 1
     return _show_audit(found[0], file, json_out, markdown, console)

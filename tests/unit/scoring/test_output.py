@@ -1,4 +1,4 @@
-"""The output of `reward score`: what counts as done, what is owed, and whose file it is."""
+"""The output of `reward score`: which rows are done, which are scored again, and other people's files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from medix_r1.errors import ConfigError, DataError
-from medix_r1.scoring.output import Output, scored
+from medix_r1.scoring.output import Output, read_output
 from tests.support.problems import coded, numbers, only
 
 SETTINGS = {"weights.llm": 0.5, "signals.embed.threshold": 0.8}
@@ -41,7 +41,7 @@ def test_a_torn_line_and_a_row_without_a_score_are_owed(tmp_path: Path) -> None:
     with Output(path, SETTINGS) as output:
         assert [output.times_done(content) for content in (1, 2, 3, 4)] == [1, 0, 1, 0]
         output.write(line(4))
-    assert [record["content"][-1] for _, record in scored(path) if record] == ["1", "3", "4"]
+    assert [record["content"][-1] for _, record in read_output(path) if record] == ["1", "3", "4"]
 
 
 def test_other_settings_are_refused_with_what_differs(tmp_path: Path) -> None:
@@ -107,4 +107,4 @@ def test_lone_surrogates_of_a_reply_are_kept_readable(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     with Output(path, SETTINGS) as output:
         output.write({**line(1), "completion": "a\ud800b"})
-    assert [record["completion"] for _, record in scored(path) if record] == ["a\ud800b"]
+    assert [record["completion"] for _, record in read_output(path) if record] == ["a\ud800b"]

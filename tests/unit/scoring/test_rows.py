@@ -72,7 +72,7 @@ def test_bytes_that_are_no_text_are_a_problem_of_their_line(tmp_path: Path) -> N
 
 
 def test_an_id_given_twice_is_refused_and_equal_rows_are_counted(tmp_path: Path) -> None:
-    assert rows.check(written(tmp_path, GOOD, GOOD, {**GOOD, "id": "a"})) == rows.Found(
+    assert rows.check(written(tmp_path, GOOD, GOOD, {**GOOD, "id": "a"})) == rows.RowCounts(
         3, {Row.model_validate(GOOD).content: 2}
     )
     path = written(tmp_path, {**GOOD, "id": "a"}, GOOD, {**GOOD, "id": "a", "question": "other"})

@@ -80,7 +80,7 @@ async def test_cut_replies_are_treated_as_in_training(tmp_path: Path, overlong: 
     assert [entry["overall"] for entry in scored] == [expected, 1.0]
     assert summarise(tmp_path / "out.jsonl").masked == (overlong == "mask")
     await run(tmp_path, [row("q", cut=True), row("r")], ready(signal, overlong))
-    assert signal.calls == 2  # a masked row is a result and is not owed
+    assert signal.calls == 2  # a masked row is a result and is not scored again
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
