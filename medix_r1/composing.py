@@ -1,4 +1,4 @@
-"""What every place that lets Hydra compose a config shares: how it starts Hydra, and what can go wrong.
+"""What every place that lets Hydra compose a config, or build something of one, shares: how, and what can go wrong.
 
 OmegaConf derives its loader from `yaml.SafeLoader`, PyYAML's parser in Python, at each of the fifty files of a training
 config. PyYAML's own parser in C makes the same of each file, sooner (docs/cpu.md has the figures).
@@ -11,11 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import hydra.utils
 import yaml
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+
+from medix_r1 import user_code
+from medix_r1.errors import ConfigError
 
 # The last two: a file that is no YAML, and what Hydra makes of judge=nan.
 NOT_COMPOSED = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError)
@@ -33,3 +38,26 @@ def composing(folder: Path, *, job_name: str = "app") -> Iterator[None]:
             yield
     finally:
         module.SafeLoader = slow
+
+
+def instantiate(node: Any, key: str) -> Any:
+    """Build what the `_target_`s of a resolved node name, files of a user's own among them.
+
+    Args:
+        node: a mapping with `_target_`, or a mapping of such.
+        key: where it stands, for the error.
+
+    Raises:
+        ConfigError: a class refuses its settings.
+    """
+    plain = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    try:
+        return hydra.utils.instantiate(user_code.importable(plain), _convert_="all")
+    except HydraException as error:
+        cause = error.__cause__
+        if isinstance(cause, ConfigError):
+            raise cause from error
+        below = str(error).partition("full_key: ")[2]
+        says = f"{type(cause).__name__}: {cause}" if cause else str(error)
+        where = f"{key}.{below}" if below else key
+        raise ConfigError.of(where, "settings-refused", says.splitlines()[0]) from error

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import functools
-import importlib
 import inspect
 import json
 import re
@@ -22,6 +21,7 @@ from hydra.errors import ConfigCompositionException, MissingConfigException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
+from medix_r1 import user_code
 from medix_r1.composing import NOT_COMPOSED, composing
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.moved_names import replace_moved
@@ -165,6 +165,7 @@ def resolved(config: DictConfig) -> DictConfig:
         raise ConfigError.of(
             str(getattr(error, "full_key", None) or "config"), "not-resolved", str(error).splitlines()[0]
         ) from error
+    config = _with_whole_paths(config)
     OmegaConf.set_struct(config, True)
     if problems := unknown_keys(config):
         raise ConfigError(problems)
@@ -190,6 +191,13 @@ def _drop_half_a_server(config: DictConfig) -> None:
     """A placement sets GPUs of `judge.server` even where the judge has none to start; the checks look for None."""
     if "judge" in config and config.judge.get("server") is not None and "model" not in config.judge.server:
         config.judge.server = None
+
+
+def _with_whole_paths(config: DictConfig) -> DictConfig:
+    """Files of code that are named relative to the current directory get their whole path: workers start elsewhere."""
+    plain = _plain(config)
+    whole = user_code.changed(plain, user_code.absolute)
+    return config if whole == plain else OmegaConf.create(whole)
 
 
 def missing_keys(config: DictConfig) -> list[Problem]:
@@ -267,8 +275,7 @@ def known_keys() -> frozenset[str]:
 def unknown_keys(config: DictConfig) -> list[Problem]:
     """One problem for every key that nothing would read, with the nearest known one."""
     known, tree = known_keys(), _plain(config)
-    fields = {f"{key}.{field}" for key, node in flatten(tree) for field in _fields_of_target(node)}
-    problems: list[Problem] = []
+    fields, problems = _fields_of_targets(tree)
     for key in _unknown(tree, known | fields, ""):
         if key.startswith("reward.signals.llm.judge."):
             continue  # an interpolated copy of judge.client, where it is reported
@@ -298,18 +305,29 @@ def _is_argument(prefix: str, value: Mapping[str, Any]) -> bool:
     return prefix.startswith("reward.signals.") and "_target_" not in value
 
 
-def _fields_of_target(node: Any) -> Sequence[str]:
-    """Names that a node's `_target_` takes: from a list made once for verl, from the signature for everything else."""
-    if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
-        return ()
-    target: str = node["_target_"]
+def _fields_of_targets(tree: Mapping[str, Any]) -> tuple[set[str], list[Problem]]:
+    """Every key that a node's `_target_` takes, and what is wrong with targets; interpolated copies are told once."""
+    fields: set[str] = set()
+    problems: dict[tuple[str, str], Problem] = {}
+    for key, node in flatten(tree):
+        if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
+            continue
+        try:
+            fields |= {f"{key}.{field}" for field in _fields_of_target(node["_target_"], f"{key}._target_")}
+        except ConfigError as error:
+            problems |= {(problem.code, problem.text): problem for problem in error.problems}
+    return fields, list(problems.values())
+
+
+def _fields_of_target(target: str, key: str) -> Sequence[str]:
+    """Names that a `_target_` takes: from a list made once for verl, from the signature for everything else."""
     if target.startswith("verl."):
         return _verl_fields().get(target, [])
-    module, _, name = target.rpartition(".")
+    found = user_code.load(target, key)
     try:
-        return list(inspect.signature(getattr(importlib.import_module(module), name)).parameters)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError.of("_target_", "target-not-imported", f"{target} cannot be imported ({error})") from error
+        return list(inspect.signature(found).parameters)
+    except (TypeError, ValueError) as error:
+        raise ConfigError.of(key, "not-callable", f"{target} is no class or function") from error
 
 
 @functools.cache

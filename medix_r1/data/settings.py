@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
-from hydra.utils import instantiate
+from hydra.errors import ConfigCompositionException, MissingConfigException
 from omegaconf import OmegaConf
 
-from medix_r1.composing import NOT_COMPOSED, composing
+from medix_r1.composing import NOT_COMPOSED, composing, instantiate
 from medix_r1.config import config_dir
 from medix_r1.data.check import RowRules
 from medix_r1.data.sources.base import Source
@@ -115,13 +114,8 @@ def open_source(node: Mapping[str, Any]) -> Source:
     Raises:
         ConfigError: its files are missing.
     """
-    try:
-        return instantiate(dict(node), _convert_="all")  # type: ignore[no-any-return]
-    except HydraException as error:
-        cause = error.__cause__
-        if isinstance(cause, ConfigError):
-            raise cause from error
-        raise ConfigError.of("data", "settings-refused", str(error)) from error
+    source: Source = instantiate(dict(node), "data")
+    return source
 
 
 def _row_rules(tree: Mapping[str, Any], name: str) -> RowRules:

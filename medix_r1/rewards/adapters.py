@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import importlib
 import inspect
 import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from medix_r1 import user_code
 from medix_r1.errors import ConfigError, Problem, RewardError
 from medix_r1.rewards.base import Sample, Score
 
@@ -31,7 +31,7 @@ class EasyR1Reward:
     `ground_truth` (with its modality tag), plus `question`, `source` and `choices`.
 
     Args:
-        function: `module:name`, importable in every process of the run.
+        function: `module:name` or `./file.py:name`.
         key: which of the returned numbers is the score; it must be in [0, 1].
         batched: True for a function of a list (EasyR1's `reward_type=batch`), False for one of a dict (`sequential`).
         threads: maximum concurrent calls.
@@ -80,7 +80,7 @@ class TrlReward:
     only the columns that it names.
 
     Args:
-        function: `module:name`, importable in every process of the run.
+        function: `module:name` or `./file.py:name`.
         conversational: pass completions and prompts as lists of messages, as TRL does for chat data.
         columns: further column → constant value.
         threads: maximum concurrent calls.
@@ -131,7 +131,7 @@ class _InThread:
     def __init__(self, name: str, threads: int, kwargs: Mapping[str, Any]) -> None:
         if problems := function_problems(name):
             raise ConfigError(problems)
-        self.name, self.function = name, load_function(name)
+        self.name, self.function = name, user_code.load(name, "function")
         self._bound = functools.partial(self.function, **kwargs)
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="reward")
 
@@ -173,20 +173,12 @@ def reference_text(sample: Sample) -> str:
     return f"<{tag}>{sample.reference.answer}" if tag else sample.reference.answer
 
 
-def load_function(name: str) -> Any:
-    """Import and return `module:name`."""
-    module, _, attribute = name.partition(":")
-    return getattr(importlib.import_module(module), attribute)
-
-
 def function_problems(name: Any) -> list[Problem]:
     """Every problem of an adapter's `function`: it cannot be imported or called, or it needs a whole group."""
-    if not isinstance(name, str) or name.count(":") != 1:
-        return [Problem("function", "not-module-and-name", f"{name!r} is not of the form module:name")]
     try:
-        function = load_function(name)
-    except Exception as error:  # noqa: BLE001  importing user code may raise anything
-        return [Problem("function", "not-loadable", f"{name} cannot be loaded ({type(error).__name__}: {error})")]
+        function = user_code.load(name, "function")
+    except ConfigError as error:
+        return list(error.problems)
     if not callable(function):
         return [Problem("function", "not-a-function", f"{name} is not a function")]
     refusal = "it needs its whole group, but each reply is scored alone as soon as it is finished"

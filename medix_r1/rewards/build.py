@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hydra.utils import instantiate
-
+from medix_r1.composing import instantiate
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.rewards.adapters import function_problems
 from medix_r1.rewards.base import PARSERS, Reward
@@ -28,7 +27,7 @@ def build_reward(settings: Any) -> CompositeReward:
         raise ConfigError(problems)
     node = _plain(settings)
     return CompositeReward(
-        signals=instantiate(node["signals"], _convert_="all"),
+        signals=instantiate(node["signals"], "reward.signals"),
         weights=node["weights"],
         gate=node["gate"],
         weight_tables=node["weight_tables"],
@@ -40,7 +39,8 @@ def build_rules(settings: Any, name: str) -> Reward | None:
     signal = _plain(settings)["signals"].get(name)
     if signal is None:
         return None
-    rules: Reward = instantiate({**signal, **dict.fromkeys(signal.keys() & {"judge", "embedder"})}, _convert_="all")
+    nobody = dict.fromkeys(signal.keys() & {"judge", "embedder"})
+    rules: Reward = instantiate({**signal, **nobody}, f"reward.signals.{name}")
     return rules
 
 

@@ -10,6 +10,7 @@
       tensorboard/           verl's TensorBoard tracker
       samples/{train,validation}/000012.jsonl   every rollout of a step with its reward
       checkpoints/global_step_N/
+      code/NAME_HASH.py      copies of the files of code that the config names, which is what runs
 
 Standard library only, because the launcher and the supervisor import it, too.
 """
@@ -49,6 +50,10 @@ class RunFolder:
     @property
     def checkpoints(self) -> Path:
         return self.root / "checkpoints"
+
+    @property
+    def code(self) -> Path:
+        return self.root / "code"
 
     @property
     def samples(self) -> Path:

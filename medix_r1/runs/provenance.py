@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow.parquet as parquet
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from medix_r1 import user_code
 from medix_r1.machine import this_machine
 from medix_r1.runs.folder import RunFolder
 from medix_r1.version import commit
@@ -31,6 +32,7 @@ def write(run: RunFolder, config: DictConfig, overrides: Sequence[str] = ()) -> 
         "code": commit() or "installed package",
         "overrides": list(overrides),
         "data": {key: [fingerprint(Path(name)) for name in _files(config.data[key])] for key in _DATA},
+        "user_code": _user_code(config),
         "models": {name: weights_fingerprint(Path(name)) for name in _models(config)},
     }
     temporary = run.root / f".{_FILE}"
@@ -68,6 +70,12 @@ def fingerprint(file: Path) -> dict[str, Any]:
 def weights_fingerprint(folder: Path) -> dict[str, str]:
     """Weights file → a hash of its size and both ends, fast even for 60 GB; empty for a name on the hub."""
     return {file.name: _ends(file) for file in sorted(folder.glob("*.safetensors"))}
+
+
+def _user_code(config: DictConfig) -> dict[str, dict[str, str]]:
+    """The copy's name in RUN/code -> where its file lay, and its whole hash."""
+    files = user_code.files(OmegaConf.to_container(config, resolve=True))
+    return {user_code.identity(str(file)): {"from": str(file), "sha256": user_code.digest(file)} for file in files}
 
 
 def _ends(file: Path) -> str:

@@ -7,11 +7,16 @@ from typing import Any
 
 import yaml
 
+from medix_r1 import user_code
 from medix_r1.moved_names import replace_moved
 
 
 def read(file: Path) -> dict[str, Any]:
-    """A run's config.yaml; names of modules that have moved since are today's, so that they are no difference."""
+    """A run's config.yaml, so that only what differs is a difference.
+
+    Names of modules that have moved since are today's, and files of code are named by their content.
+    """
     config: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
     replace_moved(config, config, warn=False)  # nobody can change what has run
-    return config
+    named: dict[str, Any] = user_code.changed(config, user_code.identity)
+    return named

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from medix_r1 import config as configs
-from medix_r1 import prompts
+from medix_r1 import prompts, user_code
 from medix_r1.errors import ConfigError
 from medix_r1.rewards.base import SampleReader
 from medix_r1.rewards.build import build_reward, reward_problems
@@ -76,8 +76,7 @@ class PlannedReward:
 
     def settings(self) -> dict[str, Any]:
         """Everything that a score depends on, as dotted key → value; an output file is tied to it."""
-        node = OmegaConf.to_container(self.config.reward, resolve=True)
-        assert isinstance(node, dict)
+        node = user_code.changed(OmegaConf.to_container(self.config.reward, resolve=True), user_code.identity)
         kept = {key: node[key] for key in _SCORE_KEYS if key in node}
         flat = {key: value for key, value in configs.flatten(_named(kept)) if not isinstance(value, Mapping)}
         for key in [key for key in flat if key.endswith(".prompt")]:

@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from medix_r1 import config as configs
+from medix_r1.composing import instantiate
 from medix_r1.errors import ConfigError, JudgeError
 from medix_r1.models.judge import Judge, Question
 from medix_r1.serving.checks import VERL_ROUTER, judge_problems
@@ -165,7 +165,7 @@ def _without_cache(client: DictConfig) -> Any:
 async def _ask(
     config: DictConfig, asked: Sequence[Question], without_call: float, advance: Callable[[], None]
 ) -> BenchResult:
-    judge: Judge = instantiate(_without_cache(config.judge.client), _convert_="all")
+    judge: Judge = instantiate(_without_cache(config.judge.client), "judge.client")
     failures: dict[str, int] = {}
     messages: list[str] = []
 

@@ -10,10 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from medix_r1.composing import instantiate
 from medix_r1.errors import ConfigError, Problem, ServerError
 from medix_r1.model_names import is_hub_name
 from medix_r1.serving import server
@@ -99,13 +98,9 @@ def _constructor_problems(plain: dict[str, Any], key: str) -> Iterator[Problem]:
     for _, one in [(key, plain), *members(plain, key)]:
         one.pop("cache_path", None)  # the constructor would create this folder
     try:
-        instantiate(plain, _convert_="all")
-    except InstantiationException as error:
-        cause = error.__cause__
-        if isinstance(cause, ConfigError):
-            yield from cause.problems
-        else:
-            yield Problem(key, "settings-refused", str(cause or error).splitlines()[0])
+        instantiate(plain, key)
+    except ConfigError as error:
+        yield from error.problems
 
 
 def _address_problems(node: DictConfig, key: str, what: str, hint: str) -> Iterator[Problem]:

@@ -223,8 +223,8 @@ def test_a_target_that_is_not_there(tree):
 
     problem = problem_of("experiment=mine")
 
-    assert (problem.key, problem.code) == ("_target_", "target-not-imported")
-    assert "medix_r1.rewards.nothing.Nothing" in problem.text
+    assert (problem.key, problem.code) == ("reward.signals.new._target_", "not-loadable")
+    assert "medix_r1.rewards.nothing" in problem.text
 
 
 def modules_after(code: str) -> set[str]:

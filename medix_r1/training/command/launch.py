@@ -18,6 +18,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from medix_r1 import user_code
 from medix_r1.errors import TrainingError
 from medix_r1.runs import checkpoints, provenance, stacks
 from medix_r1.runs.folder import RunFolder
@@ -76,7 +77,10 @@ def _environment(folder: RunFolder, scratch: Path) -> dict[str, str]:
 
 
 def _write_config(planned: Plan, scratch: Path) -> None:
-    config = planned.config.copy()
+    plain = OmegaConf.to_container(planned.config, resolve=True)
+    config = OmegaConf.create(
+        user_code.changed(plain, lambda reference: user_code.keep(reference, planned.folder.code))
+    )
     with open_dict(config):
         if planned.resume_from is not None:
             config.trainer.resume_mode = "resume_path"

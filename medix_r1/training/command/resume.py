@@ -12,6 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from medix_r1 import user_code
 from medix_r1.config import flatten
 from medix_r1.errors import Problem
 from medix_r1.runs import checkpoints, provenance, saved_config
@@ -168,7 +169,7 @@ def differences(before: Path, now: DictConfig) -> list[Difference]:
     saved = saved_config.read(before)
     container = OmegaConf.to_container(now, resolve=True)
     assert isinstance(container, dict)
-    old, new = _nodes(saved), _nodes({str(key): value for key, value in container.items()})
+    old, new = _nodes(saved), _nodes(user_code.changed(container, user_code.identity))
     clients = {key.rpartition(".")[0] for key in old.keys() | new.keys() if key.endswith(".base_url")}
     left_out = (*_NOT_SETTINGS, *(_copies(old) & _copies(new)))
     record = provenance.read(RunFolder(before.parent))

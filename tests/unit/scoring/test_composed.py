@@ -31,3 +31,14 @@ def test_an_address_replaces_the_judge_that_would_be_started():
 def test_nobody_at_the_address():
     with pytest.raises(ConfigError, check=only(("--judge-url", "no-answer"))):
         PlannedReward([], judge_url=NOBODY)
+
+
+def test_scores_of_a_users_file_depend_on_its_content_and_not_on_where_it_lies(tmp_path):
+    def settings(folder, text):
+        file = tmp_path / folder / "mine.py"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"class Mine:\n    def score(self, sample):\n        return {text}\n")
+        overrides = ["reward=embedding_only", "judge=none", f"+reward.signals.mine._target_={file}:Mine"]
+        return PlannedReward(overrides).settings()
+
+    assert settings("a", "1") == settings("b", "1") != settings("c", "2")

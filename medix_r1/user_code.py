@@ -1,0 +1,218 @@
+"""Code of a user's own, as a config names it: `package.module.Name`, `module:name` or `./file.py:name`.
+
+A file is imported under a private name that holds its path. So its folder comes on no search path, a `math.py` beside
+it shadows nothing, and whatever imports by name (Hydra, pickle in a spawned process or a Ray worker, verl) finds it in
+any process. For this, the module stands for a package without files whose submodules come from `_Finder`.
+
+A run keeps copies of its files (`keep`), named after their content, and loads those: every node sees them, and what is
+edited meanwhile does not change a run that goes on.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import hashlib
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_file_location
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+from medix_r1.errors import ConfigError
+
+_KEYS = ("_target_", "function", "plugins")  # of configs: a reference, or a list of them
+_DIGITS = 8  # of a file's hash in the name of its copy
+__path__: list[str] = []  # makes this module a package for the import system
+
+
+class _Finder(MetaPathFinder):
+    """Finds `medix_r1.user_code.PATH`, PATH being a quoted file."""
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: Any = None) -> ModuleSpec | None:
+        if not fullname.startswith(f"{__name__}."):
+            return None
+        return spec_from_file_location(fullname, unquote(fullname.removeprefix(f"{__name__}.")))
+
+
+sys.meta_path.append(_Finder())
+
+
+def is_file(reference: str) -> bool:
+    """Whether a reference names a file."""
+    return _split(reference)[0].endswith(".py")
+
+
+def _split(reference: str) -> tuple[str, str]:
+    """Module or file, and the name in it; '' for the one that is not there."""
+    if reference.endswith(".py"):
+        return reference, ""
+    where, _, name = reference.rpartition(":")
+    return where, name
+
+
+def _joined(where: str, name: str) -> str:
+    return f"{where}:{name}" if name else where
+
+
+def _path(where: str) -> Path:
+    return Path(os.path.abspath(Path(where).expanduser()))
+
+
+def absolute(reference: str) -> str:
+    """The same with the whole path of its file; a relative one starts in the current directory."""
+    where, name = _split(reference)
+    return _joined(str(_path(where)), name) if is_file(reference) else reference
+
+
+def dotted(reference: str) -> str:
+    """The dotted name by which anything that imports by name finds it."""
+    where, name = _split(reference)
+    if is_file(reference):
+        where = f"{__name__}.{quote(str(_path(where))).replace('.', '%2E')}"
+    return f"{where}.{name}" if where and name else where or name
+
+
+def load(reference: Any, key: str) -> Any:
+    """Import what a reference names.
+
+    Args:
+        reference: as it stands in a config.
+        key: where it stands, for the error.
+
+    Raises:
+        ConfigError: it is no reference, there is no such file, module or name, or importing it fails.
+    """
+    where, name = _split(reference) if isinstance(reference, str) else ("", "")
+    if not where:  # package.module.Name
+        where, _, name = name.rpartition(".")
+    if not where or not name:
+        raise ConfigError.of(key, "not-module-and-name", f"{reference!r} is neither module:name nor ./file.py:name")
+    module = load_module(where, key)
+    try:
+        return functools.reduce(getattr, name.split("."), module)
+    except AttributeError as error:
+        near = difflib.get_close_matches(name, vars(module), n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError.of(key, "not-loadable", f"{where} has no {name}{hint}") from error
+
+
+def load_module(where: str, key: str) -> Any:
+    """Import a module by its name, or a file by its path.
+
+    Args:
+        where: as it stands in a config.
+        key: where it stands, for the error.
+
+    Raises:
+        ConfigError: it is not there, or importing it fails.
+    """
+    if is_file(where) and not _path(where).is_file():
+        hint = "a relative path starts where the command is typed"
+        raise ConfigError.of(key, "no-such-file", f"{_path(where)} does not exist; {hint}")
+    try:
+        return importlib.import_module(dotted(where) if is_file(where) else where)
+    except (Exception, SystemExit) as error:  # code of somebody else may fail in any way
+        raise ConfigError.of(
+            key, "not-loadable", f"{where} cannot be imported ({_says(error, where)}){_hint(error, where)}"
+        ) from error
+
+
+def _says(error: BaseException, where: str) -> str:
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(_path(where))]
+    line = f", line {lines[-1]}" if lines else ""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}{line}"
+
+
+def _hint(error: BaseException, where: str) -> str:
+    """What to do where a module is missing: the one that is named, or one that lies beside a file that is named."""
+    if not isinstance(error, ModuleNotFoundError) or error.name is None:
+        return ""
+    first = error.name.partition(".")[0]
+    if is_file(where):
+        beside = _path(where).with_name(f"{first}.py").is_file() or _path(where).with_name(first).is_dir()
+        return "; a file cannot import what lies beside it: name it as a module, PYTHONPATH=FOLDER" if beside else ""
+    if where != error.name and not where.startswith(f"{error.name}."):
+        return ""
+    return f"; put its folder into PYTHONPATH, or name the file: ./{where.replace('.', '/')}.py:name"
+
+
+def digest(file: Path) -> str:
+    """SHA-256 of a file's bytes, 64 hexadecimal digits."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def identity(reference: str) -> str:
+    """What a reference stands for, wherever its file lies: `file_HASH.py:name`; without a file, the reference itself.
+
+    A copy that `keep` made has the identity of what was copied. A file that is gone is known by its name.
+    """
+    where, name = _split(reference)
+    return _joined(_copy_name(_path(where)), name) if is_file(reference) else reference
+
+
+def _copy_name(file: Path) -> str:
+    if not file.is_file():
+        return file.name
+    ending = f"_{digest(file)[:_DIGITS]}"
+    return f"{file.stem.removesuffix(ending)}{ending}.py"
+
+
+def keep(reference: str, folder: Path) -> str:
+    """Copy a reference's file into a folder, under a name of its content; returns the reference to the copy."""
+    if not is_file(reference):
+        return reference
+    where, name = _split(reference)
+    copy = folder.absolute() / _copy_name(_path(where))
+    if not copy.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        half = copy.with_suffix(f".{os.getpid()}")
+        half.write_bytes(_path(where).read_bytes())
+        half.replace(copy)
+    return _joined(str(copy), name)
+
+
+def changed(tree: Any, change: Callable[[str], str]) -> Any:
+    """A config of plain containers with every reference to a file changed."""
+    if isinstance(tree, Mapping):
+        return {
+            key: _changed_references(value, change) if key in _KEYS else changed(value, change)
+            for key, value in tree.items()
+        }
+    return [changed(value, change) for value in tree] if isinstance(tree, list) else tree
+
+
+def _changed_references(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return change(value) if is_file(value) else value
+    return (
+        [_changed_references(entry, change) for entry in value] if isinstance(value, list) else changed(value, change)
+    )
+
+
+def files(tree: Any) -> list[Path]:
+    """Every file of code that a config of plain containers names, each once, in order."""
+    found: dict[Path, None] = {}
+
+    def note(reference: str) -> str:
+        found[_path(_split(reference)[0])] = None
+        return reference
+
+    changed(tree, note)
+    return list(found)
+
+
+def importable(tree: Any) -> Any:
+    """A config of plain containers whose every `_target_` is a dotted name, which is all that Hydra takes."""
+    if isinstance(tree, Mapping):
+        return {
+            key: dotted(value) if key == "_target_" and isinstance(value, str) else importable(value)
+            for key, value in tree.items()
+        }
+    return [importable(value) for value in tree] if isinstance(tree, list) else tree
