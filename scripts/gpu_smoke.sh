@@ -3,7 +3,7 @@
 #
 # Installs the GPU extra into .venv-gpu, runs the tests marked `gpu`, trains the 2B recipe for three steps on the demo's
 # pictures (every parameter where one GPU has 70 GiB, LoRA elsewhere), merges, evaluates 20 rows of VQA-RAD, and writes
-# OUT/report.md, whatever failed on the way; what an earlier call trained there is removed first. Needs Python 3.11, the
+# OUT/report.md, whatever failed on the way; what an earlier call trained there is removed first. Needs Python 3.11 or 3.12, the
 # driver, about 40 GB of disk, the package index, and the hub for the 2B model, the embedder and VQA-RAD. --dry-run prints
 # every command and runs none but nvidia-smi.
 set -uo pipefail
@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.." || exit 1
 dry_run=
 [[ ${1:-} == --dry-run ]] && dry_run=yes && shift
 out=${1:-outputs/gpu_smoke}
-python=${PYTHON:-python3.11}
+python=$(scripts/find_python.sh "${PYTHON:-}") || exit 1
 bin=.venv-gpu/bin
 full_from=70 # GiB of one GPU from which all parameters are trained
 

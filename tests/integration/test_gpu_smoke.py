@@ -58,7 +58,9 @@ def test_the_training_command_has_no_problem_but_parts_that_are_not_built(comman
     assert (program, verb) == ("medix-r1", "train")
     assert commands["check"][2:] == overrides
     config = configs.compose_train(overrides)
-    problems = [problem for problem in checks.problems(config) if "does not exist; build the demo first" not in problem]
+    problems = [
+        problem for problem in checks.problems(config) if "does not exist; build the demo first" not in problem.text
+    ]
     assert problems == []
     assert (config.trainer.total_training_steps, config.trainer.device) == (3, "cuda")
     assert config.actor_rollout_ref.model.path == "Qwen/Qwen3-VL-2B-Instruct"
@@ -98,6 +100,7 @@ def test_the_evaluation_composes(commands: dict[str, list[str]]) -> None:
 TOOLS = """#!/usr/bin/env bash
 # Stands for the interpreter, and for all that installing gives: `train` resumes as the real one does.
 case "$(basename "$0") $1 $2" in
+"python3.11 --version "*) echo "Python 3.11.2" ;;
 "python3.11 -m venv") mkdir -p "$3/bin" && for tool in pip uv python medix-r1; do cp "$0" "$3/bin/$tool"; done ;;
 "medix-r1 train "*)
     for word in "$@"; do [[ $word == run.dir=* ]] && run=${word#run.dir=}; done
@@ -111,7 +114,8 @@ def call(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The whole script in a repository of its own, with `TOOLS` for what it installs."""
     scripts = tmp_path / "repository" / "scripts"
     scripts.mkdir(parents=True, exist_ok=True)
-    shutil.copy(ROOT / "scripts/gpu_smoke.sh", scripts)
+    for script in ("gpu_smoke.sh", "find_python.sh"):
+        shutil.copy(ROOT / "scripts" / script, scripts)
     for name, text in {"python3.11": TOOLS, "nvidia-smi": '#!/bin/sh\necho "NVIDIA Test, 24564, 580.1"\n'}.items():
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
