@@ -1,4 +1,4 @@
-"""The other Python that is supported: `make unit` installs everything with it on a clean clone and runs the fast tests."""
+"""The other supported Python: on a clean clone `make unit` installs everything with it and runs the fast tests."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ ROOT = Path(__file__).parents[2]
 SUPPORTED = ("3.11", "3.12")
 OTHERS = [version for version in SUPPORTED if version != f"{sys.version_info.major}.{sys.version_info.minor}"]
 
-pytestmark = pytest.mark.timeout(3600)
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(3600)]
 
 
-def find(version: str) -> str:
-    """Path of a Python on this machine; nothing is downloaded."""
-    uv = [sys.executable, "-m", "uv", "python", "find", "--offline", "--no-project", "--system", version]
-    found = subprocess.run(uv, capture_output=True, text=True, check=False)
-    if found.returncode:
-        pytest.skip(f"no Python {version} is on this machine")
-    return found.stdout.strip()
+def find(version: str) -> Path:
+    """A Python of that version on this machine that can make environments, outside an environment; of pyenv's also one
+    that its shims do not lead to.
+    """
+    folders = [Path(folder) for folder in os.environ["PATH"].split(os.pathsep)]
+    for folder in [*folders, *sorted(Path.home().glob(f".pyenv/versions/{version}*/bin"))]:
+        python = folder / f"python{version}"
+        if python.is_file() and not subprocess.run([python, "-c", "import ensurepip"], capture_output=True).returncode:
+            return python
+    pytest.skip(f"no Python {version} with venv is on this machine")
 
 
 @pytest.fixture(scope="module", params=OTHERS)

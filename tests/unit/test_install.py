@@ -35,7 +35,8 @@ def python(repository: Path, name: str, version: str, fails: str = "nothing") ->
     path.write_text(
         f"#!{SHELL}\n"
         f'case "$1" in --version) echo "Python {version}" ;; {fails}) {HALF_MADE}; exit 1 ;;\n'
-        f"{ENVIRONMENT}) mkdir -p .venv/bin && touch .venv/bin/pip && chmod +x .venv/bin/pip && cp $0 .venv/bin/python ;;\n"
+        f"{ENVIRONMENT}) mkdir -p .venv/bin && touch .venv/bin/pip && chmod +x .venv/bin/pip\n"
+        'cp "$0" .venv/bin/python ;;\n'
         "esac\n"
     )
     path.chmod(0o755)
