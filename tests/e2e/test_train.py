@@ -12,6 +12,8 @@ import pytest
 from medix_r1.runs import checkpoints
 from medix_r1.runs.folder import read_lines
 from tests.e2e.conftest import CANARY, KEY, STEPS, FinishedRun, medix, train
+from tests.support.old_run import recorded_files
+from tests.support.pickles import pickled_names
 from tests.support.trackers import TRACKERS, has_every_part_at_every_step
 
 
@@ -86,6 +88,17 @@ def test_checkpoints_are_whole(run: FinishedRun) -> None:
     folders = checkpoints.all_folders(run.folder.checkpoints)
     assert [checkpoints.step_of(folder) for folder in folders] == [1, 2, 3, 4]
     assert all(checkpoints.is_whole(folder) for folder in folders)
+
+
+def test_a_checkpoint_is_as_it_was_and_names_no_module_of_ours(run: FinishedRun) -> None:
+    """A pickle that did would not load any more once the module has moved."""
+    folder = run.folder.checkpoints / f"global_step_{STEPS}"
+    files = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
+    assert files == {*recorded_files(), checkpoints.MANIFEST}
+    pickles = [name for name in files if name.endswith(".pt")]
+    assert len(pickles) == 4
+    for name in pickles:
+        assert not [named for named in pickled_names(folder / name) if named.startswith("medix_r1")], name
 
 
 def test_no_key_reaches_any_file_or_the_terminal(run: FinishedRun) -> None:
