@@ -61,6 +61,11 @@ GONE = re.compile(
 )
 
 
+@pytest.fixture(autouse=True)
+def _nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moved_names, "_said", set())
+
+
 def file_of(module: str) -> Path | None:
     """A module's file, found without importing anything: packages above it may import verl."""
     path = ROOT / module.replace(".", "/")

@@ -1,7 +1,7 @@
 """Results of `medix-r1 eval` that commit 795c22a wrote: today's verbs read them and find the same numbers.
 
-Two results of `medix-r1 demo suite`, cut to two tasks, without MMLU's questions. tests/data/eval_795c22a_said holds what
-that commit made of them.
+Two results of `medix-r1 demo suite`, cut to two tasks, without MMLU's questions. What that commit made of them lies in
+tests/data/eval_795c22a_said.
 """
 
 from __future__ import annotations
