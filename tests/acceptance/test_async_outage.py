@@ -55,7 +55,7 @@ def resumed(lost: FinishedRun, unjudged: set[str], demo: Path) -> FinishedRun:
 
 def test_the_run_goes_on_where_the_judge_was_lost(resumed: FinishedRun) -> None:
     assert resumed.exit_code == 0, resumed.output
-    assert "resuming after step" in resumed.output
+    assert resumed.first_step > 1
     assert {3, 4} <= resumed.folder.metrics_by_step().keys()
 
 

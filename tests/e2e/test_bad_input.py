@@ -13,27 +13,27 @@ NANO = ["train", "experiment=nano_cpu"]
 
 
 @pytest.mark.parametrize(
-    ("overrides", "expected"),
+    ("overrides", "key", "names"),
     [
-        (["trainer.test_frq=3"], "trainer.test_frq: no such key; did you mean trainer.test_freq?"),
-        (["algoritm=dapo"], "did you mean algorithm?"),
-        (["algorithm=dappo"], "did you mean dapo?"),
-        (["reward.weights.llm=0.9"], "reward.weights: they sum to 1.3825"),
-        (["data.train_files=/nowhere/train.parquet"], "data.train_files: /nowhere/train.parquet does not exist"),
-        (
-            ["actor_rollout_ref.model.path=/nowhere/model"],
-            "actor_rollout_ref.model.path: /nowhere/model does not exist",
-        ),
-        (["judge=remote", "judge.client.base_url=http://127.0.0.1:9/v1"], "judge.client.base_url: no judge answers"),
-        (["judge=remote"], "judge.client.base_url: has no value"),
-        (["actor_rollout_ref.rollout.n=1"], "actor_rollout_ref.rollout.n: a group of 1 has no advantage"),
-        (["judge.client.api_key_env=NO_SUCH_KEY"], "the environment variable NO_SUCH_KEY is not set"),
+        (["trainer.test_frq=3"], "trainer.test_frq", "trainer.test_freq?"),
+        (["algoritm=dapo"], "algoritm", "algorithm?"),
+        (["algorithm=dappo"], "algorithm=dappo", "dapo?"),
+        (["reward.weights.llm=0.9"], "reward.weights", "1.3825"),
+        (["data.train_files=/nowhere/train.parquet"], "data.train_files", "/nowhere/train.parquet"),
+        (["actor_rollout_ref.model.path=/nowhere/model"], "actor_rollout_ref.model.path", "/nowhere/model"),
+        (["judge=remote", "judge.client.base_url=http://127.0.0.1:9/v1"], "judge.client.base_url", "127.0.0.1:9"),
+        (["judge=remote"], "judge.client.base_url", ""),
+        (["actor_rollout_ref.rollout.n=1"], "actor_rollout_ref.rollout.n", "1"),
+        (["judge.client.api_key_env=NO_SUCH_KEY"], "judge.client.api_key_env", "NO_SUCH_KEY"),
     ],
 )
-def test_one_clear_line(demo: Path, tmp_path: Path, overrides: list[str], expected: str) -> None:
+def test_one_clear_line(demo: Path, tmp_path: Path, overrides: list[str], key: str, names: str) -> None:
     code, output = medix(*NANO, f"demo_dir={demo}", f"run.dir={tmp_path / 'run'}", *overrides)
     assert code == 1
-    assert expected in " ".join(output.split())
+    head, found, line = " ".join(output.split()).partition(f"- {key}: ")
+    assert head == "1 problem(s): "
+    assert found
+    assert names in line
     assert "Traceback" not in output
     assert not (tmp_path / "run").exists()
 
@@ -45,7 +45,7 @@ def test_a_port_in_use_is_named(demo: Path, tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         code, output = medix(*NANO, f"demo_dir={demo}", f"run.dir={tmp_path / 'run'}", f"judge.server.port={port}")
     assert code == 1
-    assert f"judge.server.port: 127.0.0.1:{port} is in use" in output
+    assert f"- judge.server.port: 127.0.0.1:{port} " in output
 
 
 def test_all_problems_come_together(demo: Path, tmp_path: Path) -> None:

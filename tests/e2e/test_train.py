@@ -110,9 +110,11 @@ def test_no_key_reaches_any_file_or_the_terminal(run: FinishedRun) -> None:
 
 
 def test_the_same_command_again_has_nothing_to_do(run: FinishedRun, nano_overrides: list[str]) -> None:
+    attempts = run.folder.attempts
     again = train(run.folder.root, nano_overrides, environment=KEY)
     assert again.exit_code == 0
-    assert "nothing is left to do" in again.output
+    assert str(run.folder.root) in again.output
+    assert run.folder.attempts == attempts
 
 
 def test_an_unsafe_change_is_shown_and_refused(run: FinishedRun, nano_overrides: list[str]) -> None:

@@ -121,5 +121,5 @@ def test_a_hub_that_is_not_there_is_one_clear_message(tmp_path):
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
 
     assert result.returncode == 1
-    assert "data.repo: the hub does not give" in result.stdout
+    assert "  - data.repo: " in result.stdout
     assert "data.path=FOLDER" in result.stdout

@@ -87,7 +87,7 @@ def test_the_other_verbs_and_a_bad_one(command, tmp_path):
         return subprocess.run([*command[:4], *words], capture_output=True, text=True, timeout=200)
 
     dry = run("prepare", *command[5:], f"out={tmp_path}/out", "--dry-run")
-    assert "nothing was written" in dry.stdout
+    assert dry.returncode == 0
     assert not (tmp_path / "out").exists()
     wrong = run("stats", str(tmp_path))
     assert (wrong.returncode, "data prepare" in wrong.stdout) == (1, True)

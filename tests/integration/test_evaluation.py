@@ -21,11 +21,13 @@ from rich.console import Console
 from medix_r1.errors import ConfigError, EvaluationError
 from medix_r1.evaluation import run as runs
 from medix_r1.evaluation.phases import generate_and_judge
+from medix_r1.evaluation.phases.scoring import NOT_YET
 from medix_r1.evaluation.rejudge import rejudge
 from medix_r1.evaluation.results.records import Record, read_run
 from medix_r1.evaluation.settings import compose_eval
 from tests.support import eval_rows
 from tests.support.chat_stub import ChatStub, Request, images_of, text_of
+from tests.support.problems import coded, codes, only
 
 QUIET = Console(quiet=True)
 KEY = "sk-very-secret-7351"
@@ -139,7 +141,7 @@ def test_the_same_command_again_asks_nobody(words, policy, judge) -> None:
 
 def test_three_commands_are_one(words, policy, judge) -> None:
     folder, records = _run(words("rad_vqa", "phase=generate"))
-    assert {record.unscored for record in records["rad_vqa"]} == {"not judged: not judged yet"}
+    assert {record.unscored for record in records["rad_vqa"]} == {f"not judged: {NOT_YET}"}
     assert not judge.calls
     _run(words("rad_vqa", "phase=judge"))
     policy.calls.clear()
@@ -217,7 +219,7 @@ def test_rejudge_keeps_replies_and_both_results(words, policy, judge) -> None:
         again = [w for w in words("rad_vqa") if w.startswith("judge")][:1]
         judges = f"judge.judges=[{{model: other, base_url: '{other.address}'}}]"
         result = rejudge(folder, [*again, judges], [], QUIET)
-        with pytest.raises(ConfigError, match="this very judge"):
+        with pytest.raises(ConfigError, check=only(("judge", "same-judge"))):
             rejudge(result.second.folder, [*again, judges], [], QUIET)
     info, after = read_run(result.second.folder)
     assert len(policy.calls) == asked
@@ -230,7 +232,7 @@ def test_rejudge_keeps_replies_and_both_results(words, policy, judge) -> None:
 
 def test_two_commands_in_one_folder(words) -> None:
     evaluation = runs.plan(compose_eval(words("rad_vqa")))
-    with runs.locked(evaluation.folder), pytest.raises(EvaluationError, match="another command works in"):
+    with runs.locked(evaluation.folder), pytest.raises(EvaluationError, check=coded("in-use")):
         runs.run(evaluation, QUIET)
 
 
@@ -240,14 +242,14 @@ def test_wrong_addresses_and_keys_are_found_before_anything_is_asked(words, poli
     monkeypatch.delenv("PHYSIONET_PASSWORD", raising=False)
     with pytest.raises(ConfigError) as caught:
         runs.plan(compose_eval(words("[rad_vqa,vlm,medpix]", "api_key_env=NO_SUCH_KEY", "data_dir=/nowhere/at/all")))
-    assert "data_dir" in str(caught.value)
+    assert codes(caught.value) == [("data_dir", "no-such-file")]
     with pytest.raises(ConfigError) as caught:
         runs.plan(compose_eval(words("[mimic_cxr_report_generation,medpix]", "api_key_env=NO_SUCH_KEY")))
     for told in ("NO_SUCH_KEY", "PHYSIONET_PASSWORD", "tasks.medpix.file"):
         assert told in str(caught.value)
-    with pytest.raises(ConfigError, match="serves org/policy, not someone/else"):
+    with pytest.raises(ConfigError, check=only(("model", "serves-another-model"))):
         _run(words("rad_vqa", "model=someone/else"))
-    with pytest.raises(ConfigError, match="no model server answers"):
+    with pytest.raises(ConfigError, check=only(("base_url", "no-answer"))):
         _run(words("rad_vqa", "base_url=http://127.0.0.1:9/v1"))
     assert not policy.calls
     assert not judge.calls
@@ -297,7 +299,7 @@ def test_killed_in_the_middle_the_same_command_does_the_rest(words, tmp_path, po
     second.send_signal(signal.SIGINT)  # Ctrl-C in the second phase
     told, _ = second.communicate()
     assert second.returncode == 130, told
-    assert "the same command goes on" in told
+    assert "Traceback" not in told
 
     judge.delay = 0.0
     asked = len(judge.calls)

@@ -1,6 +1,7 @@
 """`medix-r1 serve` with a stub in vLLM's place: it says where, it answers, and nothing of it outlives the command."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -92,7 +93,7 @@ def test_a_server_that_dies_is_reported(serving: tuple[subprocess.Popen[str], in
     processes[-1].kill()
 
     output = command.communicate(timeout=20)[0]
-    assert "error: the judge server ended with code" in output
+    assert "error: the judge server " in output
     assert command.returncode == 1
 
 
@@ -102,10 +103,10 @@ def test_a_server_that_does_not_start_is_reported(tmp_path: Path) -> None:
 
     output = command.communicate(timeout=60)[0]
 
-    assert "error: the judge server ended with code 3 while starting; see " in output
+    words = " ".join(output.split())  # a narrow console breaks lines
+    assert re.search(r"error: the judge server .* 3 ", words)
     assert command.returncode == 1
     assert time.monotonic() - start_time < 60
-    said, _, shown = output.partition("the end of ")
-    log = Path("".join(said.rpartition("see ")[2].split()))  # a narrow console breaks the line
+    log = Path(re.findall(r"log:(/.*?\.log)", words.replace(" ", ""))[0])
     assert log.read_text() == "no such model\n"
-    assert shown.rstrip().endswith("no such model")
+    assert output.rstrip().endswith("no such model")

@@ -82,7 +82,7 @@ def _text(node: ast.expr, known: Texts) -> str:
             return "".join(_text(part, known) for part in parts)
         case ast.FormattedValue(value=value):
             return _text(value, known)
-        case ast.IfExp(body=body, orelse=orelse):
+        case ast.IfExp(body=body, orelse=orelse) | ast.BoolOp(op=ast.Or(), values=[body, orelse]):
             both = f"{_text(body, known)}|{_text(orelse, known)}"
             return f"{{{both}}}" if any(map(str.isalpha, both)) else "{}"
         case ast.BinOp(left=left, op=ast.Add(), right=right):

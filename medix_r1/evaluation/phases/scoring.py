@@ -13,6 +13,8 @@ from medix_r1.evaluation.phases.journal import Journal
 from medix_r1.evaluation.phases.judging import Judgement
 from medix_r1.evaluation.results.records import RECORDS_FILE, Record, write_records
 
+NOT_YET = "not judged yet"
+
 
 def score_task(data: TaskData, folder: Path, request: RequestSettings, failures: Mapping[str, str]) -> list[Record]:
     """Write a task's records.
@@ -76,7 +78,7 @@ def with_judgement(record: Record, judgement: Judgement | None, failure: str | N
     if record.reply is None:
         return replace(record, unscored=f"no reply: {failure or 'not generated yet'}")
     if judgement is None:
-        return replace(record, unscored=f"not judged: {failure or 'not judged yet'}")
+        return replace(record, unscored=f"not judged: {failure or NOT_YET}")
     return replace(
         record,
         score=judgement.score,

@@ -82,8 +82,8 @@ def main() -> int:
         train(DictConfig(OmegaConf.load(folder.config)))
     except Exception as error:  # the last stop before the process ends: reported, then raised
         cause = root_cause(error)
-        name = "" if isinstance(cause, MedixError) else f"{type(cause).__name__}: "
-        folder.add_event("error", message=f"{name}{cause}")
+        name, code = ("", cause.code) if isinstance(cause, MedixError) else (f"{type(cause).__name__}: ", "")
+        folder.add_event("error", message=f"{name}{cause}", code=code)
         sys.stderr.write(f"{TRACEBACK}\n")
         raise
     folder.add_event("finished")

@@ -91,7 +91,7 @@ def main() -> int:
         try:
             return supervise(folder, attempt)
         except (ServerError, TrainingError) as error:
-            folder.add_event("error", message=str(error))
+            folder.add_event("error", message=str(error), code=error.code)
         except Stopped:
             folder.add_event("stopped")
         return 1
