@@ -125,7 +125,7 @@ def test_three_phases_in_one_command(words, policy, judge) -> None:
 
 def test_many_samples_are_several_evaluations_of_inspect(words, policy, judge, monkeypatch) -> None:
     """Each has an event loop of its own: a client that had been kept from the one before would fail."""
-    monkeypatch.setattr(generate_and_judge, "_AT_ONCE", 2)
+    monkeypatch.setattr(generate_and_judge, "_CHUNK", 2)
     folder, records = _run(words("rad_vqa"))
     assert [record.score for record in records["rad_vqa"]] == [1.0, 0.0, 0.0]
     assert (len(policy.calls), len(judge.calls)) == (3, 9)
