@@ -49,6 +49,11 @@ def is_file(reference: str) -> bool:
     return _split(reference)[0].endswith(".py")
 
 
+def is_reference(text: str) -> bool:
+    """Whether a text has the form of a reference, where it may also be a word of ours."""
+    return ":" in text or "." in text
+
+
 def _split(reference: str) -> tuple[str, str]:
     """Module or file, and the name in it; '' for the one that is not there."""
     if reference.endswith(".py"):

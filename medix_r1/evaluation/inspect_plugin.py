@@ -24,7 +24,8 @@ from medix_r1.evaluation.benchmarks import sources
 from medix_r1.evaluation.benchmarks.items import Item, load_items
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec
 from medix_r1.evaluation.phases.generate_and_judge import as_score
-from medix_r1.evaluation.phases.judging import VotingSettings, ask_votes, judge_free_score
+from medix_r1.evaluation.phases.judge_free import judge_free_score
+from medix_r1.evaluation.phases.judging import VotingSettings, ask_votes
 from medix_r1.evaluation.phases.messages import PromptName, message_text, user_message
 from medix_r1.evaluation.phases.model_api import medix
 from medix_r1.evaluation.phases.replies import parse_reply
@@ -98,7 +99,7 @@ def _judge(items: Mapping[str, Item], kind: str, prompt: PromptName, think_eleme
                 think_element=think_element,
                 has_image=bool(item.images),
             )
-            judges = _graders() if judge_free_score(item, reply) is None else []
+            judges = _graders() if judge_free_score(item, reply, kind) is None else []
             return as_score(await ask_votes(item, reply, kind, judges, settings))
 
         return score

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from medix_r1 import user_code
 from medix_r1.errors import ConfigError
 from medix_r1.evaluation.benchmarks.items import Item
 from medix_r1.evaluation.phases import servers
@@ -19,8 +20,8 @@ from medix_r1.evaluation.phases.fingerprint import describe_judge, folder_name, 
 from medix_r1.evaluation.phases.generate_and_judge import GENERATIONS, AnsweredItem, read_judgements
 from medix_r1.evaluation.phases.replies import Reply
 from medix_r1.evaluation.phases.scoring import with_judgement
-from medix_r1.evaluation.results.records import RECORDS_FILE, Record, read_run, write_records, write_run
-from medix_r1.evaluation.run import DATA_FILE, Outcome, ToJudge, judge_all, locked
+from medix_r1.evaluation.results.records import RECORDS_FILE, Record, RunInfo, read_run, write_records, write_run
+from medix_r1.evaluation.run import CODE_DIR, DATA_FILE, Outcome, ToJudge, judge_all, locked
 from medix_r1.evaluation.settings import compose_eval
 
 
@@ -50,11 +51,13 @@ def rejudge(result: Path, overrides: Sequence[str], config_dirs: Sequence[Path],
     outcome = Outcome(folder)
     with locked(folder):
         write_run(folder, new)
+        if (result / CODE_DIR).is_dir():
+            shutil.copytree(result / CODE_DIR, folder / CODE_DIR, dirs_exist_ok=True)
         work = []
         for task, rows in records.items():
             _copy(result / task, folder / task)
             replies = {row.id: _answered(row) for row in rows if row.reply is not None}
-            work.append(ToJudge(task, info.extra["scorers"][task], folder / task, replies))
+            work.append(ToJudge(task, _scorer_of(info, task, folder), folder / task, replies))
         failures = judge_all(work, settings, folder, console)
         for task, rows in records.items():
             judgements = read_judgements(folder / task)
@@ -64,6 +67,11 @@ def rejudge(result: Path, overrides: Sequence[str], config_dirs: Sequence[Path],
             write_records(folder / task / RECORDS_FILE, judged_rows)
             outcome.records[task] = judged_rows
     return Rejudged(result, outcome)
+
+
+def _scorer_of(info: RunInfo, task: str, folder: Path) -> str:
+    scorer: str = info.extra["scorers"][task]
+    return str(folder / scorer) if user_code.is_file(scorer) else scorer
 
 
 def _copy(source: Path, target: Path) -> None:

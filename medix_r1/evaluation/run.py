@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,12 +15,15 @@ from inspect_ai.model import Model
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from medix_r1 import user_code
 from medix_r1.errors import ConfigError, DataError, EvaluationError, Problem
 from medix_r1.evaluation.benchmarks import sources
 from medix_r1.evaluation.benchmarks.items import TaskData, load_items
+from medix_r1.evaluation.benchmarks.tasks import TaskSpec
 from medix_r1.evaluation.phases import servers
 from medix_r1.evaluation.phases.fingerprint import describe, folder_name
 from medix_r1.evaluation.phases.generate_and_judge import (
+    GENERATIONS,
     AnsweredItem,
     CircuitBreaker,
     RequestSettings,
@@ -28,12 +32,13 @@ from medix_r1.evaluation.phases.generate_and_judge import (
     judge_missing,
     read_judgements,
 )
-from medix_r1.evaluation.phases.judging import VotingSettings, judge_free_score
+from medix_r1.evaluation.phases.judge_free import judge_free_score
+from medix_r1.evaluation.phases.judging import VotingSettings
 from medix_r1.evaluation.phases.scoring import score_task
 from medix_r1.evaluation.results.records import RUN_FILE, Record, RunInfo, atomic_write, read_run, write_run
 from medix_r1.evaluation.settings import EvalSettings
 
-DATA_FILE, _LOCK_FILE = "data.key", ".lock"
+DATA_FILE, CODE_DIR, _LOCK_FILE = "data.key", "code", ".lock"
 _ASIDE_MARK = "@"  # TASK@KEY: a task's results on other data; read_run skips such folders
 
 
@@ -109,19 +114,25 @@ def plan(settings: EvalSettings) -> Evaluation:
 def remaining_work(evaluation: Evaluation, data: TaskData) -> RemainingWork:
     """Count a task's samples that still lack a reply or a judgement."""
     folder = evaluation.folder_of(data)
-    if _data_key(folder) not in (None, data.key):
-        return RemainingWork(len(data.items), len(data.items), len(data.items))
-    replies, judgements = answered_items(data, folder, evaluation.request), read_judgements(folder)
+    keys = _keys(folder)
+    is_this_data = keys[:1] in ([], [data.key])
+    replies = answered_items(data, folder, evaluation.request) if is_this_data or keys[1:] == [data.asked_key] else {}
+    judgements = read_judgements(folder) if is_this_data else {}
     unjudged = [i for i in data.items if not (i.id in judgements and judgements[i.id].is_final)]
     return RemainingWork(
         replies=sum(item.id not in replies for item in data.items),
         judgements=len(unjudged),
-        judge_calls=sum(_needs_judge(replies.get(item.id), evaluation.settings) for item in unjudged),
+        judge_calls=sum(_needs_judge(replies.get(item.id), data.task.scorer, evaluation.settings) for item in unjudged),
     )
 
 
-def _needs_judge(reply: AnsweredItem | None, settings: EvalSettings) -> bool:
-    return reply is None or settings.judge.rubric or judge_free_score(reply.item, reply.reply) is None
+def _needs_judge(reply: AnsweredItem | None, scorer: str, settings: EvalSettings) -> bool:
+    if reply is None or settings.judge.rubric:
+        return True
+    try:
+        return judge_free_score(reply.item, reply.reply, scorer) is None
+    except EvaluationError:
+        return False  # raised again, and counted, when the reply is scored
 
 
 def run(evaluation: Evaluation, console: Console) -> Outcome:
@@ -204,7 +215,7 @@ def judge_all(work: Sequence[ToJudge], settings: EvalSettings, folder: Path, con
             todo.append(replace(each, replies=left))
     if not todo:
         return {}
-    needs_judge = any(_needs_judge(reply, settings) for each in todo for reply in each.replies.values())
+    needs_judge = any(_needs_judge(reply, each.scorer, settings) for each in todo for reply in each.replies.values())
     breaker, judge = CircuitBreaker(settings.give_up_after), settings.judge
     counts = {each.name: len(each.replies) for each in todo}
     with _progress(console, "judge", counts) as bars, contextlib.ExitStack() as stack:
@@ -287,22 +298,40 @@ def _write_run_file(evaluation: Evaluation) -> None:
         limited = {n: v for n, v in before.extra.get("limited", {}).items() if n not in names} | limited
         scorers = before.extra.get("scorers", {})
         info = replace(info, data=before.data | info.data)
-    scorers = scorers | {data.task.name: data.task.scorer for data in evaluation.tasks}
+    scorers = scorers | {data.task.name: _kept_scorer(data.task, evaluation.folder) for data in evaluation.tasks}
     write_run(evaluation.folder, replace(info, extra={**info.extra, "limited": limited, "scorers": scorers}))
 
 
+def _kept_scorer(task: TaskSpec, folder: Path) -> str:
+    """Copy the task's own code into the result; returns the scorer, a file's path relative to the result."""
+    user_code.keep(task.format, folder / CODE_DIR)
+    kept = user_code.keep(task.scorer, folder / CODE_DIR)
+    return f"{CODE_DIR}/{user_code.identity(kept)}" if user_code.is_file(kept) else kept
+
+
 def _open_task_folder(evaluation: Evaluation, data: TaskData) -> None:
-    """Rename a task folder that holds results on other data to TASK@KEY, and restore the one of this data if any."""
+    """Rename a task folder that holds results on other data to TASK@KEY, and restore the one of this data if any.
+
+    Where only the scorer is another one, the replies are taken along.
+    """
     folder = evaluation.folder_of(data)
     before = _data_key(folder)
     if before is not None and before != data.key:
-        folder.rename(folder.with_name(f"{folder.name}{_ASIDE_MARK}{before}"))
+        other = folder.rename(folder.with_name(f"{folder.name}{_ASIDE_MARK}{before}"))
         aside = folder.with_name(f"{folder.name}{_ASIDE_MARK}{data.key}")
         if aside.is_dir():
             aside.rename(folder)
-    atomic_write(folder / DATA_FILE, data.key + "\n")
+        elif _keys(other)[1:] == [data.asked_key] and (other / GENERATIONS).is_file():
+            folder.mkdir()
+            shutil.copyfile(other / GENERATIONS, folder / GENERATIONS)
+    atomic_write(folder / DATA_FILE, f"{data.key}\n{data.asked_key}\n")
 
 
 def _data_key(folder: Path) -> str | None:
+    return next(iter(_keys(folder)), None)
+
+
+def _keys(folder: Path) -> list[str]:
+    """The data key of a task's folder, and the part of it that replies depend on."""
     path = folder / DATA_FILE
-    return path.read_text(encoding="utf-8").strip() if path.is_file() else None
+    return path.read_text(encoding="utf-8").split() if path.is_file() else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -12,10 +12,12 @@ import yaml
 from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
+from medix_r1 import user_code
 from medix_r1.composing import NOT_COMPOSED, composing
 from medix_r1.config import config_dir
 from medix_r1.errors import ConfigError, Problem
-from medix_r1.evaluation.benchmarks.tasks import TaskSpec, select, task_files
+from medix_r1.evaluation.benchmarks.formats import load_format
+from medix_r1.evaluation.benchmarks.tasks import TaskSpec, load_scorer, select, task_files
 from medix_r1.moved_names import replace_moved
 
 Phase = Literal["all", "generate", "judge", "score"]
@@ -117,9 +119,10 @@ def compose_eval(
     if missing := sorted(OmegaConf.missing_keys(config)):
         raise ConfigError([Problem(key, "no-value", "has no value; give one") for key in missing])
     tree: Any = OmegaConf.to_container(config, resolve=True)
+    tree["tasks"] = {name: _with_whole_paths(task) for name, task in tree["tasks"].items()}
     replace_moved(tree, tree)
     settings = _build_all(tree)
-    problems = list(_wrong(settings))
+    problems = [*_wrong(settings), *_code_problems(settings.tasks)]
     if needs_task and not settings.tasks:
         problems.append(
             Problem("task", "no-value", "has no value; give task=all, open, llm, vlm, a task's name or a list")
@@ -127,6 +130,11 @@ def compose_eval(
     if problems:
         raise ConfigError(problems)
     return settings
+
+
+def _with_whole_paths(task: dict[str, Any]) -> dict[str, Any]:
+    """Code of the user's own that is named relative to the current directory gets its whole path."""
+    return task | {key: user_code.absolute(task[key]) for key in ("format", "scorer") if isinstance(task.get(key), str)}
 
 
 def known_tasks(config_dirs: Sequence[Path] = ()) -> dict[str, TaskSpec]:
@@ -200,6 +208,15 @@ def build(cls: type[T], values: Any, where: str) -> T:
     if problems:
         raise ConfigError(problems)
     return cls(**{str(key): value for key, value in values.items()})
+
+
+def _code_problems(tasks: Mapping[str, TaskSpec]) -> Iterator[Problem]:
+    for name, task in tasks.items():
+        for load, value, key in ((load_format, task.format, "format"), (load_scorer, task.scorer, "scorer")):
+            try:
+                load(value, f"tasks.{name}.{key}")
+            except ConfigError as error:
+                yield from error.problems
 
 
 def _wrong(settings: EvalSettings) -> list[Problem]:

@@ -1,4 +1,6 @@
-"""Row formats: how one row of a data set becomes the parts of a sample. A task's YAML names one of `FORMATS`.
+"""Row formats: how one row of a data set becomes the parts of a sample.
+
+A task's YAML names one of `FORMATS`, or a function of the user's own.
 
 sources.py reads the rows; items.py makes samples with ids of the parts.
 """
@@ -12,7 +14,8 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Any
 
-from medix_r1.errors import DataError
+from medix_r1 import user_code
+from medix_r1.errors import ConfigError, DataError
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec
 from medix_r1.grammar import normalize_answer
 
@@ -105,13 +108,40 @@ def mmmu(row: Row, task: TaskSpec) -> Parts:
     return _choice(row, task, choices, _index_of(answer, choices))
 
 
-FORMATS: Mapping[str, Callable[[Row, TaskSpec], Parts]] = {
+Format = Callable[[Row, TaskSpec], Parts]
+FORMATS: Mapping[str, Format] = {
     "choice_index": choice_index,
     "choice_mapping": choice_mapping,
     "pubmedqa": pubmedqa,
     "open": open_answer,
     "mmmu": mmmu,
 }
+
+
+def load_format(name: str, key: str) -> Format:
+    """A format of ours, or a function of the user's own; whatever that raises on a row is a `DataError`.
+
+    Raises:
+        ConfigError: there is no such format, and it leads to no function either.
+    """
+    if name in FORMATS:
+        return FORMATS[name]
+    if not user_code.is_reference(name):
+        raise ConfigError.of(key, "not-a-choice", f"'{name}' is none of {', '.join(FORMATS)}, and no ./file.py:name")
+    function = user_code.load(name, key)
+
+    def own(row: Row, task: TaskSpec) -> Parts:
+        try:
+            parts = function(row, task)
+        except DataError:
+            raise
+        except Exception as error:  # the code of somebody else may raise anything
+            raise DataError(f"{name} raised {type(error).__name__}: {error}", code="raised") from error
+        if not isinstance(parts, Parts):
+            raise DataError(f"{name} gave {type(parts).__name__} instead of Parts", code="not-a-row")
+        return parts
+
+    return own
 
 
 def _choice(row: Row, task: TaskSpec, choices: Sequence[Any], index: int, context: str = "") -> Parts:

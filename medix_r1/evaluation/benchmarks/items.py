@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from medix_r1.errors import DataError, Problem
-from medix_r1.evaluation.benchmarks.formats import FORMATS, Parts
+from medix_r1.evaluation.benchmarks.formats import Parts, load_format
 from medix_r1.evaluation.benchmarks.sources import Source, open_source
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec
 from medix_r1.evaluation.results.records import passage
@@ -71,7 +71,15 @@ class TaskData:
     @property
     def key(self) -> str:
         """Data key: hash of the data's revision and the task's definition, 8 hex digits."""
-        text = json.dumps([self.revision, self.task.definition()], sort_keys=True)
+        return self._key_of(self.task.definition())
+
+    @property
+    def asked_key(self) -> str:
+        """The same without the scorer: what replies depend on."""
+        return self._key_of({**self.task.definition(), "scorer": None})
+
+    def _key_of(self, definition: Mapping[str, Any]) -> str:
+        text = json.dumps([self.revision, definition], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
@@ -82,7 +90,7 @@ def load_items(task: TaskSpec, *, data_dir: Path | None, cache_dir: Path, limit:
         DataError: the source cannot be read, or rows violate the format; up to 20 such rows are named together.
     """
     source = open_source(task, data_dir, cache_dir)
-    make_parts = FORMATS[task.format]
+    make_parts = load_format(task.format, f"tasks.{task.name}.format")
     items: list[Item] = []
     problems: list[Problem] = []
     seen: Counter[str] = Counter()

@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from medix_r1 import user_code
 from medix_r1.config import config_dir
 from medix_r1.errors import ConfigError, Problem
 
 Kind = Literal["llm", "vlm"]
-ScorerName = Literal["short", "report"]
+SCORERS = ("short", "report")
 Access = Literal["open", "credentials", "file"]
 _GROUPS = ("all", "llm", "vlm", "open")
 
@@ -33,13 +34,13 @@ class TaskSpec:
         split: of the data set.
         revision: commit on the hub; None takes the newest, which the result records.
         file: the user's own file (parquet, JSON lines, JSON, CSV) with the same columns, read instead of the hub.
-        format: a name in formats.py.
+        format: a name in formats.py, or code of the user's own (`./file.py:name`).
         columns: from the format's names of columns to the data set's.
         question: a fixed question, for tasks whose rows hold none.
         where: keeps the rows whose columns have these values; empty keeps all.
         archive: zip file beside the rows that holds the images.
         image_host: the only server that image addresses may name and that gets the credentials.
-        scorer: `short` asks the judge for YES or NO, `report` for 0 to 5.
+        scorer: `short` asks the judge for YES or NO, `report` for 0 to 5; or code of the user's own.
         licence: of the data, as far as we know it.
         access: `open`; `credentials` in the environment; `file`, which the user has to bring.
         restricted: texts are under a data-use agreement and are left out of exports.
@@ -59,7 +60,7 @@ class TaskSpec:
     where: Mapping[str, Any] = field(default_factory=dict)
     archive: str | None = None
     image_host: str | None = None
-    scorer: ScorerName
+    scorer: str
     licence: str
     access: Access = "open"
     restricted: bool = False
@@ -67,7 +68,21 @@ class TaskSpec:
     def definition(self) -> dict[str, Any]:
         """The fields that change what a sample is; they enter the data key."""
         told = {"headline", "licence", "access", "revision", "file"}
-        return {name: value for name, value in asdict(self).items() if name not in told}
+        said = {name: value for name, value in asdict(self).items() if name not in told}
+        return said | {"format": user_code.identity(self.format), "scorer": user_code.identity(self.scorer)}
+
+
+def load_scorer(name: str, key: str) -> Any:
+    """The user's own scorer; None for one of ours, where the judge votes.
+
+    Raises:
+        ConfigError: there is no such scorer, and it leads to no function either.
+    """
+    if name in SCORERS:
+        return None
+    if not user_code.is_reference(name):
+        raise ConfigError.of(key, "not-a-choice", f"'{name}' is none of {', '.join(SCORERS)}, and no ./file.py:name")
+    return user_code.load(name, key)
 
 
 def task_files(config_dirs: Sequence[Path] = ()) -> dict[str, Path]:

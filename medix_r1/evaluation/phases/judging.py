@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from medix_r1 import prompts
 from medix_r1.evaluation.benchmarks.items import Item
-from medix_r1.evaluation.phases.replies import Reply, option_letter
+from medix_r1.evaluation.phases.judge_free import judge_free_score
+from medix_r1.evaluation.phases.replies import Reply
 from medix_r1.evaluation.results.records import Vote, passage
 from medix_r1.grammar import is_gradable
 from medix_r1.models.verdict import parse_verdict, strip_thinking
@@ -92,17 +93,6 @@ class Judgement:
         return self.unscored is None and (self.rubric is None or self.rubric.value is not None)
 
 
-def judge_free_score(item: Item, reply: Reply) -> float | None:
-    """Score without a judge: 0 for an empty answer, 0 or 1 for an unambiguous option letter; else None."""
-    if not is_gradable(reply.answer):
-        return 0.0
-    assert reply.answer is not None
-    if item.letter is not None:
-        letter = option_letter(reply.answer, item.choices)
-        return None if letter is None else float(letter == item.letter)
-    return None
-
-
 def voting_prompt(item: Item, reply: Reply, scorer: str, settings: VotingSettings) -> str:
     """What each judge is asked; every inserted text is neutralised."""
     name = settings.report_prompt if scorer == "report" else settings.match_prompt
@@ -149,7 +139,7 @@ async def ask_votes(
     known: Judgement | None = None,
 ) -> Judgement:
     """Call every judge once for each seed, except for the valid votes in `known`, and combine the votes."""
-    free = judge_free_score(item, reply)
+    free = judge_free_score(item, reply, scorer)
     votes: list[Vote] = []
     if free is None:
         kept = {(vote.judge, vote.seed): vote for vote in known.votes if vote.value is not None} if known else {}

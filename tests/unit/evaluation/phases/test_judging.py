@@ -3,10 +3,10 @@ from dataclasses import replace
 import pytest
 
 from medix_r1.evaluation.benchmarks.items import Item
+from medix_r1.evaluation.phases.judge_free import judge_free_score
 from medix_r1.evaluation.phases.judging import (
     VotingSettings,
     combine_votes,
-    judge_free_score,
     read_grade,
     read_match,
     rubric_prompt,
@@ -82,12 +82,12 @@ def test_a_missing_vote_leaves_the_sample_unscored(scorer) -> None:
 
 def test_letters_and_empty_answers_need_no_judge() -> None:
     choices = ("left", "right")
-    assert judge_free_score(_item("B", choices, "right"), _reply("b)")) == 1.0
-    assert judge_free_score(_item("B", choices, "right"), _reply("left")) == 0.0
-    assert judge_free_score(_item("B", choices, "right"), _reply("the right one")) is None
+    assert judge_free_score(_item("B", choices, "right"), _reply("b)"), "short") == 1.0
+    assert judge_free_score(_item("B", choices, "right"), _reply("left"), "short") == 0.0
+    assert judge_free_score(_item("B", choices, "right"), _reply("the right one"), "short") is None
     for empty in (None, "", " . "):
-        assert judge_free_score(_item(), _reply(empty)) == 0.0
-    assert judge_free_score(_item(), _reply("no fracture")) is None  # free answers always go to the judge
+        assert judge_free_score(_item(), _reply(empty), "short") == 0.0
+    assert judge_free_score(_item(), _reply("no fracture"), "short") is None  # free answers always go to the judge
 
 
 def test_hostile_text_cannot_leave_its_field() -> None:
