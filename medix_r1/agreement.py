@@ -1,4 +1,4 @@
-"""How far two raters agree beyond chance: Cohen's kappa with an interval, for judges, labels and people alike."""
+"""Agreement of two raters: share of equal ratings and Cohen's kappa, each with a confidence interval."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What two raters said about the same items.
+    """The agreement of two raters on the same items.
 
     Attributes:
-        categories: the values that were given, in the order of the table.
-        table: counts; the first rater's category picks the row, the second rater's the column.
-        share: items on which both say the same, in [0, 1].
+        categories: the categories, in the order of the table.
+        table: confusion matrix of counts; rows are the first rater's categories, columns the second's.
+        share: share of items with equal ratings, in [0, 1].
         share_interval: Wilson's score interval of `share`.
-        kappa: Cohen's kappa in [-1, 1]; None when chance agreement is 1, because both gave one and the same category
-            everywhere and there is nothing to correct for.
-        kappa_interval: from the large-sample standard error (Fleiss, Cohen and Everitt, 1969), cut to [-1, 1]; None
-            when that error is 0 (perfect agreement, or a rater with one category): the formula says nothing there.
-        level: of both intervals.
+        kappa: Cohen's kappa in [-1, 1]; None (undefined) when both raters gave the same single category to all items.
+        kappa_interval: from the large-sample standard error (Fleiss, Cohen and Everitt, 1969), clipped to [-1, 1]; None
+            when that error is 0 (perfect agreement, or a rater with one category), where the formula does not hold.
+        level: confidence level of both intervals.
     """
 
     categories: tuple[str, ...]
@@ -47,13 +46,13 @@ class Agreement:
 def agreement(
     first: Sequence[str], second: Sequence[str], *, categories: Sequence[str] | None = None, level: float = 0.95
 ) -> Agreement:
-    """Compare two raters item by item; whoever gave no value to an item must leave it out before.
+    """Compute the agreement of two raters. Items that one of them did not rate must be left out.
 
     Args:
-        first: the first rater's categories.
-        second: the second rater's, in the same order.
-        categories: all categories and their order; by default those that occur, sorted.
-        level: of the intervals, in (0, 1).
+        first: the first rater's category of each item.
+        second: the second rater's, for the same items in the same order.
+        categories: all categories, in the order of the table; by default those that occur, sorted.
+        level: confidence level of the intervals, in (0, 1).
 
     Raises:
         ValueError: no items, lists of different lengths, a category that is not in `categories`, or a level outside
@@ -68,7 +67,7 @@ def agreement(
         raise ValueError(f"no such category: {', '.join(strange)}; there are: {', '.join(names)}")
     table = _count(first, second, names)
 
-    from statsmodels.stats.proportion import proportion_confint  # seconds to import: not before it is needed
+    from statsmodels.stats.proportion import proportion_confint  # slow to import
 
     same = sum(table[i][i] for i in range(len(names)))
     low, high = proportion_confint(same, len(first), alpha=1.0 - level, method="wilson")
@@ -102,7 +101,7 @@ def _kappa(table: Sequence[Sequence[int]], level: float) -> tuple[float | None, 
     from scipy.stats import norm
     from statsmodels.stats.inter_rater import cohens_kappa
 
-    with np.errstate(invalid="ignore", divide="ignore"):  # it also computes tests that we do not read
+    with np.errstate(invalid="ignore", divide="ignore"):  # from test statistics that are not used here
         found = cohens_kappa(table)
     kappa, error = float(found.kappa), math.sqrt(max(0.0, float(found.var_kappa)))
     if error < 1e-9:

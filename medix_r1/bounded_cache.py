@@ -1,7 +1,7 @@
-"""Results of pure functions of text that are kept, because the rollouts of a group say the same things.
+"""Memoises pure functions of text, because the rollouts of a group repeat each other.
 
-Bounded twice: the least recently used result goes first, and a text that is long is worked out anew each time, so that
-a policy cannot fill the memory with its replies.
+Memory is bounded: each function has an LRU cache of fixed size, and results for long texts are not cached. So a policy
+cannot fill the memory with its replies.
 """
 
 from __future__ import annotations
@@ -10,32 +10,32 @@ import functools
 from collections.abc import Callable
 from typing import TypeVar, TypeVarTuple
 
-_LONGEST = 1000  # characters
-_KEPT = 4096  # results of each function: those of a few hundred groups
+_MAX_LENGTH = 1000  # characters
+_CACHE_SIZE = 4096  # results of each function; enough for a few hundred groups
 
 Rest = TypeVarTuple("Rest")
 Result = TypeVar("Result")
 
-_FORGET: list[Callable[[], None]] = []
+_CLEAR: list[Callable[[], None]] = []
 
 
 def bounded_cache(function: Callable[[str, *Rest], Result]) -> Callable[[str, *Rest], Result]:
-    """Keep what a function says about short texts; what it returns is shared, so nobody may change it.
+    """Memoise a function whose first argument is a text, for texts of at most 1,000 characters.
 
-    The length of the first argument decides, and the others must be hashable.
+    All arguments must be hashable. Results are shared, so callers must not change them.
     """
-    kept = functools.lru_cache(maxsize=_KEPT)(function)
-    _FORGET.append(kept.cache_clear)
+    cached = functools.lru_cache(maxsize=_CACHE_SIZE)(function)
+    _CLEAR.append(cached.cache_clear)
 
     @functools.wraps(function)
-    def from_memory(*arguments: *tuple[str, *Rest]) -> Result:
-        # Taken apart into a text and a rest, and put together again, a call would cost twice as much.
-        return (kept if len(arguments[0]) <= _LONGEST else function)(*arguments)
+    def memoised(*arguments: *tuple[str, *Rest]) -> Result:
+        # A signature (text, *rest) would double the cost of a call.
+        return (cached if len(arguments[0]) <= _MAX_LENGTH else function)(*arguments)
 
-    return from_memory
+    return memoised
 
 
 def clear_caches() -> None:
-    """Drop all results, so that a measurement starts as a new process would."""
-    for clear in _FORGET:
+    """Clear all caches, so that a benchmark starts as a new process would."""
+    for clear in _CLEAR:
         clear()

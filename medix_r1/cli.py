@@ -1,4 +1,4 @@
-"""The verbs. Each loads what it needs itself, so that `--help` imports neither torch nor verl."""
+"""The command line. Each verb imports what it needs, so that `--help` imports neither torch nor verl."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What every place that lets Hydra compose a config, or build something of one, shares: how, and what can go wrong.
+"""Starts Hydra, with PyYAML's faster parser, for composing a config or instantiating a part of it; and its errors.
 
-OmegaConf derives its loader from `yaml.SafeLoader`, PyYAML's parser in Python, at each of the fifty files of a training
-config. PyYAML's own parser in C makes the same of each file, sooner (docs/cpu.md has the figures).
+For each of the fifty files of a training config, OmegaConf derives a loader from `yaml.SafeLoader`, PyYAML's parser in
+Python. PyYAML's parser in C gives the same results and is faster (docs/cpu.md has the figures).
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from omegaconf.errors import OmegaConfBaseException
 from medix_r1 import user_code
 from medix_r1.errors import ConfigError
 
-# The last two: a file that is no YAML, and what Hydra makes of judge=nan.
+# Errors of composing. YAMLError: a file is no YAML. ValueError: Hydra raises it for `judge=nan`.
 NOT_COMPOSED = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError)
 
 
 @contextmanager
 def composing(folder: Path, *, job_name: str = "app") -> Iterator[None]:
-    """Hydra with a folder of YAML files, whatever it composed before; within, OmegaConf parses in C where it can."""
+    """Initialise Hydra with a folder of YAML files; within the block, OmegaConf uses the C parser where it exists."""
     module: Any = yaml
     slow = module.SafeLoader
     GlobalHydra.instance().clear()
-    module.SafeLoader = getattr(module, "CSafeLoader", slow)  # PyYAML may have come without libyaml
+    module.SafeLoader = getattr(module, "CSafeLoader", slow)  # PyYAML may be built without libyaml
     try:
         with initialize_config_dir(config_dir=str(folder), version_base="1.3", job_name=job_name):
             yield

@@ -1,6 +1,6 @@
-"""Composes a config out of configs/ and verl's own tree, and answers every unknown key with the nearest known one.
+"""Composes a config from configs/ and verl's own YAML tree, and reports unknown keys with the nearest known one.
 
-Nothing here imports verl or torch: verl's YAML tree is found through the import system without running verl.
+Nothing here imports verl or torch; `find_spec` locates verl's YAML files.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from medix_r1.errors import ConfigError, Problem
 from medix_r1.moved_names import replace_moved
 
 _PACKAGE = Path(__file__).parent
-_OPEN = (  # dictionaries whose keys belong to somebody else
+_FREE_KEYS = (  # dictionaries whose keys are not checked here
     "override_config",
     "engine_kwargs",
     "ray_init",
@@ -37,19 +37,19 @@ _OPEN = (  # dictionaries whose keys belong to somebody else
     "extra_body",
     "apply_chat_template_kwargs",
     "mixed_precision",
-    "weights",  # names of signals, checked by the composite reward
-    "weight_tables",  # sources and modalities of rows, checked there too
+    "weights",  # checked by the composite reward
+    "weight_tables",  # checked by the composite reward
 )
 _SHORT = ("actor.", "rollout.", "ref.", "model.")  # nodes below actor_rollout_ref
-_NAMED = ("reward.signals.", "alarms.")  # nodes whose entries are named by whoever adds one
+_FREE_NAMES = ("reward.signals.", "alarms.")  # nodes whose entries a user names
 _VERL_FIELDS = _PACKAGE / "verl_fields.json"
 
 
 def prepared_shards(folder: str, split: str) -> ListConfig:
-    """`${shards:FOLDER,SPLIT}` in a YAML file: what `medix-r1 data prepare` wrote there, in order.
+    """Resolver `${shards:FOLDER,SPLIT}`: the parquet shards that `medix-r1 data prepare` wrote, in order.
 
-    Whole paths, because workers of a Ray cluster that runs already start in another folder. Where nothing has been
-    written, the first shard's name stands in, for the checks to say that it does not exist.
+    Paths are absolute, because workers of an existing Ray cluster have another working directory. Without any shard it
+    returns the first shard's name, and the preflight checks then report that this file does not exist.
     """
     root = Path(folder).expanduser().absolute()
     found = sorted(str(path) for path in root.glob(f"{split}-*.parquet"))
@@ -57,17 +57,22 @@ def prepared_shards(folder: str, split: str) -> ListConfig:
 
 
 def gpu_list(numbers: Sequence[int]) -> str:
-    """`${gpu_list:NUMBERS}`: GPUs as CUDA_VISIBLE_DEVICES takes them."""
+    """Resolver `${gpu_list:NUMBERS}`: GPU numbers in the form of CUDA_VISIBLE_DEVICES."""
     return ",".join(str(number) for number in numbers)
 
 
 def gpu_count(numbers: Sequence[int]) -> int:
-    """`${gpu_count:NUMBERS}`: how many GPUs."""
+    """Resolver `${gpu_count:NUMBERS}`: the number of GPUs."""
     return len(numbers)
 
 
 def gpus_of_node(trained: int, judged: Sequence[int]) -> int:
-    """`${gpus_of_node:TRAINED,JUDGED}`: GPUs that a node needs for those that train (0, 1, ...) and the judge's."""
+    """Resolver `${gpus_of_node:TRAINED,JUDGED}`: GPUs that a node must have.
+
+    Args:
+        trained: number of training GPUs, which are 0, 1, ...
+        judged: numbers of the judge's GPUs.
+    """
     return max([trained, *(number + 1 for number in judged)])
 
 
@@ -77,12 +82,12 @@ OmegaConf.register_new_resolver("shards", prepared_shards, replace=True)
 
 
 def config_dir() -> Path:
-    """Where our YAML files are: inside an installed wheel, or beside the package in a clone."""
+    """The folder of our YAML files: inside the package in an installed wheel, beside it in a clone."""
     return next(path for path in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if path.is_dir())
 
 
 def verl_config_dir() -> Path:
-    """Where verl's YAML files are.
+    """The folder of verl's YAML files.
 
     Raises:
         ConfigError: verl is not installed.
@@ -94,39 +99,39 @@ def verl_config_dir() -> Path:
 
 
 def compose_train(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> DictConfig:
-    """Compose `train.yaml` with command-line overrides, resolved, every key known.
+    """Compose and resolve `train.yaml` with command-line overrides.
 
     Args:
         overrides: as on Hydra's command line.
-        config_dirs: folders of a user's own with groups in them (reward/, experiment/, ...), looked at after ours.
+        config_dirs: a user's folders of config groups (reward/, experiment/, ...), searched after ours.
 
     Raises:
-        ConfigError: with all unknown keys, or with what Hydra could not compose.
+        ConfigError: all unknown keys, or Hydra's error.
     """
     return _compose("train", overrides, config_dirs)
 
 
 def compose_serve(overrides: Sequence[str]) -> DictConfig:
-    """Compose `serve.yaml`, the judge of a training config without the training.
+    """Compose and resolve `serve.yaml`: only the judge of a training config.
 
     Raises:
-        ConfigError: with all unknown keys, or with what Hydra could not compose.
+        ConfigError: all unknown keys, or Hydra's error.
     """
     return _compose("serve", overrides)
 
 
 def compose_reward(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> DictConfig:
-    """Compose `score.yaml`: reward, judge and embedder of a training config without the training.
+    """Compose and resolve `score.yaml`: only reward, judge and embedder of a training config.
 
     Raises:
-        ConfigError: with all unknown keys, or with what Hydra could not compose.
+        ConfigError: all unknown keys, or Hydra's error.
     """
     return _compose("score", overrides, config_dirs)
 
 
 @functools.cache
 def verl_tree() -> dict[str, Any]:
-    """verl's own `ppo_trainer` tree without anything of ours."""
+    """verl's own `ppo_trainer` config."""
     with composing(verl_config_dir()):
         return _plain(compose("ppo_trainer"))
 
@@ -136,7 +141,7 @@ def _compose(name: str, overrides: Sequence[str], config_dirs: Sequence[Path] = 
 
 
 def unresolved(name: str, overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> DictConfig:
-    """What Hydra composes, its own node included, before any value is filled in from another.
+    """First half of composing: what Hydra composes, with its own node and before interpolations are resolved.
 
     Raises:
         ConfigError: Hydra could not compose it.
@@ -146,19 +151,19 @@ def unresolved(name: str, overrides: Sequence[str], config_dirs: Sequence[Path] 
         try:
             config: DictConfig = compose(name, overrides=every, return_hydra_config=True)
         except NOT_COMPOSED as error:
-            raise ConfigError([explain(error)]) from error
+            raise ConfigError([composing_problem(error)]) from error
     return config
 
 
 def resolved(config: DictConfig) -> DictConfig:
-    """The second half of composing: without Hydra's node, every value filled in, every key known. Changes `config`.
+    """Second half of composing: delete Hydra's node, resolve all values, check all keys. Changes `config` in place.
 
     Raises:
-        ConfigError: with all unknown keys, or with the value that cannot be filled in.
+        ConfigError: all unknown keys, or a value that cannot be resolved.
     """
     _fill_run_name(config)
     replace_moved(config, _plain(config))
-    _drop_half_a_server(config)
+    _drop_incomplete_server(config)
     try:
         OmegaConf.resolve(config)
     except OmegaConfBaseException as error:
@@ -173,43 +178,43 @@ def resolved(config: DictConfig) -> DictConfig:
 
 
 def search_path(config_dirs: Sequence[Path] = ()) -> str:
-    """The override that lets Hydra find verl's groups, and those in folders of a user's own."""
+    """The override of `hydra.searchpath` that adds verl's groups and those of a user's folders."""
     return (
         f"hydra.searchpath=[{','.join(f'file://{folder.absolute()}' for folder in (verl_config_dir(), *config_dirs))}]"
     )
 
 
 def _fill_run_name(config: DictConfig) -> None:
-    """Replace Hydra's own node, which is not ours to keep, by what we use of it: the experiment's name."""
+    """Set `run.name` to the experiment's name, and delete Hydra's own node, which held it."""
     OmegaConf.set_struct(config, False)
     if "run" in config and OmegaConf.is_interpolation(config.run, "name"):
         config.run.name = config.hydra.runtime.choices.get("experiment") or "unnamed"
     del config["hydra"]
 
 
-def _drop_half_a_server(config: DictConfig) -> None:
-    """A placement sets GPUs of `judge.server` even where the judge has none to start; the checks look for None."""
+def _drop_incomplete_server(config: DictConfig) -> None:
+    """Set `judge.server` to None where a `placement` gave GPUs to a judge that starts no server."""
     if "judge" in config and config.judge.get("server") is not None and "model" not in config.judge.server:
         config.judge.server = None
 
 
 def _with_whole_paths(config: DictConfig) -> DictConfig:
-    """Files of code that are named relative to the current directory get their whole path: workers start elsewhere."""
+    """Make relative paths of users' code files absolute, because workers have another working directory."""
     plain = _plain(config)
     whole = user_code.changed(plain, user_code.absolute)
     return config if whole == plain else OmegaConf.create(whole)
 
 
 def missing_keys(config: DictConfig) -> list[Problem]:
-    """One problem for every value that is still `???`."""
+    """One problem for every mandatory value (`???`) that is not set."""
     unused = () if config.reward.reward_model.enable else ("reward.reward_model.",)
-    copies = ("reward.signals.",)  # interpolations of judge and embedder, reported under their own names
+    copies = ("reward.signals.",)  # interpolated copies of judge and embedder, reported under their own keys
     keys = sorted(key for key in OmegaConf.missing_keys(config) if not key.startswith((*unused, *copies)))
     return [Problem(key, "no-value", "has no value; give one") for key in keys]
 
 
-def explain(error: Exception) -> Problem:
-    """What Hydra could not compose, in one line, with the key and the nearest known one."""
+def composing_problem(error: Exception) -> Problem:
+    """Turn an error of Hydra or OmegaConf into a problem of one line, with the nearest known key or choice."""
     text = str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         wanted = str(error.missing_cfg_file)
@@ -231,7 +236,7 @@ def explain(error: Exception) -> Problem:
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:
-    if word.startswith(_SHORT):  # as the docs and papers name keys; verl has a critic with keys of the same end
+    if word.startswith(_SHORT):  # docs and papers shorten keys so; without this the critic's keys may match better
         word = f"actor_rollout_ref.{word}"
     if near := difflib.get_close_matches(word, known, n=1, cutoff=0.5):
         return f"; did you mean {near[0]}?"
@@ -239,7 +244,7 @@ def _nearest(word: str, known: Sequence[str]) -> str:
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (dotted key, value) for every node, branches included."""
+    """Yield (dotted key, value) for every node of a config, inner nodes included."""
     for key, value in config.items():
         full = f"{prefix}{key}"
         yield full, value
@@ -255,7 +260,7 @@ def _plain(config: DictConfig) -> dict[str, Any]:
 
 @functools.cache
 def known_keys() -> frozenset[str]:
-    """Every dotted key of verl's bare tree and of our own base files."""
+    """Every dotted key of verl's tree and of our base files."""
     keys = {key for key, _ in flatten(verl_tree())}
     for name, prefix in (
         ("train", ""),
@@ -273,12 +278,12 @@ def known_keys() -> frozenset[str]:
 
 
 def unknown_keys(config: DictConfig) -> list[Problem]:
-    """One problem for every key that nothing would read, with the nearest known one."""
+    """One problem for every unknown key, with the nearest known one."""
     known, tree = known_keys(), _plain(config)
     fields, problems = _fields_of_targets(tree)
     for key in _unknown(tree, known | fields, ""):
         if key.startswith("reward.signals.llm.judge."):
-            continue  # an interpolated copy of judge.client, where it is reported
+            continue  # an interpolated copy of judge.client, reported there
         siblings = [k for k in known | fields if k.rpartition(".")[0] == key.rpartition(".")[0]]
         problems.append(
             Problem(
@@ -291,22 +296,22 @@ def unknown_keys(config: DictConfig) -> list[Problem]:
 def _unknown(tree: Mapping[str, Any], known: frozenset[str], prefix: str) -> Iterator[str]:
     for name, value in tree.items():
         key = f"{prefix}{name}"
-        if name == "_target_" or (prefix in _NAMED and (value is None or isinstance(value, Mapping))):
+        if name == "_target_" or (prefix in _FREE_NAMES and (value is None or isinstance(value, Mapping))):
             if isinstance(value, Mapping):
                 yield from _unknown(value, known, f"{key}.")
         elif key not in known:
             yield key
-        elif isinstance(value, Mapping) and name not in _OPEN and not _is_argument(prefix, value):
+        elif isinstance(value, Mapping) and name not in _FREE_KEYS and not _is_argument(prefix, value):
             yield from _unknown(value, known, f"{key}.")
 
 
 def _is_argument(prefix: str, value: Mapping[str, Any]) -> bool:
-    """Whether a node is a dictionary that a signal takes: its keys are for the signal to check."""
+    """Whether a node is a dictionary argument of a signal, whose keys the signal checks."""
     return prefix.startswith("reward.signals.") and "_target_" not in value
 
 
 def _fields_of_targets(tree: Mapping[str, Any]) -> tuple[set[str], list[Problem]]:
-    """Every key that a node's `_target_` takes, and what is wrong with targets; interpolated copies are told once."""
+    """Dotted keys of all parameters of `_target_`s, and the problems of targets (those of interpolated copies once)."""
     fields: set[str] = set()
     problems: dict[tuple[str, str], Problem] = {}
     for key, node in flatten(tree):
@@ -320,7 +325,7 @@ def _fields_of_targets(tree: Mapping[str, Any]) -> tuple[set[str], list[Problem]
 
 
 def _fields_of_target(target: str, key: str) -> Sequence[str]:
-    """Names that a `_target_` takes: from a list made once for verl, from the signature for everything else."""
+    """Parameter names of a `_target_`: for verl from verl_fields.json, else from the signature."""
     if target.startswith("verl."):
         return _verl_fields().get(target, [])
     found = user_code.load(target, key)

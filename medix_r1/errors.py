@@ -1,18 +1,18 @@
-"""The errors a user can meet. They cross process borders (Ray, multiprocessing), so each must pickle.
+"""The errors of this package. Ray and multiprocessing pickle them, so every class must support that.
 
 MedixError
 ├── ConfigError(ValueError)           wrong settings, all of them listed together
-├── DataError(ValueError)             a row or file is not what it should be
-├── ServerError(RuntimeError)         a server of ours did not start, or died
-├── JudgeError(RuntimeError)          no verdict; never a score
-│   ├── JudgeUnavailable              the server cannot be reached now; waiting may help
-│   │   └── BudgetSpent               the cost cap is reached; ends the run as a lost server does
-│   └── JudgeRejected                 this request can never be answered; waiting will not help
-├── EmbedderError(RuntimeError)       no embedding; never a score
-│   └── EmbedderRejected              this text can never be embedded; waiting will not help
-├── RewardError(RuntimeError)         a reward function broke its contract; never a score
+├── DataError(ValueError)             a row or file is invalid
+├── ServerError(RuntimeError)         a server that we started did not come up, or died
+├── JudgeError(RuntimeError)          no verdict; the sample is masked, never scored 0
+│   ├── JudgeUnavailable              no server answers; stops the run
+│   │   └── BudgetSpent               the cost cap is reached; stops the run
+│   └── JudgeRejected                 this question will never be answered
+├── EmbedderError(RuntimeError)       no embedding, for any text; stops the run
+│   └── EmbedderRejected              this text will never be embedded
+├── RewardError(RuntimeError)         a reward function broke its contract; stops the run
 ├── TrainingError(RuntimeError)       the training run failed
-│   └── NothingToTrainOn              refills reached their limit; ends the run as a lost server does
+│   └── NothingToTrainOn              refills reached their limit; stops the run
 ├── EvaluationError(RuntimeError)     a phase of an evaluation cannot go on, or its folder is in use
 └── CheckpointError(ValueError)       a checkpoint is missing, incomplete or not ours
 """
@@ -41,16 +41,16 @@ class Problem:
         return f"{self.key}: {self.text}" if self.key else self.text
 
     def below(self, prefix: str) -> Problem:
-        """The same problem seen from a node further up, whose key goes in front."""
+        """The same problem with a prefix before its key."""
         return replace(self, key=f"{prefix}{self.key}")
 
     def and_also(self, remark: str) -> Problem:
-        """The same problem with a remark in brackets behind it."""
+        """The same problem with a remark in brackets after its text."""
         return replace(self, text=f"{self.text} ({remark})")
 
 
 class MedixError(Exception):
-    """Root of every error this package raises on purpose.
+    """Base class of all errors of this package.
 
     Args:
         message: what people read; it may be reworded.
@@ -63,7 +63,7 @@ class MedixError(Exception):
 
 
 class ConfigError(MedixError, ValueError):
-    """Wrong settings, every problem of them."""
+    """Wrong settings: all problems together."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
@@ -79,52 +79,52 @@ class ConfigError(MedixError, ValueError):
 
 
 class DataError(MedixError, ValueError):
-    """A row or a file is not what it should be; `problems` where several are told together."""
+    """A row or a file is invalid; `problems` is filled where several are reported together."""
 
     problems: tuple[Problem, ...] = ()
 
     @classmethod
     def listing(cls, problems: Sequence[Problem], *, code: str) -> DataError:
-        """An error that tells several problems, one a line."""
+        """An error with several problems, one a line."""
         error = cls("\n".join(map(str, problems)), code=code)
         error.problems = tuple(problems)
         return error
 
 
 class ServerError(MedixError, RuntimeError):
-    """A server that this program starts did not come up, or died."""
+    """A server that we started did not come up, or died."""
 
 
 class JudgeError(MedixError, RuntimeError):
-    """The judge gave no verdict. This is never a score of 0."""
+    """The judge gave no verdict. The sample is masked, never scored 0."""
 
 
 class JudgeUnavailable(JudgeError):
-    """The judge cannot be reached at the moment; the same call may succeed later."""
+    """The judge's servers failed for longer than the retry policy allows; the run stops."""
 
 
 class BudgetSpent(JudgeUnavailable):
-    """The cost cap of a paid server is reached. The run ends as with a lost server: a checkpoint, then exit code 1."""
+    """The cost cap of a paid server is reached. The run saves a checkpoint and stops with exit code 1."""
 
 
 class JudgeRejected(JudgeError):
-    """The judge will never answer this call (too long, refused, unreadable after retries)."""
+    """The judge will never answer this question (too long, refused, unreadable after retries); it masks its sample."""
 
-    status: int | None = None  # of HTTP, when the server refused
+    status: int | None = None  # HTTP status, if the server refused
 
 
 class EmbedderError(MedixError, RuntimeError):
-    """The embedder gave no vector. This is never a score of 0."""
+    """The embedder fails for every text; the run stops."""
 
 
 class EmbedderRejected(EmbedderError):
-    """The embedder will never take this text (too long, refused)."""
+    """The embedder will never take this text (too long, refused); it masks its sample."""
 
-    status: int | None = None  # of HTTP, when the server refused
+    status: int | None = None  # HTTP status, if the server refused
 
 
 class RewardError(MedixError, RuntimeError):
-    """A reward raised, or returned what is no score in [0, 1]. Where it counts, a run stops for it."""
+    """A reward function raised, or returned no score in [0, 1]. If its signal has weight, the run stops."""
 
 
 class TrainingError(MedixError, RuntimeError):
@@ -132,11 +132,11 @@ class TrainingError(MedixError, RuntimeError):
 
 
 class NothingToTrainOn(TrainingError):
-    """Prompts were generated anew up to the limit, and still no batch differs in its rewards and could be judged."""
+    """After the maximum number of refills, there were still too few groups with different rewards for a batch."""
 
 
 class EvaluationError(MedixError, RuntimeError):
-    """A phase of an evaluation cannot go on, or another command works in its folder."""
+    """A phase of an evaluation failed, or another command uses its folder."""
 
 
 class CheckpointError(MedixError, ValueError):

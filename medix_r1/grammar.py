@@ -1,8 +1,8 @@
-"""The reply's format and how it is taken apart: `<MODALITY_TAG><think>…</think><answer>…</answer>`.
+"""Strict parser of replies, `<MODALITY_TAG><think>…</think><answer>…</answer>`, and normalisation of answers.
 
-The format is that of MediX-R1 (arXiv 2602.23363, section 3); its paper writes `<think>`, its released weights
-`<thinking>`: both are understood, one is required. Everything here is pure text work in linear time, because the
-text comes from a policy that is rewarded for finding holes.
+The format is that of MediX-R1 (arXiv 2602.23363, section 3). The paper writes `<think>`, the released weights write
+`<thinking>`; the parser recognises both and requires one. All functions take linear time, because a policy may learn to
+write hostile text.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ _LEADING_TAG = re.compile(r"\s{0,64}<\s{0,8}([A-Za-z][A-Za-z_]{0,31})\s{0,8}>")
 _TAG_NAME = re.compile(rf"\b(?:{'|'.join(ModalityTag)})\b", re.IGNORECASE)
 _NAMES = ("think", "thinking", "answer")
 _MARK = re.compile(r"<\s{0,8}(/?)\s{0,8}(thinking|think|answer)\s{0,8}>", re.IGNORECASE)
-# What most replies of a trained policy are: every block once, and no other mark that could be one.
+# Fast path: every block once and no other `<`, as in most replies of a trained policy.
 _PLAIN = re.compile(r"<([A-Z_]{1,32})>\s*<(think|thinking)>([^<]*)</\2>\s*<answer>([^<]*)</answer>\s*")
-_BEFORE_NAME = 18  # characters that a mark can have in front of its name
+_MAX_PREFIX = 18  # characters of a mark before its name, as `_MARK` allows
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One reply of the policy, taken apart. `problems` is empty exactly when the format is as required."""
+    """One parsed reply of the policy; `problems` lists its format errors."""
 
     text: str
-    modality: str | None  # the tag before the think block, upper case, whether or not it is one of the 16
+    modality: str | None  # the leading tag in upper case, even if it is none of the 16
     think: str | None
-    answer: str | None  # None when there is no single answer block to grade
+    answer: str | None  # None unless there is exactly one answer block
     problems: tuple[str, ...]
 
     @property
@@ -72,15 +72,15 @@ class _Block:
 
 
 def parse_completion(text: str, *, think_element: ThinkElement = "think", wants_modality: bool = True) -> Completion:
-    """Take a reply apart and say exactly what is malformed.
+    """Parse a reply and list its format problems.
 
     Args:
         text: the reply as generated, special tokens removed.
-        think_element: the element that is required; the other spelling is understood but reported.
-        wants_modality: whether a modality tag must stand first (False for questions without an image).
+        think_element: the required element; the other spelling is parsed, but reported as a problem.
+        wants_modality: whether the reply must begin with a modality tag (False for questions without an image).
 
     Returns:
-        The parts that could be found. Two answer blocks, or none, give `answer=None`: nothing is graded by guess.
+        The parts that were found. Without exactly one answer block, `answer` is None.
     """
     return _parse(text, think_element, wants_modality)
 
@@ -93,12 +93,12 @@ def _parse(text: str, think_element: ThinkElement, wants_modality: bool) -> Comp
 
 
 def _parse_plain(text: str, think_element: ThinkElement) -> Completion | None:
-    """The parts of a reply without any fault, quicker than `_parse_any` would find them; None for all others."""
+    """Fast path for replies without problems; None for all others, which `_parse_any` parses."""
     match = _PLAIN.fullmatch(text)
     if match is None or match[1] not in ModalityTag.__members__ or match[2] != think_element:
         return None
     think, answer = match[3].strip(), match[4].strip()
-    if not _draws(answer) or not _has_letter(think):
+    if not _is_visible(answer) or not _has_letter(think):
         return None
     return Completion(text=text, modality=match[1], think=think, answer=answer, problems=())
 
@@ -120,12 +120,12 @@ def _parse_any(text: str, think_element: ThinkElement, wants_modality: bool) -> 
     if think is not None and element != think_element:
         problems.append(f"<{element}> where <{think_element}> is required")
     if modality is not None and think is not None and _TAG_NAME.search(text[body_start : think.start]):
-        modality = None  # a list of tags names no modality
+        modality = None  # a list of tags must not count as a right one
         problems.append("several modality tags")
     if think is not None and not _has_letter(think.body):
         problems.append("empty think block")
     answer = _single_block(text, marks, "answer", problems)
-    if answer is not None and not _draws(answer.body):
+    if answer is not None and not _is_visible(answer.body):
         problems.append("empty answer block")
 
     if think is not None and text[body_start : think.start].strip():
@@ -157,13 +157,16 @@ _Marks = Mapping[str, Sequence[re.Match[str]]]
 
 
 def _find_marks(text: str) -> _Marks:
-    """Every opening and closing mark by its name; looks round the names, since hostile text is full of `<`."""
-    lowered = text.replace("\u0130", "_").lower()  # the one character that becomes longer in lower case
+    """Find all opening and closing marks, by name.
+
+    It searches for the names and not for `<`, of which hostile text may have very many.
+    """
+    lowered = text.replace("\u0130", "_").lower()  # the only character that lower() makes longer; indices must agree
     found: dict[str, list[re.Match[str]]] = {name: [] for name in _NAMES}
     for stem in ("think", "answer"):
         place = lowered.find(stem)
         while place >= 0:
-            start = text.rfind("<", max(0, place - _BEFORE_NAME), place)
+            start = text.rfind("<", max(0, place - _MAX_PREFIX), place)
             mark = _MARK.match(text, start) if start >= 0 else None
             if mark is not None and mark.start(2) == place:
                 found[mark[2].lower()].append(mark)
@@ -195,7 +198,7 @@ def _single_block(text: str, marks: _Marks, name: str, problems: list[str]) -> _
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The right answer of a row: the tag (None for a question without an image) and the free text."""
+    """The reference answer of a row: its modality tag (None for a question without an image) and its text."""
 
     modality: str | None
     answer: str
@@ -203,7 +206,7 @@ class Reference:
 
 @bounded_cache
 def parse_reference(text: str) -> Reference:
-    """Split a reference such as `<X_RAY>left lung`; a newline may stand between, and the tag may be absent."""
+    """Split a reference such as `<X_RAY>left lung`; the tag may be missing, and white space may follow it."""
     modality, start = _leading_tag(text)
     if modality is not None and modality not in ModalityTag.__members__:
         modality, start = None, 0  # `<5 mm` or `<HB>` belongs to the answer
@@ -215,7 +218,7 @@ _TIMES = re.compile(r"(?<=\d)\s{0,4}(?:[x×*]|by)\s{0,4}(?=\d)")
 _RATIO = re.compile(r"(?<=\d)\s{0,4}([/:])\s{0,4}(?=\d)")
 _SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+")
 _FRACTION = re.compile("[\u00bc-\u00be\u2150-\u215e]")
-# What draws nothing (Unicode's default-ignorable characters and the blank Braille cell): some of them count as letters.
+# Invisible characters: Unicode's default-ignorable ones and the blank Braille cell. `isalnum` is true for some of them.
 _INVISIBLE = "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u2800\u3164\ufeff\uffa0"
 _ZERO_WIDTH = dict.fromkeys(
     [
@@ -230,23 +233,25 @@ _ZERO_WIDTH = dict.fromkeys(
 )
 
 
-def _starts_plainly(text: str) -> bool:
-    """Whether a text begins with a plain letter or digit, as most do: that is seen without looking further."""
+def _starts_with_ascii(text: str) -> bool:
+    """Fast path of the next two functions: whether a text begins with an ASCII letter or digit."""
     return text[:1].isascii() and text[:1].isalnum()
 
 
-def _draws(text: str) -> bool:
-    """Whether a reader would see anything of a text."""
-    return _starts_plainly(text) or any(c.isprintable() and not c.isspace() and ord(c) not in _ZERO_WIDTH for c in text)
+def _is_visible(text: str) -> bool:
+    """Whether a text has a visible character."""
+    return _starts_with_ascii(text) or any(
+        c.isprintable() and not c.isspace() and ord(c) not in _ZERO_WIDTH for c in text
+    )
 
 
 def _has_letter(text: str) -> bool:
-    """Whether a reader would see a letter or a digit."""
-    return _starts_plainly(text) or any(c.isalnum() and ord(c) not in _ZERO_WIDTH for c in text)
+    """Whether a text has a visible letter or digit."""
+    return _starts_with_ascii(text) or any(c.isalnum() and ord(c) not in _ZERO_WIDTH for c in text)
 
 
 def compatibility_form(text: str) -> str:
-    """Unicode's NFKC, without letting it turn `10⁵` into 105 or `1½` into 11/2."""
+    """Unicode's NFKC form, except that `10⁵` becomes 10^5 (NFKC: 105) and `1½` becomes 1 1/2 (NFKC: 11/2)."""
     return unicodedata.normalize("NFKC", _FRACTION.sub(_spell_fraction, _SUPERSCRIPT.sub(_spell_power, text)))
 
 
@@ -258,25 +263,25 @@ def _spell_fraction(match: re.Match[str]) -> str:
     return " " + unicodedata.normalize("NFKC", match[0]).replace("\u2044", "/")
 
 
-@bounded_cache  # most signals ask for the same two texts
+@bounded_cache  # most signals normalise the same two texts
 def normalize_answer(text: str) -> str:
-    """Bring two spellings of one answer to the same string; digits, signs and sides are kept.
+    """Normalise the spelling of an answer, so that equal answers become equal strings.
 
-    Unicode compatibility form, case fold, single spaces, no final stop, `28 × 27 mm` = `28x27 mm`, `120 / 80` =
-    `120/80`. An answer that normalises to nothing is ungradable.
+    Unicode compatibility form, no invisible characters, case fold, single spaces, no final punctuation, `28 × 27 mm` =
+    `28x27 mm`, `120 / 80` = `120/80`.
     """
     text = compatibility_form(text.translate(_ZERO_WIDTH)).casefold()
-    text = unicodedata.normalize("NFKC", text)  # case folding takes some characters apart
+    text = unicodedata.normalize("NFKC", text)  # case folding decomposes some characters
     text = _SPACES.sub(" ", text).strip()
     text = _RATIO.sub(r"\1", _TIMES.sub("x", text))
     return text.rstrip(" .;,!").lstrip(" ")
 
 
 def is_gradable(answer: str | None) -> bool:
-    """Whether an answer says anything at all: at least one letter or digit ("5", "B" and "1:2" do)."""
-    return answer is not None and _says_anything(answer)
+    """Whether an answer has at least one letter or digit after normalisation ("5", "B" and "1:2" have)."""
+    return answer is not None and _is_gradable(answer)
 
 
 @bounded_cache
-def _says_anything(answer: str) -> bool:
+def _is_gradable(answer: str) -> bool:
     return any(character.isalnum() for character in normalize_answer(answer))

@@ -1,7 +1,7 @@
-"""`medix-r1 list`: the groups of configs, and the choices of each, with one line that their YAML file says of itself.
+"""`medix-r1 list`: lists the config groups and the choices of each, with the first comment line of its YAML file.
 
 A group is a folder of YAML files below one of three roots: configs/ (training), configs/eval/ and configs/prepare/.
-Groups of the last two are called by their path from configs/, as eval/task is; `medix-r1 eval task=NAME` chooses there.
+Groups of the last two have their path below configs/ as name: `medix-r1 eval task=NAME` chooses in eval/task.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from medix_r1.errors import ConfigError, Problem
 from medix_r1.untrusted import one_line
 
 _VERBS = {"eval/": "medix-r1 eval ", "prepare/": "medix-r1 data prepare "}  # of training: medix-r1 train
-_BASES = ("model/base", "recipe")  # for defaults lists of other files only
+_BASES = ("model/base", "recipe")  # chosen only in the defaults lists of other files
 YOURS = "A group of your own."
 
 
@@ -36,7 +36,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Group:
-    """A folder of choices, with what a user types to take one."""
+    """A folder of choices."""
 
     name: str
     line: str
@@ -44,7 +44,7 @@ class Group:
 
     @property
     def use(self) -> str:
-        """How a choice is taken, with NAME in its place."""
+        """What a user types to choose NAME in this group."""
         if self.name in _BASES:
             return f"defaults: [/{self.name}: NAME]"
         for prefix, verb in _VERBS.items():
@@ -57,7 +57,7 @@ def show(name: str | None, config_dirs: Sequence[Path], console: Console, *, as_
     """Print all groups, or the choices of one.
 
     Raises:
-        ConfigError: there is no such group, or no such folder of a user's own.
+        ConfigError: there is no such group, or a folder of `config_dirs` does not exist.
     """
     known = groups(config_dirs)
     group = find(name, known) if name is not None else None
@@ -83,12 +83,12 @@ def _choices(group: Group) -> list[dict[str, object]]:
 
 
 def groups(config_dirs: Sequence[Path] = ()) -> list[Group]:
-    """Every group, those of training first; each group's choices are ours, then those in folders of a user's own.
+    """All groups, those of training first; in each group our choices, then those in a user's folders.
 
-    Where both have a file of one name, Hydra takes ours, so ours is listed.
+    If both have a file of the same name, Hydra takes ours, so only ours is listed.
 
     Raises:
-        ConfigError: a folder of a user's own does not exist.
+        ConfigError: a folder of `config_dirs` does not exist.
     """
     if missing := [folder for folder in config_dirs if not folder.is_dir()]:
         raise ConfigError(
@@ -100,7 +100,7 @@ def groups(config_dirs: Sequence[Path] = ()) -> list[Group]:
     root = config_dir()
     lines: dict[str, str] = yaml.safe_load((root / "groups.yaml").read_text(encoding="utf-8"))
     files: dict[str, dict[str, Path]] = {}
-    for group, file in [*_files(root), *(pair for folder in config_dirs for pair in _yours(folder, root))]:
+    for group, file in [*_files(root), *(pair for folder in config_dirs for pair in _users_files(folder, root))]:
         files.setdefault(group, {}).setdefault(file.stem, file)
     names = sorted(files, key=lambda name: (name.startswith(tuple(_VERBS)), name))
     return [
@@ -114,10 +114,10 @@ def groups(config_dirs: Sequence[Path] = ()) -> list[Group]:
 
 
 def find(name: str, known: Sequence[Group]) -> Group:
-    """The group of that name, or the only one whose name ends so: `task` is eval/task.
+    """The group of a name, or the only one whose last part is the name: `task` finds eval/task.
 
     Raises:
-        ConfigError: there is none; with the nearest name.
+        ConfigError: there is no such group; the message has the nearest name.
     """
     exact = [group for group in known if group.name == name]
     ending = [group for group in known if group.name.endswith(f"/{name}")]
@@ -130,7 +130,7 @@ def find(name: str, known: Sequence[Group]) -> Group:
 
 
 def line_of(file: Path) -> str | None:
-    """The first comment line of a YAML file's head that is neither Hydra's directive nor a command to type."""
+    """The first line of a YAML file's head comment that is no Hydra directive and no command; None without one."""
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
         if line.strip() and not line.startswith("#"):
             return None
@@ -141,15 +141,15 @@ def line_of(file: Path) -> str | None:
 
 
 def _files(root: Path) -> Iterator[tuple[str, Path]]:
-    """(Group, file) for each file below a root but those of the roots themselves, which are no choices."""
+    """(group, file) for each YAML file below a root, except the files in the three roots, which are no choices."""
     for file in sorted(root.rglob("*.yaml")):
         group = file.parent.relative_to(root).as_posix()
         if group != "." and f"{group}/" not in _VERBS:
             yield group, file
 
 
-def _yours(folder: Path, root: Path) -> Iterator[tuple[str, Path]]:
-    """The same of a user's folder, which training and evaluation may both be given: its judge/ is found by both."""
+def _users_files(folder: Path, root: Path) -> Iterator[tuple[str, Path]]:
+    """(group, file) for a user's folder; a group such as judge/ may belong to both training and evaluation."""
     for group, file in _files(folder):
         of_evaluation = (root / "eval" / group).is_dir()
         if of_evaluation:

@@ -1,4 +1,4 @@
-"""What this machine is: named in every report, looked at by `medix-r1 doctor`."""
+"""Describes this machine: processor, cores, memory, system."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CPUINFO = Path("/proc/cpuinfo")
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The machine in the words of a report."""
+    """A machine, as reports name it; `memory_gib` is in 2^30 bytes."""
 
     cpu: str
     cores: int
@@ -27,7 +27,7 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """Look at the machine; cores are those that this process may use."""
+    """Describe this machine; `cores` counts those that this process may use."""
     return Machine(
         cpu=_cpu_model(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,

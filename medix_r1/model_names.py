@@ -1,4 +1,4 @@
-"""What a model is called in a config (a name on the hub, or a folder here), and its vision tower in its code."""
+"""Names of models (hub name or folder), and names of vision towers in the models' code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ VISION_TOWERS = ("visual", "vision_model", "vision_tower")
 
 
 def is_hub_name(model: str) -> bool:
-    """Whether a model on the hub can have this name; everything else is a folder, there or not."""
+    """Whether this is a valid name of a model on the hub; every other value is a path, existing or not."""
     try:
         validate_repo_id(model)
     except HFValidationError:

@@ -1,7 +1,7 @@
-"""Old dotted names → today's: modules moved, while experiment files and run folders go on naming them as they were.
+"""Maps old dotted names in configs to current ones, because modules moved.
 
-Dotted names in configs count as keys, so an old one keeps working: whoever composes a config, or reads that of a run,
-brings it up to date here. Code that imports an old name has to be changed; CHANGELOG.md lists where each module is now.
+Experiment files and the configs of old runs name modules (`_target_`, `path: pkg://…`). Every reader of a config
+replaces old names by this table, so they keep working. Imports of old names do not; CHANGELOG.md lists the new ones.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-# (package then, package now): modules that kept their own names.
+# (old package, new package) → modules that kept their names.
 _WITH_THEIR_NAMES = {
     ("training", "runs"): "alarms phases provenance samples_folder stacks sweep_record trend",
     ("training", "training.command"): "check_view driver launch progress resume silence supervisor",
@@ -63,15 +63,15 @@ MOVED: Mapping[str, str] = {
         *_RENAMED.items(),
     )
 }
-# A value holds names only as a whole: `medix_r1.x.Y`, `pkg://medix_r1.x`, `medix_r1.x:y`, or several with commas.
+# A value counts as names only if all of it is: `medix_r1.x.Y`, `pkg://medix_r1.x`, `medix_r1.x:y`, or a list of these.
 _NAMES = re.compile(r"(?:pkg://)?[\w.:]+(?:\s*,\s*[\w.:]+)*")
 _OURS = re.compile(r"\bmedix_r1(?:\.\w+)+")
 logger = logging.getLogger(__name__)
-_said: set[str] = set()
+_logged: set[str] = set()
 
 
 def current(name: str) -> str:
-    """Today's name of a dotted `name` of ours (module, class or function); any other text comes back as it is."""
+    """The current form of a dotted name of this package (module, class or function); other texts are unchanged."""
     return _OURS.sub(lambda found: _current(found[0]), name) if _NAMES.fullmatch(name) else name
 
 
@@ -84,7 +84,7 @@ def _current(name: str) -> str:
 
 
 def moved(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], str, str]]:
-    """Yield (path of keys, old name, today's) for every moved name among the values of a plain tree."""
+    """Yield (path of keys, old name, current name) for every value of a plain tree that has an old name."""
     if isinstance(tree, Mapping | list):
         for key, value in tree.items() if isinstance(tree, Mapping) else enumerate(tree):
             yield from moved(value, (*path, key))
@@ -93,12 +93,12 @@ def moved(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ..
 
 
 def replace_moved(config: Any, tree: Any, *, warn: bool = True) -> None:
-    """Write today's names into `config`, in place.
+    """Replace old names in `config`, in place.
 
     Args:
-        config: nested mappings and lists, OmegaConf's own among them.
+        config: nested mappings and lists, also OmegaConf's.
         tree: the same as plain mappings and lists.
-        warn: tell each old name, once a process; not of what no user can change, such as the config of an old run.
+        warn: log each old name, once a process; False for configs that a user cannot change, such as an old run's.
     """
     for path, old, now in list(moved(tree)):
         node = config
@@ -106,6 +106,6 @@ def replace_moved(config: Any, tree: Any, *, warn: bool = True) -> None:
             node = node[key]
         node[path[-1]] = now
         line = f"{'.'.join(map(str, path))}: {old} is now called {now}; the old name still works"
-        if warn and line not in _said:
-            _said.add(line)
+        if warn and line not in _logged:
+            _logged.add(line)
             logger.warning(line)

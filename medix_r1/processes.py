@@ -1,11 +1,11 @@
-"""Processes that must not outlive the command a person typed, and what they leave behind.
+"""Ends all processes of a command when the command ends, and removes what they leave behind.
 
-A keeper process is started with a pipe as its standard input, held open by the command. When the pipe closes, for
-whatever reason (Ctrl-C, `kill -9` of the command, a lost terminal), the keeper ends everything below it. Daemons that
-detach themselves (Ray's, vLLM's) would be adopted by init; the kernel hands them to the keeper instead, because it is a
-"child subreaper" (prctl(2)).
+A keeper process is started with a pipe as its standard input; the command holds the other end. When the pipe closes,
+for whatever reason (Ctrl-C, `kill -9` of the command, a lost terminal), the keeper ends all its descendants. Daemons
+that detach themselves (Ray's, vLLM's) are normally adopted by init. The keeper is a "child subreaper" (prctl(2)), so
+the kernel makes them its children instead.
 
-Standard library and psutil only: a keeper must start in a blink and stay small.
+Standard library and psutil only, because a keeper must start fast and stay small.
 """
 
 from __future__ import annotations
@@ -29,14 +29,17 @@ _SHARED_MEMORY = Path("/dev/shm")
 
 
 class Stopped(Exception):
-    """The command that started us is gone or asked us to stop."""
+    """The command that started this process has ended, or sent SIGTERM."""
 
 
 @contextlib.contextmanager
 def keeper(scratch: Path | None = None) -> Iterator[None]:
-    """Be a keeper for the length of a `with` block; at its end everything below us ends and leaves nothing behind.
+    """Make this process a keeper for a `with` block; at its end, end all descendants and remove what they left.
 
-    Inside, SIGTERM raises `Stopped`; Ctrl-C is left to the launcher, which closes the pipe.
+    Within the block, SIGTERM raises `Stopped`. SIGINT is ignored: the launcher handles Ctrl-C and closes the pipe.
+
+    Args:
+        scratch: a temporary folder to delete at the end.
     """
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -55,28 +58,32 @@ def _stop(*_: object) -> None:
 
 
 def _become_subreaper() -> None:
-    """Adopt the daemons that our descendants leave behind; Linux only, elsewhere they are found by descent."""
+    """Make the kernel hand orphaned descendants to this process; Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def end_with_parent() -> None:
-    """For a child's `preexec_fn`: it gets SIGTERM when the process that started it dies, however that happens.
+    """For a child's `preexec_fn`: the kernel sends it SIGTERM when its parent dies (PR_SET_PDEATHSIG); Linux only.
 
-    Enough for a child without children of its own; Linux only.
+    This does not reach the child's own children.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def launcher_is_gone(timeout: float) -> bool:
-    """Wait up to `timeout` seconds for the pipe from the launcher to close."""
+    """Wait up to `timeout` seconds; returns whether the launcher's pipe has closed."""
     readable, _, _ = select.select([sys.stdin.fileno()], [], [], timeout)
     return bool(readable) and os.read(sys.stdin.fileno(), 1) == b""
 
 
 def wait_for(process: subprocess.Popen[bytes]) -> int:
-    """Wait for a child while watching the launcher; raises `Stopped` when that is gone."""
+    """Wait for a child and return its exit code.
+
+    Raises:
+        Stopped: the launcher has ended.
+    """
     while process.poll() is None:
         if launcher_is_gone(timeout=0.5):
             raise Stopped
@@ -84,7 +91,7 @@ def wait_for(process: subprocess.Popen[bytes]) -> int:
 
 
 def end_descendants() -> None:
-    """SIGTERM to everything below us, SIGKILL to what is left after a grace period; then wait for all of it."""
+    """Send SIGTERM to all descendants, SIGKILL to those left after a grace period of 5 s, and wait for them."""
     me = psutil.Process()
     for signal_number, patience in ((signal.SIGTERM, _GRACE), (signal.SIGKILL, _GRACE)):
         descendants = me.children(recursive=True)
@@ -92,7 +99,7 @@ def end_descendants() -> None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(signal_number)
         psutil.wait_procs(descendants, timeout=patience)
-    while me.children():  # adopted meanwhile
+    while me.children():  # orphans that were adopted meanwhile
         for process in me.children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -100,7 +107,7 @@ def end_descendants() -> None:
 
 
 def shared_memory_objects() -> set[Path]:
-    """Our user's objects in /dev/shm."""
+    """This user's objects in /dev/shm."""
     if not _SHARED_MEMORY.is_dir():
         return set()
     mine = set()
@@ -112,9 +119,9 @@ def shared_memory_objects() -> set[Path]:
 
 
 def in_use() -> set[int]:
-    """Inodes of the objects in /dev/shm that a living process has mapped or open; another run's must not be touched.
+    """Inodes of the objects in /dev/shm that any process has mapped or open, such as another run's.
 
-    Inodes, not names: glibc maps a semaphore under a temporary name and then gives it its own.
+    Names do not work here: glibc maps a semaphore under a temporary name and renames it afterwards.
     """
     used: set[int] = set()
     for process in psutil.process_iter():
@@ -128,7 +135,7 @@ def in_use() -> set[int]:
 
 
 def remove_leftovers(before: set[Path], scratch: Path | None) -> None:
-    """Remove what the run left in shared memory and in its temporary folder."""
+    """Remove unused objects in /dev/shm that are not in `before`, and the temporary folder `scratch`."""
     leftovers = shared_memory_objects() - before
     used = in_use() if leftovers else set()
     for path in leftovers:

@@ -1,10 +1,10 @@
-"""How the public MediX-R1 code takes a reply apart: forgiving, and rewarded for it.
+"""Lenient parser of replies, with the rules of the public MediX-R1 code; `reward=paper` uses it for comparison.
 
-Only `reward=paper` reads replies like this, to show beside the strict grammar of grammar.py what forgiveness costs.
-The rules are those of its reward function as observed (arXiv 2602.23363 leaves them open): the format holds from the
-first think tag to the end, whatever stands before it and whatever the blocks hold; the tag is all text before the
-think tag; the first answer block is graded, and without one the whole text. Its accidents are not repeated: white
-space round signs stays, and an untagged reference is no error. Linear time, like the strict grammar.
+The rules are those of its reward function as observed (arXiv 2602.23363 does not state them). The format is checked
+from the first think tag to the end; text before it and the blocks' contents do not matter. The modality tag is the
+whole text before the think tag. The first answer block is graded, or the whole text if there is none. Two accidents of
+that code are left out: it deletes white space round signs, and it fails on a reference without a tag. Linear time, like
+the strict parser in grammar.py.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from medix_r1.grammar import Completion, ThinkElement
 
 
 def parse_as_public(text: str, *, think_element: ThinkElement = "thinking", wants_modality: bool = True) -> Completion:
-    """Take a reply apart by the public rules.
+    """Parse a reply by the public rules.
 
     Args:
         text: the reply as generated.
-        think_element: the element that is looked for; the other spelling is not understood.
-        wants_modality: has no effect on the format there: a missing tag costs the modality signal alone.
+        think_element: the required element; the other spelling is not recognised.
+        wants_modality: False ignores a tag. A missing tag is never a format problem here.
 
     Returns:
-        `answer` is never None: untagged text is graded whole.
+        The parts; `answer` is never None, because a reply without an answer block is graded as a whole.
     """
     start = text.find(f"<{think_element}>")
     before = text[:start].strip() if start >= 0 else ""
@@ -37,13 +37,13 @@ def parse_as_public(text: str, *, think_element: ThinkElement = "thinking", want
 
 
 def _problems(text: str, think_element: ThinkElement) -> tuple[str, ...]:
-    """Why `<think>…</think>` and `<answer>…</answer>` do not cover a text that starts with the think tag."""
+    """Format problems of a text from its think tag on: it must be a think block, then an answer block to the end."""
     if not text:
         return (f"no <{think_element}> block",)
     text = text.rstrip()
     if not text.endswith("</answer>"):
         return ("text does not end with </answer>",)
-    # Any closing think tag will do, if an answer block opens right behind it.
+    # One of the closing think tags must have an answer block right behind it.
     closing, position = f"</{think_element}>", text.find(f"</{think_element}>")
     while position >= 0:
         position += len(closing)

@@ -1,4 +1,4 @@
-"""Which code this is: the package's version and, in a clone, the commit."""
+"""The package's version and, in a clone, the commit."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def version_line() -> str:
 
 
 def commit(root: Path = _ROOT) -> str | None:
-    """The commit of the clone at `root`, `with changes` behind it where tracked files differ from it.
+    """The commit of the clone at `root`, followed by `with changes` if tracked files differ from it.
 
-    None where `root` is no clone, `unknown` where git is missing or refuses.
+    None if `root` is no clone, `unknown` if git is missing or fails.
     """
     if not (root / ".git").exists():
         return None

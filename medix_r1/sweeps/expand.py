@@ -166,4 +166,4 @@ def _explain(error: Exception) -> Problem:
             "launcher-not-installed",
             "needs hydra-submitit-launcher; in the clone: pip install -e '.[slurm]'",
         )
-    return configs.explain(error)
+    return configs.composing_problem(error)

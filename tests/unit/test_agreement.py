@@ -1,4 +1,4 @@
-"""Cohen's kappa against figures worked out by hand, and at its edges."""
+"""Cohen's kappa, checked against manual calculations and in edge cases."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def test_errors_are_printed_as_they_are(
 
 
 def test_help_loads_nothing_heavy() -> None:
-    """That makes it quick (README.md has the time); the clock itself would tell of the machine's other work."""
+    """Few imports make `--help` fast (README.md has the time); a test of the time would depend on the machine."""
     program = (
         "import sys\n"
         "from medix_r1 import cli\n"

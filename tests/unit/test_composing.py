@@ -1,4 +1,4 @@
-"""PyYAML's two parsers make the same of every file that a config is composed of."""
+"""PyYAML's parsers in Python and in C give the same result for every config file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.configs import ADDRESS, varied
 
 
 def plain(tree: DictConfig | ListConfig) -> str:
-    """Every value as written, with its type: two configs count as equal where one says 1 and the other true."""
+    """A config as text, with the types of its values, because 1 equals true in Python."""
     return repr(OmegaConf.to_container(tree, resolve=False))
 
 

@@ -138,7 +138,7 @@ def test_what_hydra_cannot_parse_is_one_line():
 
 @pytest.fixture
 def tree(tmp_path, monkeypatch):
-    """A copy of configs/ that a test may write into."""
+    """A writable copy of configs/."""
     copy = tmp_path / "configs"
     shutil.copytree(configs.config_dir(), copy)
     monkeypatch.setattr(configs, "config_dir", lambda: copy)

@@ -126,7 +126,7 @@ MEGABYTE = 1_000_000
     ["<", "<think>", "</think>", "<answer>", "< ", " ", "<think", "<think >", "5 x ", "1 / ", "A_", "<A"],
 )
 def test_hostile_text_takes_time_in_proportion_to_its_length(unit):
-    """A ratio of processor times, not a limit: 4 times the text, quadratic work would be 16 times the time."""
+    """It compares processor times: 4 times the text would take 16 times the time if the work were quadratic."""
 
     def seconds(size: int) -> float:
         text = unit * (size // len(unit))

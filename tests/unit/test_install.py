@@ -1,4 +1,4 @@
-"""Which Python scripts/install.sh takes, and what it says before the long installation where something is missing."""
+"""scripts/install.sh chooses a Python, and reports what is missing before the long installation."""
 
 from __future__ import annotations
 

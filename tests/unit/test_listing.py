@@ -1,4 +1,4 @@
-"""What `medix-r1 list` says: every checked-in choice has a line, and a user's folder is listed as Hydra finds it."""
+"""`medix-r1 list`: every choice of ours has a line, and a user's folder is listed as Hydra finds it."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_an_unknown_group_is_answered_with_the_nearest(name: str, advice: str) -
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
-    """A folder for --config-dir with a choice in groups of training, of evaluation, of both, and in a new group."""
+    """A folder for --config-dir with choices in groups of training, of evaluation, of both, and in a new group."""
     for group in ("reward", "task", "judge", "mine/deep"):
         (tmp_path / group).mkdir(parents=True)
         (tmp_path / group / "own.yaml").write_text("# @package _global_\n# Ours [of course].\nrun: {seed: 7}\n")

@@ -1,4 +1,4 @@
-"""Which names mean the hub; a folder that is not there must be called one before anything is started."""
+"""Names of models on the hub; everything else is a folder, so that a missing folder is reported before a start."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def test_every_old_module_is_where_it_was_or_where_the_table_says(module: str) -
 
 
 def test_the_table_hides_nothing_that_exists() -> None:
-    """An old name that is somebody's today would lead away from it."""
+    """An old name that is in use again must not be in the table: it would be replaced."""
     modules = set(MOVED).intersection(MODULES)
     assert len(modules) > 50
     assert not any(file_of(module) for module in modules)

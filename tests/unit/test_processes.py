@@ -1,4 +1,4 @@
-"""What a keeper removes from shared memory at its end: its own leftovers, and nothing that another run still uses."""
+"""A keeper removes its own leftovers from shared memory at its end, and nothing that another run still uses."""
 
 import multiprocessing
 import os
@@ -38,7 +38,7 @@ def test_a_mapped_block_and_an_open_file_stay():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="named semaphores are files on Linux only")
 def test_a_semaphore_of_a_starting_process_stays():
-    """It is mapped under a temporary name; a child that is spawned looks for it by its own."""
+    """A semaphore is mapped under a temporary name; a spawned child opens it by its final name."""
     before = processes.shared_memory_objects()
     context = multiprocessing.get_context("spawn")
     semaphore = context.Semaphore()

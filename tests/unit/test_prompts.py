@@ -31,7 +31,7 @@ def test_filled_prompt_is_the_golden_one(name, case, fields):
 
 @pytest.mark.parametrize("name", ["match", "match_short"])
 async def test_the_judge_is_asked_with_that_text(name):
-    """Upstream defect 5: there the judge sees neither the question nor anything else but two strings."""
+    """Upstream defect 5: there, the judge sees only answer and reference, and no question."""
     with JudgeStub(answer=lambda _: "YES") as stub:
         judge = ChatJudge(base_url=stub.address, model="m", prompt=name)
         await judge.judge(Question(**PLAIN))
@@ -83,7 +83,7 @@ def test_placeholders_in_inserted_text_stay_text():
 
 
 def test_a_forged_line_cannot_be_inserted():
-    """Upstream defect 6: a prediction there can write a `Ground Truth` line of its own."""
+    """Upstream defect 6: there, a prediction can forge a `Ground Truth` line."""
     short = prompts.fill(prompts.load("match_short"), **HOSTILE, options=None)
     lines = short.splitlines()
 

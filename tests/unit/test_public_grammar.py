@@ -1,4 +1,4 @@
-"""The forgiving reading of the paper's code, beside the strict one: what each makes of the same reply."""
+"""The lenient parser of the paper's code and the strict parser, on the same replies."""
 
 import re
 import time
@@ -35,7 +35,7 @@ GOOD = f"<X_RAY>{THINK}<answer>left lung</answer>"
     ],
 )
 def test_public_and_strict(text, modality, answer, public, strict):
-    """DOMAIN of the project: preamble, missing tag, empty think block and several answers pass in the public code."""
+    """The public code accepts a preamble, a missing tag, an empty think block and several answers."""
     parsed = parse_as_public(text, think_element="thinking")
 
     assert (parsed.modality, parsed.answer, parsed.well_formed) == (modality, answer, public)

@@ -1,4 +1,4 @@
-"""What `medix-r1 --version` says in a clone and elsewhere."""
+"""`medix-r1 --version` in a clone and elsewhere."""
 
 from __future__ import annotations
 
