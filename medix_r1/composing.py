@@ -41,11 +41,11 @@ def composing(folder: Path, *, job_name: str = "app") -> Iterator[None]:
 
 
 def instantiate(node: Any, key: str) -> Any:
-    """Build what the `_target_`s of a resolved node name, files of a user's own among them.
+    """Hydra's `instantiate` for a resolved node, whose `_target_`s may also name files of a user.
 
     Args:
         node: a mapping with `_target_`, or a mapping of such.
-        key: where it stands, for the error.
+        key: its config key, for error messages.
 
     Raises:
         ConfigError: a class refuses its settings.

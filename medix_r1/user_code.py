@@ -1,11 +1,11 @@
-"""Code of a user's own, as a config names it: `package.module.Name`, `module:name` or `./file.py:name`.
+"""Loads user code that a config references: `package.module.Name`, `module:name` or `./file.py:name`.
 
-A file is imported under a private name that holds its path. So its folder comes on no search path, a `math.py` beside
-it shadows nothing, and whatever imports by name (Hydra, pickle in a spawned process or a Ray worker, verl) finds it in
-any process. For this, the module stands for a package without files whose submodules come from `_Finder`.
+A file is imported as a submodule of this module, under a name that encodes its path. So its folder is not added to
+`sys.path`, and files beside it shadow no other modules. Everything that imports by name (Hydra, pickle in a spawned
+process or a Ray worker, verl) can import it in any process, because `_Finder` resolves such names.
 
-A run keeps copies of its files (`keep`), named after their content, and loads those: every node sees them, and what is
-edited meanwhile does not change a run that goes on.
+A run loads copies of its files (`keep`), named by a hash of their content. All nodes see the copies, and editing the
+original does not change a running job.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from urllib.parse import quote, unquote
 
 from medix_r1.errors import ConfigError
 
-_KEYS = ("_target_", "function", "plugins")  # of configs: a reference, or a list of them
-_DIGITS = 8  # of a file's hash in the name of its copy
+_KEYS = ("_target_", "function", "plugins")  # config keys whose values are references, or lists of references
+_DIGITS = 8  # hexadecimal digits of the hash in a copy's name
 __path__: list[str] = []  # makes this module a package for the import system
 
 
 class _Finder(MetaPathFinder):
-    """Finds `medix_r1.user_code.PATH`, PATH being a quoted file."""
+    """Resolves `medix_r1.user_code.PATH`, where PATH is the percent-encoded path of a file."""
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: Any = None) -> ModuleSpec | None:
         if not fullname.startswith(f"{__name__}."):
@@ -55,7 +55,7 @@ def is_reference(text: str) -> bool:
 
 
 def _split(reference: str) -> tuple[str, str]:
-    """Module or file, and the name in it; '' for the one that is not there."""
+    """Split a reference into module or file, and name; a missing part is empty."""
     if reference.endswith(".py"):
         return reference, ""
     where, _, name = reference.rpartition(":")
@@ -71,13 +71,13 @@ def _path(where: str) -> Path:
 
 
 def absolute(reference: str) -> str:
-    """The same with the whole path of its file; a relative one starts in the current directory."""
+    """The reference with the absolute path of its file; a relative path starts in the current directory."""
     where, name = _split(reference)
     return _joined(str(_path(where)), name) if is_file(reference) else reference
 
 
 def dotted(reference: str) -> str:
-    """The dotted name by which anything that imports by name finds it."""
+    """The dotted name under which a reference can be imported."""
     where, name = _split(reference)
     if is_file(reference):
         where = f"{__name__}.{quote(str(_path(where))).replace('.', '%2E')}"
@@ -85,11 +85,11 @@ def dotted(reference: str) -> str:
 
 
 def load(reference: Any, key: str) -> Any:
-    """Import what a reference names.
+    """Import and return the object that a reference names.
 
     Args:
-        reference: as it stands in a config.
-        key: where it stands, for the error.
+        reference: a value of a config.
+        key: its config key, for error messages.
 
     Raises:
         ConfigError: it is no reference, there is no such file, module or name, or importing it fails.
@@ -112,18 +112,18 @@ def load_module(where: str, key: str) -> Any:
     """Import a module by its name, or a file by its path.
 
     Args:
-        where: as it stands in a config.
-        key: where it stands, for the error.
+        where: a value of a config.
+        key: its config key, for error messages.
 
     Raises:
-        ConfigError: it is not there, or importing it fails.
+        ConfigError: it does not exist, or importing it fails.
     """
     if is_file(where) and not _path(where).is_file():
         hint = "a relative path starts where the command is typed"
         raise ConfigError.of(key, "no-such-file", f"{_path(where)} does not exist; {hint}")
     try:
         return importlib.import_module(dotted(where) if is_file(where) else where)
-    except (Exception, SystemExit) as error:  # code of somebody else may fail in any way
+    except (Exception, SystemExit) as error:  # user code may raise anything
         raise ConfigError.of(
             key, "not-loadable", f"{where} cannot be imported ({_says(error, where)}){_hint(error, where)}"
         ) from error
@@ -136,7 +136,7 @@ def _says(error: BaseException, where: str) -> str:
 
 
 def _hint(error: BaseException, where: str) -> str:
-    """What to do where a module is missing: the one that is named, or one that lies beside a file that is named."""
+    """How to fix a ModuleNotFoundError: of the named module itself, or of one beside the named file."""
     if not isinstance(error, ModuleNotFoundError) or error.name is None:
         return ""
     first = error.name.partition(".")[0]
@@ -154,9 +154,10 @@ def digest(file: Path) -> str:
 
 
 def identity(reference: str) -> str:
-    """What a reference stands for, wherever its file lies: `file_HASH.py:name`; without a file, the reference itself.
+    """The reference with its file's path replaced by stem and content hash; other references are unchanged.
 
-    A copy that `keep` made has the identity of what was copied. A file that is gone is known by its name.
+    So equal files in different folders, and copies made by `keep`, have the same identity. A missing file keeps its
+    name.
     """
     where, name = _split(reference)
     return _joined(_copy_name(_path(where)), name) if is_file(reference) else reference
@@ -170,21 +171,21 @@ def _copy_name(file: Path) -> str:
 
 
 def keep(reference: str, folder: Path) -> str:
-    """Copy a reference's file into a folder, under a name of its content; returns the reference to the copy."""
+    """Copy a reference's file into a folder, atomically and named by its content; returns a reference to the copy."""
     if not is_file(reference):
         return reference
     where, name = _split(reference)
     copy = folder.absolute() / _copy_name(_path(where))
     if not copy.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        half = copy.with_suffix(f".{os.getpid()}")
-        half.write_bytes(_path(where).read_bytes())
-        half.replace(copy)
+        temporary = copy.with_suffix(f".{os.getpid()}")
+        temporary.write_bytes(_path(where).read_bytes())
+        temporary.replace(copy)
     return _joined(str(copy), name)
 
 
 def changed(tree: Any, change: Callable[[str], str]) -> Any:
-    """A config of plain containers with every reference to a file changed."""
+    """A copy of a config of plain containers, with `change` applied to every reference to a file."""
     if isinstance(tree, Mapping):
         return {
             key: _changed_references(value, change) if key in _KEYS else changed(value, change)
@@ -202,7 +203,7 @@ def _changed_references(value: Any, change: Callable[[str], str]) -> Any:
 
 
 def files(tree: Any) -> list[Path]:
-    """Every file of code that a config of plain containers names, each once, in order."""
+    """The files that a config of plain containers references, in order, without duplicates."""
     found: dict[Path, None] = {}
 
     def note(reference: str) -> str:
@@ -214,7 +215,7 @@ def files(tree: Any) -> list[Path]:
 
 
 def importable(tree: Any) -> Any:
-    """A config of plain containers whose every `_target_` is a dotted name, which is all that Hydra takes."""
+    """A copy of a config of plain containers with every `_target_` as a dotted name, the only form that Hydra takes."""
     if isinstance(tree, Mapping):
         return {
             key: dotted(value) if key == "_target_" and isinstance(value, str) else importable(value)
