@@ -33,6 +33,8 @@ _RENAMED = {
     "collector.look_seldom": "gc_tuning.tune_for_imports",
     "collector.relax": "gc_tuning.tune_for_scoring",
     "collector.resume": "gc_tuning.tune_for_training",
+    "checkpoints.shards": "checkpoints.fsdp_shards",
+    "checkpoints.staging": "checkpoints.atomic_folder",
     "data.images": "images.decode",
     "evaluation.report": "evaluation.results.table",
     "judging.bench": "scoring.judge_bench",

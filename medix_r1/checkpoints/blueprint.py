@@ -1,4 +1,4 @@
-"""What the model must consist of, by transformers itself: the architecture on the meta device, without weights."""
+"""The parameters that a model must have, from the architecture that transformers builds on the meta device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.core_model_loading import revert_weight_conversion
 
-from medix_r1.checkpoints.shards import listed
+from medix_r1.checkpoints.fsdp_shards import listed
 from medix_r1.errors import CheckpointError
 
 Shape = tuple[int, ...]
@@ -21,30 +21,36 @@ _HEADS = ("v_head.", "score.", "classifier.")
 
 @dataclass(frozen=True)
 class Blueprint:
-    """A model's parameters as they are named in training, and as they are named in its folder."""
+    """Names and shapes of a model's parameters, in training and in its folder.
+
+    Attributes:
+        model: the architecture on the meta device.
+        shapes: by name in training.
+        tied: from a parameter to the one whose weight it shares.
+    """
 
     model: Any
     shapes: Mapping[str, Shape]
-    tied: Mapping[str, str]  # parameter -> the one whose weight it shares
+    tied: Mapping[str, str]
 
     def stored(self, name: str) -> dict[str, Shape]:
-        """Name and shape of what is written for a parameter. One may become several: fused experts, for example."""
+        """Names and shapes under which a parameter is stored; one may become several, such as fused experts."""
         return {
             key: tuple(value.shape)
             for key, value in self.convert(name, torch.empty(self.shapes[name], device="meta")).items()
         }
 
     def convert(self, name: str, tensor: torch.Tensor) -> dict[str, torch.Tensor]:
-        """A parameter as transformers writes it; the reverse of what its loader does with a folder."""
+        """A parameter in the layout that transformers stores: the inverse of the conversion in its loader."""
         return dict(revert_weight_conversion(self.model, {name: tensor}))
 
     def is_converted(self, name: str) -> bool:
-        """Whether what is written differs from the parameter in name or layout."""
+        """Whether a parameter is stored under another name or in another layout."""
         stand_in = torch.empty(self.shapes[name], device="meta")
         return self.convert(name, stand_in).get(name) is not stand_in
 
     def problems(self, found: Mapping[str, Shape]) -> list[str]:
-        """What keeps these parameters from being exactly this model."""
+        """Sentences on missing, unknown and misshapen parameters; empty if `found` is exactly this model."""
         heads = [name for name in found if name.startswith(_HEADS) or ".v_head." in name]
         if heads and not all(name in self.shapes for name in heads):
             return [
@@ -69,11 +75,11 @@ class Blueprint:
         )
 
 
-def draw(huggingface: Path) -> Blueprint:
+def build(huggingface: Path) -> Blueprint:
     """Build the model of a `huggingface` folder on the meta device.
 
     Raises:
-        CheckpointError: the folder wants code of its own to run, is a value model, or is no model that can answer.
+        CheckpointError: the folder has or requests code, or its architecture is a value model or does not generate.
     """
     refuse_code(huggingface)
     try:
@@ -93,10 +99,10 @@ def draw(huggingface: Path) -> Blueprint:
 
 
 def auto_class(config: Any, huggingface: Path) -> Any:
-    """The class of transformers that builds and loads an architecture.
+    """The auto class of transformers that builds and loads an architecture.
 
     Raises:
-        CheckpointError: it is a value model, or nothing that generates text.
+        CheckpointError: the architecture is a value model or does not generate text.
     """
     architecture = (config.architectures or ["none"])[0]
     if architecture.endswith(("ForTokenClassification", "ForSequenceClassification", "ForRewardModel")):
@@ -113,10 +119,10 @@ def auto_class(config: Any, huggingface: Path) -> Any:
 
 
 def refuse_code(folder: Path) -> None:
-    """Refuse a model folder that brings Python code or asks for it.
+    """Refuse a model folder with Python files or an `auto_map`, whose code transformers could run.
 
     Raises:
-        CheckpointError: it does.
+        CheckpointError: it has one.
     """
     if code := sorted(path.name for path in folder.glob("**/*.py")):
         raise CheckpointError(
@@ -131,10 +137,7 @@ def refuse_code(folder: Path) -> None:
 
 
 def _conversions(model: Any) -> list[Any] | None:
-    """The conversions of a model that was not loaded from a folder, as `revert_weight_conversion` picks them itself.
-
-    It would look for them again with every parameter.
-    """
+    """The weight conversions that `revert_weight_conversion` would otherwise look up again for every parameter."""
     from transformers.conversion_mapping import get_model_conversion_mapping
     from transformers.core_model_loading import PrefixChange
 
@@ -143,7 +146,7 @@ def _conversions(model: Any) -> list[Any] | None:
 
 
 def _check_streamable(blueprint: Blueprint) -> None:
-    """Converting one parameter at a time must give what converting all of them gives."""
+    """Check that converting one parameter at a time gives the same result as converting all together."""
     if blueprint.model._weight_conversions is None:
         return
     everything = {name: torch.empty(shape, device="meta") for name, shape in blueprint.shapes.items()}

@@ -1,4 +1,4 @@
-"""The verb `medix-r1 merge`. What can be refused without torch is refused before torch is imported."""
+"""The verb `medix-r1 merge`. It checks what it can before it imports torch."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from rich import filesize
 from rich.console import Console
 
+from medix_r1.checkpoints.atomic_folder import check_target
 from medix_r1.checkpoints.options import Options
 from medix_r1.checkpoints.source import find
-from medix_r1.checkpoints.staging import check_room
 from medix_r1.errors import ConfigError
 
 
@@ -24,7 +24,7 @@ def merge_and_push(
     public: bool,
     console: Console,
 ) -> None:
-    """Do what `medix-r1 merge` does: merge, upload if wanted, and say in the last line what came of it.
+    """Merge a checkpoint, upload the model if `push` names a repository, and print the result.
 
     Raises:
         ConfigError: `public` without `push`.
@@ -35,7 +35,7 @@ def merge_and_push(
             "--public", "public-without-push", "it says who may see what --push uploads; give --push OWNER/NAME"
         )
     source = find(checkpoint)
-    check_room(out.absolute(), force=force)
+    check_target(out.absolute(), force=force)
     from medix_r1.checkpoints import merge as merging
     from medix_r1.checkpoints import push as hub
 

@@ -1,6 +1,7 @@
-"""LoRA adapters in a checkpoint: merged into the weights they adapt, or written as a PEFT folder.
+"""LoRA adapters in a checkpoint: merged into the weights they adapt, or exported as a PEFT folder.
 
-The update is W + (alpha / r) B A (Hu et al. 2021, eq. 3); names are PEFT's, alpha and r lie in `lora_train_meta.json`.
+The merged weight is W + (alpha / r) B A (Hu et al. 2021, eq. 3). Names are PEFT's; alpha and r are in
+`lora_train_meta.json`.
 """
 
 from __future__ import annotations
@@ -12,27 +13,35 @@ from pathlib import Path
 
 import torch
 
-from medix_r1.checkpoints.shards import Parameter, listed
+from medix_r1.checkpoints.fsdp_shards import Parameter, listed
 from medix_r1.errors import CheckpointError
 
 _PREFIX = "base_model.model."
 _SUFFIXES = (".lora_A.default.weight", ".lora_B.default.weight")
-_ROWS = 64 * 1024 * 1024  # bytes of an update that are computed at once
+_ROWS = 64 * 1024 * 1024  # bytes of an update computed at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """The trained low-rank matrices, by the module they adapt."""
+    """The trained low-rank matrices.
+
+    Attributes:
+        rank, alpha: r and alpha of the update's scale.
+        task: PEFT's task type.
+        tensors: by name in training.
+        modules: from the name of a weight to A, shape (r, in), and B, shape (out, r).
+        unsupported: tensors that are not the A or B of a linear layer.
+    """
 
     rank: int
     alpha: int
     task: str
-    tensors: Mapping[str, Parameter]  # under their names in training
-    modules: Mapping[str, tuple[Parameter, Parameter]]  # name of a weight -> A (r, in), B (out, r)
-    odd: tuple[str, ...]  # tensors that are not the A or B of a linear layer
+    tensors: Mapping[str, Parameter]
+    modules: Mapping[str, tuple[Parameter, Parameter]]
+    unsupported: tuple[str, ...]
 
     def add_to(self, weight: torch.Tensor, name: str) -> None:
-        """Add the update of a weight in place, in the weight's dtype, some rows at a time."""
+        """Add the update to a weight in place, in chunks of rows: computed in float32, added in the weight's dtype."""
         down, up = (parameter.read().float() for parameter in self.modules[name])
         rows = max(1, _ROWS // (4 * weight.shape[1]))
         for start in range(0, weight.shape[0], rows):
@@ -41,10 +50,10 @@ class Adapter:
 
 
 def split(parameters: Mapping[str, Parameter], actor: Path) -> tuple[dict[str, Parameter], Adapter | None]:
-    """Take a checkpoint's parameters apart: the model's own under their plain names, and the adapter, if there is one.
+    """Split a checkpoint's parameters into the model's own, without PEFT's prefixes, and the adapter, if there is one.
 
     Raises:
-        CheckpointError: there is an adapter and nothing says its rank and alpha, or it contradicts itself.
+        CheckpointError: rank and alpha of the adapter are unknown, or its shapes do not match.
     """
     tensors = {name: parameter for name, parameter in parameters.items() if "lora_" in name}
     if not tensors:
@@ -52,12 +61,12 @@ def split(parameters: Mapping[str, Parameter], actor: Path) -> tuple[dict[str, P
     base = {_plain(name): parameter for name, parameter in parameters.items() if name not in tensors}
     meta = _meta(actor / "lora_train_meta.json")
     pairs: dict[str, list[Parameter | None]] = {}
-    odd = []
+    unsupported = []
     for name, parameter in tensors.items():
         side = next((index for index, suffix in enumerate(_SUFFIXES) if name.endswith(suffix)), None)
         weight = _plain(name.removesuffix(_SUFFIXES[side]) + ".weight") if side is not None else ""
         if side is None or (base and weight not in base) or len(parameter.shape) != 2:
-            odd.append(name)
+            unsupported.append(name)
         else:
             pairs.setdefault(weight, [None, None])[side] = parameter
     modules = {}
@@ -72,37 +81,41 @@ def split(parameters: Mapping[str, Parameter], actor: Path) -> tuple[dict[str, P
                 code="adapter-does-not-fit",
             )
         modules[weight] = (down, up)
-    return base, Adapter(meta.rank, meta.alpha, meta.task, tensors, modules, tuple(odd))
+    return base, Adapter(meta.rank, meta.alpha, meta.task, tensors, modules, tuple(unsupported))
 
 
 def check_mergeable(base: Mapping[str, Parameter], adapter: Adapter, actor: Path) -> None:
-    """Refuse what cannot be merged.
+    """Check that an adapter can be merged.
 
     Raises:
-        CheckpointError: the base weights are not in the checkpoint, or the adapter is no plain LoRA.
+        CheckpointError: the checkpoint lacks the base weights, or the adapter is not a LoRA of linear layers only.
     """
     if not base:
         reason = "holds only the adapter (save_lora_only); export it with --adapter, and load it over its base model"
         raise CheckpointError(f"{actor} {reason}", code="adapter-alone")
-    if adapter.odd:
+    if adapter.unsupported:
         raise CheckpointError(
-            f"{actor}: not the LoRA of a linear layer: {listed(adapter.odd)}; export it with --adapter",
+            f"{actor}: not the LoRA of a linear layer: {listed(adapter.unsupported)}; export it with --adapter",
             code="adapter-not-linear",
         )
 
 
 def peft_tensors(adapter: Adapter) -> dict[str, Parameter]:
-    """The adapter's tensors under the names of a PEFT folder."""
+    """The adapter's tensors, by their names in a PEFT folder."""
     return {name.replace(".default.weight", ".weight"): parameter for name, parameter in adapter.tensors.items()}
 
 
 def write_config(adapter: Adapter, folder: Path, base_model: str | None) -> None:
-    """Write adapter_config.json. Modules are named in full: a short name could match one that was not adapted."""
+    """Write adapter_config.json, with full module names, because a short name could match other modules.
+
+    Raises:
+        CheckpointError: the adapter has tensors that are not a LoRA of linear layers.
+    """
     from peft import LoraConfig
 
-    if adapter.odd:
+    if adapter.unsupported:
         raise CheckpointError(
-            f"not the LoRA of a linear layer, no PEFT config is known for it: {listed(adapter.odd)}",
+            f"not the LoRA of a linear layer, no PEFT config is known for it: {listed(adapter.unsupported)}",
             code="adapter-not-linear",
         )
     LoraConfig(

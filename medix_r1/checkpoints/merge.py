@@ -1,8 +1,8 @@
-"""A training checkpoint as a model folder that transformers and vLLM load.
+"""Merges a training checkpoint into a model folder that transformers and vLLM load.
 
-Reads verl's shards parameter by parameter (shards.py), checks them against the architecture (blueprint.py), merges or
-exports a LoRA adapter (lora.py) and writes safetensors as it goes (weights.py) into a folder that appears when it is
-whole (staging.py). The model is never in memory: at most one parameter twice.
+It reads verl's shards parameter by parameter (fsdp_shards.py), checks them against the architecture (blueprint.py),
+merges or exports a LoRA adapter (lora.py), and streams safetensors (weights.py) into a folder that is renamed when
+complete (atomic_folder.py). At most two copies of one parameter are in memory, never the whole model.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 
 from medix_r1.checkpoints import blueprint as blueprints
 from medix_r1.checkpoints import lora, verify
+from medix_r1.checkpoints.atomic_folder import atomic_folder, check_disk
 from medix_r1.checkpoints.blueprint import Blueprint
+from medix_r1.checkpoints.fsdp_shards import Parameter, open_shards
 from medix_r1.checkpoints.model_card import base_model, model_card
 from medix_r1.checkpoints.options import Options
-from medix_r1.checkpoints.shards import Parameter, open_shards
 from medix_r1.checkpoints.source import find, ranks_of
-from medix_r1.checkpoints.staging import check_disk, staged
 from medix_r1.checkpoints.weights import Entry, Writer
 from medix_r1.errors import CheckpointError
 
 _DTYPES = {"trained": None, "bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
-_COPIED = (".json", ".jinja", ".txt", ".model")  # of the checkpoint's own model files
-_NOT_COPIED = ("index.json",)  # weights that verl was asked to save as well
-_DISK_RESERVE = 64 * 1024 * 1024  # for everything that is not weights
+_COPIED = (".json", ".jinja", ".txt", ".model")  # files of the checkpoint's huggingface folder
+_NOT_COPIED = ("index.json",)  # of weights, if verl was told to save a Hugging Face model too
+_DISK_RESERVE = 64 * 1024 * 1024  # bytes, for all files but weights
 
 Advance = Callable[[int], None]
 
@@ -44,21 +44,21 @@ def merge(
     options: Options | None = None,
     console: Console | None = None,
 ) -> Path:
-    """Merge a checkpoint, or the newest whole one of a run; returns the checkpoint that was taken.
+    """Merge a checkpoint, or the newest complete one of a run; return the checkpoint that was merged.
 
     Args:
         checkpoint: RUN/checkpoints/global_step_N, or RUN.
-        out: the model's folder; it appears when it is complete.
-        force: replace a model that is already there.
-        options: what to write.
-        console: where a progress bar is shown.
+        out: the model's folder, written atomically.
+        force: replace an existing model folder.
+        options: format of the output.
+        console: for a progress bar.
 
     Raises:
-        CheckpointError: there is no whole checkpoint, it is not exactly a model, or `out` is in the way.
+        CheckpointError: there is no complete checkpoint, its parameters are not those of the model, or `out` exists.
     """
     options = options or Options()
     source = find(checkpoint)
-    with staged(out.absolute(), force=force) as folder, _progress(console) as start:
+    with atomic_folder(out.absolute(), force=force) as folder, _progress(console) as start:
         write = _write_adapter if options.adapter else _write_model
         write(source, folder, options, start)
     return source
@@ -66,7 +66,7 @@ def merge(
 
 def _write_model(source: Path, folder: Path, options: Options, start: Callable[[int], Advance]) -> None:
     actor = source / "actor"
-    blueprint = blueprints.draw(actor / "huggingface")
+    blueprint = blueprints.build(actor / "huggingface")
     base, adapter = lora.split(open_shards(actor, ranks_of(actor)), actor)
     if adapter is not None:
         lora.check_mergeable(base, adapter, actor)
@@ -121,7 +121,7 @@ def _write_adapter(source: Path, folder: Path, options: Options, start: Callable
         for name, parameter in tensors.items():
             writer.write(name, parameter.blocks())
     _copy_files(actor / "huggingface", folder, entries)
-    (folder / "config.json").unlink()  # a folder with one would be taken for a whole model
+    (folder / "config.json").unlink()  # with it, loaders would take the folder for a full model
     (folder / "generation_config.json").unlink(missing_ok=True)
     lora.write_config(adapter, folder, base_model(source))
     card = model_card(source, dtype=_main_dtype(entries), is_adapter=True)
@@ -141,7 +141,7 @@ def _main_dtype(entries: Mapping[str, Entry]) -> str:
 
 
 def _untie(base: Mapping[str, Parameter], tied: Mapping[str, str]) -> dict[str, Parameter]:
-    """Leave one of each tied pair, the one that the loader copies from; both would be loaded as two weights."""
+    """Keep one parameter of each tied pair, the one that the loader shares; storing both would untie them."""
     written = dict(base)
     for target, source in tied.items():
         if target not in written:
@@ -165,7 +165,7 @@ def _are_equal(one: Parameter, other: Parameter) -> bool:
 
 
 def _copy_files(huggingface: Path, folder: Path, entries: Mapping[str, Entry]) -> None:
-    """Copy config, tokenizer and processor as the run had them; only the dtype is told anew."""
+    """Copy the run's config, tokenizer and processor; only the dtype changes."""
     for file in sorted(huggingface.iterdir()):
         if file.is_file() and file.suffix in _COPIED and not file.name.endswith(_NOT_COPIED):
             shutil.copyfile(file, folder / file.name)
@@ -192,7 +192,7 @@ def _check_complete(folder: Path) -> None:
 
 @contextmanager
 def _progress(console: Console | None) -> Iterator[Callable[[int], Advance]]:
-    """Yield what starts a bar of so many bytes; what that returns moves it."""
+    """Yield a function that starts a progress bar for a number of bytes and returns the function that advances it."""
     columns = (TextColumn("merge"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console or Console(quiet=True), transient=True) as progress:
 

@@ -1,4 +1,4 @@
-"""The README.md of a merged model: what it comes from, what it was rewarded for, what it is not for."""
+"""The model card (README.md) of a merged model: base model, recipe, reward, results, limits."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---", re.DOTALL)
 
 
 def model_card(checkpoint: Path, *, dtype: str, is_adapter: bool = False) -> str:
-    """Describe the model of RUN/checkpoints/global_step_N out of RUN; what that does not say is unknown.
+    """Write the card of RUN/checkpoints/global_step_N from the files of RUN; missing facts are "unknown".
 
     Args:
         checkpoint: the checkpoint that was merged.
-        dtype: of the weights that were written.
-        is_adapter: whether the folder holds a LoRA adapter alone.
+        dtype: of the written weights.
+        is_adapter: whether the folder holds only a LoRA adapter.
     """
     run, step = RunFolder(checkpoint.parent.parent), checkpoints.step_of(checkpoint)
     template = (files(__package__) / "model_card.md").read_text(encoding="utf-8")
@@ -45,7 +45,7 @@ def model_card(checkpoint: Path, *, dtype: str, is_adapter: bool = False) -> str
 
 
 def base_model(checkpoint: Path) -> str | None:
-    """Path or hub name of the model that the run started from, if its config is there and says so."""
+    """Path or hub name of the model that the run started from; None when the run's config does not have it."""
     name = _get(_config_of(RunFolder(checkpoint.parent.parent)), "actor_rollout_ref.model.path")
     return None if name == _UNKNOWN else str(name)
 
@@ -78,7 +78,7 @@ def _facts(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _base_field(base: str) -> str:
-    """The hub's link to the base model. It refuses a card whose base is no hub name, such as a folder."""
+    """The card's `base_model` line; empty for a folder, because the hub accepts hub names only."""
     on_hub = "/" in base and is_hub_name(base) and not Path(base).exists()
     return f"base_model: {json.dumps(base)}\n" if on_hub else ""  # a JSON string is a YAML string
 
@@ -103,7 +103,7 @@ def _fingerprint(path: Path) -> str:
 
 
 def _results(run: RunFolder, step: int) -> str:
-    """The last training and held-out means up to a step. Held-out sets are not scored at every step."""
+    """Table of the last means up to a step; held-out sets are not scored at every step."""
     rows: dict[tuple[str, str], tuple[float, int]] = {}
     for at, metrics in run.metrics_by_step().items():
         for key, value in metrics.items():
@@ -116,7 +116,7 @@ def _results(run: RunFolder, step: int) -> str:
 
 
 def _licence(base: str) -> str:
-    """What the base model's own card says, if the model is a folder here."""
+    """The licence in the base model's card, if the base model is a local folder."""
     card = Path(base) / "README.md"
     match = _FRONT_MATTER.match(card.read_text(encoding="utf-8")) if card.is_file() else None
     if match is None:

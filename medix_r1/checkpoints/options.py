@@ -1,4 +1,4 @@
-"""What a merge may be asked for. Imports nothing heavy, so that a wrong word is answered at once."""
+"""Options of a merge. Imports nothing slow, so that wrong values are refused at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SIZE = re.compile(r"([1-9]\d*)\s*(MB|GB|TB)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What kind of folder a merge writes."""
+    """Format of the folder that a merge writes."""
 
     dtype: str = "trained"
     """One of `DTYPES`; `trained` keeps each parameter's own."""
@@ -23,14 +23,14 @@ class Options:
     adapter: bool = False
     """Write the LoRA adapter as a PEFT folder instead of merging it in."""
     verify: bool = False
-    """Load the result and compare what it answers with what the shards answer."""
+    """Load the result and compare its logits with those of the shards."""
 
     @classmethod
     def of(cls, *, dtype: str, shard_size: str, adapter: bool, verify: bool) -> Options:
-        """Read the words of a command line.
+        """Parse the options of a command line.
 
         Raises:
-            ConfigError: some of them are wrong; all are named.
+            ConfigError: all wrong values together.
         """
         problems = []
         if dtype not in DTYPES:

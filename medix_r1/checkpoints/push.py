@@ -1,4 +1,4 @@
-"""Uploads a merged model to a hub repository. The token is huggingface_hub's own business (HF_TOKEN)."""
+"""Uploads a merged model to a hub repository. huggingface_hub finds the token itself (HF_TOKEN)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from medix_r1.errors import CheckpointError
 
 
 def prepare(repo: str, *, public: bool) -> None:
-    """Make sure the repository is there and as private as it should be; called before any work.
+    """Create the repository if needed, and check that it is private unless `public`; called before the merge.
 
     Args:
         repo: `owner/name`.
-        public: whether everybody may see it.
+        public: whether the repository may be public.
 
     Raises:
-        CheckpointError: the name is impossible, the hub refuses, or the repository is public and `public` is not set.
+        CheckpointError: the name is invalid, the hub refuses, or the repository is public and `public` is not set.
     """
     try:
         HfApi().create_repo(repo, private=not public, exist_ok=True)
@@ -34,10 +34,10 @@ def prepare(repo: str, *, public: bool) -> None:
 
 
 def upload(folder: Path, repo: str) -> str:
-    """Upload a model folder in one commit; returns the commit's address.
+    """Upload a model folder in one commit; return the commit's URL.
 
     Raises:
-        CheckpointError: it did not arrive. The folder is still there.
+        CheckpointError: the upload failed; the folder stays.
     """
     try:
         return str(

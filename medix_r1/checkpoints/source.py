@@ -1,4 +1,4 @@
-"""Which checkpoint is meant, and whether it is whole. Standard library only."""
+"""Finds the checkpoint to merge and checks that it is complete. Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from medix_r1.runs import checkpoints
 
 
 def find(path: Path) -> Path:
-    """The checkpoint that is meant by a checkpoint folder or a run folder.
+    """The checkpoint of a path: itself, or the newest complete one of a run folder.
 
     Raises:
-        CheckpointError: there is none, it is not whole, or it was not written by FSDP.
+        CheckpointError: there is none, it is incomplete, or FSDP did not write it.
     """
     path = path.absolute()
     if not path.is_dir():
@@ -39,7 +39,7 @@ def best_of(run: Path) -> Path:
     """The checkpoint of a run with the best held-out reward.
 
     Raises:
-        CheckpointError: the run has not chosen one.
+        CheckpointError: the run has no saved checkpoint of a validated step.
     """
     folder = checkpoints.best(run / "checkpoints")
     if folder is None:
@@ -50,10 +50,10 @@ def best_of(run: Path) -> Path:
 
 
 def ranks_of(actor: Path) -> int:
-    """How many processes saved a checkpoint; every one of their shards is there.
+    """The number of ranks that saved a checkpoint.
 
     Raises:
-        CheckpointError: it was not written by FSDP, or shards are missing.
+        CheckpointError: FSDP did not write it, or shards are missing.
     """
     try:
         ranks = int(json.loads((actor / "fsdp_config.json").read_text(encoding="utf-8"))["world_size"])

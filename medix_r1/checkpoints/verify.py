@@ -1,7 +1,7 @@
-"""Does the merged folder answer as the checkpoint does? Logits of both on one question with a picture.
+"""Compares the logits of the merged folder and of the checkpoint on one question with an image.
 
-The checkpoint's side shares no code with the merge but the reading of shards: parameters joined by `torch.cat` under
-their names in training, a LoRA adapter applied by PEFT and left unmerged. The model is in memory once at a time.
+For the checkpoint it shares only the reading of shards with the merge: it joins parameters by `torch.cat` under their
+names in training, and lets PEFT apply a LoRA adapter without merging it. One model is in memory at a time.
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ from transformers.initialization import no_init_weights
 from transformers.utils.logging import disable_progress_bar
 
 from medix_r1.checkpoints.blueprint import auto_class
+from medix_r1.checkpoints.fsdp_shards import Parameter
 from medix_r1.checkpoints.lora import Adapter
-from medix_r1.checkpoints.shards import Parameter
 from medix_r1.errors import CheckpointError
 
-EXACT = 1e-4  # of the largest logit: the same weights, in the order of operations of two runs
-ROUNDED = {torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 1e-2}  # weights cast, or an adapter merged in
+EXACT = 1e-4  # tolerance as a share of the largest logit, for equal weights; the order of operations may differ
+ROUNDED = {torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 1e-2}  # the same for cast weights, merged adapters
 _QUESTION = "What does the picture show?"
-_SIDE = 64  # pixels of the picture
+_SIDE = 64  # pixels, of the image
 
 
 def compare(huggingface: Path, base: Mapping[str, Parameter], adapter: Adapter | None, folder: Path) -> float:
-    """Compare the logits; returns their largest difference as a fraction of the largest logit.
+    """Compare the logits; return their largest difference as a share of the largest logit.
 
     Args:
-        huggingface: the checkpoint's own config.
+        huggingface: folder of the checkpoint's config.
         base: the checkpoint's parameters.
-        adapter: and its LoRA adapter.
+        adapter: its LoRA adapter, if it has one.
         folder: the merged model.
 
     Raises:
-        CheckpointError: the folder does not load without a word about its weights, or the logits differ.
+        CheckpointError: transformers reports missing or unexpected weights, or the logits differ.
     """
-    disable_progress_bar()  # its bars would tear ours
+    disable_progress_bar()  # its bars would break ours
     inputs = _inputs(folder)
     expected = _answer(_from_shards(huggingface, base, adapter), inputs)
     model, dtype = _from_folder(huggingface, folder)
     difference = float((_answer(model, inputs) - expected).abs().max() / expected.abs().max())
     is_exact = adapter is None and all(parameter.dtype == dtype for parameter in base.values())
     allowed = EXACT if is_exact else ROUNDED[dtype]
-    if not difference <= allowed:  # a NaN is a difference
+    if not difference <= allowed:  # NaN fails too
         raise CheckpointError(
             f"the merged model answers differently: logits differ by {difference:.2g} of the largest one, "
             f"more than {allowed:g}",
@@ -72,7 +72,7 @@ def _from_shards(huggingface: Path, base: Mapping[str, Parameter], adapter: Adap
 
 
 def _join(parameter: Parameter) -> torch.Tensor:
-    """FSDP cuts along one dimension, so joining the pieces along it is all there is to do."""
+    """Join the pieces along the one dimension that FSDP splits."""
     tensors = [piece.tensor for piece in parameter.pieces]
     if len(tensors) == 1:
         return tensors[0]

@@ -1,8 +1,8 @@
-"""Writes safetensors files of any size one tensor at a time.
+"""Streams safetensors files, one tensor at a time.
 
-The safetensors library wants all tensors of a file in memory. Its format is 8 bytes of length, a JSON header with every
-tensor's place, then the bytes (https://huggingface.co/docs/safetensors), so the header can go first and each tensor to
-its place later, in any order. A test loads the result with the library.
+The safetensors library needs all tensors of a file in memory. The format (https://huggingface.co/docs/safetensors) is
+an 8-byte length, a JSON header with every tensor's offsets, then the data. So the header is written first and each
+tensor at its offset later, in any order. A test loads the result with the library.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ _NAMES = {
     torch.bool: "BOOL",
 }
 _ALIGNMENT = 8
-_CAST = 32 * 1024 * 1024  # elements cast at once
+_CAST = 32 * 1024 * 1024  # elements cast at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Dtype and shape of a tensor to come."""
+    """Dtype and shape of a tensor that will be written."""
 
     dtype: torch.dtype
     shape: tuple[int, ...]
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Size in bytes."""
         return math.prod(self.shape) * int(self.dtype.itemsize)
 
 
@@ -61,7 +61,11 @@ class _Place:
 
 
 class Writer:
-    """The open files of one model. Use as a context; every tensor must have been written when it ends."""
+    """The open files of one model, used in a `with` block, which must write every tensor.
+
+    Raises:
+        CheckpointError: at the end of the block, a tensor was not written.
+    """
 
     def __init__(
         self,
@@ -72,14 +76,14 @@ class Writer:
         shard_size: int,
         advance: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """Lay out the files.
+        """Assign tensors to files.
 
         Args:
-            folder: where to; it exists.
-            entries: what will be written.
+            folder: an existing folder.
+            entries: the tensors, by name.
             name: `model` or `adapter_model`.
-            shard_size: bytes of tensors in a file; a larger tensor gets a file of its own.
-            advance: told the bytes that were written.
+            shard_size: maximal bytes of tensors in a file; a larger tensor gets a file of its own.
+            advance: called with the number of bytes written.
         """
         self._folder, self._entries, self._name, self._advance = folder, entries, name, advance
         self._split = split_state_dict_into_shards_factory(
@@ -89,7 +93,7 @@ class Writer:
             max_shard_size=shard_size,
         )
         self._places: dict[str, _Place] = {}
-        self._owed = set(entries)
+        self._unwritten = set(entries)
         self._files = ExitStack()
 
     def __enter__(self) -> Writer:
@@ -103,9 +107,9 @@ class Writer:
         with self._files:
             if kind is not None:
                 return
-            if self._owed:
+            if self._unwritten:
                 raise CheckpointError(
-                    f"{self._folder}: never written: {', '.join(sorted(self._owed))}", code="never-written"
+                    f"{self._folder}: never written: {', '.join(sorted(self._unwritten))}", code="never-written"
                 )
             for file in {place.file for place in self._places.values()}:
                 file.flush()
@@ -113,7 +117,11 @@ class Writer:
         self._write_index()
 
     def write(self, name: str, blocks: Iterable[torch.Tensor]) -> None:
-        """Write one tensor, given as consecutive blocks of it, cast to the dtype that was announced."""
+        """Write one tensor, given as consecutive blocks, cast to its entry's dtype.
+
+        Raises:
+            CheckpointError: the blocks have another size, or finite values overflow float16.
+        """
         place = self._places[name]
         place.file.seek(place.offset)
         written = 0
@@ -125,12 +133,12 @@ class Writer:
                 self._advance(data.nbytes)
         if written != place.entry.size:
             raise CheckpointError(f"{name}: {written} bytes came instead of {place.entry.size}", code="wrong-size")
-        self._owed.discard(name)
+        self._unwritten.discard(name)
 
     def _begin(self, file: BinaryIO, names: Iterable[str]) -> None:
         header: dict[str, object] = {"__metadata__": {"format": "pt"}}
         offset, offsets = 0, {}
-        # Wide dtypes first, as the library does, so that every tensor is aligned.
+        # Wide dtypes first, like the library, so that every tensor is aligned.
         for name in sorted(names, key=lambda name: (-self._entries[name].dtype.itemsize, name)):
             entry = self._entries[name]
             offsets[name] = offset

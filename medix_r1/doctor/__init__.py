@@ -1,4 +1,4 @@
-"""`medix-r1 doctor`: looks at the machine and says what to do; imports training/preflight/ and serving/."""
+"""`medix-r1 doctor`: checks the machine and says what to fix; imports training/preflight/ and serving/."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _COLOURS: dict[Level, str] = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 def check_all(judge_url: str | None = None) -> list[Finding]:
-    """Look at everything; `judge_url` names a judge to ask."""
+    """Run all checks; `judge_url` is a judge to check too."""
     gpus = resources.list_gpus()
     return [*packages.findings(gpus), *resources.findings(gpus, judge_url)]
 
 
 def show(findings: Sequence[Finding], console: Console) -> int:
-    """Print the table; returns the exit code, 1 when something fails."""
+    """Print the table; return the exit code, 1 when a check fails."""
     table = Table("what", "", "found", "what to do", title=str(this_machine()), title_justify="left")
     for finding in findings:
         level = f"[{_COLOURS[finding.level]}]{finding.level}[/]"

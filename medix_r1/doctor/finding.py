@@ -1,4 +1,4 @@
-"""What the doctor found about one thing."""
+"""The result of one check."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Level = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the table; `fix` says what to do unless all is well."""
+    """One line of the table; `fix` says what to do, unless `level` is ok."""
 
     name: str
     level: Level

@@ -1,7 +1,7 @@
-"""Are the packages there, in versions that work together, in the build that fits the machine?
+"""Checks that packages are installed, in compatible versions and in the build for this machine.
 
-Versions come out of the packages' metadata and torch's build out of its version file; torch itself is imported only on
-a machine with a GPU, where nothing else tells whether the driver fits.
+Versions come from the packages' metadata, torch's build from its version file. torch is imported only on a machine with
+a GPU, because only it can tell whether the driver fits.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LIBNUMA = "libnuma.so.1"
 
 
 def findings(gpus: Sequence[str]) -> list[Finding]:
-    """Look at Python and every package whose version matters; `gpus` decides which builds fit."""
+    """Check Python and every package whose version matters; `gpus` decides which builds fit."""
     others = [_package(name) for name in ("verl", "transformers", "tensordict", "ray")]
     return [_python(), *_torch(gpus), _flash_attention(gpus), _vllm(gpus), _libnuma(gpus), *others]
 
@@ -38,7 +38,7 @@ def installed(name: str) -> str | None:
 
 
 def pin(name: str) -> Requirement | None:
-    """What we ask of a package, or what verl asks of it."""
+    """Our version requirement of a package, else verl's, else None."""
     for owner in ("medix-r1", "verl"):
         if installed(owner) is not None:
             for requirement in map(Requirement, requires(owner) or ()):
@@ -129,7 +129,7 @@ def _vllm(gpus: Sequence[str]) -> Finding:
 
 
 def _libnuma(gpus: Sequence[str]) -> Finding:
-    """vLLM's CPU build is linked with it; where it is missing vLLM only warns, and fails later in other words."""
+    """vLLM's CPU build is linked with libnuma; without it vLLM only warns, and fails later with another error."""
     try:
         ctypes.CDLL(_LIBNUMA)
     except OSError:

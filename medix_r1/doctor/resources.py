@@ -1,4 +1,4 @@
-"""Has the machine what a run needs: devices, memory, disk, shared memory, temporary files, ports, a judge?"""
+"""Checks the machine's resources: devices, memory, disk, shared memory, temporary files, ports, a judge."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from medix_r1.machine import GIB
 from medix_r1.serving import server
 from medix_r1.training.preflight.checks import CPU_RANK_MEMORY, CPU_RUN_MEMORY, SHARED_MEMORY
 
-_LONGEST_TEMP = 27  # of the 107 bytes of a socket's path, what Ray leaves for the temporary folder
+_LONGEST_TEMP = 27  # bytes that Ray leaves for the temporary folder, of the 107 of a socket's path
 
 
 def findings(gpus: Sequence[str], judge_url: str | None) -> list[Finding]:
-    """Look at everything but the packages."""
+    """Check everything but the packages."""
     machine = [_devices(gpus), _memory(gpus), _disk(Path.cwd()), _shared_memory(), _temporary(), _ports()]
     return [*machine, _judge(judge_url)]
 
 
 def list_gpus() -> list[str]:
-    """Name and memory of each NVIDIA GPU, as the driver's own tool tells."""
+    """Name and memory of each NVIDIA GPU, from nvidia-smi."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return []

@@ -1,1 +1,1 @@
-"""`medix-r1 train -m`: many runs by one command; imports training/command/, reports/ and runs/."""
+"""`medix-r1 train -m`: sweeps, many runs by one command; imports training/command/, reports/ and runs/."""

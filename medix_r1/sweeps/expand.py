@@ -1,7 +1,7 @@
-"""From one command line to the runs of a sweep, by Hydra's own parser, sweeper and composition.
+"""Expands a command line into the runs of a sweep, with Hydra's parser, sweeper and composition.
 
-Hydra's `multirun` starts runs while it finds them. Here they are all known first, so that they can be checked together
-and those that are done left out; Hydra's launcher plug-ins then start what is left (launch.py).
+Hydra's `multirun` starts runs while it expands the sweep. Here all runs are known first, so that they are checked
+together and finished ones are skipped. Hydra's launcher plug-ins then start the others (launch.py).
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from medix_r1 import config as configs
 from medix_r1.composing import NOT_COMPOSED, composing
 from medix_r1.errors import ConfigError, Problem
 
-_QUIET = ("hydra/job_logging=none", "hydra/hydra_logging=none", "hydra.output_subdir=null")  # run folders say it all
-_LONGEST = 40  # characters of a value in a folder's name
+_QUIET = ("hydra/job_logging=none", "hydra/hydra_logging=none", "hydra.output_subdir=null")  # run folders have the logs
+_LONGEST = 40  # characters, of a value in a folder's name
 _BASIC = f"{BasicSweeper.__module__}.{BasicSweeper.__name__}"
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run of a sweep: its name, which is its folder's, and the overrides that make it."""
+    """One run of a sweep: its name, which is also its folder's, and its overrides."""
 
     name: str
     folder: Path
@@ -50,15 +50,15 @@ class Sweep:
 
     @property
     def batch_size(self) -> int | None:
-        """How many runs a launcher is given at once; None: all."""
+        """Maximal number of runs that a launcher gets at a time; None for all."""
         size: int | None = self.config.hydra.sweeper.max_batch_size
         return size
 
 
 def is_sweep(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> bool:
-    """Whether the config itself says `hydra.mode: MULTIRUN`, as Hydra's own command line would take it.
+    """Whether the config sets `hydra.mode: MULTIRUN`, as Hydra's own command line reads it.
 
-    What cannot be composed is no sweep: whoever composes the one run says what is wrong.
+    False if it cannot be composed; composing the single run then reports the problem.
     """
     try:
         return bool(_load(overrides, config_dirs, validate=False)[0].hydra.mode == RunMode.MULTIRUN)
@@ -67,10 +67,10 @@ def is_sweep(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> bool
 
 
 def expand(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Sweep:
-    """Every run of a sweep, in order; nothing is written.
+    """Expand a command line into all runs of the sweep, in order; nothing is written.
 
     Raises:
-        ConfigError: the command line cannot be composed, or sweeps nothing.
+        ConfigError: the command line cannot be composed, or no key has several values.
     """
     config, loader = _load(overrides, config_dirs)
     if config.hydra.sweeper.get("_target_") != _BASIC:
@@ -127,18 +127,18 @@ def _split(override: str) -> tuple[str, str]:
 
 
 def _as_name(value: str) -> str:
-    """A value as part of a folder's name; what had to be changed or cut is told apart by a hash."""
+    """A value as part of a folder's name; a value that had to be changed or cut gets a hash, so that names differ."""
     name = get_valid_filename(value)[:_LONGEST]
     return name if name == value else f"{name}-{hashlib.sha256(value.encode()).hexdigest()[:6]}"
 
 
 def quoted(value: str) -> str:
-    """A value as Hydra's grammar takes it literally."""
+    """A value quoted for Hydra's override grammar."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _fill_names(config: DictConfig) -> tuple[str, Path]:
-    """Put the sweep's name and folder where Hydra's launchers look for them: its jobs are composed anew."""
+    """Fix the sweep's name and folder in the config, because Hydra's launchers compose each job again."""
     with open_dict(config):
         config.run.name = name = str(config.hydra.runtime.choices.get("experiment") or "unnamed")
         config.hydra.sweep.dir = str(config.hydra.sweep.dir)

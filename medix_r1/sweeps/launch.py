@@ -1,6 +1,6 @@
-"""`medix-r1 train -m`: check all runs, then give what is not done yet to a launcher of Hydra.
+"""`medix-r1 train -m`: checks all runs, then gives the unfinished ones to a Hydra launcher.
 
-Which launcher is Hydra's choice of group: `basic` runs them one after another, hydra/launcher=slurm as jobs.
+The config group hydra/launcher chooses it: `basic` runs them one after another, `slurm` as jobs.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from medix_r1.training.command.launch import sigterm_as_interrupt
 
 
 def train_all(overrides: Sequence[str], config_dirs: Sequence[Path], console: Console, *, dry_run: bool = False) -> int:
-    """Run a sweep, or what is left of it; returns 0 when every run has finished.
+    """Run a sweep, or resume it; return 0 when every run has finished.
 
     Raises:
-        ConfigError: with the problems of all runs; none was started.
+        ConfigError: the problems of all runs; none was started.
     """
     sweep = expand(overrides, config_dirs)
     if dry_run:
@@ -52,7 +52,7 @@ def train_all(overrides: Sequence[str], config_dirs: Sequence[Path], console: Co
 
 
 def _launch(sweep: Sweep, left: Sequence[PlannedJob], task: TrainTask, console: Console) -> None:
-    """Give the runs to the launcher, so many at once as the sweeper allows."""
+    """Give the runs to the launcher, in batches of the sweeper's size."""
     setup_globals()
     context = HydraContext(config_loader=sweep.loader, callbacks=Callbacks(sweep.config))
     launcher: Launcher = Plugins.instance().instantiate_launcher(context, task, sweep.config)
@@ -61,13 +61,13 @@ def _launch(sweep: Sweep, left: Sequence[PlannedJob], task: TrainTask, console: 
     for batch in BasicSweeper.split_overrides_to_chunks(jobs, sweep.batch_size):
         try:
             launcher.launch(batch, initial_job_idx=first)
-        except Exception as error:  # noqa: BLE001  a launcher raises its own types for a lost job; folders tell which
+        except Exception as error:  # noqa: BLE001  launchers raise their own types for a lost job; its folder shows it
             console.print(f"[red]{type(error).__name__}[/] {escape(str(error))}", highlight=False)
         first += len(batch)
 
 
 def _summary(planned: Sequence[PlannedJob], console: Console) -> int:
-    """Say how every run stands, by its folder; 1 unless all have finished."""
+    """Print the state of unfinished runs, read from their folders; return 1 unless all runs have finished."""
     failed = []
     for run in planned:
         folder = run.plan.folder

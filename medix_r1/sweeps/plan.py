@@ -1,4 +1,4 @@
-"""What a sweep would do: every run checked before the first starts, all problems in one list, what is done left out."""
+"""Checks every run of a sweep before the first starts, with all problems in one list, and finds finished runs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from medix_r1.errors import ConfigError, Problem
 from medix_r1.sweeps.expand import Job, Sweep
 from medix_r1.training.command.plan import Plan, make_plan
 
-_NAMED = 3  # runs that are named with a problem that only some have
+_NAMED = 3  # runs that a problem names when only some runs have it
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedJob:
-    """A run of a sweep and how far it is."""
+    """A run of a sweep with its plan."""
 
     job: Job
     plan: Plan
@@ -29,17 +29,17 @@ class PlannedJob:
 
     @property
     def standing(self) -> str:
-        """Finished, resuming, or new."""
+        """The run's state in words: finished, resuming, or new."""
         if self.is_finished:
             return "finished"
         return f"resumes after step {self.plan.first_step - 1}" if self.plan.resume_from else "new"
 
 
 def plan(sweep: Sweep, config_dirs: Sequence[Path] = ()) -> list[PlannedJob]:
-    """Compose and check every run; nothing is loaded and nothing is written.
+    """Compose and check every run; nothing is loaded or written.
 
     Raises:
-        ConfigError: with the problems of all runs, one that several runs share once.
+        ConfigError: the problems of all runs; a problem that several runs share is listed once.
     """
     planned: list[PlannedJob] = []
     problems: dict[Problem, list[str]] = {}
@@ -62,13 +62,13 @@ def _whose(names: Sequence[str], sweep: Sweep) -> str:
 
 
 def show_jobs(sweep: Sweep, console: Console) -> None:
-    """Print the overrides that make each run; its folder is among them."""
+    """Print the overrides of each run, including its folder."""
     for number, job in enumerate(sweep.jobs, 1):
         console.print(f"{number:>4}  {escape(' '.join(job.overrides))}", highlight=False)
 
 
 def show(sweep: Sweep, planned: Sequence[PlannedJob], console: Console) -> None:
-    """Print the runs of a sweep and how far each is."""
+    """Print the runs of a sweep with the state of each."""
     done = sum(run.is_finished for run in planned)
     where = f"{len(planned)} runs in {escape(str(sweep.folder))}, {done} finished"
     console.print(f"[bold]{escape(sweep.name)}[/]: {where}", highlight=False)

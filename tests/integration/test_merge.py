@@ -148,7 +148,7 @@ def test_files_are_split_at_the_size_and_indexed(runs: Path, tmp_path: Path) -> 
 
 
 def test_verify_sees_a_weight_that_is_not_the_trained_one(runs: Path, tmp_path: Path) -> None:
-    from medix_r1.checkpoints.shards import open_shards
+    from medix_r1.checkpoints.fsdp_shards import open_shards
 
     merge(runs / "two", tmp_path / "out")
     file = tmp_path / "out" / "model.safetensors"

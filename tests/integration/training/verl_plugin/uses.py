@@ -355,7 +355,7 @@ USES: dict[str, list[Use]] = {
     "medix_r1/runs/checkpoints.py": [
         *matched("verl.trainer.ppo.v1.trainer_base", "global_step_", "latest_checkpointed_iteration.txt"),
     ],
-    "medix_r1/checkpoints/shards.py": [
+    "medix_r1/checkpoints/fsdp_shards.py": [
         *matched("torch.serialization", "Unsupported"),
         *read("torch.distributed.tensor._api", "self._local_tensor"),
         *matched(

@@ -1,7 +1,7 @@
-"""A folder that appears whole or not at all: written under another name, then renamed.
+"""Writes a folder atomically: under a temporary name, then renamed.
 
-A merge that is killed leaves `.NAME.merging` (half a model, unlocked) or, if it died between two renames,
-`.NAME.replaced` (the old model). The next one to the same place knows both.
+A killed merge leaves `.NAME.merging` (a partial model, no longer locked) or, between the two renames, `.NAME.replaced`
+(the old model). The next merge to the same place removes the first and restores the second.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ _MODEL_FILES = ("config.json", "adapter_config.json")
 
 
 @contextmanager
-def staged(out: Path, *, force: bool) -> Iterator[Path]:
-    """Give a temporary folder beside `out`; when the block ends well it is `out`.
+def atomic_folder(out: Path, *, force: bool) -> Iterator[Path]:
+    """Yield a temporary folder beside `out`; at the end of the block it is fsynced and renamed to `out`.
 
     Args:
         out: absolute path of the model's folder.
-        force: replace a model that is already there.
+        force: replace an existing model folder.
 
     Raises:
-        CheckpointError: `out` is in the way, or another merge is writing it.
+        CheckpointError: `out` exists, or another merge is writing it.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary, old = (out.with_name(f".{out.name}.{word}") for word in ("merging", "replaced"))
-    with _held(temporary):
+    with _locked(temporary):
         _recover(out, old)
-        check_room(out, force=force)
+        check_target(out, force=force)
         try:
             yield temporary
             _sync(*temporary.iterdir(), temporary)
@@ -41,23 +41,23 @@ def staged(out: Path, *, force: bool) -> Iterator[Path]:
                 os.replace(out, old)
             os.replace(temporary, out)
             _sync(out.parent)
-        except BaseException:  # Ctrl-C as well: what stood there comes back; raised again
+        except BaseException:  # Ctrl-C too: restores the old model
             _recover(out, old)
             raise
         shutil.rmtree(old, ignore_errors=True)
 
 
-def check_room(out: Path, *, force: bool) -> None:
-    """Refuse to write over what is there.
+def check_target(out: Path, *, force: bool) -> None:
+    """Check that `out` may be written: it is missing, empty, or a model folder and `force` is set.
 
     Raises:
-        CheckpointError: there is something, and either `force` is not set or it is no model.
+        CheckpointError: it may not.
     """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not force:
         raise CheckpointError(f"{out} exists; choose another folder, or replace it with --force", code="exists-already")
-    if not any((out / name).is_file() for name in _MODEL_FILES):  # --force replaces a model, not somebody's home folder
+    if not any((out / name).is_file() for name in _MODEL_FILES):  # --force must not delete other folders
         raise CheckpointError(
             f"{out} is not a model folder (no config.json); it is not replaced even with --force",
             code="not-a-model-folder",
@@ -65,10 +65,10 @@ def check_room(out: Path, *, force: bool) -> None:
 
 
 def check_disk(out: Path, needed: int) -> None:
-    """Refuse to begin what the disk cannot hold.
+    """Check the free disk space.
 
     Raises:
-        CheckpointError: fewer bytes are free than `needed`.
+        CheckpointError: fewer than `needed` bytes are free.
     """
     free = shutil.disk_usage(out.parent).free
     if free < needed:
@@ -78,8 +78,8 @@ def check_disk(out: Path, needed: int) -> None:
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Make an empty folder and lock it. The lock dies with the process, so what is found unlocked is a leftover."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Create a folder, lock it and empty it. The lock ends with the process, so an unlocked folder is a leftover."""
     folder.mkdir(exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -98,7 +98,7 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 def _recover(out: Path, old: Path) -> None:
-    """Put the old model back if the new one did not come to take its place."""
+    """Restore the old model if there is no new one."""
     if old.exists() and not out.exists():
         os.replace(old, out)
     shutil.rmtree(old, ignore_errors=True)

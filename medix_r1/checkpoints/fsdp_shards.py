@@ -1,7 +1,7 @@
-"""What verl saved, one rank a file, as whole parameters: which piece of each lies where.
+"""Reads verl's FSDP shards, one file for each rank, as whole parameters.
 
-A shard is a pickle. It is read with torch's restricted unpickler (`weights_only`), which builds tensors, DTensors and
-device meshes and nothing else, and it is mapped into memory, not loaded: bytes are read when a parameter is.
+A shard is a pickle. torch's restricted unpickler (`weights_only`) builds only tensors, DTensors and device meshes from
+it. The file is memory-mapped, so bytes are read only when a parameter is.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from torch.distributed.tensor import DTensor, Replicate, Shard
 from medix_r1.errors import CheckpointError
 
 Region = tuple[slice, ...]
-_LISTED = 10  # names shown in one message
+_LISTED = 10  # names in one message
 _MADV_DONTNEED = 4  # Linux
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A block of a parameter and where in the parameter it belongs."""
+    """A block of a parameter and its region in the parameter."""
 
     region: Region
     tensor: torch.Tensor
@@ -37,7 +37,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter or buffer of the trained model; its bytes stay on disk until they are asked for."""
+    """One parameter or buffer of the trained model, memory-mapped."""
 
     name: str
     shape: tuple[int, ...]
@@ -45,26 +45,26 @@ class Parameter:
     pieces: tuple[Piece, ...]
 
     def read(self) -> torch.Tensor:
-        """The whole tensor, in memory of its own."""
+        """Copy the whole tensor into memory."""
         whole = torch.empty(self.shape, dtype=self.dtype)
         for piece in self.pieces:
             whole[piece.region].copy_(piece.tensor)
-        self.forget()
+        self.drop_pages()
         return whole
 
     def blocks(self) -> Iterator[torch.Tensor]:
-        """The tensor's bytes in order, block by block: without a copy where the ranks hold runs of rows."""
+        """The tensor in consecutive blocks, without a copy if each rank holds consecutive rows."""
         if not self._is_rows():
             yield self.read()
             return
         for piece in self.pieces:
             yield piece.tensor
-            _forget(piece.tensor)
+            _drop_pages(piece.tensor)
 
-    def forget(self) -> None:
-        """Give the mapped pages back, so that resident memory does not grow with what was read."""
+    def drop_pages(self) -> None:
+        """Release the mapped pages, so that resident memory does not grow with every parameter read."""
         for piece in self.pieces:
-            _forget(piece.tensor)
+            _drop_pages(piece.tensor)
 
     def _is_rows(self) -> bool:
         rows = 0
@@ -77,14 +77,14 @@ class Parameter:
 
 
 def open_shards(actor: Path, ranks: int) -> dict[str, Parameter]:
-    """Map the shards of a checkpoint and put every parameter's pieces in their places.
+    """Map the shards of a checkpoint and find the region of every parameter's pieces.
 
     Args:
         actor: `global_step_N/actor`.
-        ranks: how many processes saved it.
+        ranks: number of processes that saved it.
 
     Raises:
-        CheckpointError: a shard is no plain state dict (hostile or damaged), or the shards contradict each other.
+        CheckpointError: a shard is not a plain state dict (damaged or malicious), or shards are inconsistent.
     """
     files = [_load(actor / f"model_world_size_{ranks}_rank_{rank}.pt") for rank in range(ranks)]
     for rank, file in enumerate(files):
@@ -104,13 +104,13 @@ def open_shards(actor: Path, ranks: int) -> dict[str, Parameter]:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Some names for a message, and how many more there are."""
+    """The first names, and the number of the others, for a message."""
     rest = len(names) - _LISTED
     return ", ".join(names[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _load(path: Path) -> Mapping[str, torch.Tensor]:
-    # Each shard's mesh would warn that its process groups are gone; nothing is communicated here.
+    # Unpickling a device mesh warns of missing process groups, which are not needed here.
     logging.getLogger("torch.distributed.device_mesh").setLevel(logging.ERROR)
     try:
         content = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
@@ -136,7 +136,7 @@ def _load(path: Path) -> Mapping[str, torch.Tensor]:
 
 
 def _check_mapped(path: Path, content: Mapping[str, torch.Tensor]) -> None:
-    """Every tensor must lie in the mapped file: `_forget` would wipe memory of any other kind."""
+    """Check that every tensor is in the mapped file, because `_drop_pages` would zero any other memory."""
     lines = [line.split(maxsplit=5) for line in Path("/proc/self/maps").read_text().splitlines()]
     places = [line[0].split("-") for line in lines if len(line) == 6 and line[5] == str(path.resolve())]
     ranges = [(int(start, 16), int(end, 16)) for start, end in places]
@@ -168,7 +168,7 @@ def _parameter(name: str, values: Sequence[torch.Tensor]) -> Parameter:
         coordinate = (mesh == rank).nonzero()[0].tolist()
         region = _region(name, shape, mesh.shape, coordinate, placements)
         local = value._local_tensor
-        if region is None:  # a replica of a piece that another rank gives
+        if region is None:  # a replica of another rank's piece
             continue
         if tuple(local.shape) != tuple(part.stop - part.start for part in region):
             raise CheckpointError(
@@ -180,11 +180,11 @@ def _parameter(name: str, values: Sequence[torch.Tensor]) -> Parameter:
 
 
 def _plain(name: str, values: Sequence[torch.Tensor]) -> Parameter:
-    """A tensor that every rank holds whole; FSDP1 on one rank, buffers, unwrapped parameters."""
+    """A tensor that every rank holds whole: FSDP1 on one rank, buffers, unwrapped parameters."""
     for rank, value in enumerate(values[1:], start=1):
         if isinstance(value, DTensor) or not torch.equal(value, values[0]):
             raise CheckpointError(f"{name}: not sharded, and yet rank {rank} differs from rank 0", code="ranks-differ")
-        _forget(value)
+        _drop_pages(value)
     whole = tuple(slice(0, size) for size in values[0].shape)
     return Parameter(name, tuple(values[0].shape), values[0].dtype, (Piece(whole, values[0]),))
 
@@ -192,9 +192,9 @@ def _plain(name: str, values: Sequence[torch.Tensor]) -> Parameter:
 def _region(
     name: str, shape: Sequence[int], mesh: Sequence[int], coordinate: Sequence[int], placements: Sequence[Any]
 ) -> Region | None:
-    """Where a rank's piece lies. Each mesh dimension cuts what the ones before it left, as `torch.chunk` cuts.
+    """The region of a rank's piece; None if an earlier rank holds the same piece.
 
-    None: an earlier rank holds the same piece.
+    Each mesh dimension splits the region left by the previous ones, as `torch.chunk` does.
     """
     region, is_first = [slice(0, size) for size in shape], True
     for size, position, placement in zip(mesh, coordinate, placements, strict=True):
@@ -213,8 +213,8 @@ def _region(
     return tuple(region) if is_first else None
 
 
-def _forget(tensor: torch.Tensor) -> None:
-    """Unmap the whole pages under a mapped tensor; they stay in the page cache and come back when read again."""
+def _drop_pages(tensor: torch.Tensor) -> None:
+    """Release the pages of a mapped tensor (MADV_DONTNEED); a later read takes them from the page cache or disk."""
     start = -(-tensor.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
     end = (tensor.data_ptr() + tensor.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
     if _madvise is not None and tensor.is_contiguous() and end > start:
