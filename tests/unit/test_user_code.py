@@ -102,7 +102,7 @@ def test_a_class_that_refuses_its_settings_is_named_by_its_key(file: Path) -> No
     ("reference", "code", "names"),
     [
         ("{folder}/none.py:Brevity", "no-such-file", "none.py"),
-        ("{folder}/math.py:Brevty", "not-loadable", "did you mean Brevity?"),
+        ("{folder}/math.py:Brevty", "not-loadable", " Brevity?"),
         ("{folder}/math.py", "not-module-and-name", "math.py"),
         ("{folder}/broken.py:x", "not-loadable", "ZeroDivisionError: division by zero, line 3"),
         ("{folder}/syntax.py:x", "not-loadable", "SyntaxError"),
@@ -110,7 +110,7 @@ def test_a_class_that_refuses_its_settings_is_named_by_its_key(file: Path) -> No
         ("{folder}/sibling.py:x", "not-loadable", "PYTHONPATH"),
         ("no_such_module:x", "not-loadable", "./no_such_module.py:name"),
         ("no_such_package.module.X", "not-loadable", "PYTHONPATH"),
-        ("json:loades", "not-loadable", "did you mean loads?"),
+        ("json:loades", "not-loadable", " loads?"),
         ("Brevity", "not-module-and-name", "./file.py:name"),
         (3, "not-module-and-name", "3"),
     ],

@@ -66,7 +66,7 @@ def test_arguments_of_a_class_in_a_file_are_keys_like_all_others(here: Path) -> 
     check = only(("reward.signals.brief.word", "no-such-key"))
     with pytest.raises(ConfigError, check=check) as caught:
         composed("+reward.signals.brief._target_=brief.py:Brevity", "+reward.signals.brief.word=6")
-    assert "did you mean reward.signals.brief.words?" in str(caught.value)
+    assert " reward.signals.brief.words?" in str(caught.value)
 
 
 def test_every_target_that_leads_to_nothing_is_named_by_its_key(here: Path) -> None:
