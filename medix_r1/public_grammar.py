@@ -1,57 +1,87 @@
-"""Lenient parser of replies, with the rules of the public MediX-R1 code; `reward=paper` uses it for comparison.
+"""How the public MediX-R1 code takes a reply and a reference apart: forgiving, and rewarded for it.
 
-The rules are those of its reward function as observed (arXiv 2602.23363 does not state them). The format is checked
-from the first think tag to the end; text before it and the blocks' contents do not matter. The modality tag is the
-whole text before the think tag. The first answer block is graded, or the whole text if there is none. Two accidents of
-that code are left out: it deletes white space round signs, and it fails on a reference without a tag. Linear time, like
-the strict parser in grammar.py.
+Only `reward=paper` reads like this, to compare with the strict grammar of grammar.py. The rules are those of the
+paper's public reward function, as observed: white space round `<`, `>` and `/` goes; the format holds from the first
+think tag to the end, whatever stands before it and whatever the blocks hold; the tag is all text before the think tag;
+the first answer block is graded, and without one the whole text; full stops round answer and reference go. Linear
+time, like the strict grammar.
 """
 
 from __future__ import annotations
 
-from medix_r1.grammar import Completion, ThinkElement
+import re
+
+from medix_r1.grammar import Completion, Reference, ThinkElement
+
+_SIGNS = re.compile("([<>/])")
 
 
 def parse_as_public(text: str, *, think_element: ThinkElement = "thinking", wants_modality: bool = True) -> Completion:
-    """Parse a reply by the public rules.
+    """Take a reply apart by the public rules.
 
     Args:
         text: the reply as generated.
-        think_element: the required element; the other spelling is not recognised.
-        wants_modality: False ignores a tag. A missing tag is never a format problem here.
+        think_element: the element that is looked for; the other spelling is not understood.
+        wants_modality: has no effect: the public code expects a tag in every reply.
 
     Returns:
-        The parts; `answer` is never None, because a reply without an answer block is graded as a whole.
+        `answer` is never None: untagged text is graded whole. `modality` is None unless one
+        tag, and nothing else, stands before the think element.
     """
-    start = text.find(f"<{think_element}>")
-    before = text[:start].strip() if start >= 0 else ""
-    is_tag = wants_modality and before.startswith("<") and before.endswith(">") and len(before) > 2
-    answer = _between(text, "<answer>", "</answer>")
+    reply = _without_space_round_signs(text)
+    start = reply.find(f"<{think_element}>")
+    answer = _between(reply, "<answer>", "</answer>")
     return Completion(
         text=text,
-        modality=before[1:-1].upper() if is_tag else None,
-        think=_between(text, f"<{think_element}>", f"</{think_element}>"),
-        answer=text.strip() if answer is None else answer,
-        problems=_problems(text[start:] if start >= 0 else "", think_element),
+        modality=_tag(reply[:start].strip()) if start >= 0 else None,
+        think=_between(reply, f"<{think_element}>", f"</{think_element}>"),
+        answer=_without_stops(reply if answer is None else answer),
+        problems=_problems(reply[start:] if start >= 0 else "", think_element),
     )
 
 
+def parse_public_reference(text: str) -> Reference:
+    """Split a reference at its first `>`, wherever that stands.
+
+    Returns:
+        `modality` is None without any `>`; the public code then fails and scores judge and embedding 0.
+    """
+    tag, sign, answer = text.partition(">")
+    if not sign:
+        return Reference(modality=None, answer=text.strip())
+    return Reference(modality=_tag(tag + sign) or tag.upper(), answer=_without_stops(answer))
+
+
+def _without_space_round_signs(text: str) -> str:
+    pieces = _SIGNS.split(text)
+    last = len(pieces) - 1
+    for place in range(0, len(pieces), 2):  # text stands at even places, signs between
+        piece = pieces[place] if place == 0 else pieces[place].lstrip()
+        pieces[place] = piece if place == last else piece.rstrip()
+    return "".join(pieces)
+
+
+def _without_stops(text: str) -> str:
+    return text.strip().strip(".")
+
+
+def _tag(text: str) -> str | None:
+    """The name of a single tag in upper case; None for any other text, two tags among it."""
+    name = text[1:-1] if text.startswith("<") and text.endswith(">") else ""
+    return name.upper() if name and not _SIGNS.search(name) else None
+
+
 def _problems(text: str, think_element: ThinkElement) -> tuple[str, ...]:
-    """Format problems of a text from its think tag on: it must be a think block, then an answer block to the end."""
+    """Why `<think>…</think>` and `<answer>…</answer>` do not cover a text that starts with the think tag."""
     if not text:
         return (f"no <{think_element}> block",)
     text = text.rstrip()
     if not text.endswith("</answer>"):
         return ("text does not end with </answer>",)
-    # One of the closing think tags must have an answer block right behind it.
-    closing, position = f"</{think_element}>", text.find(f"</{think_element}>")
-    while position >= 0:
-        position += len(closing)
-        rest = position + len(text[position : position + 64]) - len(text[position : position + 64].lstrip())
-        if text.startswith("<answer>", rest):
-            return ()
-        position = text.find(closing, position)
-    return (f"no <answer> block behind </{think_element}>",)
+    behind = f"</{think_element}><answer>"  # nothing may stand between; white space is gone already
+    if text.find(behind, len(think_element) + 2, len(text) - len("</answer>")) < 0:
+        return (f"no <answer> block behind </{think_element}>",)
+    return ()
 
 
 def _between(text: str, opening: str, closing: str) -> str | None:

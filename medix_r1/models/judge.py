@@ -114,10 +114,10 @@ class ChatJudge:
         if problems:
             raise ConfigError(problems)
         self.model, self.mode, self.parse_attempts = model, mode, parse_attempts
-        self._template = prompts.load(prompt)
+        self._templates: dict[str | None, str] = {None: prompts.load(prompt)}
         self._base, self._extensions = _request(model, mode, max_tokens, constrained, thinking)
         self._level, self._level_known = 0, False  # index of the extensions that the server accepts
-        identity = [model, revision, self._template, self._base, constrained, thinking, mode]
+        identity = [model, revision, self._templates[None], self._base, constrained, thinking, mode]
         self._identity = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
         self._cache = ResponseCache(cache_size, cache_path)
         self._in_flight: dict[bytes, tuple[asyncio.Task[Verdict], list[asyncio.Future[Verdict]]]] = {}
@@ -170,10 +170,17 @@ class ChatJudge:
             else:
                 future.set_result(task.result())
 
+    def _template(self, name: str | None) -> str:
+        if name not in self._templates:
+            self._templates[name] = prompts.load(str(name))
+        return self._templates[name]
+
     def _key(self, question: Question) -> bytes:
         images = [hashlib.sha256(image).hexdigest() for image in question.images]
         fields = [question.question, question.reference, question.prediction, question.choices, images]
         digest = self._identity.copy()  # saves hashing the prompt's text again
+        if question.prompt is not None:
+            digest.update(self._template(question.prompt).encode())
         digest.update(to_json(fields))
         return digest.digest()[:16]
 
@@ -181,7 +188,7 @@ class ChatJudge:
         if self._cache.on_disk and (known := await self._cache.get_from_disk(key)) is not None:
             return Verdict(*known)
         text = prompts.fill(
-            self._template,
+            self._template(question.prompt),
             question=question.question,
             reference=question.reference,
             prediction=question.prediction,

@@ -25,6 +25,7 @@ class Question:
     Attributes:
         choices: the options of a multiple-choice question, in their order.
         images: encoded images (PNG, JPEG, WebP, GIF), for a vision-language judge.
+        prompt: name of a file in `medix_r1/prompts/` to ask with; None: the judge's own.
     """
 
     question: str
@@ -32,6 +33,7 @@ class Question:
     prediction: str
     choices: tuple[str, ...] = ()
     images: tuple[bytes, ...] = ()
+    prompt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from medix_r1.grammar import Completion, Reference, ThinkElement, parse_completion, parse_reference
-from medix_r1.public_grammar import parse_as_public
+from medix_r1.public_grammar import parse_as_public, parse_public_reference
 
 Result = TypeVar("Result")
 
-PARSERS = {"strict": parse_completion, "public": parse_as_public}
+PARSERS = {"strict": (parse_completion, parse_reference), "public": (parse_as_public, parse_public_reference)}
 NO_MODALITY = "none"  # the modality of a row without a tag, in weight tables and metric names
 
 
@@ -45,7 +45,8 @@ class SampleReader:
     """
 
     def __init__(self, *, think_element: ThinkElement = "thinking", parser: str = "strict") -> None:
-        self._think_element, self._parse = think_element, PARSERS[parser]
+        self._think_element = think_element
+        self._parse, self._parse_reference = PARSERS[parser]
 
     @classmethod
     def of(cls, settings: Any) -> SampleReader:
@@ -80,7 +81,7 @@ class SampleReader:
         """
         return Sample(
             completion=self._parse(reply, think_element=self._think_element, wants_modality=has_image),
-            reference=parse_reference(reference),
+            reference=self._parse_reference(reference),
             question=question,
             choices=tuple(choices),
             images=tuple(images),

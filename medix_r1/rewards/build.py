@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from medix_r1 import prompts
 from medix_r1.composing import instantiate
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.rewards.adapters import function_problems
@@ -69,6 +70,11 @@ def reward_problems(settings: Any) -> list[Problem]:
 
 def _signal_problems(signal: Mapping[str, Any]) -> list[Problem]:
     problems = function_problems(signal.get("function")) if str(signal.get("_target_")).startswith(_ADAPTERS) else []
+    if (prompt := signal.get("prompt")) is not None:
+        try:
+            prompts.load(prompt)
+        except ConfigError as error:
+            problems += [problem.below("prompt") for problem in error.problems]
     if "judge" in signal and "_target_" not in (signal["judge"] or {}):
         problems.append(
             Problem("judge", "no-judge", "there is none (judge=none); choose a judge, or set the signal to null")

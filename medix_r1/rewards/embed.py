@@ -62,8 +62,11 @@ class EmbeddingReward:
     def score(self, sample: Sample) -> Score | Awaitable[Score]:
         if (by_rule := self.rule_score(sample)) is not None:
             return by_rule
-        answer, reference = sample.completion.answer or "", sample.reference.answer
-        return self._compare(normalize_answer(answer), normalize_answer(reference))
+        return self._compare(*self.texts(sample))
+
+    def texts(self, sample: Sample) -> tuple[str, str]:
+        """Answer and reference as the embedder gets them."""
+        return normalize_answer(sample.completion.answer or ""), normalize_answer(sample.reference.answer)
 
     def rule_score(self, sample: Sample) -> Score | None:
         """The score of a sample that needs no embedder; None when the embedder has to be called."""

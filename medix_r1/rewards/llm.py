@@ -14,6 +14,8 @@ class JudgeReward:
 
     Args:
         judge: gives the verdicts; its `JudgeError`s are not caught here.
+        prompt: name of a file in `medix_r1/prompts/` in place of the judge's own; None keeps the judge's own.
+        give_question: show the judge the question.
         give_choices: show the judge the options of a multiple-choice question.
         give_images: show the judge the images of the question; it must be a vision-language model.
         max_bytes, refuse_echo: answers that score 0 without a call, as in `rule_score`.
@@ -23,23 +25,27 @@ class JudgeReward:
         self,
         *,
         judge: Judge,
+        prompt: str | None = None,
+        give_question: bool = True,
         give_choices: bool = True,
         give_images: bool = False,
         max_bytes: int | None = 3000,
         refuse_echo: bool = True,
     ) -> None:
         self.judge, self.give_choices, self.wants_images = judge, give_choices, give_images
+        self.prompt, self.give_question = prompt, give_question
         self.max_bytes, self.refuse_echo = max_bytes, refuse_echo
 
     def score(self, sample: Sample) -> Score | PendingScore[Verdict]:
         if (by_rule := self.rule_score(sample)) is not None:
             return by_rule
         question = Question(
-            sample.question,
+            sample.question if self.give_question else "",
             sample.reference.answer,
             sample.completion.answer or "",
             choices=sample.choices if self.give_choices else (),
             images=sample.images if self.wants_images else (),
+            prompt=self.prompt,
         )
         pending = self.judge.judge(question)
         return PendingScore(pending if isinstance(pending, asyncio.Future) else asyncio.ensure_future(pending), _score)
