@@ -79,7 +79,7 @@ class PlannedReward:
         node = user_code.changed(OmegaConf.to_container(self.config.reward, resolve=True), user_code.identity)
         kept = {key: node[key] for key in _SCORE_KEYS if key in node}
         flat = {key: value for key, value in configs.flatten(_named(kept)) if not isinstance(value, Mapping)}
-        for key in [key for key in flat if key.endswith(".prompt")]:
+        for key in [key for key, name in flat.items() if key.endswith(".prompt") and name is not None]:
             flat[f"{key} (text)"] = prompts.digest(prompts.load(flat[key]))
         return {key: value for key, value in flat.items() if not set(key.split(".")) & set(_OPERATIONAL)}
 
