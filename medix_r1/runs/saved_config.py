@@ -1,4 +1,4 @@
-"""The resolved config that a run left in its folder, for those who compare it with another."""
+"""Reads the resolved config of a run's folder, normalised for comparison with another."""
 
 from __future__ import annotations
 
@@ -12,11 +12,8 @@ from medix_r1.moved_names import replace_moved
 
 
 def read(file: Path) -> dict[str, Any]:
-    """A run's config.yaml, so that only what differs is a difference.
-
-    Names of modules that have moved since are today's, and files of code are named by their content.
-    """
+    """Read a run's config.yaml, with current names of moved modules, and hashes in place of the paths of code files."""
     config: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
-    replace_moved(config, config, warn=False)  # nobody can change what has run
+    replace_moved(config, config, warn=False)  # the user cannot change an old run
     named: dict[str, Any] = user_code.changed(config, user_code.identity)
     return named
