@@ -1,1 +1,1 @@
-"""`medix-r1 demo`: unpacks small real parts, trains them and shows what was learnt; imports every room but sweeps/."""
+"""`medix-r1 demo`: unpacks small models, trains and evaluates them on a CPU; imports every room but sweeps/."""

@@ -1,4 +1,4 @@
-"""Rows of the demo as tensors: prompts and pictures are processed once, then joined into padded batches."""
+"""Rows of the demo as tensors: prompts and pictures are processed once, then padded into batches."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class EncodedRows:
         return len(self.rows)
 
     def for_generation(self, indices: Sequence[int], pictures: Sequence[int]) -> dict[str, torch.Tensor]:
-        """Prompts padded on the left; `pictures` says whose picture each prompt is shown."""
+        """A left-padded batch of the prompts `indices`, each with the picture of the row in `pictures`."""
         return self._inputs(indices, [self.prompts[i] for i in indices], pictures, left=True)
 
     def _inputs(
@@ -63,7 +63,7 @@ def _encode(row: dict[str, Any], processor: Qwen3VLProcessor) -> Any:
 
 
 def pad(sequences: list[list[int]], filler: int, *, left: bool) -> torch.Tensor:
-    """Join rows of token ids into one tensor, filled up on one side."""
+    """Pad lists of token ids on one side to a tensor of shape (sequences, longest)."""
     length = max(map(len, sequences))
     padded = []
     for sequence in sequences:

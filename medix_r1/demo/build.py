@@ -2,8 +2,8 @@
 
     OUT/images/*.png   OUT/data/*.parquet|jsonl   OUT/models/policy   OUT/models/judge
 
-The models come from the shipped weights; only a clone can train them again (tools/nano). What is unchanged is not built
-twice; an interrupted build leaves what was there before.
+The models come from the shipped weights; only a clone can train them again (tools/nano). A part is rebuilt only if its
+inputs have changed; an interrupted build leaves the old part.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from medix_r1.errors import ConfigError, Problem
 Part = Literal["data", "policy", "judge"]
 PARTS: tuple[Part, ...] = ("data", "policy", "judge")
 DEFAULT_OUT = Path("outputs/demo")
-Advance = Callable[[str], None]  # moves a bar one step, with a word on how it stands
+Advance = Callable[[str], None]  # moves a bar one step and shows a detail
 
 _ROOM = Path(__file__).parent
-_DATA = ("labels.yaml", "labels.py", "sources.py", "views.py", "dataset.py")
+_DATA = ("labels.yaml", "labels.py", "source_pictures.py", "views.py", "dataset.py")
 
 
 def build(out: Path = DEFAULT_OUT, *, only: Collection[str] = PARTS, console: Console | None = None) -> None:
-    """Build the demo, or what of it is missing or out of date.
+    """Build the parts of the demo that are missing or out of date.
 
     Args:
         out: folder to build in.
         only: the parts to build.
-        console: where progress is shown.
+        console: for progress bars; by default the standard error.
     """
     if unknown := sorted(set(only) - set(PARTS)):
         raise ConfigError(
@@ -50,7 +50,7 @@ def build(out: Path = DEFAULT_OUT, *, only: Collection[str] = PARTS, console: Co
 
 
 def build_part(out: Path, part: Part, progress: Progress) -> None:
-    """Build one part unless it is up to date; a model that was trained here stays until the labels change."""
+    """Build one part unless it is up to date; a locally trained model is kept until the labels change."""
     inputs = _inputs(part)
     if is_current(out, part, inputs):
         progress.console.print(f"{part}: up to date")
@@ -66,12 +66,12 @@ def build_part(out: Path, part: Part, progress: Progress) -> None:
 
 
 def trained_stamp(model: Model) -> str:
-    """Return the stamp of a model that was trained here: a build keeps it until the labels change."""
+    """Return the stamp of a locally trained model: a hash of the labels."""
     return hash_files([_ROOM / "labels.yaml"], "trained", model)
 
 
 def _inputs(part: Part) -> str:
-    """Hash of all that decides how a part turns out."""
+    """Hash of everything that a part is made from."""
     if part == "data":
         return hash_files([_ROOM / name for name in _DATA])
     return hash_files([_ROOM / "shipped.py", shipped.shipped_folder(part) / shipped.CHECKSUMS])
@@ -86,7 +86,7 @@ def _build_data(out: Path, inputs: str, progress: Progress) -> None:
 
 
 def bars(console: Console | None) -> Progress:
-    """Return the display of a build's bars, on the standard error output unless a console is given."""
+    """Return a display of progress bars, on the standard error unless a console is given."""
     return Progress(
         TextColumn("{task.description:<7}"),
         BarColumn(),
@@ -98,6 +98,6 @@ def bars(console: Console | None) -> Progress:
 
 
 def add_bar(progress: Progress, name: str, total: int) -> Advance:
-    """Add a bar and return what moves it."""
+    """Add a bar and return the function that moves it."""
     task = progress.add_task(name, total=total, detail="")
     return lambda detail: progress.update(task, advance=1, detail=detail)

@@ -1,4 +1,4 @@
-"""`medix-r1 demo`: the verbs of the demo. Like all verbs, each loads what it needs itself."""
+"""`medix-r1 demo`: the verbs of the demo. Each verb imports what it needs, so that `--help` stays fast."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Writes the demo's rows: `train`, `heldout_views` and `heldout_sources`, as parquet for verl and as jsonl to read.
+"""Writes the demo's rows: `train`, `heldout_views` and `heldout_sources`, as parquet for verl and as JSONL for people.
 
-`heldout_views` are new views of pictures that are trained on; `heldout_sources` are pictures never trained on.
+`heldout_views` has new views of training pictures; `heldout_sources` has pictures never trained on.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Literal
 from PIL import Image
 
 from medix_r1.demo.labels import Labels, Source
-from medix_r1.demo.sources import extract
+from medix_r1.demo.source_pictures import extract
 from medix_r1.demo.views import make_view, stream, to_png
 
 Part = Literal["train", "heldout_views", "heldout_sources"]
@@ -40,7 +40,7 @@ def write_data(out: Path, labels: Labels, advance: Callable[[str], None] = lambd
 
 
 def make_rows(part: Part, pictures: dict[str, Image.Image], labels: Labels) -> list[Row]:
-    """Make the rows of one part, shuffled by a stream of its own."""
+    """Make the rows of one part, shuffled by the part's own random stream."""
     views = {"train": TRAIN_VIEWS, "heldout_views": 1, "heldout_sources": HELDOUT_SOURCE_VIEWS}[part]
     pairs = list(labels.pairs("heldout" if part == "heldout_sources" else "train"))
     keys = [(source, question_type, k) for source, question_type in pairs for k in range(views)]
@@ -91,7 +91,7 @@ def _write_parquet(path: Path, rows: list[Row]) -> None:
     import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
     import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
 
-    # `path` is None in every row; without a schema its column would have the type null, which readers choke on.
+    # `path` is None in every row; without a schema its column would have the type null, which readers reject.
     images = pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
     table = pa.Table.from_pylist(rows)
     position = table.schema.get_field_index("images")

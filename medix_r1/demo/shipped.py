@@ -1,6 +1,6 @@
-"""The models that ship with the package: Hugging Face folders with weights in bfloat16, half the size of float32.
+"""The models in the package: Hugging Face folders with bfloat16 weights, half the size of float32.
 
-`unpack` makes the float32 folders that the demo uses. A clone's `python -m tools.nano` trains models and ships them.
+`unpack` makes the float32 folders that the demo uses. In a clone, `python -m tools.nano` trains and ships the models.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ CHECKSUMS = "SHA256SUMS"  # in each folder, as `sha256sum --check` reads it
 
 
 def shipped_folder(model: Model) -> Path:
-    """Return the folder of a shipped model; configs and tokenizers can be read from it as from an unpacked one."""
+    """Return the folder of a shipped model, whose config and tokenizer can be used without unpacking."""
     return SHIPPED / model
 
 
 def unpack(source: Path, folder: Path) -> None:
-    """Write a shipped model as a folder that vLLM and `from_pretrained` load in float32; every value stays as it is.
+    """Write a shipped model as a float32 folder for vLLM and `from_pretrained`; the conversion is exact.
 
     Args:
         source: from `shipped_folder`.
-        folder: where to; made if it is not there.
+        folder: of the result; created if needed.
 
     Raises:
-        CheckpointError: files of the shipped model are missing or damaged; all of them are listed.
+        CheckpointError: all files of the shipped model that are missing or damaged.
     """
     from safetensors.torch import load_file, save_file
 
@@ -45,13 +45,13 @@ def unpack(source: Path, folder: Path) -> None:
 
 
 def checksums(folder: Path) -> str:
-    """Return what a model folder's CHECKSUMS must say."""
+    """Return the content of a model folder's CHECKSUMS file."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != CHECKSUMS)
     return "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files)
 
 
 def _checked(source: Path) -> list[str]:
-    """Return the names of a shipped model's files, once each has the content that was shipped."""
+    """Verify the checksums of a shipped model's files and return their names."""
     listed = source / CHECKSUMS
     if not listed.is_file():
         raise CheckpointError(f"{listed} is missing; install the package again", code="no-such-file")

@@ -1,4 +1,4 @@
-"""Caching of the build: a part is done when its stamp holds the hash of everything it was made from."""
+"""Build cache: a part is up to date if its stamp file has the hash of everything it is made from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def hash_files(paths: Sequence[Path], *words: str) -> str:
-    """Hash the contents of files (a missing one counts as empty) together with some words."""
+    """SHA-256 over the names and contents of files (a missing one counts as empty) and some words."""
     digest = hashlib.sha256("\0".join(words).encode())
     for path in paths:
         digest.update(path.name.encode() + b"\0")
@@ -27,33 +27,33 @@ def is_current(out: Path, part: str, inputs: str) -> bool:
 
 @contextmanager
 def replacing(out: Path, part: str, inputs: str, folders: Sequence[str]) -> Iterator[Path]:
-    """Build a part in a temporary folder; when the block ends well, its folders take the place of the old ones.
+    """Yield a temporary folder to build a part in; at the end of the block its folders replace the old ones.
 
-    An interrupted build leaves the old folders as they were. The stamp goes first and comes last, so that an
-    interruption in the middle of the exchange counts as not built.
+    An interrupted build leaves the old folders. The stamp is removed before the folders are replaced and written after,
+    so that a partly replaced part counts as not built.
 
     Args:
         out: the demo's folder.
         part: name of the part.
-        inputs: hash of what it is made from.
-        folders: paths, relative to the temporary folder and to `out` alike, that the block writes.
+        inputs: hash of everything it is made from.
+        folders: that the block writes; paths relative to the temporary folder and to `out`.
     """
     temporary = out / f".building-{part}"
-    shutil.rmtree(temporary, ignore_errors=True)  # of an interrupted build
+    shutil.rmtree(temporary, ignore_errors=True)  # left by an interrupted build
     temporary.mkdir(parents=True)
     try:
         yield temporary
         stamp = _stamp(out, part)
         stamp.unlink(missing_ok=True)
         for folder in folders:
-            _exchange(temporary / folder, out / folder)
+            _replace(temporary / folder, out / folder)
         stamp.parent.mkdir(parents=True, exist_ok=True)
         stamp.write_text(inputs, encoding="utf-8")
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _exchange(new: Path, place: Path) -> None:
+def _replace(new: Path, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     if place.exists():
         shutil.rmtree(place)

@@ -1,9 +1,8 @@
-"""The offline proof of the evaluation suite: a nano model on its held-out set and on 59 real MMLU questions.
+"""`medix-r1 demo suite`: evaluates nano models offline, on their held-out set and on 59 real MMLU questions.
 
-The held-out rows are written in the schema of `rad_vqa`; the questions come out of the few-shot files of lm-eval, a
-package of the index. Everything else is the real path: vLLM servers for model and judge, `medix-r1 eval`'s own phases.
-What such a model can show is that the path works and that its own held-out score moves; it has read no medicine, so
-on MMLU it knows nothing.
+The held-out rows are written in the schema of `rad_vqa`; the MMLU questions come from lm-eval's few-shot files.
+Everything else is the real path: vLLM servers for model and judge, and the phases of `medix-r1 eval`. It shows that the
+path works and how the held-out score changes; the model has no medical knowledge, so its MMLU scores mean nothing.
 """
 
 from __future__ import annotations
@@ -47,11 +46,11 @@ _ANSWER = re.compile(r"The answer is \(([A-D])\)")
 
 
 def write_rows(demo: Path, out: Path) -> dict[str, Path]:
-    """Write the demo's rows as files of the user's own, one a task.
+    """Write the demo's rows as one file for each task.
 
     Args:
-        demo: where `medix-r1 demo build` put its data.
-        out: folder to write to; further tasks of the demo's own get their YAML below it.
+        demo: folder of `medix-r1 demo build`.
+        out: folder to write to; the YAML of the demo's own task is written below it.
 
     Returns:
         Files by task.
@@ -71,7 +70,7 @@ def write_rows(demo: Path, out: Path) -> dict[str, Path]:
 
 
 def evaluate(models: Sequence[Path], demo: Path, out: Path, overrides: Sequence[str], console: Console) -> int:
-    """Evaluate one nano model, or two and compare them; returns the exit code."""
+    """Evaluate one nano model, or two and compare them; return the exit code."""
     files = write_rows(demo, out / "rows")
     words = [f"task=[{','.join(files)}]", *(f"tasks.{name}.file={path}" for name, path in files.items())]
     words += [
@@ -113,7 +112,7 @@ def _write_heldout(source: Path, target: Path) -> None:
 
 
 def _mmlu(subject: str) -> list[dict[str, Any]]:
-    """Questions of one subject in MMLU's own schema."""
+    """Questions of one subject in MMLU's schema."""
     spec = find_spec("lm_eval")
     if spec is None or not spec.submodule_search_locations:
         raise DataError(
@@ -142,7 +141,7 @@ def _mmlu(subject: str) -> list[dict[str, Any]]:
 
 
 def _write_further_task(path: Path) -> None:
-    """A task of the demo's own, written the way a user adds one."""
+    """Write a custom task, as a user would add one."""
     task = {
         "name": "mmlu_further",
         "kind": "llm",

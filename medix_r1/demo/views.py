@@ -1,6 +1,6 @@
-"""Makes the 96x96 views: each is a crop, mirror, small turn and change of light of a source picture.
+"""Makes the 96x96 views: augmentations of a source picture by crop, mirror, rotation, brightness and contrast.
 
-Every view draws from its own random stream, named by what it is a view of. Adding a source or a question therefore
+Every view has its own random stream, seeded by source, question type, part and number. So adding a source or a question
 changes no other view.
 """
 
@@ -21,7 +21,7 @@ SIDED_WORDS = frozenset({"left", "right"})
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One view with the question asked of it and the fact that answers it."""
+    """One view with its question and the fact that answers it."""
 
     picture: Image.Image
     question: str
@@ -29,7 +29,7 @@ class View:
 
 
 def stream(*names: object) -> random.Random:
-    """Return the random stream of a name; independent of Python's hash seed and of any other stream."""
+    """Return a random stream seeded by names; independent of Python's hash seed and of other streams."""
     digest = hashlib.sha256("/".join(map(str, names)).encode()).digest()
     return random.Random(int.from_bytes(digest[:8], "big"))
 
@@ -40,8 +40,8 @@ def make_view(picture: Image.Image, source: Source, question_type: str, part: st
     Args:
         picture: the extracted source picture.
         source: its labels.
-        question_type: what is asked; the rotation question turns the view by the fact it draws.
-        part: the part of the data set the view is for; views of different parts differ.
+        question_type: of the question; for `rotation` a random fact is drawn and the view rotated by it.
+        part: of the data set; views of different parts differ.
         k: number of the view.
         labels: the whole label file.
     """
@@ -50,7 +50,7 @@ def make_view(picture: Image.Image, source: Source, question_type: str, part: st
     question = rng.choice(kind.questions)
     fact = rng.choice(sorted(labels.rotations)) if question_type == ROTATION else source.facts[question_type]
     view = _crop(picture, rng, source.min_crop)
-    mirrored = rng.random() < 0.5  # drawn always, so that the stream does not depend on the label's wording
+    mirrored = rng.random() < 0.5  # always drawn, so that the stream does not depend on the answer's wording
     if mirrored and not is_sided(kind.facts[fact]):
         view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     view = view.rotate(rng.uniform(-8, 8), resample=Image.Resampling.BICUBIC)
@@ -62,12 +62,12 @@ def make_view(picture: Image.Image, source: Source, question_type: str, part: st
 
 
 def is_sided(wordings: tuple[str, ...]) -> bool:
-    """Whether an answer speaks of left or right, which a mirrored picture would make false."""
+    """Whether an answer contains left or right, which mirroring would make wrong."""
     return any(SIDED_WORDS & set(wording.split()) for wording in wordings)
 
 
 def to_png(picture: Image.Image) -> bytes:
-    """Encode without metadata and at a fixed level, so that the same pixels give the same bytes."""
+    """Encode as PNG without metadata, at a fixed compression level, so that equal pixels give equal bytes."""
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG", compress_level=6)
     return buffer.getvalue()

@@ -160,12 +160,12 @@ def test_a_folder_without_checksums_is_refused(tmp_path: Path) -> None:
 def test_a_missing_image_package_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     from importlib.metadata import PackageNotFoundError
 
-    from medix_r1.demo import sources
+    from medix_r1.demo import source_pictures
 
     def missing(name: str) -> None:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(sources, "distribution", missing)
+    monkeypatch.setattr(source_pictures, "distribution", missing)
     labels = label_file.load()
     with pytest.raises(DataError, check=coded("package-not-installed", "pydicom-data==1.0.0")):
-        sources.locate(labels.sources[0], labels)
+        source_pictures.locate(labels.sources[0], labels)

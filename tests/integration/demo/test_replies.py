@@ -1,4 +1,4 @@
-from medix_r1.demo.compare import example_rows
+from medix_r1.demo.evaluate import example_rows
 from medix_r1.demo.replies import other_pictures
 
 

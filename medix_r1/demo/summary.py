@@ -1,4 +1,4 @@
-"""Before and after of a demo run as tables, for the terminal and for summary.md."""
+"""Tables of a demo run before and after training, for the terminal and for summary.md."""
 
 from __future__ import annotations
 
@@ -19,13 +19,19 @@ NOTES = {"llm": "llm (judge)", "exact": "exact (no reward)"}
 
 
 @dataclass(frozen=True, slots=True)
-class DemoReport:
-    """All that a demo run has to say."""
+class DemoSummary:
+    """The results of a demo run.
+
+    Attributes:
+        before, after: evaluations of the policy.
+        metrics: of training, by step, then by name.
+        seconds: by phase, in order.
+    """
 
     before: Evaluation
     after: Evaluation
-    metrics: Mapping[int, Mapping[str, float]]  # of training, by step
-    seconds: Mapping[str, float]  # of each phase, as they came
+    metrics: Mapping[int, Mapping[str, float]]
+    seconds: Mapping[str, float]
 
     @property
     def steps(self) -> int:
@@ -37,7 +43,7 @@ class DemoReport:
         return statistics.median(known) if known else None
 
 
-def show(report: DemoReport, console: Console) -> None:
+def show(report: DemoSummary, console: Console) -> None:
     """Print the tables, the examples and the seconds."""
     for name, meaning in SETS.items():
         table = Table(*_header(), title=f"{name}: {meaning}", title_justify="left")
@@ -53,13 +59,13 @@ def show(report: DemoReport, console: Console) -> None:
     console.print(f"machine: {report.after.machine}", highlight=False)
 
 
-def write_summary(report: DemoReport, path: Path, plots: Sequence[Path]) -> None:
-    """Write summary.md; pictures are linked by their names beside it."""
+def write_summary(report: DemoSummary, path: Path, plots: Sequence[Path]) -> None:
+    """Write summary.md; it links plots by file name, so they have to be in its folder."""
     path.write_text("\n".join(_markdown(report, plots)) + "\n", encoding="utf-8")
 
 
-def table_rows(report: DemoReport, set_name: str) -> list[list[str]]:
-    """One row a signal: name, then before, after and gain for each decoding."""
+def table_rows(report: DemoSummary, set_name: str) -> list[list[str]]:
+    """One row for each signal: name, then before, after and gain for each decoding."""
     before, after = report.before.sets[set_name], report.after.sets[set_name]
     rows: list[list[str]] = []
     for signal in before.decoded["sampled"].signals:
@@ -73,7 +79,7 @@ def table_rows(report: DemoReport, set_name: str) -> list[list[str]]:
     return rows
 
 
-def seconds_line(report: DemoReport) -> str:
+def seconds_line(report: DemoSummary) -> str:
     """Seconds of each phase and of a training step."""
     phases = ", ".join(f"{name} {seconds:.0f}" for name, seconds in report.seconds.items())
     step = report.step_seconds
@@ -90,8 +96,8 @@ def _cells(before: float | None, after: float | None) -> list[str]:
     return ["-" if value is None else f"{value:.3f}" for value in (before, after)] + [gain]
 
 
-def _example_lines(report: DemoReport) -> Iterator[str]:
-    """The same questions before and after; the rows were chosen by their place, not by the answers."""
+def _example_lines(report: DemoSummary) -> Iterator[str]:
+    """Replies to the same questions before and after training."""
     name = next(iter(SETS))
     after = {example.row_id: example for example in report.after.sets[name].examples}
     for example in list(report.before.sets[name].examples)[:_EXAMPLES]:
@@ -107,7 +113,7 @@ def _answers(example: Example) -> str:
     return f"{example.greedy}   [T=1: {sampled}]"
 
 
-def _markdown(report: DemoReport, plots: Sequence[Path]) -> Iterator[str]:
+def _markdown(report: DemoSummary, plots: Sequence[Path]) -> Iterator[str]:
     yield from ("# What the demo learnt", "")
     yield f"{report.steps} steps of GRPO on {report.after.machine}; seed {report.after.seed}. Before: "
     yield f"`{report.before.model}`. After: `{report.after.model}`. Judge: `{report.after.judge}`; embedder: "

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from medix_r1.demo.report import DemoReport
 from medix_r1.demo.result import DECODINGS, SETS, Decoded
+from medix_r1.demo.summary import DemoSummary
 from medix_r1.reports import plots
 
 
-def draw(report: DemoReport, folder: Path) -> list[Path]:
-    """Draw curves and bars into a folder; returns the files."""
+def draw(report: DemoSummary, folder: Path) -> list[Path]:
+    """Draw reward curves and before-and-after bars into a folder; return the files."""
     panels = [
         plots.Bars(
             f"{name}, {words}",

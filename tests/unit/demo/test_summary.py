@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from medix_r1.demo.pictures import draw
-from medix_r1.demo.report import NOTES, DemoReport, show, table_rows, write_summary
 from medix_r1.demo.result import SETS, Evaluation, SignalMean, read_evaluation
+from medix_r1.demo.summary import NOTES, DemoSummary, show, table_rows, write_summary
+from medix_r1.demo.summary_plots import draw
 from medix_r1.errors import DataError
 from medix_r1.reports import plots
 from tests.support.problems import coded
@@ -76,13 +76,13 @@ def evaluation(folder: Path, name: str, content: dict[str, Any]) -> Evaluation:
 
 
 @pytest.fixture
-def report(tmp_path: Path) -> DemoReport:
+def report(tmp_path: Path) -> DemoSummary:
     after = copy.deepcopy(BEFORE) | {"model": "merged"}
     sampled = after["sets"]["heldout_views"]["decoded"]["sampled"]
     sampled["signals"]["overall"]["mean"] = 0.75
     sampled["signals"]["overall"]["masked_share"] = 0.025
     after["sets"]["heldout_views"]["examples"][0] |= {"greedy": "left", "sampled": ["left"] * 5}
-    return DemoReport(
+    return DemoSummary(
         evaluation(tmp_path, "before", BEFORE),
         evaluation(tmp_path, "after", after),
         METRICS,
@@ -90,7 +90,7 @@ def report(tmp_path: Path) -> DemoReport:
     )
 
 
-def test_the_table_has_before_after_and_gain_of_both_decodings(report: DemoReport) -> None:
+def test_the_table_has_before_after_and_gain_of_both_decodings(report: DemoSummary) -> None:
     assert table_rows(report, "heldout_views") == [
         ["overall", "0.250", "0.750", "+0.500", "0.500", "0.500", "+0.000"],
         [NOTES["llm"], "0.125", "0.125", "+0.000", "-", "-", ""],
@@ -100,11 +100,11 @@ def test_the_table_has_before_after_and_gain_of_both_decodings(report: DemoRepor
     ]
 
 
-def test_a_row_for_replies_without_a_score_only_if_there_are_any(report: DemoReport) -> None:
+def test_a_row_for_replies_without_a_score_only_if_there_are_any(report: DemoSummary) -> None:
     assert "not scored" not in [row[0] for row in table_rows(report, "heldout_sources")]
 
 
-def test_the_summary_names_what_was_measured_where(report: DemoReport, tmp_path: Path) -> None:
+def test_the_summary_names_what_was_measured_where(report: DemoSummary, tmp_path: Path) -> None:
     pictures = draw(report, tmp_path)
     write_summary(report, tmp_path / "summary.md", pictures)
 
@@ -122,7 +122,7 @@ def test_the_summary_names_what_was_measured_where(report: DemoReport, tmp_path:
         assert words in summary
 
 
-def test_the_terminal_shows_the_same(report: DemoReport, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_terminal_shows_the_same(report: DemoSummary, capsys: pytest.CaptureFixture[str]) -> None:
     show(report, Console(width=100))
 
     output = capsys.readouterr().out
@@ -135,7 +135,7 @@ def test_the_terminal_shows_the_same(report: DemoReport, capsys: pytest.CaptureF
         assert words in output
 
 
-def test_pictures_are_written(report: DemoReport, tmp_path: Path) -> None:
+def test_pictures_are_written(report: DemoSummary, tmp_path: Path) -> None:
     for picture in draw(report, tmp_path / "new"):
         assert picture.read_bytes().startswith(b"\x89PNG")
         assert picture.stat().st_size > 5_000
@@ -150,7 +150,7 @@ def test_masked_replies_are_not_zeros() -> None:
     assert SignalMean.of([None]) == SignalMean(None, 1.0)
 
 
-def test_an_evaluation_survives_its_file(report: DemoReport, tmp_path: Path) -> None:
+def test_an_evaluation_survives_its_file(report: DemoSummary, tmp_path: Path) -> None:
     report.after.write(tmp_path / "again" / "after.json")
     assert read_evaluation(tmp_path / "again" / "after.json") == report.after
 

@@ -1,6 +1,6 @@
-"""Measures a policy with the very reward it is trained on, plus an exact accuracy that is no reward.
+"""Evaluates a policy with the reward that it is trained on, and with exact accuracy, which is not rewarded.
 
-`medix-r1 demo evaluate` runs this in a process of its own: it imports torch, which the command that trains should not.
+It imports torch, so `medix-r1 demo run` calls it in a child process, `medix-r1 demo evaluate`.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ _Replies = dict[str, list[Reply]]
 
 
 def evaluate(policy: Path, config: DictConfig) -> Evaluation:
-    """Let a policy answer both held-out sets and score the replies with the reward of a composed training config.
+    """Generate replies to both held-out sets and score them with the reward of a composed training config.
 
     Args:
         policy: a model folder, built here or merged from a checkpoint.
-        config: gives reward, embedder, the address of a running judge, data folder and length limits.
+        config: has the reward, the embedder, a running judge's address, the data folder and the length limits.
 
     Raises:
-        ConfigError: the policy or the rows are not there.
-        JudgeUnavailable, EmbedderError: nothing can be measured without them.
+        ConfigError: the policy or the rows are missing.
+        JudgeUnavailable, EmbedderError: a model of the reward is down.
     """
     start = time.monotonic()
     data = Path(config.demo_dir) / "data"
     _check(policy, data)
-    disable_progress_bar()  # loading takes no time worth a bar
+    disable_progress_bar()  # loading takes a moment only
     model, processor = load_policy(policy), AutoProcessor.from_pretrained(policy)
     rows = {name: EncodedRows(read_rows(data / f"{name}.parquet"), processor) for name in SETS}
     replies = {name: _answer(model, rows[name], config, shuffled=False) for name in SETS}
     shuffled = {name: _answer(model, rows[name], config, shuffled=True) for name in SETS}
 
     async def score() -> dict[str, SetResult]:
-        scorer = Scorer(config)  # inside the loop: the judge's connections belong to it
+        scorer = Scorer(config)  # inside the event loop, which the judge's connections are bound to
         try:
             return {name: await _set_result(scorer, rows[name], replies[name], shuffled[name]) for name in SETS}
         finally:
@@ -96,7 +96,11 @@ class Scorer:
         self._exact = ExactMatch()
 
     async def score(self, rows: EncodedRows, replies: Sequence[Reply]) -> list[RewardBreakdown]:
-        """Score replies; a failed one stays without a value, a server that is lost ends the evaluation."""
+        """Score replies; a failed one has no value.
+
+        Raises:
+            JudgeUnavailable, EmbedderError: a server is down.
+        """
         breakdowns = await asyncio.gather(*(self._composite.score(self._sample(rows, reply)) for reply in replies))
         for breakdown in breakdowns:
             if breakdown.outage:
@@ -107,7 +111,7 @@ class Scorer:
         return list(breakdowns)
 
     async def aclose(self) -> None:
-        """Let go of the judge's connections."""
+        """Close the judge's connections."""
         await self._composite.aclose()
 
     def exact_accuracy(self, rows: EncodedRows, replies: Sequence[Reply]) -> float:
@@ -116,7 +120,7 @@ class Scorer:
         return sum(score.value or 0.0 for score in scores) / len(scores)
 
     def answer(self, rows: EncodedRows, reply: Reply) -> str:
-        """The answer in a reply, or a word on why there is none."""
+        """The answer in a reply, or a note that it has none."""
         return self._sample(rows, reply).completion.answer or "(no answer block)"
 
     def _sample(self, rows: EncodedRows, reply: Reply) -> Sample:
@@ -125,7 +129,7 @@ class Scorer:
         return self._reader.read(
             reply.text,
             reference=row["reward_model"]["ground_truth"],
-            has_image=True,  # as every row of the demo
+            has_image=True,  # like every row of the demo
             question=extra["question"],
             source=row["data_source"],
             cut=reply.cut,
@@ -151,7 +155,7 @@ def _decoded(breakdowns: Sequence[RewardBreakdown], shuffled_exact: float) -> De
 
 
 def example_rows(rows: Sequence[dict[str, Any]]) -> list[int]:
-    """The first rows of different modalities and question types: chosen before any answer is known."""
+    """Indices of the first rows with different modalities and question types, chosen without looking at replies."""
     chosen: list[int] = []
     seen: set[str] = set()
     for index, row in enumerate(rows):

