@@ -62,8 +62,8 @@ GONE = re.compile(
 
 
 @pytest.fixture(autouse=True)
-def _nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moved_names, "_said", set())
+def _nothing_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moved_names, "_logged", set())
 
 
 def file_of(module: str) -> Path | None:
