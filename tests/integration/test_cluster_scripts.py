@@ -9,8 +9,6 @@ import os
 import re
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ import pytest
 from medix_r1.config import compose_train
 from medix_r1.serving import checks as judge_checks
 from medix_r1.training.preflight import checks
+from tests.support.loopback import LoopbackHandler, LoopbackServer
 
 ROOT = Path(__file__).parents[2]
 SHELL = re.compile(rb"^#!(/bin/sh|/usr/bin/env bash)|# shellcheck shell=")
@@ -291,15 +290,14 @@ def test_one_node_fails_with_its_trainer(submit) -> None:
     assert job.lines("start")[0].endswith("/run experiment=x")
 
 
-class _Closed(BaseHTTPRequestHandler):
+class _Closed(LoopbackHandler):
     def do_GET(self) -> None:
-        self.send_error(401)
+        self.send(401, b"")
 
 
 def test_waiting_for_a_judge_that_wants_a_key_ends_at_once() -> None:
-    with HTTPServer(("127.0.0.1", 0), _Closed) as server:
-        threading.Thread(target=server.handle_request, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_address[1]}/v1"
+    with LoopbackServer(_Closed) as server:
+        address = f"{server.address}/v1"
         wait = [sys.executable, str(ROOT / "scripts/ray/wait.py"), "--ray", "127.0.0.1:1", "--nodes", "0"]
         ended = subprocess.run([*wait, "--judge", address], capture_output=True, text=True, timeout=120, check=False)
 

@@ -1,13 +1,11 @@
 """`data=medix_rl` from a hub: a stand-in server on loopback gives the same answers as the hub's three addresses."""
 
-import http.server
 import io
 import json
 import os
 import re
 import subprocess
 import sys
-import threading
 from typing import ClassVar
 
 import pyarrow as pa
@@ -15,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from medix_r1.data.prepared import read_manifest
+from tests.support.loopback import LoopbackHandler, LoopbackServer
 from tests.unit.data.support import encoded, make_backbone, picture
 
 COMMIT = "a" * 40
@@ -36,49 +35,34 @@ FILES = {"data/train-00000-of-00002.parquet": parquet(0), "data/train-00001-of-0
          "data/test-00000-of-00001.parquet": parquet(24), "README.md": b"x"}  # fmt: skip
 
 
-class Hub(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Hub(LoopbackHandler):
     ranges: ClassVar[list[str]] = []
-
-    def _send(self, code, body, headers=()):
-        self.send_response(code)
-        for name, value in (("Content-Length", str(len(body))), *headers):
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def _json(self, content):
-        self._send(200, json.dumps(content).encode(), [("Content-Type", "application/json")])
 
     def do_GET(self):
         path = self.path.partition("?")[0].replace("%2F", "/")
         if match := re.fullmatch(rf"/datasets/{REPO}/resolve/(\w+)/(.*)", path):
             content = FILES[match[2]]
-            headers = [("ETag", '"x"'), ("X-Repo-Commit", COMMIT), ("Accept-Ranges", "bytes")]
+            headers = {"ETag": '"x"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
             if wanted := re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range") or ""):
                 start, end = int(wanted[1]), min(int(wanted[2]), len(content) - 1)
                 Hub.ranges.append(match[2])
-                headers.append(("Content-Range", f"bytes {start}-{end}/{len(content)}"))
-                return self._send(206, content[start : end + 1], headers)
-            return self._send(200, content, headers)
+                headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
+                return self.send(206, content[start : end + 1], headers)
+            return self.send(200, content, headers)
         if re.fullmatch(rf"/api/datasets/{REPO}(/revision/.*)?", path):
             siblings = [{"rfilename": name} for name in FILES]
-            return self._json({"id": REPO, "sha": COMMIT, "siblings": siblings, "tags": [], "private": False})
+            return self.send_json({"id": REPO, "sha": COMMIT, "siblings": siblings, "tags": [], "private": False})
         if path.startswith(f"/api/datasets/{REPO}/tree/"):
-            return self._json([entry(name) for name in FILES])
-        self._send(404, b"{}")
+            return self.send_json([entry(name) for name in FILES])
+        return self.send_json({}, 404)
 
     do_HEAD = do_GET
 
     def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        body = self.body().decode()
         form = re.findall(r"data/[\w.-]+", body.replace("%2F", "/"))
         wanted = json.loads(body)["paths"] if body.startswith("{") else form
-        self._json([entry(name) for name in wanted if name in FILES])
-
-    def log_message(self, *_):
-        pass
+        self.send_json([entry(name) for name in wanted if name in FILES])
 
 
 def entry(name: str) -> dict:
@@ -87,10 +71,8 @@ def entry(name: str) -> dict:
 
 @pytest.fixture
 def hub():
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    with LoopbackServer(Hub) as server:
+        yield server.address
 
 
 def test_train_rows_are_streamed_and_the_commit_is_kept(hub, tmp_path):

@@ -8,14 +8,13 @@ import os
 import subprocess
 import sys
 import textwrap
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from tests.support import eval_rows
+from tests.support.loopback import LoopbackHandler, LoopbackServer
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 PROGRAM = """
@@ -32,20 +31,15 @@ PROGRAM = """
 """
 
 
-class _Hub(ThreadingHTTPServer):
-    daemon_threads = True
-
+class _Hub(LoopbackServer):
     def __init__(self, root: Path) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.root = root
         self.fetched: list[str] = []
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(LoopbackHandler):
     server: _Hub
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_: object) -> None: ...
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -58,37 +52,26 @@ class _Handler(BaseHTTPRequestHandler):
             files = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
             if kind == "tree":
                 tree = [{"type": "file", "path": f, "size": (folder / f).stat().st_size, "oid": "0"} for f in files]
-                self._send(json.dumps(tree).encode())
+                self.send_json(tree)
             else:
                 info = {"id": f"{owner}/{name}", "sha": COMMIT, "siblings": [{"rfilename": f} for f in files]}
-                self._send(json.dumps(info).encode())
+                self.send_json(info)
         elif not path.startswith("/datasets/"):
-            self._send(b"{}", status=404)
+            self.send_json({}, 404)
         else:
             _, _, owner, name, _, _, file = path.split("/", 6)
             data = (self.server.root / owner / name / file).read_bytes()
             if self.command == "GET":
                 self.server.fetched.append(file)
-            self._send(data, {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": COMMIT})
-
-    def _send(self, body: bytes, headers: dict[str, str] | None = None, status: int = 200) -> None:
-        self.send_response(status)
-        for key, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
-            self.send_header(key, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
+            self.send(200, data, {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": COMMIT})
 
 
 @pytest.fixture
 def hub(tmp_path):
     root = eval_rows.write_hub_copies(tmp_path / "hub")
     (root / "BoKelvin/SLAKE/train.json").write_text("[]")
-    server = _Hub(root)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with _Hub(root) as server:
+        yield server
 
 
 def _load(tmp_path: Path, **environment: str) -> dict[str, list[object]]:
@@ -101,8 +84,7 @@ def _load(tmp_path: Path, **environment: str) -> dict[str, list[object]]:
 
 
 def test_the_splits_files_are_fetched_and_the_commit_is_recorded(hub, tmp_path) -> None:
-    endpoint = f"http://127.0.0.1:{hub.server_address[1]}"
-    first = _load(tmp_path, HF_ENDPOINT=endpoint)
+    first = _load(tmp_path, HF_ENDPOINT=hub.address)
     assert first["slake_vqa"][0] == first["mmlu_anatomy"][0] == COMMIT
     assert first["slake_vqa"][2] == 2 * len(eval_rows.png((1, 2, 3), kind="JPEG"))
     assert sorted(hub.fetched) == ["anatomy/test/0000.parquet", "imgs.zip", "test.json"]  # not train.json

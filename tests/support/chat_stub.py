@@ -10,8 +10,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.support.loopback import LoopbackHandler, LoopbackServer
 
 Request = dict[str, Any]
 Special = tuple[int, dict[str, str], bytes] | str  # a reply of its own, or "drop" the connection
@@ -31,14 +32,11 @@ def images_of(request: Request) -> list[str]:
     return [p["image_url"]["url"] for p in content if p["type"] == "image_url"] if isinstance(content, list) else []
 
 
-class ChatStub(ThreadingHTTPServer):
+class ChatStub(LoopbackServer):
     """Answers by a function of the request; `behave` may give another reply, by the number of the call."""
 
-    daemon_threads = True
-    request_queue_size = 256
-
     def __init__(self, answer: Callable[[Request], str], model: str = "stub", port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__(_Handler, port)
         self.answer = answer
         self.model = model
         self.behave: Callable[[int, Request], Special | None] = lambda call, request: None
@@ -49,35 +47,22 @@ class ChatStub(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+        return f"{super().address}/v1"
 
     def record(self, request: Request) -> int:
         with self._lock:
             self.calls.append(request)
             return len(self.calls)
 
-    def handle_error(self, *_: object) -> None: ...  # clients that go away are what some tests are about
 
-    def __enter__(self) -> ChatStub:
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self.server_close()
-
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(LoopbackHandler):
     server: ChatStub
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_: object) -> None: ...
 
     def do_GET(self) -> None:
-        self._reply(200, {}, json.dumps({"data": [{"id": self.server.model}]}).encode())
+        self.send_json({"data": [{"id": self.server.model}]})
 
     def do_POST(self) -> None:
-        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        request = json.loads(self.body())
         request["authorization"] = self.headers.get("Authorization")
         call = self.server.record(request)
         time.sleep(self.server.delay)
@@ -87,7 +72,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
             return
         if isinstance(special, tuple):
-            self._reply(*special)
+            status, headers, body = special
+            self.send(status, body, {"Content-Type": "application/json", **headers})
             return
         message = {"role": "assistant", "content": self.server.answer(request)}
         completion = {
@@ -98,14 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
             "choices": [{"index": 0, "message": message, "finish_reason": self.server.finish_reason}],
             "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18},
         }
-        self._reply(200, {}, json.dumps(completion).encode())
-
-    def _reply(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
+        self.send_json(completion)
 
 
 if __name__ == "__main__":

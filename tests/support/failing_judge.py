@@ -98,7 +98,7 @@ class FailingJudge:
         def down() -> None:
             server.__exit__()
             if not self._over.wait(_DOWN_FOR):
-                self._start(server.server_address[1])
+                self._start(server.port)
 
         threading.Thread(target=down, daemon=True).start()
 

@@ -5,42 +5,27 @@ from __future__ import annotations
 import base64
 import json
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.support.loopback import LoopbackHandler, LoopbackServer
 
 TOKEN = "hf_canary_never_in_a_log"
 _COMMIT = "0" * 40
 
 
-class HubStub(ThreadingHTTPServer):
+class HubStub(LoopbackServer):
     """Holds one set of files in memory. `existing` names repositories that are there before, and whether private."""
 
-    daemon_threads = True
-
     def __init__(self, existing: dict[str, bool] | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.private = dict(existing or {})
         self.files: dict[str, bytes] = {}
         self.objects: dict[str, bytes] = {}
         self.calls: list[str] = []
 
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
 
-    def __enter__(self) -> HubStub:
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self.server_close()
-
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(LoopbackHandler):
     server: HubStub
-    protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         self._begin()
@@ -100,14 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _begin(self) -> bytes:
         self.server.calls.append(f"{self.command} {self.path}")
-        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        return self.body()
 
     def _answer(self, status: int, content: dict[str, Any]) -> None:
-        body = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None: ...
+        self.send_json(content, status)

@@ -14,10 +14,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from medix_r1.grammar import normalize_answer
+from tests.support.loopback import LoopbackHandler, LoopbackServer
 
 MODEL = "stub-judge"
 DIMENSIONS = 64
@@ -46,7 +46,7 @@ def same_string(prompt: str) -> str:
     return "YES" if normalize_answer(fields["Reference"]) == normalize_answer(fields["Prediction"]) else "NO"
 
 
-class JudgeStub(ThreadingHTTPServer):
+class JudgeStub(LoopbackServer):
     """Answers like a judge and an embedder.
 
     Attributes:
@@ -59,11 +59,8 @@ class JudgeStub(ThreadingHTTPServer):
         connections: how many were opened; a client with a pool makes many calls over each.
     """
 
-    daemon_threads = True
-    request_queue_size = 256
-
     def __init__(self, answer: Callable[[str], str | None] = same_string, port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__(_Handler, port)
         self.answer = answer
         self.behave: Callable[[int], Special | None] = lambda call: None
         self.tokens: dict[str, float] = {}
@@ -76,7 +73,7 @@ class JudgeStub(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+        return f"{super().address}/v1"
 
     def get_request(self) -> tuple[Any, Any]:
         accepted = super().get_request()
@@ -94,29 +91,15 @@ class JudgeStub(ThreadingHTTPServer):
         with self._lock:
             self._in_flight -= 1
 
-    def handle_error(self, request: object, client_address: object) -> None: ...  # a client that hung up is no news
 
-    def __enter__(self) -> JudgeStub:
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self.server_close()
-
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(LoopbackHandler):
     server: JudgeStub
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # or each reply waits 40 ms for an acknowledgement
-
-    def log_message(self, *_: object) -> None: ...
 
     def do_GET(self) -> None:
-        self._reply(200, {}, json.dumps({"data": [{"id": MODEL}]}).encode())
+        self.send_json({"data": [{"id": MODEL}]})
 
     def do_POST(self) -> None:
-        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        request = json.loads(self.body())
         request |= {"authorization": self.headers.get("Authorization"), "at": time.monotonic(), "path": self.path}
         call = self.server.record(request)
         try:
@@ -127,11 +110,12 @@ class _Handler(BaseHTTPRequestHandler):
         if special is not None and special[0] == 0:
             self.close_connection = True
         elif special is not None:
-            self._reply(*special)
+            status, headers, body = special
+            self.send(status, body, {"Content-Type": "application/json", **headers})
         elif self.path.endswith("/embeddings"):
-            self._reply(200, {}, json.dumps(_embeddings(request)).encode())
+            self.send_json(_embeddings(request))
         else:
-            self._reply(200, {}, json.dumps(self._completion(call, request)).encode())
+            self.send_json(self._completion(call, request))
 
     def _completion(self, call: int, request: dict[str, Any]) -> dict[str, Any]:
         content = request["messages"][-1]["content"]
@@ -151,13 +135,6 @@ class _Handler(BaseHTTPRequestHandler):
             "choices": [choice],
             "usage": {"prompt_tokens": len(text.split()), "completion_tokens": 1},
         }
-
-    def _reply(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
 
 
 def _embeddings(request: dict[str, Any]) -> dict[str, Any]:

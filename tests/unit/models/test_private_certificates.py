@@ -49,7 +49,7 @@ def private_judge(tmp_path):
     context.load_cert_chain(tmp_path / "server.pem")
     with JudgeStub() as stub:
         stub.socket = context.wrap_socket(stub.socket, server_side=True)
-        yield f"https://localhost:{stub.server_address[1]}/v1", tmp_path / "ca.pem"
+        yield f"https://localhost:{stub.port}/v1", tmp_path / "ca.pem"
 
 
 async def test_an_unknown_authority_is_refused(private_judge, make_judge, monkeypatch):

@@ -1,11 +1,10 @@
+import contextlib
 import io
 import os
 import socket
 import subprocess
 import sys
-import threading
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +14,7 @@ from medix_r1.errors import ServerError
 from medix_r1.serving import server
 from medix_r1.serving.server import ServerSettings
 from tests.support.judge_stub import MODEL, JudgeStub
+from tests.support.loopback import LoopbackHandler, LoopbackServer
 from tests.support.problems import coded
 
 
@@ -120,26 +120,20 @@ def test_a_proxy_of_the_environment_is_not_used(monkeypatch):
 @pytest.fixture
 def speak():
     """Start a server that answers every GET with the bytes given; returns its address and the headers it saw."""
-    servers, seen = [], []
+    seen = []
 
     def start(answer: bytes) -> str:
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(LoopbackHandler):
             def do_GET(self):
                 seen.append(dict(self.headers))
                 self.wfile.write(answer)
+                self.close_connection = True
 
-            def log_message(self, *_): ...
-
-        http_server = HTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=http_server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        servers.append(http_server)
-        return f"http://127.0.0.1:{http_server.server_address[1]}"
+        return running.enter_context(LoopbackServer(Handler)).address
 
     start.seen = seen
-    yield start
-    for http_server in servers:
-        http_server.shutdown()
-        http_server.server_close()
+    with contextlib.ExitStack() as running:
+        yield start
 
 
 OK = b"HTTP/1.0 200 OK\r\n\r\n"
@@ -188,7 +182,7 @@ def test_ready_when_the_right_model_answers():
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
         with JudgeStub() as stub:
-            settings = ServerSettings("m", MODEL, port=stub.server_address[1])
+            settings = ServerSettings("m", MODEL, port=stub.port)
             assert server.wait_until_ready(settings, process, Path("log")) >= 0.0
     finally:
         end(process)
@@ -199,7 +193,7 @@ def test_another_model_on_the_port():
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
         with JudgeStub() as stub:
-            settings = ServerSettings("m", "the-judge", port=stub.server_address[1])
+            settings = ServerSettings("m", "the-judge", port=stub.port)
             with pytest.raises(ServerError, check=coded("serves-another-model", MODEL, "the-judge")):
                 server.wait_until_ready(settings, process, Path("log"))
     finally:

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from medix_r1.errors import TrainingError
 from medix_r1.training.verl_plugin import liveness
 from medix_r1.training.verl_plugin.liveness import WorkerWatch, engines_of, reason_of, workers_of
+from tests.support.loopback import LoopbackHandler, LoopbackServer
 from tests.support.problems import coded
 
 # what ray 2.60 says of an actor that was killed
@@ -36,17 +36,13 @@ def test_an_error_of_one_line_stays_as_it_is():
     assert reason_of("the node went away\n") == "the node went away"
 
 
-class Health(BaseHTTPRequestHandler):
+class Health(LoopbackHandler):
     status, delay = 200, 0.0
 
     def do_GET(self):
         time.sleep(self.delay)
         assert self.path == "/health"
-        self.send_response(self.status)
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
+        self.send(self.status, b"")
 
 
 @pytest.fixture
@@ -54,12 +50,9 @@ def engine(monkeypatch):
     monkeypatch.setattr(liveness, "INTERVAL", 0.05)
     monkeypatch.setattr(liveness, "_HEALTH_TIMEOUT", 0.2)
     handler = type("Handler", (Health,), {})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    handler.address = f"127.0.0.1:{server.server_port}"
-    yield handler
-    server.shutdown()
-    server.server_close()
+    with LoopbackServer(handler) as server:
+        handler.address = f"127.0.0.1:{server.port}"
+        yield handler
 
 
 def look(watch, seconds):

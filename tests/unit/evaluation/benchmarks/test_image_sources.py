@@ -1,9 +1,7 @@
 """Archives that mean harm, and a server that wants credentials."""
 
 import base64
-import threading
 import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -11,6 +9,7 @@ from medix_r1.errors import ConfigError, DataError
 from medix_r1.evaluation.benchmarks import archive as archives
 from medix_r1.evaluation.benchmarks.archive import ImageArchive
 from medix_r1.evaluation.benchmarks.image_server import ImageServer
+from tests.support.loopback import LoopbackHandler, LoopbackServer
 from tests.support.problems import coded
 
 
@@ -61,48 +60,34 @@ def test_what_is_no_archive_says_so(tmp_path) -> None:
         ImageArchive(tmp_path / "imgs.zip")
 
 
-class _PhysioNet(ThreadingHTTPServer):
-    daemon_threads = True
-
+class _PhysioNet(LoopbackServer):
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.requests: list[tuple[str, str | None]] = []
         self.failures = 0
 
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
 
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(LoopbackHandler):
     server: _PhysioNet
-
-    def log_message(self, *_: object) -> None: ...
 
     def do_GET(self) -> None:
         self.server.requests.append((self.path, self.headers.get("Authorization")))
         wanted = "Basic " + base64.b64encode(b"user:s3cret").decode()
         if self.server.failures:
             self.server.failures -= 1
-            self.send_response(503)
+            self.send(503, b"a picture")
         elif self.path == "/moved":
-            self.send_response(302)
-            self.send_header("Location", "http://127.0.0.2:1/elsewhere")
+            self.send(302, b"a picture", {"Location": "http://127.0.0.2:1/elsewhere"})
         else:
-            self.send_response(200 if self.headers.get("Authorization") == wanted else 401)
-        self.end_headers()
-        self.wfile.write(b"a picture")
+            self.send(200 if self.headers.get("Authorization") == wanted else 401, b"a picture")
 
 
 @pytest.fixture
 def physionet(monkeypatch):
     monkeypatch.setenv("PHYSIONET_USERNAME", "user")
     monkeypatch.setenv("PHYSIONET_PASSWORD", "s3cret")
-    server = _PhysioNet()
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with _PhysioNet() as server:
+        yield server
 
 
 def test_an_image_is_fetched_once_and_kept_for_this_user_alone(physionet, tmp_path) -> None:
