@@ -1,10 +1,9 @@
-"""How the public MediX-R1 code takes a reply and a reference apart: forgiving, and rewarded for it.
+"""Lenient parser of replies and references, with the rules of the public MediX-R1 code; only `reward=paper` uses it.
 
-Only `reward=paper` reads like this, to compare with the strict grammar of grammar.py. The rules are those of the
-paper's public reward function, as observed: white space round `<`, `>` and `/` goes; the format holds from the first
-think tag to the end, whatever stands before it and whatever the blocks hold; the tag is all text before the think tag;
-the first answer block is graded, and without one the whole text; full stops round answer and reference go. Linear
-time, like the strict grammar.
+The rules are those of the paper's public reward function, as observed. White space round `<`, `>` and `/` is removed.
+The format is checked from the first think tag to the end; text before it and the blocks' contents do not matter. The
+modality tag is the whole text before the think tag. The first answer block is graded, or the whole text if there is
+none. Full stops round answer and reference are removed. Linear time, like the strict parser in grammar.py.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ _SIGNS = re.compile("([<>/])")
 
 
 def parse_as_public(text: str, *, think_element: ThinkElement = "thinking", wants_modality: bool = True) -> Completion:
-    """Take a reply apart by the public rules.
+    """Parse a reply by the public rules.
 
     Args:
         text: the reply as generated.
-        think_element: the element that is looked for; the other spelling is not understood.
+        think_element: the required element; the other spelling is not recognised.
         wants_modality: has no effect: the public code expects a tag in every reply.
 
     Returns:
-        `answer` is never None: untagged text is graded whole. `modality` is None unless one
-        tag, and nothing else, stands before the think element.
+        The parts. `answer` is never None, because a reply without an answer block is graded as a whole. `modality` is
+        None unless the text before the think element is exactly one tag.
     """
     reply = _without_space_round_signs(text)
     start = reply.find(f"<{think_element}>")
@@ -41,10 +40,10 @@ def parse_as_public(text: str, *, think_element: ThinkElement = "thinking", want
 
 
 def parse_public_reference(text: str) -> Reference:
-    """Split a reference at its first `>`, wherever that stands.
+    """Split a reference at its first `>`, wherever that is.
 
     Returns:
-        `modality` is None without any `>`; the public code then fails and scores judge and embedding 0.
+        Tag and answer. `modality` is None without any `>`; the public code then fails and scores judge and embedding 0.
     """
     tag, sign, answer = text.partition(">")
     if not sign:
@@ -55,7 +54,7 @@ def parse_public_reference(text: str) -> Reference:
 def _without_space_round_signs(text: str) -> str:
     pieces = _SIGNS.split(text)
     last = len(pieces) - 1
-    for place in range(0, len(pieces), 2):  # text stands at even places, signs between
+    for place in range(0, len(pieces), 2):  # text is at even indices, signs are at odd ones
         piece = pieces[place] if place == 0 else pieces[place].lstrip()
         pieces[place] = piece if place == last else piece.rstrip()
     return "".join(pieces)
@@ -66,19 +65,19 @@ def _without_stops(text: str) -> str:
 
 
 def _tag(text: str) -> str | None:
-    """The name of a single tag in upper case; None for any other text, two tags among it."""
+    """The name of a single tag in upper case; None for every other text, such as two tags."""
     name = text[1:-1] if text.startswith("<") and text.endswith(">") else ""
     return name.upper() if name and not _SIGNS.search(name) else None
 
 
 def _problems(text: str, think_element: ThinkElement) -> tuple[str, ...]:
-    """Why `<think>…</think>` and `<answer>…</answer>` do not cover a text that starts with the think tag."""
+    """Format problems of a text from its think tag on: it must be a think block, then an answer block to the end."""
     if not text:
         return (f"no <{think_element}> block",)
     text = text.rstrip()
     if not text.endswith("</answer>"):
         return ("text does not end with </answer>",)
-    behind = f"</{think_element}><answer>"  # nothing may stand between; white space is gone already
+    behind = f"</{think_element}><answer>"  # white space between them is already removed
     if text.find(behind, len(think_element) + 2, len(text) - len("</answer>")) < 0:
         return (f"no <answer> block behind </{think_element}>",)
     return ()

@@ -1,8 +1,8 @@
 """Signals of `reward=paper`: judge, embedding and modality by the rules of the paper's public reward function.
 
-The rules are facts of that code (arXiv 2602.23363, its public repository): case-sensitive exact matches score 1, and
-answers that are empty, of one character, or hold `__`, `:` or `?` score 0, both without a call. Two of its accidents
-are not repeated: a failed call masks the sample and never scores 0, and YES counts as the first word only.
+The rules are those of that code (arXiv 2602.23363, its public repository). Without a call, case-sensitive exact matches
+score 1; answers that are empty, have one character, or contain `__`, `:` or `?` score 0. Two of its defects are left
+out: a failed call masks the sample and never scores 0, and YES counts only as the first word.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NO_TAG = Score(0.0, "the reference has no tag, which the public code scores 0")
 
 
 def public_rule(sample: Sample) -> Score | None:
-    """What the public code decides without a model; None when it asks one."""
+    """The score of a sample that the public code decides without a model; None when it asks one."""
     answer = sample.completion.answer or ""
     if sample.reference.modality is None:
         return _NO_TAG
@@ -30,7 +30,7 @@ def public_rule(sample: Sample) -> Score | None:
 
 
 class PublicJudge(JudgeReward):
-    """The signal `llm` with the public code's rules for answers that no judge is asked about."""
+    """The signal `llm`, with the public code's rules for answers that need no judge."""
 
     def rule_score(self, sample: Sample) -> Score | None:
         """The score of a sample that needs no judge."""
@@ -38,10 +38,10 @@ class PublicJudge(JudgeReward):
 
 
 class PublicEmbedding(EmbeddingReward):
-    """The signal `embed` on the texts as they are written, with the public code's rules for the rest."""
+    """The signal `embed` without normalisation, with the public code's rules for answers that need no embedder."""
 
     def texts(self, sample: Sample) -> tuple[str, str]:
-        """Answer and reference as they are written."""
+        """Answer and reference, not normalised."""
         return sample.completion.answer or "", sample.reference.answer
 
     def rule_score(self, sample: Sample) -> Score | None:
@@ -50,7 +50,7 @@ class PublicEmbedding(EmbeddingReward):
 
 
 class PublicModality:
-    """1 where the text before the think element is the reference's tag, in any case; 0 everywhere else."""
+    """1 if the text before the think element is the reference's tag, in upper or lower case; else 0. Always applies."""
 
     def score(self, sample: Sample) -> Score:
         wanted, given = sample.reference.modality, sample.completion.modality

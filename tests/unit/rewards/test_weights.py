@@ -193,7 +193,7 @@ async def test_the_total_is_always_the_sum_of_what_the_breakdown_shows(parts, ga
     assert math.fsum(breakdown.weights.values()) == pytest.approx(1.0) or breakdown.gate_shut
 
 
-def test_share_out_of_nothing():
+def test_renormalising_no_weight_gives_none():
     assert renormalise(Weights(a=1.0, b=0.0), ("a",)) is None
     assert renormalise(Weights(), ()) is None
 
