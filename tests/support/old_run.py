@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
+import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
+from medix_r1.moved_names import MOVED
+from medix_r1.runs import checkpoints
 from medix_r1.runs.folder import RunFolder
+from medix_r1.runs.scored_rollout import RECORD
 
 DATA = Path(__file__).parents[1] / "data"
 SAID = DATA / "run_795c22a_said"
@@ -46,3 +52,41 @@ def overrides(folder: RunFolder) -> list[str]:
     """The command line of the run."""
     words: list[str] = json.loads((folder.root / "provenance.json").read_text(encoding="utf-8"))["overrides"]
     return words
+
+
+def age(folder: RunFolder) -> set[str]:
+    """Put a run that today's code began into the shape in which commit 795c22a would have left it.
+
+    Returns:
+        The prompts whose rollouts its newest checkpoint holds, with their records made old.
+    """
+    before = {now: old for old, now in MOVED.items()}
+    folder.config.write_text(
+        re.sub(r"medix_r1(?:\.\w+)+", lambda found: _old(found[0], before), folder.config.read_text(encoding="utf-8")),
+        encoding="utf-8",
+    )
+    checkpoint = checkpoints.latest(folder.checkpoints)
+    assert checkpoint is not None
+    prompts = set[str]()
+    for file in checkpoint.glob("transfer_queue/simple_storage/*.pkl"):
+        state = pickle.loads(file.read_bytes())
+        fields = state["field_data"]
+        for index, extra in fields["extra_fields"].items():
+            _age_record(getattr(extra, "data", extra)["reward_extra_info"])
+            prompts.add(str(getattr(fields["uid"][index], "data", fields["uid"][index])))
+        file.write_bytes(pickle.dumps(state, protocol=pickle.HIGHEST_PROTOCOL))
+    checkpoints.seal(checkpoint)
+    return prompts
+
+
+def _old(name: str, before: Mapping[str, str]) -> str:
+    now = max((now for now in before if f"{name}.".startswith(f"{now}.")), key=len, default="")
+    return before[now] + name.removeprefix(now) if now else name
+
+
+def _age_record(reward_extra_info: dict[str, object]) -> None:
+    """What the reward manager of that commit wrote, and not what the row says."""
+    record = json.loads(str(reward_extra_info[RECORD]))
+    kept = ("answer", "modality", "think", "problems", "reasons", "weights", "gate_shut", "failure", "outage")
+    old = {name: record[name] for name in (*kept, "image", "statistics", "seconds")}
+    reward_extra_info[RECORD] = json.dumps({**old, "text": record["reply"]})
