@@ -1,4 +1,4 @@
-"""The kit that made the demo's models and measured them: `python -m tools.nano --help`, in a clone.
+"""Trains and measures the demo's models: `python -m tools.nano --help`, in a clone.
 
-No part of the wheel: `medix_r1.demo` loads what is trained here and never imports it.
+It is not part of the wheel. `medix_r1.demo` loads the trained weights and never imports this package.
 """

@@ -1,4 +1,4 @@
-"""Training that gives the same weights each time, on one kind of processor and with the pinned packages."""
+"""Reproducible training: the same weights each time, on one kind of processor and with the pinned packages."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ import torch
 
 @contextmanager
 def deterministic() -> Iterator[None]:
-    """One thread and deterministic algorithms: sums are taken in the same order every time.
+    """Use one thread and deterministic algorithms, so that sums are always computed in the same order.
 
-    How a sum is divided among threads changes its rounding, so the number of threads must not depend on the machine or
-    on what else runs.
+    The number of threads changes the rounding of sums, so it must not depend on the machine or its load.
     """
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     fills = torch.utils.deterministic.fill_uninitialized_memory
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
-    # Only hides reads of uninitialised memory, of which there are none, at thousands of fills a step.
+    # Filling only matters for reads of uninitialised memory, which do not occur, and costs thousands of fills a step.
     torch.utils.deterministic.fill_uninitialized_memory = False
     try:
         yield

@@ -1,4 +1,4 @@
-"""Makes a trained model the one that ships with the package: its folder with the weights in bfloat16, and checksums."""
+"""Writes a trained model into the package: its folder with bfloat16 weights, and checksums."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from medix_r1.errors import CheckpointError
 
 
 def ship(folder: Path, model: Model, target: Path | None = None) -> Path:
-    """Write the shipped folder of a model that `train` made; exact, since its weights were rounded to bfloat16.
+    """Write the shipped folder of a model that `train` made; exact, because `train` rounded its weights to bfloat16.
 
     Args:
         folder: the model, as from_pretrained loads it.
-        model: which one it is.
-        target: where to, in place of the package's own folder.
+        model: policy or judge.
+        target: folder to write; by default the one in the package.
 
     Returns:
         The shipped folder.
 
     Raises:
-        CheckpointError: no model is there, or one whose weights bfloat16 cannot hold.
+        CheckpointError: there is no model, or bfloat16 cannot represent its weights exactly.
     """
     if not (folder / WEIGHTS).is_file():
         raise CheckpointError(
@@ -38,10 +38,10 @@ def ship(folder: Path, model: Model, target: Path | None = None) -> Path:
         )
     target = target or shipped_folder(model)
     temporary = target.with_name(f".{target.name}.new")
-    shutil.rmtree(temporary, ignore_errors=True)  # of an interrupted call
+    shutil.rmtree(temporary, ignore_errors=True)  # left by an interrupted call
     shutil.copytree(folder, temporary, ignore=shutil.ignore_patterns(WEIGHTS))
     save_file(small, temporary / WEIGHTS, metadata={"format": "pt"})
-    (temporary / WEIGHTS).chmod(0o644)  # safetensors leaves it readable by its owner only
+    (temporary / WEIGHTS).chmod(0o644)  # safetensors makes it readable by its owner only
     (temporary / CHECKSUMS).write_text(checksums(temporary), encoding="utf-8")
     shutil.rmtree(target, ignore_errors=True)
     temporary.rename(target)

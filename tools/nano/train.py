@@ -1,4 +1,4 @@
-"""Trains the demo's models from scratch into OUT/models, where later builds keep them until the labels change."""
+"""Trains the demo's models from scratch into OUT/models. Later builds keep them until the labels change."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MODELS: tuple[Model, ...] = ("policy", "judge")
 
 
 def models_of(only: Collection[str] | None) -> list[Model]:
-    """Return the models that are asked for; all of them when none is named."""
+    """Return the named models, or all when none is named."""
     if unknown := sorted(set(only or ()) - set(MODELS)):
         raise ConfigError(
             [
@@ -45,27 +45,27 @@ def models_of(only: Collection[str] | None) -> list[Model]:
 
 
 def train(out: Path, *, only: Collection[str] | None = None, console: Console | None = None) -> None:
-    """Train the models that are asked for, whether anything has changed or not.
+    """Train models, even if they are up to date.
 
-    Both at once take two processes of one thread each; the weights are the same as of one trained alone.
+    Both models are trained in two processes of one thread each; the weights equal those of training one alone.
 
     Args:
-        out: the demo's folder; its rows are built when they are missing or out of date.
-        only: the models to train; both unless named.
-        console: where progress is shown.
+        out: the demo's folder; its rows are built if they are missing or out of date.
+        only: the models to train; both by default.
+        console: for progress bars.
 
     Raises:
-        ConfigError: a model that is not known.
-        DataError: the judge that was trained is too lenient, or its training ended; the old one stays.
+        ConfigError: unknown models.
+        DataError: the trained judge is too lenient, or its training failed; the old judge stays.
     """
     wanted = models_of(only)
-    disable_progress_bar()  # transformers' bars would tear ours
+    disable_progress_bar()  # transformers' bars would break ours
     with bars(console) as progress:
         if wanted == ["judge"]:
             train_judge(out, add_bar(progress, "judge", judge_training.STEPS))
         else:
             build_part(out, "data", progress)
-            with _judge_beside(out, progress, wanted):
+            with _judge_in_parallel(out, progress, wanted):
                 train_policy(out, add_bar(progress, "policy", warm_start.TOTAL_STEPS))
         progress.console.print(f"trained: {', '.join(wanted)} in {out / 'models'}")
 
@@ -80,7 +80,11 @@ def train_policy(out: Path, advance: Advance) -> None:
 
 
 def train_judge(out: Path, advance: Advance) -> None:
-    """Train the judge and install it, unless it is too lenient to reward."""
+    """Train the judge and install it.
+
+    Raises:
+        DataError: it is too lenient to serve as a reward.
+    """
     with replacing(out, "judge", trained_stamp("judge"), ["models/judge"]) as temporary:
         folder = temporary / "models" / "judge"
         model, tokenizer = judge_training.trained(advance)
@@ -90,7 +94,7 @@ def train_judge(out: Path, advance: Advance) -> None:
 
 
 def round_to_bfloat16(model: torch.nn.Module) -> None:
-    """Round weights to what the shipped files can hold, so that a trained folder equals the one shipped of it."""
+    """Round the weights to bfloat16 values, so that shipping and unpacking a trained model does not change it."""
     for parameter in model.parameters():
         parameter.data = parameter.data.to(torch.bfloat16).float()
 
@@ -106,8 +110,8 @@ def _refuse_lenient(folder: Path) -> None:
 
 
 @contextmanager
-def _judge_beside(out: Path, progress: Progress, wanted: Sequence[Model]) -> Iterator[None]:
-    """Train the judge in a process of its own meanwhile, if it is wanted: each training keeps to one thread."""
+def _judge_in_parallel(out: Path, progress: Progress, wanted: Sequence[Model]) -> Iterator[None]:
+    """Train the judge in another process during the block, if it is wanted; each training uses one thread."""
     if "judge" not in wanted:
         yield
         return
@@ -115,9 +119,9 @@ def _judge_beside(out: Path, progress: Progress, wanted: Sequence[Model]) -> Ite
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_train_judge, args=(out, sender), daemon=True)
     process.start()
-    sender.close()  # the child's end alone stays open, so that its death ends the listening
+    sender.close()  # only the child holds the sending end, so its death ends `_forward`
     advance = add_bar(progress, "judge", judge_training.STEPS)
-    listener = threading.Thread(target=_pass_on, args=(receiver, advance), daemon=True)
+    listener = threading.Thread(target=_forward, args=(receiver, advance), daemon=True)
     listener.start()
     try:
         yield
@@ -134,15 +138,15 @@ def _judge_beside(out: Path, progress: Progress, wanted: Sequence[Model]) -> Ite
 
 
 def _train_judge(out: Path, sender: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides; when it is gone, the next `send` ends this
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C; without it, the next `send` fails
     disable_progress_bar()
     try:
         train_judge(out, sender.send)
     except DataError as error:
-        sys.exit(str(error))  # one line in place of a trace
+        sys.exit(str(error))  # one line instead of a traceback
 
 
-def _pass_on(receiver: Connection, advance: Advance) -> None:
+def _forward(receiver: Connection, advance: Advance) -> None:
     with suppress(EOFError):
         while True:
             advance(receiver.recv())

@@ -1,7 +1,6 @@
-"""Tiny models of the other architectures, with random weights, real processors and the demo's tokenizer.
+"""Tiny models of other architectures, with random weights, real processors and the demo's tokenizer.
 
-They exist to show that an architecture goes through verl and vLLM at all; they know nothing. The nano policy itself is
-`policy/model.py`.
+They test that an architecture works with verl and vLLM. The nano policy itself is in `policy/model.py`.
 """
 
 from __future__ import annotations
@@ -74,7 +73,7 @@ def _text(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
 
 
 def qwen3_vl_moe(tokenizer: PreTrainedTokenizerFast) -> tuple[PreTrainedModel, ProcessorMixin]:
-    """Qwen3-VL with four experts in every layer, two of them used."""
+    """Qwen3-VL with four experts in every layer, two of them active."""
     dense = nano.make_model(tokenizer).config
     text = {key: value for key, value in dense.text_config.to_dict().items() if key != "model_type"}
     text |= {
@@ -125,7 +124,7 @@ def qwen2_5_vl(tokenizer: PreTrainedTokenizerFast) -> tuple[PreTrainedModel, Pro
 
 
 def smolvlm2(tokenizer: PreTrainedTokenizerFast) -> tuple[PreTrainedModel, ProcessorMixin]:
-    """SmolVLM2: a SigLIP tower, pixels shuffled into tokens, a Llama."""
+    """SmolVLM2: a SigLIP vision tower, pixel shuffle, and a Llama."""
     tokenizer.add_special_tokens({"additional_special_tokens": [*tokens.SPECIAL, *SMOL_TOKENS]})
     template = tokens.chat_template().replace("<|vision_start|><|image_pad|><|vision_end|>", "<image>")
     text = {**_text(tokenizer), "model_type": "llama", "rope_theta": 10000.0}
@@ -165,7 +164,7 @@ TWINS: dict[str, Callable[[PreTrainedTokenizerFast], tuple[PreTrainedModel, Proc
 
 
 def build_twin(folder: Path, architecture: str, labels: Labels, *, seed: int = 0) -> None:
-    """Write one twin's folder, as from_pretrained and vLLM expect it; `architecture` is a key of `TWINS`."""
+    """Write one twin as a folder for from_pretrained and vLLM; `architecture` is a key of `TWINS`."""
     tokenizer = tokens.make_tokenizer(labels)
     torch.manual_seed(seed)
     model, processor = TWINS[architecture](tokenizer)

@@ -1,9 +1,9 @@
-"""The judge's starting weights: heads that already compare the prediction with the reference, word by word.
+"""The judge's initial weights: hand-set attention heads that compare prediction and reference token by token.
 
-A random transformer of this size needs tens of thousands of examples before it looks up a word elsewhere at all.
-Here the first layer is set to know in which section a token stands and which token stood before it, and the second
-to find the same token in the opposite section. Training is left with what cannot be written down: which words do not
-matter, which mean the same, and what to do about a word without a counterpart.
+A randomly initialised transformer of this size needs tens of thousands of examples before it learns to look up a token
+elsewhere in the prompt. Here, heads of the first layer find each token's section and previous token; heads of the
+second find the same token in the other section. Training learns which words do not matter, which are synonyms, and what
+a word without a counterpart means.
 """
 
 from __future__ import annotations
@@ -14,21 +14,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-HEAD = 32  # head_dim; rotary embedding turns dimension i together with i + 16
+HEAD = 32  # head_dim; rotary embedding rotates dimension i together with i + 16
 _HALF = HEAD // 2
 BLOCK = 18  # dimensions in which a head compares two tokens
-IDENTITY = slice(0, 80)  # who the token is: four blocks of random directions, and room to learn
-BEFORE = slice(80, 98)  # who the token before it is, once layer 0 has run
-ONE, WORD = 104, 105  # 1 for every token; 1 for every token that is not a mark
-MARK = slice(106, 113)  # which section mark the token is
-SECTION = slice(113, 120)  # in which section the token stands, once layer 0 has run
-FOUND = 120  # and following: whether a comparing head found a counterpart
-MISSING = 124  # and following: what the last layer makes of it
+# Dimensions of the residual stream:
+IDENTITY = slice(0, 80)  # the token: four blocks of random directions, the rest free for training
+BEFORE = slice(80, 98)  # the previous token, written by layer 0
+ONE, WORD = 104, 105  # 1 for every token; 1 for every token that is not a section mark
+MARK = slice(106, 113)  # one-hot: which section mark the token is
+SECTION = slice(113, 120)  # one-hot: the token's section, written by layer 0
+FOUND = 120  # and following: whether a comparing head of layer 1 found a counterpart
+MISSING = 124  # and following: missing counterparts, summed by the last layer
 USER, _QUESTION, REFERENCE, PREDICTION, RESTATED = range(5)
-_SHARP = 3.0  # gain of the query and key norms where heads must pick one token out of thirty
-_LOUD = 3.0  # marks stand out from the noise that other heads leave
-_SCALE = 2.4  # what the first norm makes of an embedding, undone when a head passes it on
-_SLOW = [*range(5, 14), *range(21, 30)]  # head dimensions that hardly turn within a prompt: 18 of 32
+_NORM_GAIN = 3.0  # of query and key norms, so that heads can pick one token out of thirty
+_MARK_GAIN = 3.0  # of the marks' embeddings, above the noise of other heads
+_SCALE = 2.4  # factor of the first norm on an embedding, divided out when a head copies it
+_SLOW = [*range(5, 14), *range(21, 30)]  # 18 of 32 head dimensions, those that rotate little within a prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +41,20 @@ class _Head:
 
 
 def prepare(model: nn.Module, marks: list[int], verdicts: list[int], generator: torch.Generator) -> None:
-    """Write the comparing heads into a freshly made Qwen3 model.
+    """Write the comparing heads into a freshly initialised Qwen3 model.
 
     Args:
-        model: a Qwen3ForCausalLM with at least two layers of four heads, hidden size 128 or more, untied.
-        marks: the ids of the section marks, in the order of tokenizer.SECTIONS.
-        verdicts: the ids of YES and NO.
-        generator: source of the random directions.
+        model: a Qwen3ForCausalLM with at least two layers of four heads, hidden size 128 or more, untied embeddings.
+        marks: the token ids of the section marks, in the order of tokenizer.SECTIONS.
+        verdicts: the token ids of YES and NO.
+        generator: for the random directions.
     """
     with torch.no_grad():
         _embed(model.model.embed_tokens.weight, marks, generator)
         first, second = (layer.self_attn for layer in model.model.layers[:2])
         for attention in (first, second):
-            attention.q_norm.weight.fill_(_SHARP)
-            attention.k_norm.weight.fill_(_SHARP)
+            attention.q_norm.weight.fill_(_NORM_GAIN)
+            attention.k_norm.weight.fill_(_NORM_GAIN)
         _write(first, 0, _section_head(first))
         _write(first, 1, _before_head(first))
         for place in (0, 1, 2):
@@ -71,13 +72,13 @@ def prepare(model: nn.Module, marks: list[int], verdicts: list[int], generator: 
 def _embed(table: Tensor, marks: list[int], generator: torch.Generator) -> None:
     table.mul_(0.0)
     table[:, IDENTITY] = 0.5 * torch.randn(len(table), 80, generator=generator)
-    for start in range(0, 4 * BLOCK, BLOCK):  # equal lengths, or long ones would be found everywhere
+    for start in range(0, 4 * BLOCK, BLOCK):  # equal norms, because larger vectors would match every token
         block = table[:, start : start + BLOCK]
         block.mul_(0.5 * math.sqrt(BLOCK) / block.norm(dim=1, keepdim=True))
     table[:, ONE] = table[:, WORD] = 1.0
     for place, mark in enumerate(marks):
         table[mark, WORD] = 0.0
-        table[mark, MARK.start + place] = _LOUD
+        table[mark, MARK.start + place] = _MARK_GAIN
 
 
 def _blank(attention: nn.Module) -> _Head:
@@ -87,23 +88,23 @@ def _blank(attention: nn.Module) -> _Head:
 
 
 def _section_head(attention: nn.Module) -> _Head:
-    """Attend to the latest mark: the rotation of pair 3 makes a mark weaker the farther back it is."""
+    """Attend to the latest section mark: by the rotation of pair 3, a mark's score falls with its distance."""
     head = _blank(attention)
     head.query[3, ONE] = 1.0
     head.key[3, MARK] = 1.0
-    head.key[_HALF - 1, WORD] = 1.0  # the key norm would blow up a key of nothing: words point elsewhere
+    head.key[_HALF - 1, WORD] = 1.0  # words need a non-zero key elsewhere, because the key norm would amplify noise
     head.value[:7, MARK] = torch.eye(7)
-    head.output[SECTION, :7] = torch.eye(7) / (_SCALE * _LOUD)
+    head.output[SECTION, :7] = torch.eye(7) / (_SCALE * _MARK_GAIN)
     return head
 
 
 def _before_head(attention: nn.Module) -> _Head:
-    """Attend one token back, through the three pairs that turn fastest; carry over a block of that token."""
+    """Attend to the previous token, by the three pairs that rotate fastest, and copy a block of its identity."""
     head = _blank(attention)
     for pair in range(3):
         speed = attention.config.rope_parameters["rope_theta"] ** (-pair / _HALF)
         head.key[pair, ONE] = 1.0
-        # The query is turned back by one position, so that it fits a key one position before.
+        # Rotating the query back by one position makes it match the key of the previous position.
         head.query[pair, ONE], head.query[pair + _HALF, ONE] = math.cos(speed), -math.sin(speed)
     head.value[:BLOCK, 3 * BLOCK : 4 * BLOCK] = torch.eye(BLOCK)
     head.output[BEFORE, :BLOCK] = torch.eye(BLOCK) / _SCALE
@@ -111,9 +112,9 @@ def _before_head(attention: nn.Module) -> _Head:
 
 
 def _same_head(attention: nn.Module, flag: int, compared: list[int], generator: torch.Generator) -> _Head:
-    """Attend from prediction to reference, and from the restated reference to prediction, where the token is equal.
+    """Attend to an equal token: from the prediction to the reference, from the restated reference to the prediction.
 
-    The first token of the prompt takes the attention when there is no equal one, so the flag is +1 or -1.
+    Without an equal token the attention goes to the first token of the prompt, so the flag is +1 or -1.
     """
     head = _blank(attention)
     sketch = _directions(BLOCK, len(compared), generator) / (0.5 * math.sqrt(BLOCK))
@@ -125,20 +126,20 @@ def _same_head(attention: nn.Module, flag: int, compared: list[int], generator: 
         head.key[14 + _HALF * place, SECTION.start + asked] = 0.80
     head.query[15, ONE] = 0.75
     head.key[15, MARK.start + USER] = 2.0
-    head.value[0, WORD], head.value[0, MARK.start + USER] = 1.0, -1.0 / _LOUD
+    head.value[0, WORD], head.value[0, MARK.start + USER] = 1.0, -1.0 / _MARK_GAIN
     head.output[flag, 0] = 1.0
     return head
 
 
 def _missing_head(attention: nn.Module, section: int) -> _Head:
-    """Attend to the tokens of a section that found no counterpart, and report how badly they are missing."""
+    """Attend to the tokens of a section without a counterpart, and sum their flags."""
     head = _blank(attention)
     flags = [*range(FOUND, FOUND + 4)]
     head.query[_HALF - 1, ONE] = 1.0
     head.key[_HALF - 1, flags] = -0.4
     head.key[_HALF - 1, SECTION.start + section] = 3.0
     head.key[_HALF - 1, WORD] = 0.5
-    head.key[_HALF - 2, ONE] = 3.0  # the rest of the key, so that its norm does not level all keys
+    head.key[_HALF - 2, ONE] = 3.0  # a constant part, so that the key norm does not make all keys equal
     head.value[:4, flags] = torch.eye(4)
     head.output[MISSING + section % 2, :4] = 1.0
     return head
@@ -151,7 +152,7 @@ def _directions(count: int, width: int, generator: torch.Generator) -> Tensor:
 
 
 def _write(attention: nn.Module, place: int, head: _Head) -> None:
-    """Put a head in its place, keeping a little noise in what it does not use, so that it can learn more."""
+    """Write a head's weights, keeping some of the random initialisation of values and outputs, so that it can learn."""
     rows = slice(place * HEAD, (place + 1) * HEAD)
     attention.q_proj.weight[rows] = head.query
     attention.k_proj.weight[rows] = head.key

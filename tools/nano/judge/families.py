@@ -1,6 +1,6 @@
-"""The families of pairs about the lexicon: one phrase written twice, or changed in what it says.
+"""The families of pairs about the lexicon: one phrase in two wordings, or with another meaning.
 
-Each family is a way in which an answer can be right in other words, or wrong in nearly the same ones.
+Each family is a way in which an answer can be right in other words, or wrong in nearly the same words.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tools.nano.judge.words import garbled, measure, misspelled, rescaled
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One judgement: does the prediction say what the reference says?"""
+    """One pair; `label` says whether the prediction means the same as the reference."""
 
     question: str
     reference: str
@@ -45,7 +45,7 @@ class PairMaker(PhraseWriter):
         }
 
     def pair(self, family: str, label: bool) -> Pair:
-        """Draw until the family yields a pair whose label is beyond doubt."""
+        """Draw until the family yields a pair whose label is certain."""
         while True:
             pair = self._families[family](label)
             if pair is None or not pair.prediction.strip():
@@ -80,7 +80,7 @@ class PairMaker(PhraseWriter):
         return self._judged(phrase, self._write(said, loose=True, wrap=0.3), False, "negation")
 
     def _polar(self, label: bool) -> Pair:
-        """A question to be answered with yes or no, where the answer alone names nothing."""
+        """A yes-or-no question, whose answer does not name the finding."""
         phrase = self._phrase(plain=True)
         about, truth = self._write(phrase, loose=False), self._rng.random() < 0.5
         names = ("denied", "affirmed")
@@ -104,7 +104,7 @@ class PairMaker(PhraseWriter):
         return self._judged(phrase, text, label, "near_miss") if text else None
 
     def _changed(self, phrase: Phrase) -> str | None:
-        """The phrase with one thing in it exchanged, added, dropped or misspelled."""
+        """The phrase with one part replaced, added, dropped or misspelled; None if that is not possible."""
         kind, rng = phrase.kind, self._rng
         way = rng.random()
         if way < 0.35:

@@ -1,7 +1,7 @@
 """The demo's judge: a small Qwen3 that answers YES or NO to (question, reference, prediction).
 
-Here is its architecture and how it is asked: with the prompt `match_short`. training.py trains it on the pairs that
-pairs.py makes; vLLM and transformers load its folder.
+This file has its architecture and its inputs, the prompt `match_short`. training.py trains it on the pairs of pairs.py;
+vLLM and transformers load its folder.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _BATCH = 256
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
-    """Make the tokenizer from training pairs about the lexicon, so that a new label in the demo leaves it as it is."""
+    """Train the tokenizer on pairs about the lexicon only, so that new labels of the demo do not change it."""
     pairs = itertools.islice(lexicon_pairs(_CORPUS_SEED), _CORPUS_SIZE)
     return build_tokenizer((f"{p.question} {p.reference} {p.prediction}" for p in pairs), VOCABULARY)
 
 
 def make_model(tokenizer: PreTrainedTokenizerFast, *, seed: int = 0) -> Qwen3ForCausalLM:
-    """Make the untrained judge; its first layers already compare (circuit.py)."""
+    """Make the untrained judge, with comparing heads in its first layers (circuit.py)."""
     torch.manual_seed(seed)
     model = Qwen3ForCausalLM(_config(tokenizer)).float()
     marks, verdicts = tokenizer.convert_tokens_to_ids(list(SECTIONS)), verdict_ids(tokenizer)
@@ -64,13 +64,13 @@ def _config(tokenizer: PreTrainedTokenizerFast) -> Qwen3Config:
 
 
 def verdict_ids(tokenizer: PreTrainedTokenizerFast) -> list[int]:
-    """Return the ids of YES and NO."""
+    """Return the token ids of YES and NO."""
     ids: list[int] = tokenizer.convert_tokens_to_ids(list(VERDICTS))
     return ids
 
 
 def request_text(pair: Pair) -> str:
-    """Return the user turn for a pair: the prompt that the reward sends, filled in."""
+    """Return the user turn for a pair: the prompt that the reward sends."""
     return prompts.fill(
         prompts.load("match_short"),
         question=pair.question,
@@ -87,13 +87,13 @@ def encode(tokenizer: PreTrainedTokenizerFast, pairs: Sequence[Pair]) -> list[li
 
 
 def padded(rows: Sequence[Sequence[int]], pad: int) -> torch.Tensor:
-    """Return the rows as one tensor, filled up on the right, where a causal model cannot see."""
+    """Return the rows as one tensor, padded on the right, which a causal model does not attend to."""
     width = max(map(len, rows))
     return torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows])
 
 
 def last_states(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, pairs: Sequence[Pair]) -> torch.Tensor:
-    """Return the hidden state from which the verdict on each pair is read."""
+    """Return the last hidden state of each pair's prompt, which predicts the verdict; shape (pairs, HIDDEN)."""
     rows = encode(tokenizer, pairs)
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
     states = torch.empty(len(rows), HIDDEN)
@@ -114,7 +114,7 @@ def leanings(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, pairs:
 
 
 def save_folder(folder: Path, model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Write a judge's folder, as from_pretrained and vLLM expect it."""
+    """Write a judge as a folder for from_pretrained and vLLM."""
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 

@@ -1,4 +1,4 @@
-"""Pairs about the demo's own questions and accepted wordings, on which the judge serves as a reward."""
+"""Pairs about the demo's own questions and accepted answers, which the judge has to score in the demo."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from tools.nano.judge.words import garbled, invented_word, misspelled
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One type of question of the demo: how it is asked, and the groups of accepted wordings of its answers."""
+    """One question type of the demo: its wordings, and for each answer the group of accepted wordings."""
 
     questions: tuple[str, ...]
     answers: tuple[Group, ...]
 
 
 class OwnPairMaker(PhraseWriter):
-    """Draws pairs of the demo's answers, wrapped and twisted by the wordings of the lexicon."""
+    """Draws pairs of the demo's answers, varied with patterns of the lexicon."""
 
     def __init__(self, words: Mapping[str, Any], rng: random.Random, facts: Sequence[Fact]) -> None:
         super().__init__(words, rng, invent=0.0)
         self._facts = facts
 
     def pair(self, label: bool) -> Pair | None:
-        """Draw a pair; None when what was to be refused turned out right."""
+        """Draw a pair; None if a wrong answer turned out to be accepted."""
         rng = self._rng
         fact = rng.choice(self._facts)
         question, group = rng.choice(fact.questions), rng.choice(fact.answers)
@@ -58,7 +58,7 @@ class OwnPairMaker(PhraseWriter):
         if way < 0.55:
             return far
         if way < 0.65:
-            return turned_round(right, rng) if polar_word(right) else self._pattern("negations", a=right)
+            return opposite(right, rng) if polar_word(right) else self._pattern("negations", a=right)
         if way < 0.72:
             return self._pattern("hedges", a=rng.choice((right, near)))
         if way < 0.82:
@@ -73,12 +73,12 @@ class OwnPairMaker(PhraseWriter):
 
 
 def polar_word(text: str) -> bool:
-    """Whether the answer is a yes or no itself, so that negating it would turn it round, not make it wrong."""
+    """Whether the answer itself means yes or no."""
     return bool(_POLAR.search(text.casefold()))
 
 
-def turned_round(text: str, rng: random.Random) -> str:
-    """The opposite of a yes or a no, as a word or as a sentence."""
+def opposite(text: str, rng: random.Random) -> str:
+    """The opposite of a yes-or-no answer, as a word or a sentence."""
     text = text.casefold()
     negative = bool(re.search(r"\b(no|not|none|without|absent)\b", text))
     rest = re.sub(r"\b(yes|no|not|none|without|absent|present|is|are|shown)\b", "", text).strip()
@@ -94,7 +94,7 @@ def turned_round(text: str, rng: random.Random) -> str:
 
 
 def accepted_with(reference: str, fact: Fact) -> set[str]:
-    """Every wording that counts as right for this reference to this question."""
+    """Every wording that is accepted for this reference."""
     return {answer for group in fact.answers if reference in group for answer in group}
 
 
@@ -102,6 +102,6 @@ _POLAR = re.compile(r"^(yes|no|not|none|nothing|without)\b|\b(is|are) (absent|pr
 
 
 def demo_facts() -> list[Fact]:
-    """The demo's own questions and accepted wordings, from labels.yaml."""
+    """The demo's questions and accepted wordings, from labels.yaml."""
     types = labels.load().question_types.values()
     return [Fact(kind.questions, tuple(kind.facts.values())) for kind in types]

@@ -1,8 +1,8 @@
-"""Pairs of answers for the demo's judge: (question, reference, prediction) and whether they say the same.
+"""Synthetic pairs for the demo's judge: (question, reference, prediction), and whether the answers mean the same.
 
-A pair is made by writing one phrase twice (YES) or by changing what it says (NO). The same code makes the training
-pairs (words of `train` in lexicon.yaml, made-up words, and the demo's own questions and accepted wordings) and the
-held-out pairs (words and wordings of `heldout`, which training never sees). Pure and seeded; training.py trains.
+A pair is one phrase in two wordings (YES) or with a changed meaning (NO). The same seeded code makes the training pairs
+(words of `train` in lexicon.yaml, made-up words, the demo's own questions and answers) and the held-out pairs (words
+and patterns of `heldout`, which training never sees).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tools.nano.judge.phrases import lexicon
 HELDOUT_FILE = Path(__file__).with_name("heldout.jsonl")
 INVENTED = 0.45  # share of made-up nouns in training
 OWN_SHARE = 0.35  # share of training pairs about the demo's own answers
-# Fewer to accept than to refuse, for a false YES costs more than a false NO.
+# Below one half, because a false YES costs more than a false NO.
 ACCEPTED_SHARE = 0.42
 ACCEPTED: Mapping[str, float] = {"side": 2, "negation": 2, "wording": 3, "wrapper": 3, "number": 1.5}
 REFUSED: Mapping[str, float] = {
@@ -33,7 +33,7 @@ REFUSED: Mapping[str, float] = {
     "number": 3,
     "garbage": 1,
 }
-# What the held-out set holds of each family: (pairs to accept, pairs to refuse).
+# Held-out pairs of each family: (to accept, to refuse).
 HELDOUT_QUOTA: Mapping[str, tuple[int, int]] = {
     "side": (50, 140),
     "negation": (50, 140),
@@ -48,7 +48,7 @@ HELDOUT_QUOTA: Mapping[str, tuple[int, int]] = {
 
 
 def training_pairs(seed: int) -> Iterator[Pair]:
-    """Training pairs without end, the same ones for the same seed."""
+    """Endless training pairs, reproducible by seed."""
     rng = random.Random(seed)
     own = OwnPairMaker(lexicon()["train"], rng, demo_facts())
     maker = PairMaker(lexicon()["train"], rng, invent=INVENTED)
@@ -60,7 +60,7 @@ def training_pairs(seed: int) -> Iterator[Pair]:
 
 
 def lexicon_pairs(seed: int) -> Iterator[Pair]:
-    """Training pairs about the lexicon alone."""
+    """Endless training pairs about the lexicon only."""
     rng = random.Random(seed)
     maker = PairMaker(lexicon()["train"], rng, invent=INVENTED)
     while True:
@@ -84,7 +84,7 @@ def own_pairs() -> list[Pair]:
 
 
 def heldout_pairs(seed: int = 20) -> list[Pair]:
-    """The held-out pairs as HELDOUT_QUOTA asks, none of them twice."""
+    """The held-out pairs with the counts of HELDOUT_QUOTA, without duplicates."""
     maker = PairMaker(lexicon()["heldout"], random.Random(seed), invent=0.0)
     pairs: dict[Pair, None] = {}
     for family, counts in HELDOUT_QUOTA.items():
@@ -101,7 +101,7 @@ def read_pairs(path: Path = HELDOUT_FILE) -> list[Pair]:
 
 
 def write_pairs(pairs: Sequence[Pair], path: Path = HELDOUT_FILE) -> None:
-    """Write pairs as JSON Lines, by way of a temporary file."""
+    """Write pairs as JSON Lines, atomically."""
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text("".join(json.dumps(asdict(pair)) + "\n" for pair in pairs), encoding="utf-8")
     temporary.replace(path)

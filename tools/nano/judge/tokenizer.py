@@ -1,8 +1,7 @@
-"""The judge's tokenizer, made by code: a small BPE in which equal words always have equal tokens.
+"""The judge's tokenizer: a small BPE in which equal words always have equal tokens, which makes them easy to compare.
 
-Comparing is easy when a word is cut the same way wherever it stands, so text is brought to lower case and to
-American spelling, every word starts with a mark, a final plural "s" and every digit are tokens of their own. The
-verdict tokens YES and NO are upper case: no text can contain them.
+Text becomes lower case with American spelling; every word starts with a word mark; a plural "s" and every digit are
+separate tokens. The verdict tokens YES and NO are upper case, so no normalised text contains them.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ VERDICTS = ("YES", "NO")
 END = "<|end|>"
 PAD = "<|pad|>"
 _UNKNOWN = "<|unknown|>"
-# The sections begin with a line break, which prompts.neutralise takes out of all that is inserted: not to be forged.
+# Section marks begin with a line break, which prompts.neutralise removes from inserted text, so it cannot forge them.
 SECTIONS = ("<|user|>", "\nQuestion:", "\nReference:", "\nPrediction:", "\nRestated:", END, "<|judge|>")
 _MARKS = (*SECTIONS, PAD)
 _SPELLINGS = (
@@ -26,7 +25,7 @@ _SPELLINGS = (
     ("oesoph", "esoph"), ("paed", "ped"), ("×", "x"), ("n't", " not"),
 )  # fmt: skip
 _ALPHABET = [*"abcdefghijklmnopqrstuvwxyz0123456789", *"▁.,:;!?'\"()[]/%+-<>=*&‹›_#"]
-# The reference is stated once more after the prediction: a causal model can then compare in both directions.
+# The reference is repeated after the prediction, so that a causal model can compare in both directions.
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
     "{%- if message['role'] == 'assistant' -%}{{ '<|judge|>' + message['content'] + '<|end|>' }}"
@@ -39,7 +38,7 @@ CHAT_TEMPLATE = (
 
 
 def chat_text(content: str) -> str:
-    """What CHAT_TEMPLATE makes of one user turn, without the template engine (training reads a million of them)."""
+    """The result of CHAT_TEMPLATE for one user turn, without the slow template engine."""
     stated = content.split("\nReference: ")[1].split("\nPrediction: ")[0]
     return f"<|user|>\n{content.strip()}\nRestated: {stated}{END}<|judge|>"
 

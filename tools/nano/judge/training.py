@@ -1,4 +1,4 @@
-"""Trains the judge: one thread, fixed seeds, pairs drawn without end, so that no pair is seen often."""
+"""Trains the judge with one thread and fixed seeds, on endless synthetic pairs, so that pairs rarely repeat."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ STEPS = 1700
 BATCH = 64
 PEAK_RATE = 1e-3
 WARM_UP = 30
-_CHUNK = 16  # batches drawn at once and sorted by length, so that little is padded
-_FORM_WEIGHT = 0.05  # of the losses that keep the reply to one verdict and its end
+_CHUNK = 16  # batches drawn together and sorted by length, to reduce padding
+_FORM_WEIGHT = 0.05  # of the losses that restrict the reply to one verdict and the end token
 _TRAIN_SEED, _CALIBRATION_SEED = 0, 7
 _CALIBRATION_PAIRS = 4000
-# The 3 % that may be wrong where it counts, with room for words that the judge has never seen.
+# Target rate of false YES on training pairs; lower than report.py's limit of 3 %, because unseen words raise it.
 FALSE_YES_AIM = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    tokens: torch.Tensor  # prompt, verdict, padding
-    last: torch.Tensor  # place of the prompt's last token
-    refused: torch.Tensor  # 0 for YES, 1 for NO
+    tokens: torch.Tensor  # prompt, verdict, padding; shape (batch, length)
+    last: torch.Tensor  # index of the prompt's last token; shape (batch,)
+    refused: torch.Tensor  # 0 for YES, 1 for NO; shape (batch,)
 
 
 @deterministic()
 def trained(advance: Callable[[str], None] = lambda _: None) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
-    """Train a judge from scratch, then set its strictness by FALSE_YES_AIM; returns it in float32 with its tokenizer.
+    """Train a judge from scratch, then calibrate its false-YES rate; return it in float32 with its tokenizer.
 
     Args:
-        advance: called after each of `STEPS` steps with a word on how it stands.
+        advance: called after each of `STEPS` steps with the loss as text.
     """
     tokenizer = judge_model.make_tokenizer()
     model = judge_model.make_model(tokenizer)
@@ -52,7 +52,7 @@ def trained(advance: Callable[[str], None] = lambda _: None) -> tuple[Qwen3ForCa
         loss = _step(model, optimizer, batch, tokenizer)
         advance(f"loss {loss:.3f}")
     model.eval()
-    _set_strictness(model, tokenizer)
+    _calibrate(model, tokenizer)
     return model, tokenizer
 
 
@@ -101,14 +101,15 @@ def _step(
     return float(judged.detach())
 
 
-def _set_strictness(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Move the logit of YES so that FALSE_YES_AIM of the training pairs to refuse are accepted.
+def _calibrate(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Shift the logit of YES so that a share FALSE_YES_AIM of the training pairs to refuse is accepted.
 
-    The head has no bias: the row of YES moves along the direction in which all states are most nearly 1.
+    The head has no bias. Instead, the row of YES moves along the direction whose product with all states is closest to
+    1 (least squares).
     """
     pairs = list(itertools.islice(training_pairs(_CALIBRATION_SEED), _CALIBRATION_PAIRS))
     states = judge_model.last_states(model, tokenizer, pairs)
-    # In double, since LAPACK's rounding differs between calls: in single the same states gave other bits.
+    # float64, because LAPACK's rounding differs between calls; in float32 equal states gave different bits.
     ones = torch.ones(len(states), 1, dtype=torch.double)
     constant = torch.linalg.lstsq(states.double(), ones).solution[:, 0].float()
     refused = torch.tensor([not pair.label for pair in pairs])

@@ -1,6 +1,6 @@
 """Made-up words, misspellings, measures and garbage for the judge's pairs (pairs.py).
 
-Made-up words are what teaches comparison instead of recall: the model meets each of them once.
+The model sees each made-up word once, so it has to learn comparison instead of memorising words.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NOISE = ("<answer>", "<think>", "</think>", "...", "-", "?", "<X_RAY>", "null",
 
 
 def invented_word(rng: random.Random) -> str:
-    """A pronounceable word that nobody has used, or (one in five) a plain run of letters."""
+    """A pronounceable made-up word, or (one in five) random letters."""
     if rng.random() < 0.2:
         return "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(rng.randint(3, 8)))
     syllables = "".join(_syllable(rng) for _ in range(rng.choice((1, 2, 2, 3))))
@@ -46,7 +46,7 @@ def _syllable(rng: random.Random) -> str:
 
 
 def misspelled(text: str, rng: random.Random) -> str:
-    """Change one word into another that looks like it: other letters, another beginning or another ending."""
+    """Change one word into a similar one: a letter, the beginning or the ending differs."""
     words = text.split()
     place = rng.randrange(len(words))
     word, way = words[place], rng.random()
@@ -63,13 +63,13 @@ def misspelled(text: str, rng: random.Random) -> str:
         changed = word[: rng.randint(2, len(word) - 2)]
     else:
         changed = invented_word(rng)
-    # A lost or added final "s" is a plural, not a mistake; a word lost altogether would be no change of spelling.
+    # A lost or added final "s" is a plural, not a misspelling; an empty word is not one either.
     words[place] = changed if changed and changed.rstrip("s") != word.rstrip("s") else invented_word(rng)
     return " ".join(words)
 
 
 def garbled(text: str, other: str, rng: random.Random) -> str:
-    """What a collapsing policy writes: spliced halves, repetition, shuffled words, stray mark-up, letters."""
+    """Text as a collapsing policy writes it: spliced halves, repetition, shuffled words, stray tags, letters."""
     way, cut = rng.random(), rng.randint(1, max(1, len(text) - 2))
     if way < 0.3:
         return text[:cut] + other[rng.randrange(len(other)) :]
@@ -119,7 +119,7 @@ def _number(rng: random.Random) -> str:
 
 
 def rescaled(old: Measure, rng: random.Random) -> Measure:
-    """Another measure, mostly one digit, the unit or the order of digits away."""
+    """Another measure, which mostly differs in one digit, the unit or the order of digits."""
     way = rng.random()
     if way < 0.2:
         return replace(old, unit=rng.choice([unit for unit in _UNITS if unit != old.unit]))

@@ -1,4 +1,4 @@
-"""The nano policy: a real Qwen3-VL of 1.56 M parameters that AutoProcessor and vLLM load like a large one."""
+"""The nano policy: a Qwen3-VL with 1.56 M parameters, which AutoProcessor and vLLM load like a large one."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def make_processor(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLProcessor:
 
 
 def save_folder(folder: Path, model: Qwen3VLForConditionalGeneration, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Write weights, config, tokenizer and processor, as from_pretrained and vLLM expect them."""
+    """Write weights, config, tokenizer and processor as a folder for from_pretrained and vLLM."""
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     make_processor(tokenizer).save_pretrained(folder)
@@ -68,7 +68,7 @@ def save_folder(folder: Path, model: Qwen3VLForConditionalGeneration, tokenizer:
 def _config(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLConfig:
     token_id = tokenizer.convert_tokens_to_ids
     text = {
-        # Equal to the tokenizer's size: padding rows would take probability in the actor but not in vLLM.
+        # Equal to the tokenizer's size, because padding rows would get probability in the actor but not in vLLM.
         "vocab_size": len(tokenizer),
         "hidden_size": HIDDEN,
         "intermediate_size": 3 * HIDDEN,

@@ -1,6 +1,6 @@
 """Measures a nano policy without judge or embedder: exact accuracy, format and tag, sampled or greedy.
 
-`python -m tools.nano report policy` keeps the figures that docs/demo.md quotes.
+`python -m tools.nano report policy` writes the figures that docs/demo.md quotes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BATCH = 200
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """Means over all replies. `overall` is the composite with exact match standing in for judge and embedder."""
+    """Means over all replies. `overall` is the composite with exact match in place of judge and embedder."""
 
     accuracy: float
     format: float
@@ -48,15 +48,15 @@ def measure(
     shuffled: bool = False,
     seed: int = 0,
 ) -> Measurement:
-    """Let the policy answer every row and score the replies.
+    """Generate and score replies to every row.
 
     Args:
         model: the policy.
-        rows: what it is asked.
-        hedges: answers that count as not committing.
+        rows: the questions.
+        hedges: answers that count as hedging.
         samples: replies per row.
         temperature: 0 decodes greedily.
-        shuffled: show each question another row's picture, to see whether the policy looks at it.
+        shuffled: give each question another row's picture, to measure whether the policy uses the picture.
         seed: of sampling.
     """
     indices = [i for i in range(len(rows)) for _ in range(samples)]

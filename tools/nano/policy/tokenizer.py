@@ -1,7 +1,7 @@
 """The nano policy's tokenizer: a byte-level BPE of the demo's own sentences, with Qwen3-VL's special tokens.
 
-`<think>`, `<answer>` and the modality tags are ordinary text: decoding strips special tokens, and with them the format
-that is rewarded.
+`<think>`, `<answer>` and the modality tags are ordinary text, because decoding strips special tokens and the reward
+needs the format.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SPECIAL = (PADDING, "<|im_start|>", END_OF_TURN, VISION_START, VISION_END, "<|vi
 
 
 def make_tokenizer(labels: Labels) -> PreTrainedTokenizerFast:
-    """Train the tokenizer on every sentence the demo can ask or answer; its size is exactly `VOCABULARY`."""
+    """Train the tokenizer on all questions and answers of the demo; its size is exactly `VOCABULARY`."""
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
@@ -48,7 +48,7 @@ def make_tokenizer(labels: Labels) -> PreTrainedTokenizerFast:
 
 
 def chat_template() -> str:
-    """Return the chat template: Qwen's turns, an image as one placeholder between its vision marks."""
+    """Return the chat template: Qwen's turns, with one placeholder between vision marks for an image."""
     return Path(__file__).with_name("chat_template.jinja").read_text(encoding="utf-8")
 
 

@@ -1,8 +1,8 @@
 """The nano policy's supervised warm start, in two phases: learn to answer, then learn to hedge.
 
-Phase 1 teaches format, tags and answers from a noisy teacher. Phase 2 pulls the answers towards one hedge ("not
-sure"), so that RL has something to do: the policy knows the answers but rarely commits to one. What RL then shows is a
-model that learns to commit, not one that learns medicine.
+Phase 1 teaches format, tags and answers from a noisy teacher. Phase 2 shifts the answers towards one hedge ("not
+sure"), so that RL has something to improve: the policy knows answers but rarely commits to one. RL then teaches it to
+commit, not medicine.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Phase:
 
     steps: int
     peak_lr: float
-    answer_noise: float  # a wrong answer of the same question type, or some hedge
-    format_noise: float  # a reply with a part of the format missing; half as often a wrong tag
-    hedge: float  # the first hedge in place of any answer
+    answer_noise: float  # of a random answer of the same question type, or a random hedge
+    format_noise: float  # of a reply with a part of the format missing; a wrong tag has half of it
+    hedge: float  # of the first hedge instead of any answer
     seed: int
     batch: int = 32
     warmup_steps: int = 30
@@ -47,12 +47,12 @@ TOTAL_STEPS = LEARN.steps + HEDGE.steps
 def trained(
     rows: Sequence[dict[str, Any]], labels: Labels, advance: Callable[[str], None] = lambda _: None
 ) -> tuple[Qwen3VLForConditionalGeneration, PreTrainedTokenizerFast]:
-    """Train a policy from scratch; returns it in float32, with its tokenizer.
+    """Train a policy from scratch; return it in float32 with its tokenizer.
 
     Args:
-        rows: the demo's `train.parquet`.
-        labels: the labels the rows were made from.
-        advance: called after each of `TOTAL_STEPS` steps with a word on how it stands.
+        rows: of the demo's `train.parquet`.
+        labels: that the rows were made from.
+        advance: called after each of `TOTAL_STEPS` steps with the loss as text.
     """
     tokenizer = make_tokenizer(labels)
     encoded = TrainingRows(rows, make_processor(tokenizer))
@@ -81,7 +81,7 @@ def train(
 
 
 class Teacher:
-    """Draws rows without replacement and writes the noisy reply that each is to be answered with."""
+    """Draws rows without replacement and writes a noisy target reply for each."""
 
     def __init__(self, rows: TrainingRows, labels: Labels, phase: Phase) -> None:
         self._rows, self._labels, self._phase = rows, labels, phase
@@ -107,7 +107,7 @@ class Teacher:
         return [*ids, tokenizer.eos_token_id]
 
     def reply_text(self, info: dict[str, Any]) -> str:
-        """Write a reply to a row, with the phase's noise."""
+        """Write a target reply to a row, with the phase's noise."""
         rng, phase = self._rng, self._phase
         tag = info["modality"]
         answer = self._answer(info)
