@@ -58,13 +58,13 @@ def test_killed_and_started_again_gives_the_same_bytes(command, tmp_path):
     """Once while rows are checked, once while shards are written; the shards equal those of an undisturbed run."""
     workers = kill_after(command, tmp_path / "out", ".staging/unit-*.json", 2)
     assert workers
-    _, alive = psutil.wait_procs(workers, timeout=30)
+    _, alive = psutil.wait_procs(workers, timeout=120)
     assert alive == []  # nobody goes on writing behind the next run's back
     done = len(list((tmp_path / "out/.staging").glob("unit-*.json")))
     assert 2 <= done < ROWS // UNIT
     assert not (tmp_path / "out/manifest.json").exists()
 
-    psutil.wait_procs(kill_after(command, tmp_path / "out", ".staging/shard-*.json", 1), timeout=30)
+    psutil.wait_procs(kill_after(command, tmp_path / "out", ".staging/shard-*.json", 1), timeout=120)
     assert not (tmp_path / "out/manifest.json").exists()
     finish(command, tmp_path / "out")
     finish(command, tmp_path / "straight")

@@ -75,11 +75,11 @@ def words(hub, tmp_path, policy, judge) -> Callable[..., list[str]]:
             f"data_dir={hub}",
             f"out_dir={tmp_path / 'eval'}",
             "attempts=2",
-            "timeout=5",
+            "timeout=60",
             "judge=remote",
             f"judge.judges=[{{model: judge, base_url: '{judge.address}'}}]",
             "judge.attempts=2",
-            "judge.timeout=5",
+            "judge.timeout=60",
             *more,
         ]
 

@@ -53,7 +53,7 @@ def viewer(logs: Path) -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(120)
 
 
 @needs_browser

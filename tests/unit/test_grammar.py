@@ -1,5 +1,4 @@
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from medix_r1.grammar import (
     parse_completion,
     parse_reference,
 )
+from tests.support.scaling import is_linear
 
 GOLDEN = [
     json.loads(line)
@@ -126,20 +126,11 @@ MEGABYTE = 1_000_000
     ["<", "<think>", "</think>", "<answer>", "< ", " ", "<think", "<think >", "5 x ", "1 / ", "A_", "<A"],
 )
 def test_hostile_text_takes_time_in_proportion_to_its_length(unit):
-    """It compares processor times: 4 times the text would take 16 times the time if the work were quadratic."""
+    texts = {size: unit * (size // len(unit)) for size in (100_000, 400_000)}
 
-    def seconds(size: int) -> float:
-        text = unit * (size // len(unit))
-        best = float("inf")
-        for _ in range(5):
-            start = time.process_time()
-            parse_completion(text)
-            parse_reference(text)
-            normalize_answer(text)
-            best = min(best, time.process_time() - start)
-        return best
-
-    assert seconds(400_000) < 10 * max(seconds(100_000), 1e-3)
+    assert is_linear(
+        lambda size: [read(texts[size]) for read in (parse_completion, parse_reference, normalize_answer)], 100_000
+    )
 
 
 def test_hostile_text_is_still_taken_apart():

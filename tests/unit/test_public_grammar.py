@@ -1,7 +1,6 @@
 """The lenient parser of the paper's code and the strict parser, on the same replies."""
 
 import re
-import time
 
 import pytest
 from hypothesis import given
@@ -9,6 +8,7 @@ from hypothesis import strategies as st
 
 from medix_r1.grammar import parse_completion
 from medix_r1.public_grammar import parse_as_public
+from tests.support.scaling import is_linear
 
 THINK = "<thinking>a</thinking>"
 GOOD = f"<X_RAY>{THINK}<answer>left lung</answer>"
@@ -61,13 +61,6 @@ def test_any_text_gives_a_defined_result_and_the_format_is_the_pattern(text, ele
 
 @pytest.mark.parametrize("unit", ["<", "<think>", "</think>", "<think></think>", "</think> ", "<answer>", "</answer>"])
 def test_hostile_text_takes_time_in_proportion_to_its_length(unit):
-    def seconds(size: int) -> float:
-        text = "<think>" + unit * (size // len(unit)) + "</answer>"
-        best = float("inf")
-        for _ in range(2):
-            start = time.process_time()
-            parse_as_public(text, think_element="think")
-            best = min(best, time.process_time() - start)
-        return best
+    texts = {size: "<think>" + unit * (size // len(unit)) + "</answer>" for size in (100_000, 400_000)}
 
-    assert seconds(400_000) < 10 * max(seconds(100_000), 1e-3)
+    assert is_linear(lambda size: parse_as_public(texts[size], think_element="think"), 100_000)

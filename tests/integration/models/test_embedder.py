@@ -91,7 +91,7 @@ async def test_calls_during_a_batch_form_the_next_one(embedder):
     def watched(texts):
         batches.append(sorted(texts))
         loop.call_soon_threadsafe(started.set)
-        asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(5)
+        asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(60)
         return encode(texts)
 
     embedder._encode = watched

@@ -80,10 +80,10 @@ async def test_retry_after_is_honoured_by_every_call(stub, make_judge):
 
 async def test_a_retry_after_beyond_all_patience_is_an_outage_now(stub, make_judge):
     stub.behave = lambda call: (429, {"Retry-After": "3600"}, b'{"error": {"message": "daily quota"}}')
-    judge = make_judge(stub.address, patience=5)
+    judge = make_judge(stub.address, patience=600)
 
     outcomes = await asyncio.wait_for(
-        asyncio.gather(*(judge.judge(question) for question in questions(100)), return_exceptions=True), 4
+        asyncio.gather(*(judge.judge(question) for question in questions(100)), return_exceptions=True), 60
     )
 
     assert {type(outcome) for outcome in outcomes} == {JudgeUnavailable}
@@ -141,13 +141,12 @@ async def test_a_hang_ends_for_all_who_stand_in_line(stub, make_judge, limits):
     """Upstream defect 3: there a call may hang for ever. Here all calls, queued ones too, share one time limit."""
     stub.behave = lambda call: time.sleep(3.0)
     judge = make_judge(stub.address, timeout=0.2, patience=0.3, concurrency=2, **limits)
-    start = time.monotonic()
 
     outcomes = await asyncio.gather(*(judge.judge(question) for question in questions(60)), return_exceptions=True)
 
     assert {type(outcome) for outcome in outcomes} == {JudgeUnavailable}
     assert "timed out" in str(outcomes[0])
-    assert time.monotonic() - start < 3.0  # in turn it would be 60 / 2 * 0.2 = 6 s and more; 5 s at 600 a minute
+    assert len(stub.calls) < 30  # in turn it would be 60, or more with those that are tried again
 
 
 async def test_a_refused_account_ends_all_who_wait_for_their_turn(stub, make_judge):
@@ -155,7 +154,7 @@ async def test_a_refused_account_ends_all_who_wait_for_their_turn(stub, make_jud
     judge = make_judge(stub.address, requests_per_minute=1)  # the second call would wait for a minute
 
     outcomes = await asyncio.wait_for(
-        asyncio.gather(*(judge.judge(question) for question in questions(100)), return_exceptions=True), 10
+        asyncio.gather(*(judge.judge(question) for question in questions(100)), return_exceptions=True), 50
     )
 
     assert {type(outcome) for outcome in outcomes} == {JudgeUnavailable}
@@ -174,10 +173,10 @@ async def test_after_an_outage_a_later_call_tries_again(stub, make_judge):
 
 async def test_an_unknown_model_has_a_shorter_limit_and_a_clear_error(stub, make_judge):
     stub.behave = lambda call: TROUBLE["unknown model"]
-    judge = make_judge(stub.address, patience=60, unknown_model_patience=0.1)
+    judge = make_judge(stub.address, patience=600, unknown_model_patience=0.1)
 
     with pytest.raises(JudgeUnavailable, check=coded("server-lost", "HTTP 404")):
-        await asyncio.wait_for(judge.judge(SAME), 10)
+        await asyncio.wait_for(judge.judge(SAME), 60)
 
 
 async def test_a_server_that_was_away_for_longer_may_still_load_its_model(make_judge):
@@ -237,7 +236,7 @@ async def test_one_question_that_always_fails_does_not_stop_the_run(stub, make_j
             break
 
     with pytest.raises(JudgeRejected, check=coded("always-fails", "HTTP 500: oops")):
-        await asyncio.wait_for(poisoned, 5)
+        await asyncio.wait_for(poisoned, 50)
 
 
 async def test_a_busy_server_is_never_the_samples_fault(stub, make_judge):
@@ -250,7 +249,7 @@ async def test_a_busy_server_is_never_the_samples_fault(stub, make_judge):
     for question in questions(80):
         await judge.judge(question)
 
-    assert not (await asyncio.wait_for(throttled, 10)).matches
+    assert not (await asyncio.wait_for(throttled, 60)).matches
 
 
 async def test_calls_in_flight_are_limited_and_share_connections(stub, make_judge):
@@ -365,9 +364,9 @@ async def test_a_rate_limit_in_tokens():
     for _ in range(7):
         await rate_limit.acquire(characters=180, max_tokens=10)  # 100 tokens each
 
-    assert 0.9 <= time.monotonic() - start < 5
+    assert 0.9 <= time.monotonic() - start < 30  # 60 if a second were taken for a minute
     await asyncio.wait_for(
-        RateLimit(None, 6000).acquire(characters=10**9, max_tokens=10), 10
+        RateLimit(None, 6000).acquire(characters=10**9, max_tokens=10), 60
     )  # more than the bucket holds
 
 

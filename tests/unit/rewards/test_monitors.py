@@ -1,7 +1,5 @@
 """The monitors: 1 is good, None means not applicable, and there is always a reason."""
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +12,7 @@ from medix_r1.rewards.negation import NegationMonitor
 from medix_r1.rewards.numeric import NumericMonitor, quantities
 from medix_r1.rewards.repetition import RepetitionMonitor
 from tests.support.problems import only
+from tests.support.scaling import is_linear
 from tests.unit.rewards.cases import reply, sample
 
 MONITORS = [
@@ -253,19 +252,11 @@ async def test_every_monitor_is_content_with_the_reference_itself(text):
 
 @pytest.mark.parametrize("unit", ["1 ", "28x", "no ", "½", "a/", "1,000,", "and ", ", ", " / ", "(a) "])
 async def test_hostile_text_takes_time_in_proportion_to_its_length(unit):
-    """As for the grammar: 4 times the text would take 16 times the time if the work were quadratic."""
+    cases = {
+        size: sample(reply(unit * (size // len(unit))), "<X_RAY>28 mm, no left effusion") for size in (3000, 12000)
+    }
 
-    async def seconds(size: int) -> float:
-        case = sample(reply(unit * (size // len(unit))), "<X_RAY>28 mm, no left effusion")
-        best = float("inf")
-        for _ in range(2):
-            start = time.process_time()
-            for monitor in MONITORS:
-                monitor.score(case)
-            best = min(best, time.process_time() - start)
-        return best
-
-    assert await seconds(12_000) < 10 * max(await seconds(3_000), 1e-3)
+    assert is_linear(lambda size: [monitor.score(cases[size]) for monitor in MONITORS], 3000)
 
 
 @pytest.mark.parametrize(

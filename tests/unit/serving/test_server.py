@@ -86,7 +86,7 @@ def test_start_hands_over_environment_and_log(tmp_path, monkeypatch):
     settings = Script("m", "n", port=server.free_port(), environment={"OWN": 1}, script=script)
 
     with (tmp_path / "log").open("wb") as log:
-        assert server.start(settings, log).wait(30) == 0
+        assert server.start(settings, log).wait(120) == 0
 
     assert sorted((tmp_path / "log").read_text().split()) == ["1", "err", "yes"]
     assert "OWN" not in os.environ
@@ -204,7 +204,7 @@ def test_a_server_that_dies_while_starting():
     """Upstream defect 21: there, the start waits for ever."""
     settings = Script("m", "n", port=server.free_port(), script="raise SystemExit(7)", start_timeout=60)
     process = server.start(settings, subprocess.DEVNULL)
-    process.wait(30)
+    process.wait(120)
 
     with pytest.raises(ServerError, check=coded("server-ended", 7, "logs/judge.log")):
         server.wait_until_ready(settings, process, Path("logs/judge.log"))

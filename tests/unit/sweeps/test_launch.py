@@ -176,6 +176,6 @@ def test_a_stop_ends_the_child_in_its_own_way_first(tmp_path, number):
         time.sleep(0.05)
     process.send_signal(number)
 
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=120)
     assert b"KeyboardInterrupt" in errors
     assert (tmp_path / "ended").exists()
