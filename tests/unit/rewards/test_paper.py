@@ -53,9 +53,11 @@ def paper(judge: ScriptedJudge, embedder: ScriptedEmbedder) -> CompositeReward:
     return reward
 
 
+READER = SampleReader.of(settings("paper"))
+
+
 def read(row: dict[str, Any]) -> Sample:
-    reader = SampleReader.of(settings("paper"))
-    return reader.read(row["completion"], reference=row["reference"], has_image=True, question="What is it?")
+    return READER.read(row["completion"], reference=row["reference"], has_image=True, question="What is it?")
 
 
 @pytest.mark.parametrize("expected", ["values", "judge_says_no"])
