@@ -1,8 +1,8 @@
-"""verl's single-turn agent loop with a sampling seed of its own for every rollout, and one preparation for a group.
+"""verl's single-turn agent loop, with a seed for each rollout and the prompt prepared once a prompt group.
 
-vLLM then draws the same reply for the same question, rollout number and weights, whatever else shares the batch, so an
-interrupted and resumed run can be compared with an uninterrupted one. verl's own `full_determinism` gives all rollouts
-of a group the same seed, hence the same reply and no advantage; it stays off.
+With a seed of its own, a rollout's reply depends on question, rollout number and weights, not on the rest of the batch.
+So a resumed run can be compared with an uninterrupted one. verl's `full_determinism` stays off: it gives all rollouts
+of a group the same seed, hence the same reply and no advantage.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from medix_r1.training.verl_plugin.patches.shared_images import SharedImages
 NAME = "medix_single_turn"
 
 
-class _Group:
-    """What the rollouts of one prompt have in common; it lives as long as one of them."""
+class _PromptGroup:
+    """Results that the rollouts of one prompt share; they live as long as one of these rollouts."""
 
     def __init__(self) -> None:
         self._made: dict[str, asyncio.Task[Any]] = {}
 
     async def once(self, what: str, make: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-        """What `make` returns, made for the first that asks; a rollout that is given up takes nothing from others."""
+        """Run `make` once per group; shielded, so cancelling one rollout does not cancel it for others."""
         if what not in self._made:
             self._made[what] = asyncio.create_task(make())
         return await asyncio.shield(self._made[what])
@@ -37,22 +37,24 @@ class _Group:
 class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):
     """One question, one reply, one seed; images are read and the prompt is tokenised once a group.
 
-    verl makes an object of this class for every rollout, and each would read and resize the same images, and run the
-    image processor over them to learn how many tokens they take.
+    verl makes an object of this class for every rollout. Without sharing, each would read and resize the same images,
+    and run the image processor to count their tokens.
     """
 
-    _groups: ClassVar[WeakValueDictionary[str, _Group]] = WeakValueDictionary()
+    _groups: ClassVar[WeakValueDictionary[str, _PromptGroup]] = WeakValueDictionary()
 
     async def run(self, sampling_params: dict[str, Any], **kwargs: Any) -> Any:
         """Generate one reply; `kwargs` are the row's columns plus verl's `uid` and `session_id`."""
         uid, session = rollout_identity(kwargs)
-        # verl's own uid, as two validation rows may have one index; without any, each rollout is a group of its own.
-        self._group = self._groups.setdefault(str(kwargs["uid"]), _Group()) if kwargs.get("uid") else _Group()
+        # Keyed by verl's uid, because two validation rows may have the same index. Without a uid, nothing is shared.
+        self._group = (
+            self._groups.setdefault(str(kwargs["uid"]), _PromptGroup()) if kwargs.get("uid") else _PromptGroup()
+        )
         seed = rollout_seed(self.rollout_config.seed, uid, session)
         return await super().run({**sampling_params, "seed": seed}, **kwargs)
 
     async def process_multi_modal_info(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
-        """Read the images of a prompt, or take those of another rollout of this group."""
+        """Read the images of the prompt, once a group."""
         read = super().process_multi_modal_info
 
         async def make() -> dict[str, Any]:
@@ -62,15 +64,15 @@ class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):
         return dict(await self._group.once("media", make))
 
     async def ct_build_initial_tokens(self, messages: list[dict[str, Any]], **media: Any) -> list[int]:
-        """Tokenise the prompt, or take what another rollout of this group has."""
+        """Tokenise the prompt, once a group."""
         build = super().ct_build_initial_tokens
-        if media.get("videos"):  # a video's features are wanted as well
+        if media.get("videos"):  # verl then also fills `mm_inputs_out`, which is not shared
             return await build(messages, **media)
         return list(await self._group.once("tokens", lambda: build(messages, **media)))
 
 
 def rollout_identity(row: dict[str, Any]) -> tuple[str, int]:
-    """What a rollout is called in every run: our trainer's `step…-prompt…` uid, or the row itself when validating."""
+    """(uid, number) of a rollout, equal in every run; the uid is our trainer's, or names a validation row."""
     uid = str(row.get("uid", ""))
     if not uid.startswith("step"):  # verl gives validation rows a random uid
         uid = f"validation-{row.get('data_source')}-{row.get('index')}"
@@ -78,7 +80,7 @@ def rollout_identity(row: dict[str, Any]) -> tuple[str, int]:
 
 
 def rollout_seed(run_seed: int, uid: str, session: int) -> int:
-    """A seed in [0, 2**31), different for every rollout of a group."""
+    """A sampling seed in [0, 2**31), from SHA-256 of the arguments."""
     digest = hashlib.sha256(f"{run_seed}/{uid}/{session}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 

@@ -1,7 +1,7 @@
-"""The FSDP engines of our runs: verl's, with two patches, and on a CPU a third.
+"""Our FSDP engine: verl's with two patches, and a third on CPUs.
 
-Imported in every worker through `actor_rollout_ref.model.external_lib`; not by the plug-in, because
-`verl.workers.engine` is slow to import and circular while verl itself is being imported.
+Workers import it through `actor_rollout_ref.model.external_lib`. plugin.py does not, because importing
+`verl.workers.engine` is slow, and circular while verl itself is being imported.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from medix_r1.training.verl_plugin.patches.sequence_means import SequenceMeans
 
 
 class MedixEngine(FrozenVisionTower, SequenceMeans):
-    """verl's FSDP engine that divides by the sequences there are, and freezes what it is told to freeze."""
+    """verl's FSDP engine; sequence means leave padding out, and the vision tower can be frozen."""
 
     def _build_module(self) -> nn.Module:
-        gc_tuning.tune_for_training()  # a process that trains; whoever only imports this file may be one that scores
+        gc_tuning.tune_for_training()  # not at import: processes that only score import this file, too
         return super()._build_module()
 
 
@@ -30,7 +30,7 @@ if cpu.is_active():
     class CpuFsdpEngine(NoCpuOffload, MedixEngine):
         """Our FSDP2 engine for a machine without a GPU."""
 else:
-    # verl holds its own engine under the device alone and looks for the device's vendor first.
+    # verl registers its own engine for the device alone, and looks up (device, vendor) first.
     EngineRegistry.register(
         model_type="language_model", backend=["fsdp", "fsdp2"], device="cuda", vendor=["nvidia", "amd"]
     )(MedixEngine)

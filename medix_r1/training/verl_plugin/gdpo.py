@@ -1,9 +1,9 @@
 """GDPO (arXiv 2601.05242): every reward part is normalised within its group before the parts are summed.
 
-verl has an estimator of this name, which cannot work on its v1 trainer (patches/gdpo_parts.py). It would also weigh
-long replies more, whitening the sum over tokens, where the paper normalises over replies.
+verl's own `gdpo` fails on its v1 trainer (patches/gdpo_parts.py). It also whitens over tokens, which gives long replies
+more weight, where the paper normalises over replies.
 
-The trainer hands over the parts around the call (`parts_of_batch`), because an estimator gets nothing but totals.
+verl passes only total rewards to an estimator. So the trainer sets the parts around the call (`parts_of_batch`).
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from verl.trainer.ppo.core_algos import register_adv_est
 from medix_r1.errors import TrainingError
 
 NAME = "medix_gdpo"
-EPSILON = 1e-6  # as in verl's GRPO; a group of equal values gets 0
+EPSILON = 1e-6  # added to deviations, as in verl's GRPO
 
 
 @dataclass(frozen=True, slots=True)
 class RewardParts:
-    """The parts of a batch's rewards, in the batch's order, and the weight of each (`reward.weights`)."""
+    """Reward parts in the batch's order (None where one does not apply), and their weights (`reward.weights`)."""
 
     values: Mapping[str, Sequence[float | None]]
     weights: Mapping[str, float]
@@ -37,7 +37,7 @@ _parts: ContextVar[RewardParts | None] = ContextVar("gdpo_parts", default=None)
 
 @contextmanager
 def parts_of_batch(parts: RewardParts) -> Iterator[None]:
-    """Hand the parts to the estimator for as long as the advantages of this batch are computed."""
+    """Make the parts of a batch available to `compute_advantage` within the block."""
     token = _parts.set(parts)
     try:
         yield
@@ -48,16 +48,17 @@ def parts_of_batch(parts: RewardParts) -> Iterator[None]:
 def advantages(
     parts: Mapping[str, np.ndarray], weights: Mapping[str, float], groups: np.ndarray, real: np.ndarray
 ) -> np.ndarray:
-    """The advantage of each reply: per part and group, then weighed and summed, then over the batch.
+    """Advantages, shape (replies,): parts normalised per group, weighted, summed, then normalised over the batch.
 
     Args:
-        parts: name → values of shape (replies,); NaN where a part does not apply to a reply. Such a reply takes no
-            part in that part's mean and deviation and gets 0 from it.
+        parts: name → values of shape (replies,); NaN where a part does not apply. Such a reply is left out of the
+            part's mean and deviation, and the part adds 0 to it.
         weights: name → weight of a part; parts of weight 0 (monitors) are left out.
         groups: name of the group, shape (replies,).
-        real: False for rows that are padding, shape (replies,); they get 0 and count nowhere.
+        real: False for padding rows, shape (replies,); they get 0 and are left out of the batch's statistics.
 
-    Both deviations are those of a sample (n - 1), as in verl's GRPO.
+    Both deviations are sample standard deviations (n - 1), as in verl's GRPO. Fewer than two values, or equal ones,
+    give 0.
     """
     total = np.zeros(len(groups))
     for name, weight in weights.items():

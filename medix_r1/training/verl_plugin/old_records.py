@@ -1,7 +1,7 @@
-"""Records of scored rollouts as commit 795c22a and older ones gave them to verl.
+"""Reads scored rollouts in the format of commit 795c22a and older.
 
-TransferQueue's part of a checkpoint still holds such records (trainer=colocate_async saves what is in flight). They
-have what the reward knew; what the data set's row says stands in other fields of the sample.
+Old checkpoints of trainer=colocate_async hold such records, because TransferQueue saves what is in flight. The records
+lack the data set's columns, which are in other fields of the sample.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ _NOT_PARTS = {"overall", "masked", "cut", RECORD}
 
 
 def is_old(reward_extra_info: Mapping[str, Any]) -> bool:
-    """Whether a record lacks what the row says."""
+    """Whether a record lacks the data set's columns."""
     return "reply" not in json.loads(reward_extra_info[RECORD])
 
 
-def completed(reward_extra_info: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
-    """An old record as `ScoredRollout.from_verl` reads it today.
+def upgraded(reward_extra_info: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """An old record in the current format of `ScoredRollout.from_verl`.
 
     Args:
-        reward_extra_info: as it was saved.
+        reward_extra_info: the saved record.
         row: the sample's `ROW_FIELDS`.
     """
     record, extra = json.loads(reward_extra_info[RECORD]), row.get("extra_info") or {}
     record |= {
-        "uid": "",  # comes with the sample's key, as its length does
+        "uid": "",  # `from_verl` sets it and `tokens` from the sample's key and tag
         "tokens": 0,
         "row_id": str(extra.get("row_id", extra.get("index", ""))),
         "source": str(row.get("data_source") or ""),

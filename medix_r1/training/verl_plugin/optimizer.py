@@ -1,9 +1,9 @@
-"""AdamW for bf16 parameters that loses no small update.
+"""AdamW for bf16 parameters, with Kahan summation and stochastic rounding, so that small updates are not lost.
 
-A bf16 number has 8 bits of precision, so an update of 1e-6 to a weight of 0.02 rounds to nothing. Each parameter
-carries what the last rounding left over (Kahan's compensated sum), in bf16 too. The second moment decays by a
-thousandth a step, less than bf16 can take away, so it is rounded up or down at random, with the chances that keep its
-expectation. Both techniques are those of arXiv 2010.06192, which uses them on the weights. verl takes it by
+bf16 has 8 bits of precision, so an update of 1e-6 to a weight of 0.02 rounds to nothing. Kahan's compensated summation
+keeps each weight's rounding error, in bf16 too, and adds it to the next update. The second moment decays by a
+thousandth a step, which bf16 cannot represent, so it is rounded stochastically, which keeps its expectation. Both
+techniques are those of arXiv 2010.06192, which uses them on the weights. verl loads the class by
 `actor.optim.optimizer_impl=medix_r1.training.verl_plugin.optimizer` and `actor.optim.optimizer=CompensatedAdamW`.
 """
 
@@ -24,8 +24,8 @@ class CompensatedAdamW(Optimizer):
         params: parameters or groups of them.
         lr: learning rate.
         betas: decay of the two moments.
-        eps: added to the root of the second moment.
-        weight_decay: decoupled from the gradient.
+        eps: added to the square root of the second moment.
+        weight_decay: decoupled weight decay, scaled by `lr`.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class CompensatedAdamW(Optimizer):
             for name in ("exp_avg", "exp_avg_sq", "compensation"):
                 state[name] = torch.zeros_like(parameter)
         state["step"] += 1
-        exp_avg, exp_avg_sq, compensation = (_own(state[name]) for name in ("exp_avg", "exp_avg_sq", "compensation"))
-        weights, gradient = _own(parameter), _own(parameter.grad).float()
+        exp_avg, exp_avg_sq, compensation = (_local(state[name]) for name in ("exp_avg", "exp_avg_sq", "compensation"))
+        weights, gradient = _local(parameter), _local(parameter.grad).float()
         mean = exp_avg.float().lerp(gradient, 1 - beta1)
         square = exp_avg_sq.float().mul(beta2).addcmul(gradient, gradient, value=1 - beta2)
         exp_avg.copy_(mean)
-        exp_avg_sq.copy_(_rounded_at_random(square) if exp_avg_sq.dtype == torch.bfloat16 else square)
+        exp_avg_sq.copy_(_stochastically_rounded(square) if exp_avg_sq.dtype == torch.bfloat16 else square)
 
         t = float(state["step"])
         denominator = (square / (1 - beta2**t)).sqrt() + group["eps"]
@@ -73,15 +73,16 @@ class CompensatedAdamW(Optimizer):
         compensation.copy_(wanted - weights.float())
 
 
-def _own(tensor: torch.Tensor) -> torch.Tensor:
-    """This rank's part of a sharded tensor, sharing its memory: every element is updated by itself."""
+def _local(tensor: torch.Tensor) -> torch.Tensor:
+    """This rank's shard of a tensor, sharing its memory; enough, because the update is elementwise."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def _rounded_at_random(numbers: torch.Tensor) -> torch.Tensor:
-    """float32 numbers of which bf16 can hold each: one of its two neighbours, the closer one more often.
+def _stochastically_rounded(numbers: torch.Tensor) -> torch.Tensor:
+    """Round to one of the two bf16 neighbours, the closer one more likely; float32 in and out.
 
-    bf16 is the upper half of a float32: noise over the whole lower half carries into the upper one in proportion.
+    bf16 is the upper half of a float32. Uniform noise in the lower half carries into the upper one with a probability
+    in proportion to the lower half.
     """
     bits = numbers.view(torch.int32)
     noise = torch.randint_like(bits, 1 << 16)

@@ -1,7 +1,7 @@
-"""The composite reward inside verl: one finished rollout in, its reward and every unweighted part out.
+"""The composite reward inside verl: scores one finished rollout, and returns its reward and all unweighted parts.
 
-verl calls `run_single` from its agent loop as soon as a rollout is finished, while others still generate. What it
-returns travels with the sample through TransferQueue to our sampler, which masks, logs and writes it down.
+verl calls `run_single` from its agent loop as soon as a rollout is finished, while others still generate. The result
+travels with the sample through TransferQueue to our sampler, which masks, logs and saves it.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from medix_r1.runs.scored_rollout import ScoredRollout
 from medix_r1.training.verl_plugin import scorer
 
 NAME = "medix"
-_READ_EVERY = 1.0  # seconds between two readings of the counters while replies are being scored
+_READ_EVERY = 1.0  # seconds between two readings of the counters, at least, while replies are being scored
 
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """What verl hands over for one reply."""
+    """One reply as verl hands it over."""
 
     text: str
-    cut: bool
-    tokens: int
-    row: Mapping[str, Any]
+    cut: bool  # reached the maximum length without an end token
+    tokens: int  # length of the reply
+    row: Mapping[str, Any]  # the data set's columns
 
     @property
     def extra_info(self) -> Mapping[str, Any]:
@@ -47,7 +47,7 @@ class Rollout:
 
 
 class CompositeRewardManager(RewardManagerBase):
-    """Parses a rollout, runs the signals of `reward.signals` at once, weighs them by `reward.weights`."""
+    """Parses a rollout, runs the signals of `reward.signals` concurrently, weighs them by `reward.weights`."""
 
     def __init__(
         self,
@@ -68,8 +68,11 @@ class CompositeRewardManager(RewardManagerBase):
     async def run_single(self, data: Any) -> dict[str, Any]:
         """Score the last sequence of `data` (a `DataProto` of one trajectory).
 
-        Never raises for a judge or embedder that failed: verl would drop the sample without a word. Such a sample comes
-        back `masked`, and the sampler keeps it out of the update (docs/judge.md).
+        A failing judge or embedder raises nothing, because verl would then drop the sample silently. The sample is
+        returned as `masked`, and the sampler keeps it out of the update (docs/judge.md).
+
+        Returns:
+            `reward_score`, in [0, 1] and 0.0 without a total, and `reward_extra_info`, a `ScoredRollout` for verl.
         """
         started = time.time()
         rollout = self._rollout(data[-1:][0])
@@ -119,7 +122,7 @@ class CompositeRewardManager(RewardManagerBase):
     def _record(
         self, rollout: Rollout, sample: Sample, breakdown: RewardBreakdown, total: float | None
     ) -> ScoredRollout:
-        """The rollout as the sampler gets it; verl adds the sample's key."""
+        """The record for the sampler; verl adds the sample's key."""
         extra = rollout.extra_info
         masked = total is None or (rollout.cut and self._overlong == "mask")
         parts = breakdown.parts
@@ -152,14 +155,14 @@ class CompositeRewardManager(RewardManagerBase):
 
 
 class StepCounters:
-    """What judge and embedder were asked since a training step's first reply arrived.
+    """Counts the calls to judge and embedder in each training step, from its first reply on.
 
-    The sampler lives in another process and sees samples only, so samples carry the counts up to their own end; the
-    largest ones of a step are the step's. Reading them takes a moment, so not every sample does, but the last one of
-    each burst does.
+    The sampler runs in another process and sees only samples. So samples carry the counts so far, and the maximum over
+    a step's samples is the step's count. Reading the counters is slow, so while replies are being scored, at most one
+    sample a second carries them; the last one of a burst always does.
 
     Args:
-        statistics: reads the counters; names that `is_gauge` knows are passed on as they are.
+        statistics: reads the counters; gauges (`is_gauge`) are passed on unchanged.
     """
 
     def __init__(self, statistics: Callable[[], dict[str, float]]) -> None:
@@ -169,7 +172,7 @@ class StepCounters:
 
     @contextmanager
     def running(self, step: str | None) -> Iterator[None]:
-        """One reply of a step is being scored; None for a validation."""
+        """Within the block, a reply of `step` is being scored; None for a validation."""
         if step is not None and step not in self._begun:
             self._begun[step] = self._read()
         self._running += 1
@@ -179,7 +182,7 @@ class StepCounters:
             self._running -= 1
 
     def so_far(self, step: str | None) -> dict[str, float]:
-        """The growth of every counter in this step; empty when another reply will carry it."""
+        """Growth of every counter in this step; empty when another sample will carry it."""
         if step is None or (self._running and time.monotonic() - self._read_at < _READ_EVERY):
             return {}
         self._read_at = time.monotonic()
@@ -188,12 +191,12 @@ class StepCounters:
 
 
 def texts(values: Any) -> tuple[str, ...]:
-    """A column of texts as the data set holds it: a list, an array, or nothing."""
+    """A list, an array or None from a column of the data set, as a tuple of texts."""
     return () if values is None else tuple(str(value) for value in values)
 
 
 def training_step(row: Mapping[str, Any]) -> str | None:
-    """The step in our trainer's `step…-prompt…` ids; None for a row of a validation."""
+    """The step part of our trainer's `step…-prompt…` uid; None for a validation row."""
     uid = str(row.get("uid", ""))
     return uid.split("-")[0] if uid.startswith("step") else None
 
@@ -204,7 +207,7 @@ def prompt_has_image(messages: Any) -> bool:
 
 
 def encoded_images(messages: Any) -> tuple[bytes, ...]:
-    """The images of a chat as verl's data set holds them, each as the bytes of a picture file, in order."""
+    """The images of a chat in verl's format, in order, each as the bytes of an image file."""
     return tuple(_encoded(part) for part in _image_parts(messages))
 
 

@@ -1,4 +1,4 @@
-"""Scored rollouts reduced to the metrics of a step or of a validation."""
+"""Computes the metrics of a step or a validation from its scored rollouts."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _MOST_LABELS = 32  # modalities or sources with metrics of their own; the rest i
 
 
 def reward_metrics(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str, float]:
-    """Mean, deviation and missing share of each part and of the total, and how many groups teach nothing.
+    """Mean, standard deviation, 95 % interval, masked share and share of zero-variance groups, by part and in total.
 
-    Deviations are population deviations over the values that exist. A group counts as `zero_variance` in a part when it
-    has at least two values and they are equal. Besides: means by modality and by source of the row, the gap between
-    embedder and judge, and what the reward's servers were asked.
+    Deviations are population standard deviations of the values that exist. A group has zero variance in a part when it
+    has at least two values and all are equal; its advantages are 0. Also: means by modality and by source, the gap
+    between embedder and judge, and the call counts of the reward's servers.
     """
     if not rollouts:
         return {}
@@ -44,7 +44,7 @@ def reward_metrics(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str, 
 
 
 def unscored_shares(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str, float]:
-    """How many of the rollouts have no reward, and of how many a signal failed."""
+    """Share of rollouts that are masked, and share with a failed signal, each in [0, 1]."""
     return {
         f"{prefix}/masked_share": statistics.fmean(rollout.masked for rollout in rollouts),
         f"{prefix}/failed_share": statistics.fmean(rollout.failure is not None for rollout in rollouts),
@@ -52,9 +52,9 @@ def unscored_shares(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str,
 
 
 def heldout_metrics(rollouts: Sequence[ScoredRollout]) -> dict[str, float]:
-    """Metrics of one validation: `heldout/SOURCE/…` of every set, `selection/PART/mean` over those that may choose.
+    """Metrics of one validation: `heldout/SOURCE/…` by source, `selection/PART/mean` to choose the best checkpoint.
 
-    The best checkpoint must not be chosen on the test set: rows of the split `test` are not in `selection`.
+    Rows of the split `test` are not in `selection`, because a checkpoint must not be chosen on the test set.
     """
     chosen = reward_metrics([rollout for rollout in rollouts if rollout.split != "test"], "selection")
     metrics = {key: value for key, value in chosen.items() if key.endswith("/mean")}
@@ -68,21 +68,24 @@ def _columns(rollouts: Sequence[ScoredRollout]) -> dict[str, list[float | None]]
 
 
 def _gap(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str, float]:
-    """Mean of embed minus llm over the rollouts that have both: it grows while the embedder is being fooled."""
+    """Mean of embed minus llm over the rollouts that have both; it grows when the policy fools the embedder."""
     pairs = [(rollout.parts.get("embed"), rollout.parts.get("llm")) for rollout in rollouts]
     gaps = [embed - llm for embed, llm in pairs if embed is not None and llm is not None]
     return {f"{prefix}/embed_minus_llm": statistics.fmean(gaps)} if gaps else {}
 
 
 def _denied(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str, float]:
-    """Share of the answers which match the reference or an accepted wording that the judge calls wrong."""
+    """Share of exact answers (the reference or an accepted wording) that the judge calls wrong."""
     right = [rollout.parts.get("llm") for rollout in rollouts if rollout.parts.get("exact") == 1.0]
     judged = [verdict for verdict in right if verdict is not None]
     return {f"{prefix}/judge_denies_exact": statistics.fmean(v < 0.5 for v in judged)} if judged else {}
 
 
 def half_interval(rollouts: Sequence[ScoredRollout], column: Sequence[float | None]) -> float:
-    """Half the width of a 95 % interval of a mean: 1.96 standard errors over groups, whose rollouts are alike."""
+    """Half width of a 95 % confidence interval of the mean: 1.96 standard errors over the means of groups.
+
+    Rollouts of a group are correlated, so the group is the unit. With fewer than two groups it is 0.
+    """
     groups: dict[str, list[float]] = defaultdict(list)
     for rollout, value in zip(rollouts, column, strict=True):
         if value is not None:
@@ -92,12 +95,12 @@ def half_interval(rollouts: Sequence[ScoredRollout], column: Sequence[float | No
 
 
 def reward_tail(rollouts: Sequence[ScoredRollout]) -> float:
-    """Seconds from the last finished reply to the last finished reward: what rewards cost a step."""
+    """Seconds from the last finished reply to the last finished reward: the time that rewards add to a step."""
     return max(r.seconds[1] for r in rollouts) - max(r.seconds[0] for r in rollouts) if rollouts else 0.0
 
 
 def _split(rollouts: Sequence[ScoredRollout], prefix: str, labels: Sequence[str]) -> dict[str, float]:
-    """`prefix/label/part` → mean of each part, for the labels with the most rollouts."""
+    """`prefix/label/part` → mean of a part, for the labels with the most rollouts."""
     metrics: dict[str, float] = {}
     for label, _ in Counter(sorted(labels)).most_common(_MOST_LABELS):
         members = [rollout for rollout, own in zip(rollouts, labels, strict=True) if own == label]
@@ -112,12 +115,12 @@ def _modality(rollout: ScoredRollout) -> str:
 
 
 def metric_name(text: str) -> str:
-    """A text from the data as part of a metric's name."""
+    """A text of the data set as part of a metric's name: special characters replaced, at most 48 characters."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", text)[:48] or NO_MODALITY
 
 
 def served(rollouts: Sequence[ScoredRollout]) -> dict[str, float]:
-    """What the reward's servers were asked in this step: counters at their largest, gauges of the latest sample."""
+    """Call counts of the reward's servers in this step: maxima of counters, gauges of the latest sample."""
     carried = [rollout.statistics for rollout in rollouts if rollout.statistics]
     if not carried:
         return {}

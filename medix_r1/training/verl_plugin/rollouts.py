@@ -1,4 +1,4 @@
-"""Rollouts in TransferQueue: their prompts' names, what the reward said of each, and which of them to keep."""
+"""Reads scored rollouts from TransferQueue, names their prompts, and removes those that are not trained on."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import transfer_queue as tq
 from transfer_queue import KVBatchMeta
 
 from medix_r1.runs.scored_rollout import ScoredRollout
-from medix_r1.training.verl_plugin.old_records import ROW_FIELDS, completed, is_old
+from medix_r1.training.verl_plugin.old_records import ROW_FIELDS, is_old, upgraded
 
-MIN_GROUP = 2  # the advantage of a lone survivor would be its raw reward
+MIN_GROUP = 2  # unmasked rollouts; the advantage of a single one would be its raw reward
 
 
 def prompt_name(step: int, number: int) -> str:
-    """The id of the `number`-th prompt that was fetched in a step: the same in every run, and in the run's order."""
+    """Uid of the `number`-th prompt fetched in a step: equal in every run, and sorting in the order of fetching."""
     return f"step{step:06d}-prompt{number:06d}"
 
 
@@ -31,10 +31,9 @@ def plain(column: Any) -> list[Any]:
 
 
 def read_batch(batch: KVBatchMeta) -> list[ScoredRollout]:
-    """Read what the reward said of every sample, in the order of the keys, and fix that order.
+    """Sort a batch by key, in place, and read its scored rollouts in that order.
 
-    Samples arrive in the order in which they finished; sorted, the same samples make the same batch, whose sums are
-    taken in the same order.
+    Samples arrive in the order in which they finished. A fixed order makes sums over the same samples bit-equal.
     """
     if not batch.keys:
         return []
@@ -43,7 +42,7 @@ def read_batch(batch: KVBatchMeta) -> list[ScoredRollout]:
 
 
 def read_rollouts(keys: Sequence[str], tags: Sequence[Mapping[str, Any]], partition_id: str) -> list[ScoredRollout]:
-    """Read what the reward said of some samples, in the order of their keys."""
+    """Read the scored rollouts of some samples, in the order of `keys`; `tags` are theirs."""
     if not keys:
         return []
     (found,) = _columns(keys, partition_id, ["extra_fields"])
@@ -51,7 +50,7 @@ def read_rollouts(keys: Sequence[str], tags: Sequence[Mapping[str, Any]], partit
     if any(map(is_old, records)):
         rows = zip(*_columns(keys, partition_id, ROW_FIELDS), strict=True)
         records = [
-            completed(record, dict(zip(ROW_FIELDS, row, strict=True))) if is_old(record) else record
+            upgraded(record, dict(zip(ROW_FIELDS, row, strict=True))) if is_old(record) else record
             for record, row in zip(records, rows, strict=True)
         ]
     return [
@@ -71,7 +70,7 @@ def _sort_key(key: str) -> tuple[str, int, int]:
 
 
 def comparable(rollouts: Sequence[ScoredRollout]) -> list[ScoredRollout]:
-    """The rollouts whose group has at least two unmasked members."""
+    """The rollouts, masked ones included, whose group has at least `MIN_GROUP` unmasked ones."""
     sizes: dict[str, int] = defaultdict(int)
     for rollout in rollouts:
         sizes[rollout.uid] += not rollout.masked
@@ -79,7 +78,7 @@ def comparable(rollouts: Sequence[ScoredRollout]) -> list[ScoredRollout]:
 
 
 def keep_only(batch: KVBatchMeta, kept: Sequence[ScoredRollout]) -> KVBatchMeta:
-    """Take samples out of a batch and out of TransferQueue."""
+    """The batch with only the samples of `kept`; the others are also deleted from TransferQueue."""
     wanted = {rollout.key for rollout in kept}
     dropped = [key for key in batch.keys if key not in wanted]
     if not dropped:

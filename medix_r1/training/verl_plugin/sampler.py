@@ -1,8 +1,8 @@
-"""Our replay-buffer sampler: the one place between reward and update where samples can be judged fit for training.
+"""Replay-buffer sampler: selects the samples to train on, between reward and update.
 
-verl takes it by `trainer.v1.sampler.custom_sampler`. It masks samples whose reward failed, drops groups that are too
-small to compare, filters groups that teach nothing (DAPO's dynamic sampling, arXiv 2503.14476 section 3.2, on a raw
-signal instead of the shaped total), refuses to wait for ever, and logs every part of the reward at every step.
+verl loads it by `trainer.v1.sampler.custom_sampler`. It removes masked samples, and groups with fewer than two unmasked
+ones. It filters groups without a learning signal: DAPO's dynamic sampling (arXiv 2503.14476, section 3.2), on a raw
+signal instead of the shaped total. It stops a stalled run, and logs every part of the reward at every step.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ else:
 
 @dataclass(frozen=True, slots=True)
 class GroupFilter:
-    """Which finished groups are thrown away and generated anew.
+    """Dynamic sampling: which finished prompt groups are dropped and replaced by new prompts.
 
     Attributes:
-        signal: part of the reward that is looked at.
-        low, high: a group stays when its mean lies strictly between; None, None drops groups of equal values only.
+        signal: part of the reward whose values decide.
+        low, high: a group stays when its mean lies strictly between; None is no bound. Equal values always drop it.
     """
 
     signal: str
@@ -47,6 +47,7 @@ class GroupFilter:
     high: float | None = None
 
     def drops(self, values: Sequence[float]) -> bool:
+        """Whether to drop a group with these values of its unmasked rollouts."""
         if len(values) < MIN_GROUP or min(values) == max(values):
             return True
         mean = sum(values) / len(values)
@@ -54,7 +55,7 @@ class GroupFilter:
 
 
 class MedixSamplerMixin(_Base):
-    """What both samplers of medix-r1 add to verl's replay buffers; comes before verl's class.
+    """Mix-in for verl's replay buffers, before verl's class in the list of bases.
 
     `sampler_kwargs` (YAML: `trainer.v1.sampler.sampler_kwargs`) has: poll_interval (s), stall_limit (s), samples_dir,
     max_refills (batches a step), train_batch_size, filter ({signal, low, high}; without a signal nothing is filtered).
@@ -81,18 +82,19 @@ class MedixSamplerMixin(_Base):
         self._first_refill_at: float | None = None
         self._progress: tuple[int, int, int] = (0, 0, 0)
         self._progress_at = time.monotonic()
-        self._discarded: list[ScoredRollout] = []  # of this step: groups that taught nothing, batches all of it masked
+        self._discarded: list[ScoredRollout] = []  # this step: filtered groups, fully masked batches
         self.validation: list[ScoredRollout] = []
-        self.unjudged_validation = False  # one of its batches is masked as a whole
-        self.workers: WorkerWatch | None = None  # the trainer's
+        self.unjudged_validation = False  # one of its batches was fully masked
+        self.workers: WorkerWatch | None = None  # set by the trainer
 
     def sample(self, global_steps: int, partition_id: str, batch_size: int) -> tuple[KVBatchMeta, dict[str, float]]:
-        """Wait for `batch_size` finished groups and return those samples that may be used, in a fixed order.
+        """Wait for `batch_size` finished groups; return their unmasked samples in a fixed order, and metrics.
 
         Raises:
-            JudgeUnavailable: a server that the reward needs is down for longer than its patience.
-            NothingToTrainOn: refills reached their limit.
-            TrainingError: a worker died, or nothing moves any more.
+            JudgeUnavailable: a rollout reports an outage: a server was down for longer than its patience, its cost cap
+                is reached, or a signal has a bug.
+            NothingToTrainOn: refills reached `max_refills`.
+            TrainingError: a worker died, no rollout came back, or none finished for `stall_limit` seconds.
         """
         self._step, self._refilled, self._first_refill_at = global_steps, 0, None
         self._progress_at = time.monotonic()
@@ -108,7 +110,7 @@ class MedixSamplerMixin(_Base):
                     code="no-rollout",
                 ) from error
             if (failed := len(self.failure_keys[partition_id])) and self.workers is not None:
-                self.workers.look_now()  # verl would train on what is left of these groups
+                self.workers.check_now()  # otherwise verl trains on what is left of these groups
             rollouts = read_batch(batch)
             everything = rollouts + (self.validation if partition_id == "val" else self._discarded)
             self._samples.write("validation" if partition_id == "val" else "train", global_steps, everything)
@@ -119,7 +121,7 @@ class MedixSamplerMixin(_Base):
                 self.validation.extend(rollouts)
                 judged = [rollout for rollout in rollouts if not rollout.masked]
                 self.unjudged_validation |= not judged
-                return keep_only(batch, judged or rollouts), metrics  # verl stops at a batch of nothing
+                return keep_only(batch, judged or rollouts), metrics  # verl fails on an empty batch
             batch = keep_only(batch, [rollout for rollout in comparable(rollouts) if not rollout.masked])
             if len(batch):
                 self._discarded = []
@@ -132,16 +134,16 @@ class MedixSamplerMixin(_Base):
                     **refill_metrics(metrics, batch_size, len(rollouts) / batch_size, self._refilled, self._waited()),
                 }
             self._discarded = everything
-            self.refill_fn(batch_size)  # every sample was masked: ask for others
+            self.refill_fn(batch_size)  # fully masked: request new prompts
 
     def _waited(self) -> float:
         return 0.0 if self._first_refill_at is None else time.monotonic() - self._first_refill_at
 
-    def ask_again_after_outage(self, partition_id: str) -> None:
-        """Make finished groups that a lost server left unjudged wait for generation again.
+    def requeue_after_outage(self, partition_id: str) -> None:
+        """Set finished groups that report an outage back to pending, so that they are generated again.
 
-        A checkpoint of an asynchronous run holds groups in flight, and some may have finished in the outage that ended
-        the run: the failure that they carry says nothing about the servers of now.
+        A checkpoint of an asynchronous run holds groups in flight. Some may have finished during the outage that ended
+        the run, and their failure says nothing about the servers now.
         """
         self._sync_metadata_from_transfer_queue()
         groups = self._groups(partition_id, set(self.finished_keys[partition_id]))
@@ -151,20 +153,20 @@ class MedixSamplerMixin(_Base):
             tags = [{"is_prompt": True, "status": "pending", "global_steps": steps[uid]} for uid in lost]
             tq.kv_batch_put(keys=lost, partition_id=partition_id, tags=tags)
 
-    def forget_prompts_after(self, step: int) -> None:
-        """Take out all groups that were fetched after a step; who goes on from that step's end fetches them again."""
+    def drop_prompts_after(self, step: int) -> None:
+        """Delete all groups that were fetched after a step; a run that resumes from it fetches them again."""
         self._sync_metadata_from_transfer_queue()
         self._clear_groups("train", {uid for uid in self.prompt_global_steps["train"] if step_of(uid) > step})
 
     def write_advantages(self, step: int, advantages: Mapping[str, float]) -> None:
-        """Add what the trainer made of the samples of a step, which it knows only later."""
+        """Add advantages to the saved samples of a step; the trainer computes them after sampling."""
         self._samples.add_advantages(step, advantages)
 
     def _refill(self, num_prompts: int) -> int:
         self._refilled += num_prompts
         self._first_refill_at = self._first_refill_at or time.monotonic()
         if self._refilled > self._max_refill_prompts:
-            self._samples.write("train", self._step, self._discarded)  # to see why
+            self._samples.write("train", self._step, self._discarded)  # for diagnosis
             raise NothingToTrainOn(
                 f"{self._refilled} prompts were generated anew in one step and still no batch is full: the groups "
                 "teach nothing (all right or all wrong) or cannot be judged. Loosen algorithm.filter_groups, raise "
@@ -174,7 +176,7 @@ class MedixSamplerMixin(_Base):
         return self._submit(num_prompts)
 
     def _dapo_filtered_keys(self, partition_id: str) -> tuple[set[str], Counter[float]]:
-        """verl's hook for its own filter, answered with our rule; classifications of finished groups are kept."""
+        """Override verl's hook for its own filter; our verdict on each finished group is cached."""
         if partition_id == "val" or self._filter is None:
             return set(), Counter()
         cache = self._dapo_classification_cache[partition_id]
@@ -183,7 +185,7 @@ class MedixSamplerMixin(_Base):
             del cache[uid]
         for uid, group in self._groups(partition_id, finished - cache.keys()).items():
             values = self._values(group)
-            lost = any(rollout.outage for rollout in group)  # kept, so that `sample` sees it instead of asking for more
+            lost = any(rollout.outage for rollout in group)  # kept: `sample` must stop at it, not refill
             dropped = self._filter.drops(values) and not lost
             cache[uid] = (sum(values) / len(values) if values else -1.0) if dropped else None
             self._discarded += [replace(rollout, filtered=True) for rollout in group if dropped]
@@ -198,7 +200,7 @@ class MedixSamplerMixin(_Base):
         return groups
 
     def _values(self, group: Sequence[ScoredRollout]) -> list[float]:
-        """The filtered signal of the rollouts that have it."""
+        """Values of the filtered signal, of the unmasked rollouts that have it."""
         assert self._filter is not None
         signal = self._filter.signal
         values = []
@@ -233,7 +235,7 @@ class MedixSamplerMixin(_Base):
 
 
 class MedixSampler(MedixSamplerMixin, ReplayBuffer):
-    """For the synchronous trainer: every batch is generated by the weights it trains."""
+    """For the synchronous trainer: on-policy, each batch is generated by the weights that it updates."""
 
 
 class MedixAsyncSampler(MedixSamplerMixin, ReplayBufferAsync):
@@ -242,7 +244,7 @@ class MedixAsyncSampler(MedixSamplerMixin, ReplayBufferAsync):
     def _materialize_batch(
         self, partition_id: str, selected_prompt_uids: list[str], partition_snapshot: dict[str, dict[str, Any]]
     ) -> KVBatchMeta:
-        """Before anything is taken out: a batch with an outage stays, so that a checkpoint can hold its prompts."""
+        """Raise at an outage before the batch leaves the buffer, so that a checkpoint still holds its prompts."""
         if partition_id == "train":
             groups = self._groups(partition_id, set(selected_prompt_uids)).values()
             rollouts = [rollout for group in groups for rollout in group]
@@ -256,13 +258,13 @@ class MedixAsyncSampler(MedixSamplerMixin, ReplayBufferAsync):
 def refill_metrics(
     evictions: Mapping[str, Any], batch_size: int, rollouts_per_prompt: float, refilled: int, seconds: float
 ) -> dict[str, float]:
-    """What the group filter threw away in one step, and what getting others cost.
+    """Metrics of dynamic sampling in one step: groups dropped, and the cost of refills.
 
     Args:
-        evictions: verl's own counts; what it calls samples are groups.
-        batch_size: groups that were asked for and found.
-        rollouts_per_prompt: replies in a group.
-        refilled: prompts generated anew.
+        evictions: verl's counters; what it calls samples are groups.
+        batch_size: groups in the batch.
+        rollouts_per_prompt: rollouts in a group.
+        refilled: prompts requested in refills.
         seconds: from the first refill until the batch was full.
     """
     filtered = float(evictions.get("training/filter_groups/evicted_samples", 0))
@@ -270,7 +272,7 @@ def refill_metrics(
     return {
         "sampler/filtered_groups": filtered,
         "sampler/filtered_share": filtered / (filtered + surplus + batch_size),
-        "sampler/surplus_groups": surplus,  # good ones: verl asks for two prompts to replace one
+        "sampler/surplus_groups": surplus,  # valid groups, discarded: verl requests two prompts to replace one
         "sampler/refilled_prompts": float(refilled),
         "sampler/refilled_rollouts": refilled * rollouts_per_prompt,
         "sampler/refill_seconds": seconds,

@@ -1,8 +1,8 @@
 """One reward for the whole job, however many reward workers verl starts.
 
-verl picks a reward worker at random for each sample. A cache, a rate limit or an embedder in each of them would exist
-`reward.num_workers` times; so with more than one worker the reward lives in one named Ray actor that they all ask. With
-one worker it lives in that worker.
+verl picks a reward worker at random for each sample. If each worker built the reward, there would be
+`reward.num_workers` caches, rate limits and embedders. So several workers share one named Ray actor; a single worker
+builds the reward in its own process.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from medix_r1.serving.checks import VERL_ROUTER
 logger = logging.getLogger(__name__)
 
 ACTOR = "medix_reward"
-_IN_FLIGHT = 100_000  # samples the actor works on at once; the judge's own limits come later
+_IN_FLIGHT = 100_000  # concurrent samples, in effect unlimited; judge and embedder have limits of their own
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What came out of one sample, and what the step's calls cost so far (empty when another sample carries it)."""
+    """Score of one sample, and the step's call counts so far (empty when another sample carries them)."""
 
     breakdown: RewardBreakdown
     statistics: dict[str, float]
 
 
 class Counters(Protocol):
-    """What a training step's calls cost."""
+    """Call counts of each training step."""
 
     def running(self, step: str | None) -> AbstractContextManager[None]: ...
 
@@ -47,7 +47,7 @@ class Counters(Protocol):
 
 
 class Scorer:
-    """The reward of a run with its counters.
+    """Builds the reward of a run and scores samples with it.
 
     Args:
         config: the resolved config of the run.
@@ -71,7 +71,7 @@ class Scorer:
         gc_tuning.tune_for_scoring()
 
     def _load(self) -> dict[str, str]:
-        """Load what is slow to load before the first sample waits for it; returns what was loaded."""
+        """Load models before the first sample needs them; returns their versions."""
         versions: dict[str, str] = {}
         for signal in self._composite.signals.values():
             embedder: Any = getattr(signal, "embedder", None)
@@ -82,16 +82,16 @@ class Scorer:
         return versions
 
     async def wants(self) -> bool:
-        """Whether a signal looks at the images of a sample."""
+        """Whether a signal needs a sample's images."""
         return self.wants_images
 
     async def score(self, sample: Sample, step: str | None) -> Scored:
-        """Score one sample of a training step; None for a validation."""
+        """Score one sample; `step` is None for a validation."""
         with self._counters.running(step):
             try:
                 breakdown = await self._composite.score(sample)
             except Exception as error:
-                # A bug in a signal. verl would log it, drop the sample and train on what is left; this stops the run.
+                # A bug in a signal. verl would drop the sample and train on the rest; an outage stops the run.
                 logger.exception("a signal of the reward failed")
                 failure = f"bug in the reward: {type(error).__name__}: {error}"
                 breakdown = RewardBreakdown(total=None, parts={}, failure=failure, outage=True)
@@ -99,14 +99,14 @@ class Scorer:
 
 
 class SharedScorer:
-    """Asks the one scorer of the job, in another process."""
+    """Client of the job's scorer, a Ray actor in another process."""
 
     def __init__(self, actor: Any) -> None:
         self._actor = actor
         self.wants_images: bool = ray.get(actor.wants.remote())
 
     async def score(self, sample: Sample, step: str | None) -> Scored:
-        """Score one sample; when the actor is gone, so is the whole job's reward."""
+        """Score one sample; a dead actor counts as an outage, which stops the run."""
         try:
             scored: Scored = await self._actor.score.remote(sample, step)
         except ray.exceptions.RayActorError as error:
@@ -120,9 +120,9 @@ def make_scorer(
     make_counters: Callable[[Callable[[], dict[str, float]]], Counters],
     router_address: str | None = None,
 ) -> Scorer | SharedScorer:
-    """The scorer of this job: in this process for one reward worker, in the job's own actor for several.
+    """The job's scorer: in this process for one reward worker, in a named actor for several.
 
-    The first worker that asks creates the actor; it ends with the job.
+    The first worker creates the actor; it ends with the job. Arguments are those of `Scorer`.
     """
     if config.reward.num_workers == 1:
         return Scorer(config, make_counters, router_address)
@@ -141,7 +141,11 @@ def make_scorer(
 
 
 def with_router(reward: DictConfig, address: str | None) -> DictConfig:
-    """The `reward` node with verl's router in place of `verl-reward-router`, which judge=verl has as its address."""
+    """The `reward` node with the address of verl's router in place of judge=verl's placeholder.
+
+    Raises:
+        ValueError: verl started no reward model.
+    """
     signal = reward.signals.get("llm")
     judge = signal.get("judge") if signal is not None else None
     if judge is None or judge.get("base_url") != VERL_ROUTER:
@@ -155,8 +159,8 @@ def with_router(reward: DictConfig, address: str | None) -> DictConfig:
 
 
 def not_called(*_: Any, **__: Any) -> float:
-    """Never called: verl asks our reward manager, and not its own classifier, only when a function is named.
+    """Placeholder for judge=verl, never called: `reward.custom_reward_function` in configs/judge/verl.yaml names it.
 
-    `reward.custom_reward_function` in configs/judge/verl.yaml names this one (verl/experimental/reward_loop).
+    Without a named function, verl uses its own classifier, not our reward manager (verl/experimental/reward_loop).
     """
     raise AssertionError("verl called the placeholder of judge=verl instead of the reward manager")

@@ -120,7 +120,7 @@ class MedixTrainerMixin(PartsForGdpo, BootstrapOfTheTotal):
 
     def _reissue_inflight_prompts(self, partition_id: str = "train") -> int:
         """Ask, besides what was in flight, again for what an outage before the restart left without a reward."""
-        self.replay_buffer.ask_again_after_outage(partition_id)
+        self.replay_buffer.requeue_after_outage(partition_id)
         asked: int = super()._reissue_inflight_prompts(partition_id)
         return asked
 
@@ -154,7 +154,7 @@ class MedixTrainerMixin(PartsForGdpo, BootstrapOfTheTotal):
         """
         self.checkpoint_manager.abort_replicas()  # replies of prompts that were generated anew may be under way
         self.on_sample_end()  # frees what generation holds; saving may need it on a GPU
-        self.replay_buffer.forget_prompts_after(self._finished_step)
+        self.replay_buffer.drop_prompts_after(self._finished_step)
         self.global_steps = self._finished_step
         self._save_checkpoint(loader_state=self._loader_state)
 

@@ -6,7 +6,7 @@ import torch
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Shard, distribute_tensor
 
-from medix_r1.training.verl_plugin.optimizer import CompensatedAdamW, _rounded_at_random
+from medix_r1.training.verl_plugin.optimizer import CompensatedAdamW, _stochastically_rounded
 
 LR, DECAY, BETAS, EPS = 1e-6, 0.01, (0.9, 0.999), 1e-8
 STEPS = 200
@@ -75,7 +75,7 @@ def test_the_second_moment_falls_with_the_gradients_in_bfloat16():
 def test_a_number_that_bfloat16_holds_is_not_rounded():
     numbers = torch.tensor([0.0, 1.0, 3.25, 1e-30]).bfloat16().float()
 
-    assert torch.equal(_rounded_at_random(numbers), numbers)
+    assert torch.equal(_stochastically_rounded(numbers), numbers)
 
 
 def test_a_sharded_parameter_is_updated_like_a_plain_one(problem, tmp_path):

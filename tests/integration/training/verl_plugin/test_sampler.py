@@ -149,7 +149,7 @@ def test_groups_that_finished_in_an_outage_are_asked_again(made):
     built.waiting = {"a": group("a", 1.0, None), "b": group("b", 1.0, None, outage=True)}
     made.known.update({rollout.key: rollout for group in built.waiting.values() for rollout in group})
 
-    built.ask_again_after_outage("train")
+    built.requeue_after_outage("train")
 
     assert made.put == [("b", {"is_prompt": True, "status": "pending", "global_steps": 3})]
     assert not made.cleared  # verl clears the replies of what it asks again
@@ -171,7 +171,7 @@ def test_prompts_that_the_loader_will_fetch_again_are_forgotten(made):
     names = [prompt_name(2, 7), prompt_name(3, 0), prompt_name(3, 1)]
     built.waiting = {name: group(name, 1.0) for name in names}
 
-    built.forget_prompts_after(2)
+    built.drop_prompts_after(2)
 
     assert built.dropped == set(names[1:])
 

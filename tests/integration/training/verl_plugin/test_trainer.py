@@ -25,8 +25,8 @@ class Verl:
         self.global_steps, self.train_dataloader = resumed_after, Loader()
         self.checkpoint_manager = SimpleNamespace(abort_replicas=lambda: self.calls.append("abort"))
         self.replay_buffer = SimpleNamespace(validation=[], unjudged_validation=False)
-        self.replay_buffer.forget_prompts_after = lambda step: self.calls.append(f"forget after {step}")
-        self.replay_buffer.ask_again_after_outage = lambda partition_id: self.calls.append(f"outage in {partition_id}")
+        self.replay_buffer.drop_prompts_after = lambda step: self.calls.append(f"forget after {step}")
+        self.replay_buffer.requeue_after_outage = lambda partition_id: self.calls.append(f"outage in {partition_id}")
         self._watch = SimpleNamespace(asked=lambda request: False)
         self._loader_state, self._last_saved_step, self._finished_step = None, -1, 0
         self.error = None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from medix_r1.runs.scored_rollout import ScoredRollout
-from medix_r1.training.verl_plugin.old_records import ROW_FIELDS, completed, is_old
+from medix_r1.training.verl_plugin.old_records import ROW_FIELDS, is_old, upgraded
 from tests.support.rollouts import BLANK
 
 # Of a run with trainer=colocate_async: what its checkpoint holds of two samples, and their lines in its samples/.
@@ -21,7 +21,7 @@ def test_an_old_record_is_read_as_its_commit_read_it(record: dict[str, dict]) ->
     assert is_old(saved)
     assert set(record["row"]) == set(ROW_FIELDS)
 
-    read = ScoredRollout.from_verl(completed(saved, record["row"]), key=line["key"], tokens=line["tokens"])
+    read = ScoredRollout.from_verl(upgraded(saved, record["row"]), key=line["key"], tokens=line["tokens"])
 
     assert json.loads(json.dumps(read.to_line())) == {**line, "advantage": None}  # trained on later
     assert read.statistics == json.loads(saved["detail"])["statistics"]
@@ -31,7 +31,7 @@ def test_an_old_record_is_read_as_its_commit_read_it(record: dict[str, dict]) ->
 def test_a_masked_one_stays_masked() -> None:
     saved = {**RECORDS[0]["reward_extra_info"], "llm": None, "overall": None, "masked": 1.0}
 
-    read = ScoredRollout.from_verl(completed(saved, RECORDS[0]["row"]), key="u_0_0", tokens=1)
+    read = ScoredRollout.from_verl(upgraded(saved, RECORDS[0]["row"]), key="u_0_0", tokens=1)
 
     assert (read.overall, read.masked, read.parts["llm"]) == (None, True, None)
 
@@ -39,7 +39,7 @@ def test_a_masked_one_stays_masked() -> None:
 def test_a_row_may_say_little() -> None:
     row = {"extra_info": None, "reward_model": {"ground_truth": "yes"}, "data_source": None}
 
-    read = ScoredRollout.from_verl(completed(RECORDS[0]["reward_extra_info"], row), key="u_0_0", tokens=1)
+    read = ScoredRollout.from_verl(upgraded(RECORDS[0]["reward_extra_info"], row), key="u_0_0", tokens=1)
 
     assert (read.row_id, read.source, read.question, read.reference, read.choices) == ("", "", "", "yes", ())
 
