@@ -6,7 +6,7 @@ own=${1:-}
 if [ -n "$own" ]; then set -- "$own"; else set -- python3.11 python3.12 python3; fi
 
 for python in "$@"; do
-    version=$("$python" --version 2>/dev/null) || continue # not there, or a shim that leads nowhere
+    version=$("$python" --version 2>/dev/null) || continue # missing, or a shim without a target
     case $version in
     "Python 3.11."* | "Python 3.12."*)
         echo "$python"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Does medix-r1 run on this NVIDIA machine? scripts/gpu_smoke.sh [--dry-run] [OUT]     (default: outputs/gpu_smoke)
+# Smoke test of medix-r1 on a machine with an NVIDIA GPU: scripts/gpu_smoke.sh [--dry-run] [OUT]   (default: outputs/gpu_smoke)
 #
 # Installs the GPU extra into .venv-gpu, runs the tests marked `gpu`, trains the 2B recipe for three steps on the demo's
-# pictures (every parameter where one GPU has 70 GiB, LoRA elsewhere), merges, evaluates 20 rows of VQA-RAD, and writes
-# OUT/report.md, whatever failed on the way; what an earlier call trained there is removed first. Needs Python 3.11 or 3.12, the
-# driver, about 40 GB of disk, the package index, and the hub for the 2B model, the embedder and VQA-RAD. --dry-run prints
-# every command and runs none but nvidia-smi.
+# pictures (all parameters if a GPU has 70 GiB, else LoRA), merges, and evaluates 20 rows of VQA-RAD. Always writes
+# OUT/report.md, also after a failure. Removes what an earlier call trained there. Needs Python 3.11 or 3.12, the driver,
+# about 40 GB of disk, the package index, and the hub for the 2B model, the embedder and VQA-RAD. --dry-run prints all
+# commands and runs only nvidia-smi.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
@@ -14,7 +14,7 @@ dry_run=
 out=${1:-outputs/gpu_smoke}
 python=$(scripts/find_python.sh "${PYTHON:-}") || exit 1
 bin=.venv-gpu/bin
-full_from=70 # GiB of one GPU from which all parameters are trained
+full_from=70 # GiB of one GPU needed to train all parameters
 
 command -v nvidia-smi >/dev/null || { echo "nvidia-smi is not there: this script is for machines with an NVIDIA GPU" >&2; exit 2; }
 gpus=$(nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader,nounits) || exit 2
@@ -22,14 +22,14 @@ gib=$(awk -F', ' 'NR == 1 { print int($2 / 1024) }' <<<"$gpus")
 rows=() # of the report's table
 fence="\`\`\`"
 
-# What the 2B recipe needs to fit, and the demo's pictures, judge and rewards around it. One GPU is shared by all.
+# The 2B recipe with the demo's pictures, judge and rewards, sized so that all share one GPU.
 train=(
     experiment=medix_r1_2b_gpu24 data=nano "+demo_dir=$out/demo" "run.dir=$out/run" run.name=gpu_smoke
     judge=vllm "judge.server.model=$out/demo/models/judge" judge.server.served_name=nano-judge
     judge.client.prompt=match_short judge.longest_answer=200 placement=shared placement.judge_memory=0.1
     "judge.server.arguments=[--enforce-eager,--max-model-len,'512',--gpu-memory-utilization,'0.1']"
     trainer.total_training_steps=3 trainer.save_freq=3 trainer.val_before_train=false trainer.test_freq=-1
-    trainer.v1.sampler.sampler_kwargs.filter.signal=null # three steps are to pass, even if every group is all right or wrong
+    trainer.v1.sampler.sampler_kwargs.filter.signal=null # groups of equal reward must not stop a run of three steps
 )
 if ((gib >= full_from)); then
     kind="all parameters"
@@ -40,7 +40,7 @@ fi
 
 say() { printf '\n== %s\n' "$*"; }
 
-# run NAME COMMAND...: print or run it, its output also in OUT/NAME.log; a failure is noted and does not end the script.
+# run NAME COMMAND...: run it (or only print it) with its output in OUT/NAME.log; a failure is recorded in the report.
 run() {
     local name=$1 code
     shift
@@ -77,13 +77,13 @@ write_report() {
 say "$gpus"
 say "the 2B recipe with $kind"
 if [[ ! $dry_run ]]; then
-    # Nothing of anybody else is removed below.
+    # Refuse other folders, because the next lines delete files.
     if [[ -e $out && ! -e $out/report.md && $(ls -A "$out") ]]; then
         echo "$out is not empty and has no report of this script: name another folder" >&2
         exit 2
     fi
     mkdir -p "$out"
-    # A finished run would be resumed, find that nothing is left to do, and pass.
+    # A finished run would be resumed with nothing to do, and pass.
     rm -rf "${out:?}"/{run,model,eval} "$out"/*.log
     trap write_report EXIT
     "$python" -m venv .venv-gpu && "$bin/pip" install --quiet --disable-pip-version-check uv || exit 1
@@ -91,7 +91,7 @@ fi
 failed=0
 run install "$bin/uv" pip install --python "$bin/python" -e '.[gpu]' -r requirements/test.txt || exit 1
 run install_images "$bin/uv" pip install --python "$bin/python" --no-deps -r requirements/demo-images.txt || exit 1
-# Compiled here, so it takes long and may fail; without it attention is torch's own.
+# Compiling takes long and may fail; without it, attention is torch's sdpa.
 if [[ ${FLASH_ATTN:-} ]]; then
     run install_flash_attn "$bin/uv" pip install --python "$bin/python" --no-build-isolation-package flash-attn -e '.[flash-attn]' || failed=1
 fi

@@ -1,9 +1,8 @@
-"""Run stages of `make` one after the other, even when one fails, and end with one table.
+"""Run stages of `make` one after the other, even if one fails, and print a table at the end.
 
-Used as: python scripts/test_stages.py STAGE [STAGE ...]
+Usage: python scripts/test_stages.py STAGE [STAGE ...]
 
-What a stage prints is passed on as it comes. The exit code is 0 when all stages passed, 1 when one failed, 130 after
-Ctrl-C.
+A stage's output is streamed. The exit code is 0 if all stages passed, 1 if one failed, 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _COLUMNS = ("passed", "failed", "errors", "skipped")
 
 @dataclass
 class Outcome:
-    """What came of one stage; `counts` are those of pytest, by the words of its last line."""
+    """The result of one stage; `counts` are pytest's, by the words in its last line."""
 
     stage: str
     ok: bool
@@ -64,7 +63,7 @@ def table(outcomes: list[Outcome]) -> str:
 
 
 def main(stages: list[str]) -> int:
-    """Run the stages and print the table; see the module."""
+    """Run the stages, print the table, and return the exit code."""
     outcomes = [run(stage) for stage in stages]
     print(f"\n{table(outcomes)}", flush=True)
     return 0 if all(outcome.ok for outcome in outcomes) else 1

@@ -67,7 +67,7 @@ def _parameters(model: str) -> int:
 
 
 def _contract(name: str) -> dict[str, Any]:
-    """One contract of import-linter, as pyproject.toml has it."""
+    """One contract of import-linter, from pyproject.toml."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
         "contracts"
     ]
@@ -76,7 +76,7 @@ def _contract(name: str) -> dict[str, Any]:
 
 
 def _rooms() -> dict[str, str]:
-    """Room → the first sentence of its `__init__`: what it is and what it may import."""
+    """Package → the first sentence of its `__init__`: what it is and what it may import."""
     files = sorted((ROOT / "medix_r1").rglob("__init__.py"))
     docs = {
         file.parent.relative_to(ROOT): ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) for file in files
@@ -94,11 +94,11 @@ def _probes() -> dict[str, Any]:
 
 
 def fill(text: str, known: dict[str, Any]) -> str:
-    """The page with every quotation written anew.
+    """The page with every quoted figure updated.
 
     Raises:
-        ValueError: a comment without its partner, a figure at a line's start (Markdown takes such a line for HTML), or
-            an expression that names something unknown.
+        ValueError: an opening or closing comment without the other, a figure at a line's start (Markdown takes such a
+            line for HTML), or an expression with an unknown name.
     """
     if not text.count(_START) == text.count(_END) == len(_QUOTE.findall(text)):
         raise ValueError(f"each `{_START} … }}}} -->` needs one `{_END}` behind it, and the other way round")
@@ -120,7 +120,7 @@ def fill(text: str, known: dict[str, Any]) -> str:
 
 
 def outdated() -> dict[Path, str]:
-    """The pages that differ from their data, with the text that they should have."""
+    """The pages whose figures are out of date, with their updated text."""
     known, found = context(), {}
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
@@ -134,7 +134,7 @@ def outdated() -> dict[Path, str]:
 
 
 def main() -> None:
-    """Write the pages, or with --check name those that are out of date."""
+    """Write the pages, or with --check print those that are out of date."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 when a page is out of date")
     check, pages = parser.parse_args().check, outdated()

@@ -1,8 +1,8 @@
 """Write medix_r1/verl_fields.json: the fields of every dataclass that verl's YAML tree names.
 
-Several valid keys stand in no YAML file of verl, only in its dataclasses. Importing those takes seconds, so the check
-for unknown keys reads this list; tests/integration/training/verl_plugin/test_compatibility.py fails when an installed
-verl differs.
+Some valid keys are only in verl's dataclasses, not in its YAML files. Importing the dataclasses takes seconds, so the
+check for unknown keys reads this list. tests/integration/training/verl_plugin/test_compatibility.py fails if the
+installed verl differs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TARGET = Path(__file__).parent.parent / "medix_r1" / "verl_fields.json"
 
 
 def verl_fields() -> dict[str, list[str]]:
-    """Dotted class name to its sorted field names, as the installed verl has them."""
+    """Dotted class name → sorted field names, of the installed verl."""
     targets = {node["_target_"] for _, node in flatten(verl_tree()) if isinstance(node, dict) and "_target_" in node}
     fields = {}
     for target in sorted(targets):

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# One Ray node in the foreground: scripts/ray/node.sh head|worker HOST:PORT; SIGTERM ends it and removes its files.
-# RAY_NODE_ARGUMENTS has further words for `ray start`, such as "--num-gpus=6".
+# Run one Ray node in the foreground: scripts/ray/node.sh head|worker HOST:PORT; SIGTERM ends it and removes its files.
+# RAY_NODE_ARGUMENTS has further arguments of `ray start`, such as "--num-gpus=6".
 set -uo pipefail
 kind=$1 address=$2
 bin=${MEDIX_BIN:-$(cd "$(dirname "$0")/../.." && pwd)/.venv/bin}
@@ -24,14 +24,14 @@ ray=
 files=$(mktemp -d "$RAY_TMPDIR/medix-ray-XXXXXX")
 trap 'finish; exit 143' TERM INT
 
-# A worker asks the head for a while, so the order in which nodes start does not matter.
+# A worker retries, so the order in which nodes start does not matter.
 for ((attempt = 1; attempt <= 60; attempt++)); do
     "$bin/ray" start "${where[@]}" --temp-dir="$files" --disable-usage-stats --block ${more[@]+"${more[@]}"} &
     ray=$!
     SECONDS=0
     wait "$ray"
     code=$?
-    ((code == 0 || SECONDS > 60)) && break # it ran, so this was no failed start
+    ((code == 0 || SECONDS > 60)) && break # after a minute it is not a failed start
     [[ $kind == head ]] && break
     sleep 5
 done

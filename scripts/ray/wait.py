@@ -14,7 +14,7 @@ from medix_r1.serving.server import served_models
 
 
 def alive(address: str) -> int:
-    """How many nodes a cluster has; 0 while nothing answers there."""
+    """Number of live nodes of a cluster; 0 while nothing answers."""
     try:
         ray.init(address=address, log_to_driver=False, configure_logging=False)
     except (ConnectionError, RuntimeError, ValueError):
@@ -26,7 +26,7 @@ def alive(address: str) -> int:
 
 
 def main() -> int:
-    """Exit code 0 when all is there, 1 when time is up."""
+    """Return 0 when everything is ready, 1 after the time limit."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ray", required=True, help="HOST:PORT of the head")
     parser.add_argument("--nodes", type=int, required=True)

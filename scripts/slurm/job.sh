@@ -1,12 +1,12 @@
 # shellcheck shell=bash
-# What both Slurm scripts share: keep track of what is started, end it, and go on in a new allocation when time is up.
-# Sourced, not run. Needs RUN_DIR, and medix-r1 in MEDIX_BIN (default: .venv/bin of the folder sbatch was called in).
+# Functions of both Slurm scripts: track started processes, end them, and requeue the job when its time is up.
+# To be sourced. Needs RUN_DIR, and medix-r1 in MEDIX_BIN (default: .venv/bin of the folder in which sbatch was called).
 
 : "${RUN_DIR:?set RUN_DIR to the folder of the run, on a file system that all nodes share}"
 : "${SLURM_JOB_ID:?this is a script for sbatch}"
 MEDIX_BIN=${MEDIX_BIN:-$SLURM_SUBMIT_DIR/.venv/bin}
-STOP_GRACE=${STOP_GRACE:-600} # seconds for the step that runs when time is nearly up, checkpoint included
-END_GRACE=${END_GRACE:-60}    # seconds for each other process to end by itself
+STOP_GRACE=${STOP_GRACE:-600} # seconds to finish the current step and its checkpoint when time is nearly up
+END_GRACE=${END_GRACE:-60}    # seconds for each other process to end after SIGTERM
 
 started=() # process ids of what this job started, oldest first
 trainer=
@@ -14,14 +14,14 @@ time_is_up=
 
 say() { echo "[$(date +%T)] $*"; }
 
-# start COMMAND...: run it in the background and remember to end it.
+# start COMMAND...: run it in the background; clean_up ends it.
 start() {
     "$@" &
     started+=("$!")
 }
 
-# on NODE COMMAND...: become srun with one task there. Every task sees all of its node; steps share it.
-# For `start`, `train`, (...) and $(...): it takes the place of a shell, so the process id in the step's name is srun's.
+# on NODE COMMAND...: exec srun with one task on NODE. Each task may use the whole node, which steps share.
+# For `start`, `train`, (...) and $(...): `exec` replaces the shell, so the process id in the step's name is srun's.
 on() {
     local node=$1 more
     shift
@@ -31,15 +31,15 @@ on() {
         ${more[@]+"${more[@]}"} "$@"
 }
 
-# terminate PID: SIGTERM for what srun PID runs. srun answers its own SIGTERM with SIGKILL for the task, so Slurm delivers
-# this one, to every process of the step. What is no step, or not one yet, gets it directly.
+# terminate PID: send SIGTERM to the task of srun PID. On its own SIGTERM srun would SIGKILL the task, so scancel sends the
+# signal to every process of the step. A process without a step gets it directly.
 terminate() {
     local step
     step=$(squeue --noheader --steps --jobs="$SLURM_JOB_ID" --format='%i %j' | awk -v name="medix-$1" '$2 == name { print $1 }')
     if [[ $step ]]; then scancel --signal=TERM "$step"; else kill -TERM "$1" 2>/dev/null; fi
 }
 
-# End what was started, newest first. When srun is killed, Slurm kills its step.
+# End started processes, newest first. When srun is killed, Slurm kills its step.
 clean_up() {
     trap '' TERM USR1
     local pid waited
@@ -60,7 +60,7 @@ newest_checkpoint() {
     find "$RUN_DIR/checkpoints" -name medix_checkpoint.json -printf '%T@ %h\n' 2>/dev/null | sort -n | tail -n 1
 }
 
-# Slurm's signal some minutes before the time limit: stop after this step, with a checkpoint of it.
+# Handler of Slurm's signal before the time limit: stop after the current step, with a checkpoint.
 stop_and_requeue() {
     [[ $time_is_up ]] && return
     time_is_up=yes
@@ -68,8 +68,8 @@ stop_and_requeue() {
     start end_trainer_in_time
 }
 
-# Ask where the trainer runs: with a container, medix-r1 is nowhere else. A step that is longer than its grace is given up;
-# the run goes on from the last checkpoint.
+# The request runs on the trainer's node, because with a container medix-r1 is only there. A step that takes longer than
+# STOP_GRACE is lost; the run resumes from the last checkpoint.
 end_trainer_in_time() {
     if (on "$SLURMD_NODENAME" "$MEDIX_BIN/medix-r1" ask "$RUN_DIR" stop); then
         sleep "$STOP_GRACE" &
@@ -83,7 +83,7 @@ end_trainer_in_time() {
     terminate "$trainer"
 }
 
-# train COMMAND...: run the trainer to its end; then, if time was up, clean up and requeue the job.
+# train COMMAND...: run the trainer to its end and clean up; if time was up, requeue the job.
 train() {
     local code before
     before=$(newest_checkpoint)
@@ -95,7 +95,7 @@ train() {
     say "the trainer ended with code $code"
     clean_up
     trap - EXIT
-    rm -f "$RUN_DIR/requests/stop" # asked for and not carried out, it would end the next attempt
+    rm -f "$RUN_DIR/requests/stop" # a pending request would stop the next attempt
     [[ $time_is_up ]] || exit "$code"
     if [[ "$before" == "$(newest_checkpoint)" ]]; then
         say "no checkpoint was written in the whole time limit; not requeued, since the next attempt would be like this one"
