@@ -133,7 +133,7 @@ def compose_eval(
 
 
 def _with_whole_paths(task: dict[str, Any]) -> dict[str, Any]:
-    """Code of the user's own that is named relative to the current directory gets its whole path."""
+    """Make paths of the user's own code absolute; they are given relative to the current directory."""
     return task | {key: user_code.absolute(task[key]) for key in ("format", "scorer") if isinstance(task.get(key), str)}
 
 

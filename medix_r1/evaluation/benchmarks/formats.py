@@ -119,10 +119,10 @@ FORMATS: Mapping[str, Format] = {
 
 
 def load_format(name: str, key: str) -> Format:
-    """A format of ours, or a function of the user's own; whatever that raises on a row is a `DataError`.
+    """One of `FORMATS`, or the user's own function, whose exceptions become `DataError`.
 
     Raises:
-        ConfigError: there is no such format, and it leads to no function either.
+        ConfigError: `name` is neither a format nor a reference to a function.
     """
     if name in FORMATS:
         return FORMATS[name]
@@ -135,7 +135,7 @@ def load_format(name: str, key: str) -> Format:
             parts = function(row, task)
         except DataError:
             raise
-        except Exception as error:  # the code of somebody else may raise anything
+        except Exception as error:  # user code may raise anything
             raise DataError(f"{name} raised {type(error).__name__}: {error}", code="raised") from error
         if not isinstance(parts, Parts):
             raise DataError(f"{name} gave {type(parts).__name__} instead of Parts", code="not-a-row")

@@ -34,13 +34,13 @@ class TaskSpec:
         split: of the data set.
         revision: commit on the hub; None takes the newest, which the result records.
         file: the user's own file (parquet, JSON lines, JSON, CSV) with the same columns, read instead of the hub.
-        format: a name in formats.py, or code of the user's own (`./file.py:name`).
+        format: a name in formats.py, or the user's own function (`./file.py:name`).
         columns: from the format's names of columns to the data set's.
         question: a fixed question, for tasks whose rows hold none.
         where: keeps the rows whose columns have these values; empty keeps all.
         archive: zip file beside the rows that holds the images.
         image_host: the only server that image addresses may name and that gets the credentials.
-        scorer: `short` asks the judge for YES or NO, `report` for 0 to 5; or code of the user's own.
+        scorer: `short` asks the judge for YES or NO, `report` for 0 to 5; or the user's own function.
         licence: of the data, as far as we know it.
         access: `open`; `credentials` in the environment; `file`, which the user has to bring.
         restricted: texts are under a data-use agreement and are left out of exports.
@@ -73,10 +73,10 @@ class TaskSpec:
 
 
 def load_scorer(name: str, key: str) -> Any:
-    """The user's own scorer; None for one of ours, where the judge votes.
+    """The user's own scorer; None for `short` and `report`, where the judge votes.
 
     Raises:
-        ConfigError: there is no such scorer, and it leads to no function either.
+        ConfigError: `name` is neither a scorer nor a reference to a function.
     """
     if name in SCORERS:
         return None

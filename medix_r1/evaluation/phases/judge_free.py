@@ -1,4 +1,4 @@
-"""Scores that need no judge: of empty answers, of unambiguous option letters, and by a user's own scorer."""
+"""Scores without a judge: of empty answers, of unambiguous options, and by the user's own scorer."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ UserScorer = Callable[[Item, Reply], float | None]
 def judge_free_score(item: Item, reply: Reply, scorer: str) -> float | None:
     """Score without a judge, in [0, 1]; None where the judge has to vote.
 
-    An empty answer scores 0. Then comes the user's own scorer, where the task has one, then an unambiguous letter.
+    An empty answer scores 0. Otherwise the task's own scorer decides, if it has one; then an unambiguous option letter.
 
     Raises:
-        EvaluationError: the user's scorer raised, or gave no number in [0, 1].
+        EvaluationError: the user's scorer raised, or returned a number outside of [0, 1].
     """
     if not is_gradable(reply.answer):
         return 0.0
@@ -39,7 +39,7 @@ def _own_score(item: Item, reply: Reply, scorer: str) -> float | None:
     try:
         score = function(item, reply)
         number = None if score is None else float(score)
-    except Exception as error:  # the code of somebody else may raise anything
+    except Exception as error:  # user code may raise anything
         raise EvaluationError(f"{scorer} raised {type(error).__name__}: {error}", code="raised") from error
     if number is not None and not 0.0 <= number <= 1.0:
         raise EvaluationError(f"{scorer} gave {number}; a score is in [0, 1]", code="out-of-range")

@@ -67,7 +67,7 @@ class Record:
         score: in [0, 1], or None.
         votes: every judge's vote, failed ones included; empty when `judge_free`.
         rubric: grade of the think block in [0, 1], not part of the score; None when not asked for.
-        judge_free: the score needed no judge: the answer is empty or an unambiguous option.
+        judge_free: the score needed no judge: empty answer, unambiguous option, or the user's own scorer.
         unscored: why there is no score; None when there is one.
         tokens_in, tokens_out, seconds: of the generation; 0 when the server did not report them.
         restricted: the texts are under a data-use agreement and must not be passed on.
