@@ -1,4 +1,4 @@
-"""Starts Hydra, with PyYAML's faster parser, for composing a config or instantiating a part of it; and its errors.
+"""Initialises Hydra with PyYAML's faster parser, and instantiates nodes of a config.
 
 For each of the fifty files of a training config, OmegaConf derives a loader from `yaml.SafeLoader`, PyYAML's parser in
 Python. PyYAML's parser in C gives the same results and is faster (docs/cpu.md has the figures).

@@ -1,4 +1,4 @@
-"""`medix-r1 check`: every problem of a run in one list, what its batches mean, and what memory it will take."""
+"""`medix-r1 check`: prints a run's problems, its batch arithmetic and a memory estimate."""
 
 from __future__ import annotations
 
@@ -20,14 +20,20 @@ from medix_r1.training.preflight import batches, memory, placement
 
 
 def show_check(overrides: Sequence[str], config_dirs: Sequence[Path], gpu_gib: float, console: Console) -> int:
-    """Print it all; returns the exit code, 1 when there is a problem.
+    """Print everything; returns the exit code, 1 when there is a problem.
+
+    Args:
+        overrides: as on Hydra's command line.
+        config_dirs: a user's folders of config groups.
+        gpu_gib: memory of one GPU, in GiB.
+        console: prints.
 
     Raises:
         ConfigError: the config does not compose.
     """
     config = configs.compose_train(overrides, config_dirs)
     problems = _problems(config)
-    with contextlib.suppress(MissingMandatoryValue):  # a value without which nothing can be said, and which is named
+    with contextlib.suppress(MissingMandatoryValue):  # a missing value; it is among the problems
         console.print(_table("batches", batches.of_config(config).lines() | placement.gpu_pools(config)))
         _show_memory(config, gpu_gib, console)
     for problem in problems:
@@ -37,7 +43,7 @@ def show_check(overrides: Sequence[str], config_dirs: Sequence[Path], gpu_gib: f
 
 
 def _problems(config: DictConfig) -> Sequence[Problem]:
-    """What `train` with the same words would refuse to start for."""
+    """The problems for which `train` with the same arguments would not start."""
     try:
         plan_of(config)
     except ConfigError as error:

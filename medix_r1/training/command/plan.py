@@ -1,4 +1,4 @@
-"""What a run would do: its composed config, its folder, where it goes on; everything is checked, nothing is loaded."""
+"""Plans a run: composes and checks its config, and finds the checkpoint to resume from; loads nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from medix_r1.training.preflight import checks
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A run that may start: its config, its folder, and where it goes on."""
+    """A run that passed all checks; `resume_from` is its newest checkpoint, if there is one."""
 
     config: DictConfig
     folder: RunFolder
@@ -33,7 +33,7 @@ class Plan:
 
     @property
     def is_finished(self) -> bool:
-        """By the newest checkpoint where the steps are counted, else by how the last attempt ended."""
+        """By the newest checkpoint if the number of steps is set, else by how the last attempt ended."""
         last = self.config.trainer.total_training_steps
         if last is not None:
             return self.first_step > last
@@ -42,7 +42,7 @@ class Plan:
 
 
 def make_plan(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Plan:
-    """Compose, with a port for a judge that takes any free one, and check.
+    """Compose a config and check it; `judge.server.port=0` becomes a free port.
 
     Raises:
         ConfigError: with all problems.
@@ -54,7 +54,7 @@ def make_plan(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Pla
 
 
 def plan_of(config: DictConfig, overrides: Sequence[str] = ()) -> Plan:
-    """Check what is composed; nothing is loaded and nothing is written.
+    """Check a composed config; loads and writes nothing.
 
     Raises:
         ConfigError: with all problems.

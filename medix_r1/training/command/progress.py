@@ -1,6 +1,6 @@
-"""What a person sees of a training run: one line a step, what it is doing meanwhile, and one clear line at the end.
+"""Terminal view of a training run: one line a step, the run's state in between, and one line at the end.
 
-Everything comes out of the run's folder (events, verl's `file` tracker), so the view is the same from another shell.
+It reads only the run's folder (events, verl's `file` logger), so another shell can show the same.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ProgressView:
         self._last_step = 0
 
     def start(self, plan: Plan, attempt: int) -> None:
-        """Say what is going to happen, and where to look for more."""
+        """Print changed settings, the first step and the log's path."""
         self._total = plan.config.trainer.total_training_steps
         self._last_step = plan.first_step - 1
         self._log = plan.folder.log(attempt)
@@ -52,7 +52,7 @@ class ProgressView:
         )
 
     def follow(self, process: subprocess.Popen[bytes]) -> int:
-        """Show the run until it ends; returns its exit code, 1 when a person stopped it.
+        """Show the run until it ends; returns 0, or 1 when a user interrupted it.
 
         Raises:
             TrainingError: the run failed; the message holds the cause and the log's tail.
@@ -120,7 +120,7 @@ class ProgressView:
             self._say(f"step {step + 1}")
 
     def _show_time(self) -> None:
-        """Where the time of this attempt's steps went; the reward tail is what rewards cost (docs/watching.md)."""
+        """Print how this attempt's time divides among phases (docs/watching.md)."""
         shares = {name: share for name, share in time_shares(self._timings).items() if share >= 0.005}
         if shares:
             parts = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
@@ -137,7 +137,7 @@ class ProgressView:
 
 
 def heldout_lines(metrics: dict[str, float]) -> list[str]:
-    """One line a held-out set, when this record holds a validation."""
+    """One line for each held-out set; empty if this step had no validation."""
     end = "/overall/mean"
     keys = [key for key in metrics if key.startswith("heldout/") and key.endswith(end)]
     sources = sorted(key.removeprefix("heldout/").removesuffix(end) for key in keys)

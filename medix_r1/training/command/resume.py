@@ -1,6 +1,6 @@
-"""May a run folder be continued with this config? Shows every difference and refuses the unsafe ones.
+"""Decides whether a run folder may be continued with a config: lists all differences, refuses unsafe ones.
 
-A checkpoint is loaded with pickle, so one that no run of the folder wrote is neither loaded nor deleted.
+Loading a checkpoint unpickles it, so one that no run of this folder wrote is neither loaded nor deleted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from medix_r1.errors import Problem
 from medix_r1.runs import checkpoints, provenance, saved_config
 from medix_r1.runs.folder import RunFolder
 
-# Keys, or whole nodes, that change neither what is learnt nor what is in a checkpoint.
+# Keys and whole nodes that affect neither learning nor the contents of a checkpoint.
 _SAFE = (
     "trainer.total_training_steps",
     "trainer.total_epochs",
@@ -47,17 +47,17 @@ _SAFE = (
     "trainer.v1.sampler.sampler_kwargs.stall_limit",
     "trainer.v1.sampler.sampler_kwargs.max_refills",
 )
-# Of every client of a server, which is a node with a base_url: how it is reached and what it may spend. What it asks
-# (model, revision, prompt, mode, extra_body, ...) is none of it, nor is what decides which samples are masked.
+# Keys of a client (any node with a base_url) that say how its server is reached and what it may spend. What the server
+# is asked (model, revision, prompt, mode, extra_body, ...) and what decides on masking is not safe.
 _TRANSPORT = frozenset(
     {
         *("base_url", "base_urls", "api_key_env"),
         *("concurrency", "batch_size", "timeout", "patience", "unknown_model_patience"),
         *("requests_per_minute", "tokens_per_minute", "price_prompt", "price_completion", "cost_cap"),
-        *("cache_size", "cache_path"),  # answers are kept by all that they depend on
+        *("cache_size", "cache_path"),  # cache keys hold everything that an answer depends on
     }
 )
-# Below actor_rollout_ref, of any node: how the same numbers are fitted into memory.
+# Keys of any node below actor_rollout_ref that fit the same computation into memory.
 _MEMORY = frozenset(
     {
         *("gpu_memory_utilization", "max_num_seqs", "max_num_batched_tokens", "param_offload", "optimizer_offload"),
@@ -83,7 +83,7 @@ NOT_RECORDED = "cannot be compared: the run recorded no fingerprint of its data"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One key whose value is not what it was; `note` says what the values alone do not."""
+    """One changed key; `safe` if a run may resume with it, `note` adds what the values do not show."""
 
     key: str
     before: Any
@@ -96,12 +96,12 @@ class Difference:
 
     @property
     def values(self) -> str:
-        """What it was and what it is."""
+        """Old and new value."""
         return f"{self.before!r} -> {self.now!r}" + (f" ({self.note})" if self.note else "")
 
 
 def problems(folder: RunFolder, config: DictConfig, changed: Sequence[Difference]) -> list[Problem]:
-    """Why this config may not start or go on in this folder; `changed` is what differs from the folder's last one."""
+    """Why this config may not start or resume in this folder; `changed`: differences to the folder's last config."""
     found = [
         Problem(
             key,
@@ -151,7 +151,7 @@ def problems(folder: RunFolder, config: DictConfig, changed: Sequence[Difference
 
 
 def _exchanged_data(folder: RunFolder, config: DictConfig, key: str) -> list[Problem]:
-    """Files of the same paths that hold other data than the run recorded."""
+    """A problem if the data at unchanged paths is not what the run recorded."""
     recorded = provenance.read(folder).get("data", {}).get(key.rpartition(".")[2])
     same, says = _same_data(recorded, _plain(config, key))
     if same or not recorded:
@@ -173,8 +173,7 @@ def differences(before: Path, now: DictConfig) -> list[Difference]:
     clients = {key.rpartition(".")[0] for key in old.keys() | new.keys() if key.endswith(".base_url")}
     left_out = (*_NOT_SETTINGS, *(_copies(old) & _copies(new)))
     record = provenance.read(RunFolder(before.parent))
-    # A judge that was started by the run is attached to; its name is a key of the client. Not the other way round: what
-    # served it before is not known, so that two changes could exchange it.
+    # Started → remote is safe (the model's name is still checked); remote → started may change the model.
     moved = isinstance(old.get("judge.server"), dict) and not isinstance(new.get("judge.server"), dict)
     found = []
     for key in sorted(old.keys() | new.keys()):
@@ -192,7 +191,7 @@ def differences(before: Path, now: DictConfig) -> list[Difference]:
 
 
 def _nodes(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted key -> value, branches included; members of a list of nodes (`judges`) by their number."""
+    """Dotted key → value, inner nodes included; a list of nodes (`judges`) is keyed by number."""
     return dict(flatten(_numbered(config)))
 
 
@@ -210,7 +209,7 @@ def _numbered(value: Any) -> Any:
 
 
 def _copies(nodes: Mapping[str, Any]) -> set[str]:
-    """Where judge and embedder are interpolated into signals; they are compared under their own names."""
+    """Keys of interpolated copies of judge and embedder in signals; they are compared under their own keys."""
     own = [node for key in ("judge.client", "embedder") if isinstance(node := nodes.get(key), dict)]
     return {key for key, node in nodes.items() if key.startswith("reward.signals.") and node in own}
 
@@ -220,12 +219,12 @@ def _below(key: str, names: Iterable[str]) -> bool:
 
 
 def _same_data(recorded: Sequence[Mapping[str, Any]] | None, files: Any) -> tuple[bool, str]:
-    """Whether other paths hold, in the same order, the data that the run recorded, and how to say so."""
+    """Whether these files hold, in the same order, the data that the run recorded; and a note that says so."""
     if not recorded:
         return False, NOT_RECORDED
     try:
         found = [provenance.fingerprint(Path(name)) for name in (files if isinstance(files, list) else [files])]
-    except (OSError, TypeError, ValueError) as error:  # gone, null, or no parquet file
+    except (OSError, TypeError, ValueError) as error:  # missing, null, or no parquet file
         return False, f"cannot be compared: {error}"
     same = [_content(file) for file in found] == [_content(file) for file in recorded]
     return same, SAME_DATA if same else OTHER_DATA

@@ -1,7 +1,7 @@
-"""Owns every process of a training run, so that none outlives it (medix_r1/processes.py says how).
+"""Supervisor: owns all processes of a training run, so that none outlives it (medix_r1/processes.py says how).
 
-`medix-r1 train` starts this as its only child. It starts the judge server and the driver side by side, watches both and
-the command, and ends everything: judge, driver, Ray's and vLLM's daemons. What they leave in /dev/shm is removed last.
+It is the only child of `medix-r1 train`. It starts judge server and driver side by side, and watches both and the
+command. At the end it ends all of them, Ray's and vLLM's daemons too, and removes what they leave in /dev/shm.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _POLL = 0.5  # seconds
 
 
 class JudgeServer:
-    """The judge of this run: started at once, watched until it is healthy and after that."""
+    """The judge server of this run: started on creation, then watched."""
 
     def __init__(self, folder: RunFolder, settings: server.ServerSettings, log: Path) -> None:
         self._folder, self._settings, self._log = folder, settings, log
@@ -37,7 +37,11 @@ class JudgeServer:
             self._process = server.start(settings, file)
 
     def check(self) -> None:
-        """Report what has changed; raises `ServerError` when the judge does not come up."""
+        """Add an event when the judge becomes ready or dies.
+
+        Raises:
+            ServerError: the judge did not become ready.
+        """
         seconds = time.monotonic() - self._started
         if not self._ready and server.is_ready(self._settings, self._process, self._log, seconds):
             self._ready = True
@@ -49,7 +53,13 @@ class JudgeServer:
 
 
 def supervise(folder: RunFolder, attempt: int) -> int:
-    """Run judge and driver; returns the exit code of the run."""
+    """Run judge and driver; returns the driver's exit code.
+
+    Raises:
+        Stopped: the command has ended.
+        ServerError: the judge did not become ready.
+        TrainingError: the run hangs.
+    """
     config: Mapping[str, Any] = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
     judge = None
     if settings := config["judge"]["server"]:
@@ -67,7 +77,7 @@ def supervise(folder: RunFolder, attempt: int) -> int:
 
 
 def start_driver(folder: RunFolder, attempt: int) -> subprocess.Popen[bytes]:
-    """Start the process in which verl runs, its output in the attempt's log."""
+    """Start the driver, the process in which verl runs; its output goes to the attempt's log."""
     environment = {
         **os.environ,
         "VERL_FILE_LOGGER_PATH": str(folder.metrics(attempt)),
@@ -85,7 +95,7 @@ def start_driver(folder: RunFolder, attempt: int) -> subprocess.Popen[bytes]:
 
 
 def main() -> int:
-    """`python -m medix_r1.training.command.supervisor RUN_DIR ATTEMPT SCRATCH`, standard input held by the launcher."""
+    """`python -m medix_r1.training.command.supervisor RUN_DIR ATTEMPT SCRATCH`, stdin: a pipe from the launcher."""
     folder, attempt, scratch = RunFolder(Path(sys.argv[1])), int(sys.argv[2]), Path(sys.argv[3])
     with processes.keeper(scratch):
         try:

@@ -1,1 +1,1 @@
-"""What is looked at before anything loads: batches, lengths, memory, disk, placement; imports neither verl nor Ray."""
+"""Preflight checks before anything loads: batches, lengths, memory, disk, placement; imports neither verl nor Ray."""

@@ -1,8 +1,8 @@
-"""The arithmetic of a batch: how many rollouts, updates and judge calls a step has, in everybody's words.
+"""Batch arithmetic: rollouts, updates, micro-batches and judge calls of a step, in verl's and EasyR1's terms.
 
-verl counts prompts in the config and rows (prompts x rollouts) inside; EasyR1 calls prompts a step `rollout_batch_size`
-and prompts an update `global_batch_size`. verl pads a step's rows to a multiple that divides among ranks and
-mini-batches (verl/trainer/ppo/v1/trainer_base.py, `_get_required_batch_multiple`).
+verl's config counts prompts; inside, verl counts rows (prompts x rollouts). EasyR1 calls prompts a step
+`rollout_batch_size`, and prompts an update `global_batch_size`. verl pads a step's rows to a common multiple of ranks
+and mini-batches (verl/trainer/ppo/v1/trainer_base.py, `_get_required_batch_multiple`).
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from medix_r1.serving.checks import is_used, members
 
 @dataclass(frozen=True, slots=True)
 class BatchArithmetic:
-    """What a step does.
+    """The sizes of a training step.
 
     Attributes:
-        prompts: questions a step.
-        group: rollouts a question.
-        mini_prompts: questions an update.
-        ranks: data-parallel ranks that train.
+        prompts: prompts a step.
+        group: rollouts a prompt.
+        mini_prompts: prompts an update (mini-batch).
+        ranks: data-parallel ranks of the actor.
         epochs_per_step: passes over a step's rows (`ppo_epochs`).
-        micro_batch: what one forward and backward pass of a rank takes: so many rows, or tokens when `by_tokens`.
+        micro_batch: capacity of one forward and backward pass of a rank: rows, or tokens if `by_tokens`.
         by_tokens: whether micro-batches are filled by tokens (`use_dynamic_bsz`).
-        longest: tokens of the longest row, prompt and reply.
-        judges: judges that are asked about a rollout.
-        refills: batches that may be generated, and judged, in place of groups that teach nothing; 0 without a filter.
-        train_rows: questions in the training files; None when they cannot be counted.
+        longest: most tokens of a row, prompt and reply together.
+        judges: judges that score a rollout.
+        refills: most refill batches a step (dynamic sampling); 0 without a group filter.
+        train_rows: rows of the training files; None if they cannot be counted.
     """
 
     prompts: int
@@ -59,7 +59,7 @@ class BatchArithmetic:
 
     @property
     def padded(self) -> int:
-        """Rows that are trained on, padding included."""
+        """Rows of a step, padding included."""
         multiple = math.lcm(self.ranks, self.mini_rows)
         return math.ceil(self.rollouts / multiple) * multiple
 
@@ -78,7 +78,7 @@ class BatchArithmetic:
 
     @property
     def micro_batches(self) -> int:
-        """Forward and backward passes of a rank and update: so many, or by tokens at most so many."""
+        """Micro-batches of a rank in an update (gradient accumulation steps); an upper bound if `by_tokens`."""
         rows = self.mini_rows / self.ranks
         if self.by_tokens:  # verl/utils/seqlen_balancing.py, `rearrange_micro_batches`
             return math.ceil(min(rows, rows * self.longest / self.micro_batch))
@@ -86,7 +86,7 @@ class BatchArithmetic:
 
     @property
     def judge_calls(self) -> int:
-        """Questions to the judge in a step without refills, at most: equal answers are asked about once."""
+        """Most judge calls of a step without refills; equal answers are judged once."""
         return self.rollouts * self.judges
 
     @property
@@ -95,12 +95,12 @@ class BatchArithmetic:
 
     @property
     def divides(self) -> bool:
-        """Whether mini-batches divide among the ranks, which verl demands."""
+        """Whether prompts divide into mini-batches and these among the ranks, which verl requires."""
         return self.mini_rows % self.ranks == 0 and self.prompts % self.mini_prompts == 0
 
     def suggestions(self) -> Iterator[str]:
-        """Batches near the configured one that need no padding."""
-        unit = self.ranks // math.gcd(self.ranks, self.group)  # questions whose rows divide among the ranks
+        """Overrides for batch sizes near the configured ones that need no padding."""
+        unit = self.ranks // math.gcd(self.ranks, self.group)  # prompts whose rows divide among the ranks
         minis = sorted(
             {max(unit, round(self.mini_prompts / unit + shift) * unit) for shift in (0, 1, -1)}, key=self._far
         )
@@ -112,7 +112,7 @@ class BatchArithmetic:
         return abs(mini - self.mini_prompts)
 
     def lines(self) -> dict[str, str]:
-        """What `medix-r1 check` prints: a name and an explanation."""
+        """The rows that `medix-r1 check` prints: name → explanation."""
         filled = f"{self.micro_batch} tokens" if self.by_tokens else f"{self.micro_batch} rows"
         most = "at most " if self.by_tokens else ""
         passes = self.micro_batches * self.updates
@@ -163,7 +163,7 @@ def of_config(config: DictConfig) -> BatchArithmetic:
 
 
 def sequence_parallel(actor: DictConfig) -> int:
-    """GPUs that share one row; of its two keys verl takes the old one when it is above 1 (FSDPActorConfig)."""
+    """GPUs that share one row (Ulysses); verl's old key wins if it is above 1 (FSDPActorConfig)."""
     old = int(actor.get("ulysses_sequence_parallel_size") or 1)
     return old if old > 1 else int(actor.fsdp_config.get("ulysses_sequence_parallel_size") or 1)
 

@@ -1,4 +1,4 @@
-"""Whether a run's checkpoints fit on its disk, by the tensors' sizes in the model's files; nothing is loaded."""
+"""Checks whether a run's checkpoints fit on its disk, from tensor sizes in the model's files; loads nothing."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from medix_r1.training.preflight import batches, memory
 from medix_r1.training.preflight.model_folder import snapshot, tensor_sizes, weight_files
 
 GIB = 1024**3
-_LEAST = GIB  # for logs, samples and metrics, and for a model whose size is not known
+_LEAST = GIB  # for logs, samples and metrics; all that is asked for if the model's size is unknown
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoints:
-    """Checkpoints that lie on the disk at one time."""
+    """Checkpoints that are on the disk at the same time, at most."""
 
     number: int
-    size: int  # bytes of one
+    size: int  # bytes of each
 
 
 def disk_problems(config: DictConfig) -> Iterator[Problem]:
-    """Nowhere to write, too little room, or checkpoints that would all be deleted."""
+    """Problems: a folder that cannot be written to, too little space, keep_checkpoints below 1."""
     if (keep := config.run.keep_checkpoints) is not None and keep < 1:
         yield Problem(
             "run.keep_checkpoints",
@@ -64,7 +64,7 @@ def disk_problems(config: DictConfig) -> Iterator[Problem]:
 
 
 def checkpoints(config: DictConfig) -> Checkpoints | None:
-    """How many there are at most, with the one that is being written and the best; None if a size is not known."""
+    """The most checkpoints at one time, with the best and the one being written; None if none or of unknown size."""
     parameters = _parameters(config.actor_rollout_ref.model.path)
     every = config.trainer.save_freq
     if parameters is None or every < 1:
@@ -83,7 +83,7 @@ def checkpoints(config: DictConfig) -> Checkpoints | None:
 
 
 def _saves(config: DictConfig) -> int | None:
-    """Checkpoints that a whole run writes; None when its steps are not known."""
+    """Checkpoints that a whole run writes; None if the number of steps is unknown."""
     steps = config.trainer.total_training_steps
     if steps is None:
         epoch = batches.of_config(config).steps_per_epoch
@@ -92,11 +92,11 @@ def _saves(config: DictConfig) -> int | None:
 
 
 def _parameters(model: str) -> tuple[int, int] | None:
-    """All parameters of a model and those of its vision tower, by the headers of its safetensors files."""
+    """Parameters of a model, and of its vision tower, from safetensors headers; None if any is missing."""
     sizes: dict[str, int] = {}
     for file in weight_files(snapshot(model)):
         found = tensor_sizes(file)
-        if found is None:  # model_folder.py names it; a sum without it would promise room
+        if found is None:  # model_folder.py reports it; a sum without it would be too small
             return None
         sizes |= found
     vision = [size for name, size in sizes.items() if set(name.split(".")) & set(VISION_TOWERS)]

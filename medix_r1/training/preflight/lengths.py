@@ -1,4 +1,4 @@
-"""Whether rows fit: image tokens into a prompt, a row into vLLM and a micro-batch, prepared data into all."""
+"""Checks lengths: image tokens against the prompt, a row against vLLM and a micro-batch, prepared data against all."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from medix_r1.errors import Problem
 from medix_r1.training.preflight.batches import data_files, sequence_parallel
 from medix_r1.training.preflight.model_folder import model_config
 
-# Side of the square of pixels that becomes one token, for names on the hub that no folder tells more about.
+# Side in pixels of the square that becomes one token, by hub name; for models whose config is not on this machine.
 _SIDES = {"qwen2-vl": 28, "qwen2.5-vl": 28, "qwen3-vl": 32, "medix-r1": 32}
 _LOADER_MIN_TOKENS = 4  # qwen_vl_utils: IMAGE_MIN_TOKEN_NUM, as data/tokens.py counts
 _TEXT = 256  # tokens that the recipes leave for template and question
 
 
 def length_problems(config: DictConfig) -> Iterator[Problem]:
-    """Every limit that a row of these settings would break, some of them only in the middle of a run."""
+    """Every length limit that a row could exceed; some would stop a run only halfway."""
     yield from _vllm_problems(config)
     yield from _micro_batch_problems(config)
     yield from _image_problems(config)
@@ -70,7 +70,7 @@ def _micro_batch_problems(config: DictConfig) -> Iterator[Problem]:
 
 
 def token_side(model: str) -> int | None:
-    """Side of the square of pixels that a backbone makes one token of; None when it is not known."""
+    """Side in pixels of the square that becomes one token; None if unknown."""
     vision = model_config(Path(model).expanduser()).get("vision_config") or {}
     if "patch_size" in vision and "spatial_merge_size" in vision:
         return int(vision["patch_size"]) * int(vision["spatial_merge_size"])
@@ -94,7 +94,7 @@ def _image_problems(config: DictConfig) -> Iterator[Problem]:
 
 
 def _prepared_problems(config: DictConfig) -> Iterator[Problem]:
-    """What `data prepare` counted holds for its own backbone and limits; verl stops at the first longer prompt."""
+    """`data prepare` counted lengths for its own backbone and limits; verl stops at the first longer prompt."""
     files = data_files(config, "train_files")
     folder = Path(files[0]).expanduser().parent if files else None
     if folder is None or not is_prepared(folder):
@@ -129,7 +129,9 @@ def _prepared_problems(config: DictConfig) -> Iterator[Problem]:
             f"max_prompt_tokens={limit}, or let verl leave long rows out (data.filter_overlong_prompts=true)",
         )
     low = (config.data.get("mm_processor_kwargs") or {}).get("min_pixels")
-    loader = _LOADER_MIN_TOKENS * (counted or side or max(_SIDES.values())) ** 2  # its own limit, which null leaves
+    loader = (
+        _LOADER_MIN_TOKENS * (counted or side or max(_SIDES.values())) ** 2
+    )  # the loader's minimum, which null keeps
     if low and low > (options["image"]["min_pixels"] or loader):
         yield Problem(
             "data.mm_processor_kwargs.min_pixels",

@@ -1,9 +1,9 @@
-"""An estimate of the memory that one training rank needs, by part, from the model's config alone.
+"""Estimates the memory of one training rank, by part, from the model's config alone.
 
-Counted exactly: parameters (from the model built on torch's `meta` device), hence gradients and the optimizer's states
-of those that are trained, all sharded over the ranks by FSDP2. Estimated: activations with gradient checkpointing (one
-hidden state a layer and token, one layer at work, the logits, which verl computes in fp32 as well). vLLM's share is
-what the config gives it. docs/check.md says how far this is from the tensors of real runs.
+Exact: parameters (of the model built on torch's `meta` device), gradients and optimizer states of the trained ones, all
+sharded over the ranks by FSDP2. Estimated: activations with gradient checkpointing (one hidden state a layer and token,
+one layer being recomputed) and logits (verl also computes them in fp32). vLLM's share is what the config gives it.
+docs/check.md compares the estimate with the tensors of real runs.
 """
 
 from __future__ import annotations
@@ -21,28 +21,26 @@ from medix_r1.training.preflight.placement import judge_share
 
 GIB = 1024**3
 _KEY = "actor_rollout_ref.model.path"
-# What the architectures call the module that turns pixels into features. Qwen's `visual` holds its merger as well;
-# SmolVLM's projection is a module of its own (`connector`) and stays trained.
 _BYTES = {"fp32": 4, "float32": 4, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2}
-# States of a parameter's size and dtype that an optimizer keeps: AdamW's two moments, and our own's compensation.
+# Optimizer states of a parameter's size and dtype, other than 2: CompensatedAdamW has two moments and a compensation.
 _STATES = {"CompensatedAdamW": 3}
-_HIDDEN_COPIES, _MLP_COPIES = 10, 4  # states of a token that a layer holds while its backward pass runs
+_HIDDEN_COPIES, _MLP_COPIES = 10, 4  # of a token, in one layer during its backward pass
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSize:
-    """What of a model decides its memory."""
+    """The sizes of a model that determine its memory."""
 
     parameters: int
-    vision: int  # those of the vision tower
-    linear: int  # inputs and outputs of all linear layers but the last: a LoRA adapter has its rank times as many
-    linear_vision: int  # those of the vision tower
-    largest_layer: int  # parameters that FSDP gathers at once
+    vision: int  # parameters of the vision tower
+    linear: int  # sum of inputs and outputs of all linear layers but the last; times rank: LoRA's parameters
+    linear_vision: int  # the same of the vision tower
+    largest_layer: int  # parameters that FSDP all-gathers at once
     layers: int
     hidden: int
-    mlp: int  # width of the MLP between
+    mlp: int  # width of the MLP
     vocabulary: int
-    kv_bytes_per_token: int  # keys and values of all layers, bf16
+    kv_bytes_per_token: int  # KV cache of all layers, in bf16
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ class MemoryEstimate:
 
 
 def size_of(model: Path | str) -> ModelSize:
-    """Measure a model without loading it; its config has to be here.
+    """Sizes of a model, without loading its weights; its config must be on this machine.
 
     Raises:
         ConfigError: there is no config that transformers can read.
@@ -112,7 +110,7 @@ def _linear(modules: Sequence[Any], but: Any = None) -> int:
 
 
 def _trained(size: ModelSize, config: DictConfig) -> tuple[int, int]:
-    """All parameters, LoRA's adapters included, and those of them that get gradients."""
+    """Number of all parameters, LoRA's adapters included, and of those that are trained."""
     frozen = bool(config.actor_rollout_ref.actor.freeze_vision_tower)
     if rank := int(config.actor_rollout_ref.model.lora_rank):
         adapters = rank * size.linear
@@ -121,12 +119,12 @@ def _trained(size: ModelSize, config: DictConfig) -> tuple[int, int]:
 
 
 def optimizer_states(actor: DictConfig) -> int:
-    """Tensors like its parameter that the actor's optimizer keeps of each."""
+    """State tensors that the actor's optimizer keeps for each parameter, of its size and dtype."""
     return _STATES.get(actor.optim.optimizer, 2)
 
 
 def stored_bytes(actor: DictConfig) -> int:
-    """Bytes of one number of parameters, gradients and optimizer states."""
+    """Bytes of one element of parameters, gradients and optimizer states."""
     return _BYTES[str(actor.fsdp_config.get("model_dtype") or "fp32")]
 
 
@@ -134,13 +132,13 @@ def estimate(size: ModelSize, config: DictConfig, gpu_bytes: float) -> MemoryEst
     """Estimate one rank's memory.
 
     Args:
-        size: of the policy.
+        size: sizes of the policy.
         config: a composed training config.
         gpu_bytes: memory of one GPU; vLLM takes `gpu_memory_utilization` of it.
     """
     actor, rollout = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout
     ranks = config.trainer.nnodes * config.trainer.n_gpus_per_node
-    if 0 < actor.fsdp_config.fsdp_size < ranks:  # so many share the parameters, and the others hold copies
+    if 0 < actor.fsdp_config.fsdp_size < ranks:  # hybrid sharding: the other ranks hold replicas
         ranks = actor.fsdp_config.fsdp_size
     stored = stored_bytes(actor)
     mixed = actor.fsdp_config.get("mixed_precision") or {}
@@ -151,9 +149,9 @@ def estimate(size: ModelSize, config: DictConfig, gpu_bytes: float) -> MemoryEst
         "parameters": stored * parameters / ranks,
         "gradients": stored * trained / ranks,
         "optimizer": optimizer_states(actor) * stored * trained / ranks,
-        "gathered layer": 2.0 * computed * size.largest_layer,  # and the next one on its way
+        "gathered layer": 2.0 * computed * size.largest_layer,  # and the prefetched next one
         "activations": computed * tokens * ((size.layers + _HIDDEN_COPIES) * size.hidden + _MLP_COPIES * size.mlp),
-        "logits": (computed + 4) * tokens * size.vocabulary,  # and once in fp32
+        "logits": (computed + 4) * tokens * size.vocabulary,  # plus an fp32 copy
     }
     weights = 2 * size.parameters / rollout.tensor_model_parallel_size
     share = rollout.gpu_memory_utilization * gpu_bytes
@@ -166,7 +164,7 @@ def estimate(size: ModelSize, config: DictConfig, gpu_bytes: float) -> MemoryEst
 
 
 def _judge(config: DictConfig, gpu_bytes: float) -> dict[str, float]:
-    """What a judge holds, all the time, of the GPUs that train as well."""
+    """Bytes that a judge holds permanently on a training GPU (placement=shared)."""
     share = judge_share(config)
     if config.judge.server is None or config.placement.judge != "shared" or share is None:
         return {}
@@ -174,7 +172,7 @@ def _judge(config: DictConfig, gpu_bytes: float) -> dict[str, float]:
 
 
 def kv_tokens(size: ModelSize, config: DictConfig, gpu_bytes: float) -> float:
-    """Tokens whose keys and values fit into vLLM's share of one GPU."""
+    """Tokens whose KV cache fits into vLLM's share of one GPU."""
     parallel = config.actor_rollout_ref.rollout.tensor_model_parallel_size
     return estimate(size, config, gpu_bytes).rollout["KV cache"] / (size.kv_bytes_per_token / parallel)
 

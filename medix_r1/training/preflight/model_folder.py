@@ -1,4 +1,4 @@
-"""What is wrong with the policy's folder: not there, half there (tokenizer, template, weights), or with code to run."""
+"""Checks the policy's folder: missing, incomplete (tokenizer, template, weights), or with code that verl would run."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from medix_r1.errors import Problem
 from medix_r1.model_names import is_hub_name
 
 _KEY = "actor_rollout_ref.model.path"
-_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")  # any of them
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")  # any one of them is enough
 _TEMPLATES = ("chat_template.jinja", "chat_template.json")
 _WITH_CLASSES = ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json")
 
 
 def model_problems(config: DictConfig) -> Iterator[Problem]:
-    """Look into the folder; of a name on the hub, at the weights that its cache has."""
+    """Problems of the model's folder; for a hub name, of the weights in its cache."""
     path = config.actor_rollout_ref.model.path
     folder = Path(path).expanduser()
     if "smolvlm" in path.lower() or model_config(folder).get("model_type") == "smolvlm":
@@ -40,7 +40,7 @@ def model_problems(config: DictConfig) -> Iterator[Problem]:
         if not is_hub_name(path):
             hint = "; build the demo first: medix-r1 demo build" if "demo_dir" in config else ""
             yield Problem(_KEY, "no-such-model", f"{path} does not exist{hint}")
-        # Links of its cache that lead nowhere are no problem: the hub gives those files again.
+        # Dangling links in the cache are no problem: the hub downloads those files again.
         yield from _weight_problems(file for file in weight_files(snapshot(path)) if file.exists())
         return
     if not (folder / "config.json").is_file():
@@ -73,7 +73,7 @@ def _weight_problems(files: Iterable[Path]) -> Iterator[Problem]:
 
 
 def snapshot(model: str) -> Path:
-    """A model's folder: for a name on the hub the one in its cache. There or not."""
+    """A model's folder, for a hub name its snapshot in the cache; it need not exist."""
     folder = Path(model).expanduser()
     if folder.is_dir() or not is_hub_name(model):
         return folder
@@ -82,12 +82,12 @@ def snapshot(model: str) -> Path:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """A folder's safetensors files, broken ones among them."""
+    """A folder's safetensors files, broken ones included."""
     return sorted(folder.glob("*.safetensors"))
 
 
 def tensor_sizes(file: Path) -> dict[str, int] | None:
-    """Number of elements of every tensor by its name, from the header alone; None where the file is not whole."""
+    """Number of elements of each tensor by name, from the header; None for an incomplete file."""
     try:
         with safe_open(file, framework="numpy") as opened:
             return {name: math.prod(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
@@ -96,7 +96,7 @@ def tensor_sizes(file: Path) -> dict[str, int] | None:
 
 
 def model_config(folder: Path) -> dict[str, Any]:
-    """A model's config.json; empty where there is none."""
+    """A model's config.json; empty if there is none."""
     return _read(folder / "config.json")
 
 

@@ -1,4 +1,4 @@
-"""Where a run's parts stand: judge and trainer on one GPU, several nodes, addresses that only one node can reach."""
+"""Checks placement: judge and trainer on the same GPU, several nodes, addresses that only one node can reach."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from medix_r1.serving.address import is_loopback
 from medix_r1.serving.checks import members
 from medix_r1.training.preflight.batches import data_files
 
-_MOST_OF_A_GPU = 0.7  # for vLLM and a judge on the same one; the actor's update needs the rest
+_MOST_OF_A_GPU = 0.7  # for vLLM and a judge together; the actor's update needs the rest
 _STARTED_BY_THE_RUN = ("own_gpus", "shared")
-_RAYS_WORDS = ("auto", "local")  # the cluster that this machine is in, and a new one here
+_RAY_KEYWORDS = ("auto", "local")  # this machine's cluster, a new cluster here
 _ELSEWHERE = ("own_node", "address", "inside_verl")
 
 
@@ -91,7 +91,7 @@ def _memory_problems(config: DictConfig) -> Iterator[Problem]:
 
 
 def gpu_pools(config: DictConfig) -> dict[str, str]:
-    """A line of `medix-r1 check` on the GPUs that verl asks Ray for; none where only training does."""
+    """The line of `medix-r1 check` on GPUs that verl requests from Ray; empty with the training pool alone."""
     trainer, rollout, model = config.trainer, config.actor_rollout_ref.rollout, config.reward.reward_model
     pools = {"train": trainer.nnodes * trainer.n_gpus_per_node}
     if not config.actor_rollout_ref.hybrid_engine:
@@ -105,13 +105,13 @@ def gpu_pools(config: DictConfig) -> dict[str, str]:
 
 
 def judge_share(config: DictConfig) -> float | None:
-    """Share of a GPU's memory that a judge takes which the run starts; None where the value is none."""
+    """Share of a GPU's memory for a judge that the run starts, in (0, 1); None for an invalid value."""
     share = config.placement.judge_memory
     return float(share) if isinstance(share, int | float) and 0 < share < 1 else None
 
 
 def cluster_problems(config: DictConfig) -> Iterator[Problem]:
-    """Several nodes, and workers that start in another folder and on another machine than this command."""
+    """Problems of a Ray cluster, whose workers run in other folders and on other machines than this command."""
     cluster = config.ray_kwargs.ray_init.address
     if cluster is None:
         if config.trainer.nnodes > 1:
@@ -137,25 +137,27 @@ def cluster_problems(config: DictConfig) -> Iterator[Problem]:
 
 
 def _all_here(config: DictConfig) -> bool:
-    """Whether every node that the run uses is this machine.
+    """Whether every node of the run is this machine.
 
-    Nobody else can join a head with a loopback address. Ray itself gives a head the machine's real one, also in the
-    RAY_ADDRESS of a job, and a run of one node that finds its head here is taken to be alone.
+    No other machine can join a head at a loopback address. Otherwise Ray gives a head the machine's real address, also
+    in a job's RAY_ADDRESS; then a run of one node whose head is here is assumed to have no other node.
     """
     cluster = config.ray_kwargs.ray_init.address
     if is_loopback(f"//{cluster}"):
         return True
-    return config.trainer.nnodes == 1 and (cluster in _RAYS_WORDS or urlsplit(f"//{cluster}").hostname in _own_names())
+    return config.trainer.nnodes == 1 and (
+        cluster in _RAY_KEYWORDS or urlsplit(f"//{cluster}").hostname in _own_names()
+    )
 
 
 def _own_names() -> set[str]:
-    """What this machine is called by others: its name and the addresses of its network interfaces."""
+    """This machine's host name and the addresses of its network interfaces."""
     addresses = {entry.address for entries in psutil.net_if_addrs().values() for entry in entries}
     return {socket.gethostname().lower(), *addresses}
 
 
 def _loopback_problems(config: DictConfig) -> Iterator[Problem]:
-    """Workers that score may run on any node of the cluster, where a loopback address leads to that node itself."""
+    """Reward workers may run on any node, where a loopback address means that node itself."""
     for key, node in [*members(config.judge.client), ("embedder", config.embedder)]:
         for address in [node.get("base_url"), *node.get("base_urls", ())]:
             if address is not None and is_loopback(address):

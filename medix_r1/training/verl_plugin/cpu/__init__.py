@@ -1,4 +1,4 @@
-"""What verl 0.9.1 and vLLM 0.24 need on a machine with no GPU; acts with VERL_PLATFORM=cpu alone; imports verl, vLLM.
+"""What verl 0.9.1 and vLLM 0.24 need on a machine with no GPU; active only with VERL_PLATFORM=cpu; imports verl, vLLM.
 
 Extensions through official registries:
 
@@ -8,9 +8,9 @@ Extensions through official registries:
 Patches, each with the four parts that patches/__init__.py describes:
 
 - process_group.py: verl builds a backend string that torch refuses.
-- offload.py: verl pins the memory of models that only go forward; engine.py mixes it in.
+- offload.py: verl pins the memory of forward-only models; engine.py mixes it in.
 - linear_weights.py: vLLM drops a linear layer's weight once it is packed.
-- idle_readers.py: vLLM's readers spin on cores that others need.
+- idle_readers.py: vLLM's readers busy-wait on cores that others need.
 """
 
 from __future__ import annotations

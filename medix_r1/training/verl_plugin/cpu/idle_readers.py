@@ -1,4 +1,4 @@
-"""vLLM's processes pause while they wait for each other.
+"""vLLM's shared-memory readers sleep between polls instead of busy-waiting.
 
 Upstream: a worker of vLLM 0.24 that has nothing to read polls shared memory without a pause for a second
 (`SpinCondition.wait` calls `sched_yield`). That costs nothing where each process has a core of its own. With a rollout
@@ -7,8 +7,8 @@ engine and a judge on the same two cores, half of their processor time went into
 See it: docs/upstream/spinning_readers.py
 
 Here: a short sleep takes the place of `sched_yield`. vLLM calls `register` through its own entry-point group
-`vllm.general_plugins`, in every process of an engine. Making readers go to vLLM's idle mode at once would save more,
-but then a notification can be missed and the engine hangs (seen here); a short sleep between two looks is safe.
+`vllm.general_plugins`, in every process of an engine. Entering vLLM's idle mode at once would save more, but then a
+missed notification hangs the engine (seen here); a short sleep between polls is safe.
 
 Goes when: vLLM lets one set how long its readers spin.
 """
@@ -20,16 +20,16 @@ import time
 from medix_r1.training.verl_plugin.cpu import is_active
 from medix_r1.training.verl_plugin.patches.replacing import replace_once
 
-PAUSE = 0.0005  # seconds between two looks at the shared memory
+PAUSE = 0.0005  # seconds between two polls of the shared memory
 
 
 def pause() -> None:
-    """Give the core to somebody who has work."""
+    """Sleep, so that another process gets the core."""
     time.sleep(PAUSE)
 
 
 def register() -> None:
-    """Pause instead of yielding on the CPU platform; elsewhere do nothing."""
+    """Replace `sched_yield` on the CPU platform; elsewhere do nothing."""
     if is_active():
         from vllm.distributed.device_communicators import shm_broadcast
 

@@ -1,11 +1,11 @@
-"""Models that only go forward stay where they are on a machine without a GPU.
+"""Forward-only models are not offloaded on a machine without a GPU.
 
 Upstream: verl 0.9.1 puts every forward-only FSDP2 model (the reference) under `CPUOffloadPolicy(pin_memory=True)`.
 Pinning needs CUDA; without it torch raises. On a CPU it would also move parameters from the CPU to the CPU.
 
 See it: docs/upstream/forward_only_offload.py
 
-Here: while such a model is built, the engine's module holds a policy that is None, which FSDP2 takes for "no offload".
+Here: while such a model is built, `CPUOffloadPolicy` makes None, which FSDP2 takes for "no offload".
 
 Goes when: verl offloads only what is on an accelerator.
 """

@@ -92,7 +92,7 @@ _DEVICE_MODULE = CpuDeviceModule()
 
 
 class CpuPlatform(PlatformBase):
-    """A machine with no accelerator. Opted into by name, never detected."""
+    """A machine with no accelerator. Chosen by name, never detected."""
 
     @property
     def device_name(self) -> str:

@@ -1,4 +1,4 @@
-"""The gloo process group that verl's two initialisers should make when the device itself is the CPU.
+"""verl's two initialisers make a gloo process group when the device is the CPU.
 
 Upstream: verl 0.9.1 builds the backend string `cpu:gloo,DEVICE:BACKEND`. When the device is the CPU this is
 `cpu:gloo,cpu:gloo`, which torch refuses.

@@ -1,4 +1,4 @@
-"""verl's vLLM rollout with the worker extension that keeps weights loadable on a CPU."""
+"""verl's vLLM rollout with the worker extension of linear_weights.py."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from verl.workers.rollout.replica import RolloutReplicaRegistry
 
 
 def load_replica() -> type[Any]:
-    """Return the replica class; verl calls this in processes that need vLLM, so that no other pays for the import."""
+    """Import and return the replica class; verl calls this only in processes that need vLLM."""
     from medix_r1.training.verl_plugin.cpu.replica import CpuReplica
 
     return CpuReplica

@@ -1,4 +1,4 @@
-"""What verl 0.9.1 does wrong, one file each; imports verl, and single files of ours. CPU-only machines need `cpu/` too.
+"""Patches for verl 0.9.1, one file each; imports verl, and single files of ours. CPU-only machines need `cpu/` too.
 
 The docstring of a patch says four things: what is wrong upstream (`Upstream:`), the smallest way to see it (`See it:`,
 a script of docs/upstream/), what we do (`Here:`) and when the file can go (`Goes when:`). docs/upstream.md has the

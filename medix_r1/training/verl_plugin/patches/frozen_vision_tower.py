@@ -1,4 +1,4 @@
-"""A vision tower that is told to stay as it is does.
+"""The vision tower is frozen when `actor.freeze_vision_tower` says so.
 
 Upstream: verl 0.9.1 has the key `actor_rollout_ref.actor.freeze_vision_tower` and reads it nowhere, so the tower is
 trained whatever it says. An engine gets the model's part of the config only, not the actor's.
@@ -6,7 +6,7 @@ trained whatever it says. An engine gets the model's part of the config only, no
 See it: docs/upstream/freeze_vision_tower.py
 
 Here: configs/verl.yaml carries the value over to `model.lora.freeze_vision_model`, which verl itself reads for Megatron
-alone, and the engine takes the tower's parameters out of training, those of adapters inside it too.
+alone, and the engine freezes the tower's parameters, those of adapters inside it too.
 
 Goes when: the script finds a place in verl that reads the key for FSDP.
 """
@@ -40,7 +40,7 @@ class FrozenVisionTower(FSDPEngineWithLMHead):
 
 
 def freeze_vision_tower(module: nn.Module) -> int:
-    """Take every vision tower inside a model out of training; returns how many parameters that were.
+    """Freeze every vision tower inside a model; returns the number of frozen parameters.
 
     Raises:
         TrainingError: the model has no module of a known name.

@@ -1,8 +1,8 @@
-"""GDPO gets the parts of the reward.
+"""The GDPO estimator gets the parts of the reward.
 
 Upstream: verl 0.9.1 has an estimator `gdpo`, which cannot work on its v1 trainer: `PPOTrainer._compute_advantage`
 fetches neither `prompts` nor the parts of the reward from TransferQueue, so it ends with KeyError 'prompts'. An
-estimator registered by a plug-in has the same lack: it gets nothing but totals.
+estimator registered by a plug-in fares no better: it gets only total rewards.
 
 See it: docs/upstream/gdpo.py
 
@@ -29,7 +29,7 @@ else:
 
 
 class PartsForGdpo(_Base):
-    """verl's trainer, bringing GDPO the parts of the reward; comes before verl's class."""
+    """Mix-in for verl's trainer that passes the reward parts to GDPO; goes before verl's class."""
 
     def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
         if self.config.algorithm.adv_estimator != gdpo.NAME:

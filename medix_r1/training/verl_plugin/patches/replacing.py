@@ -1,4 +1,4 @@
-"""Puts a function in place of one of verl's or vLLM's."""
+"""Replaces (monkey-patches) a function of verl or vLLM, once a process."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ _OURS = "_medix_r1_replaced"
 
 
 def replace_once(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-    """Replace `owner.name` by what `make` returns for it; when it is ours already, do nothing.
+    """Replace `owner.name` by `make(owner.name)`; if it was replaced already, do nothing.
 
     Args:
-        owner: a module or class of theirs.
-        name: the name of a function in it.
-        make: takes their function and returns ours.
+        owner: a module or class of verl or vLLM.
+        name: name of a function in it.
+        make: takes the original function and returns the replacement.
 
     Raises:
-        AttributeError: there is no such function any more.
+        AttributeError: `owner` has no such function.
     """
     theirs = getattr(owner, name)
     if hasattr(theirs, _OURS):

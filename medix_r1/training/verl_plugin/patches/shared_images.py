@@ -1,12 +1,12 @@
-"""What a model makes of a prompt's images, worked out once for all rollouts of the prompt.
+"""The processor runs over a prompt's images once for all its rollouts.
 
 Upstream: verl 0.9.1 runs the processor over the images of every rollout twice, once for the reward and once for the
-update, although only the reply behind them differs: ten times in a group of five, all in one thread of the agent-loop
-worker, while rollouts wait for their turn.
+update, although rollouts of a group differ only in the reply: ten times in a group of five. All run in one thread of
+the agent-loop worker, while rollouts wait.
 
 See it: docs/upstream/shared_images.py
 
-Here: the agent loop gives all rollouts of a prompt one `SharedImages`, and what the processor made of it stays with it.
+Here: the agent loop gives all rollouts of a prompt one `SharedImages`, which caches the processor's output.
 
 Goes when: the script counts one call for a group.
 """
@@ -25,12 +25,12 @@ _OF_THE_TEXT = "mm_token_type_ids"  # as long as prompt and reply; for mRoPE mod
 
 
 class SharedImages(list[Any]):
-    """The images of one prompt, and what the processor made of them: both live as long as a rollout of the prompt."""
+    """The images of one prompt and the processor's output; both live as long as a rollout of the prompt."""
 
     inputs: dict[str, Any] | None = None
 
     def __reduce__(self) -> tuple[type[list[Any]], tuple[list[Any]]]:
-        return list, (list(self),)  # vLLM is sent the images alone
+        return list, (list(self),)  # pickled without the cache, for vLLM
 
 
 def install() -> None:
@@ -51,6 +51,6 @@ def _once_a_prompt(original: Callable[..., Any]) -> Callable[..., Any]:
             if _OF_THE_TEXT in inputs and not hasattr(self.processor, "get_rope_index"):
                 return dict(inputs)
             images.inputs = inputs
-        return dict(images.inputs or {})  # the caller takes things out of it
+        return dict(images.inputs or {})  # a copy, because the caller removes entries
 
     return compute

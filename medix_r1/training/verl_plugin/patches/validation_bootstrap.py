@@ -1,4 +1,4 @@
-"""A validation's bootstrap is drawn for the total reward alone.
+"""A validation bootstraps the total reward alone.
 
 Upstream: verl 0.9.1 draws 1,000 bootstrap samples in plain Python for each question, number of samples and *each key*
 of the reward's extra information. With the parts and monitors of a composite reward, a validation of 152 questions x 5
@@ -25,7 +25,7 @@ else:
 
 
 class BootstrapOfTheTotal(_Base):
-    """verl's trainer, bootstrapping the total alone; comes before verl's class."""
+    """Mix-in for verl's trainer that bootstraps the total alone; goes before verl's class."""
 
     def _val_metrics_update(
         self,

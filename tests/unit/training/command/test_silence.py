@@ -114,7 +114,7 @@ def test_silence_ends_the_run(folder, process, clock, monkeypatch):
     watch = SilenceWatch(folder, limit=100)
     clock(watch, 100)
 
-    monkeypatch.setattr(silence, "_ANSWERS", 0.1)
+    monkeypatch.setattr(silence, "_DUMP_TIME", 0.1)
     with pytest.raises(TrainingError, check=coded("run-silent", "100 s", folder.stacks)):
         clock(watch, 10)
 
