@@ -1,7 +1,7 @@
-"""The process in which verl runs: reads a resolved config, starts Ray, trains, leaves one line about how it ended.
+"""Driver, the process in which verl runs: reads a resolved config, starts Ray, trains, records how it ended.
 
-The supervisor starts it as `python -m medix_r1.training.command.driver RUN_DIR`, so that the command a user typed
-stays small and survives whatever happens here.
+The supervisor starts it as `python -m medix_r1.training.command.driver RUN_DIR`, so that the user's command stays small
+and survives a crash here.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ _OF_THE_RUN = ("VERL_FILE_LOGGER_PATH", "TENSORBOARD_DIR", "MEDIX_R1_RUN")  # wh
 
 
 def set_environment(config: DictConfig) -> None:
-    """Give this process what Ray's workers get through `runtime_env`; before verl is imported, which reads it."""
+    """Set the variables of Ray's `runtime_env` in this process, too; before verl, which reads them, is imported."""
     for name, value in config.ray_kwargs.ray_init.runtime_env.env_vars.items():
         os.environ[str(name)] = str(value)
     if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
-        del os.environ["CUDA_VISIBLE_DEVICES"]  # empty, it makes ray.init(num_gpus=N) fail
+        del os.environ["CUDA_VISIBLE_DEVICES"]  # an empty value makes ray.init(num_gpus=N) fail
 
 
 def share_environment(config: DictConfig) -> None:
-    """Give Ray's workers what the supervisor gave this process: on a cluster that runs already they inherit none."""
+    """Pass the supervisor's variables on to Ray's workers, which inherit none on an existing cluster."""
     of_the_run = {name: os.environ[name] for name in _OF_THE_RUN if name in os.environ}
     config.ray_kwargs.ray_init.runtime_env.env_vars.update(of_the_run)
 
 
 def train(config: DictConfig) -> None:
-    """Run verl's own `run_ppo` with a task runner that knows our trainer."""
+    """Run verl's `run_ppo` with a task runner that registers our trainers."""
     set_environment(config)
     share_environment(config)
     import ray
@@ -50,7 +50,7 @@ def train(config: DictConfig) -> None:
 
 
 def task_runner_class(main_ppo: Any) -> type[Any]:
-    """verl's task runner, importing our trainer so that its name is registered in that process."""
+    """Subclass of verl's task runner that imports our trainers, which registers their names in its process."""
     base: type[Any] = main_ppo.TaskRunnerV1.__ray_metadata__.modified_class
 
     class MedixTaskRunner(base):
@@ -63,11 +63,11 @@ def task_runner_class(main_ppo: Any) -> type[Any]:
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """Follow Ray's wrappers and Python's chain to the first error of ours, or else to the one that started it."""
+    """Follow Ray's wrappers and `__cause__` to the first `MedixError`, or else to the original error."""
     seen = set()
     while id(error) not in seen:
         seen.add(id(error))
-        wrapped = getattr(error, "cause", None)  # Ray's; such a wrapper is an instance of what it wraps as well
+        wrapped = getattr(error, "cause", None)  # Ray's; its wrapper is also an instance of the wrapped error's class
         inner = wrapped or (None if isinstance(error, MedixError) else error.__cause__)
         if isinstance(inner, BaseException):
             error = inner
@@ -75,12 +75,12 @@ def root_cause(error: BaseException) -> BaseException:
 
 
 def main() -> int:
-    """Train; on failure tell the launcher the cause in one event and leave the traceback in the log."""
+    """Train; on failure, the cause goes into an event for the launcher, and the traceback into the log."""
     gc_tuning.tune_for_imports()
     folder = RunFolder(Path(sys.argv[1]))
     try:
         train(DictConfig(OmegaConf.load(folder.config)))
-    except Exception as error:  # the last stop before the process ends: reported, then raised
+    except Exception as error:  # top level: reported, then raised again
         cause = root_cause(error)
         name, code = ("", cause.code) if isinstance(cause, MedixError) else (f"{type(cause).__name__}: ", "")
         folder.add_event("error", message=f"{name}{cause}", code=code)

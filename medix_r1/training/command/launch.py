@@ -1,7 +1,7 @@
 """`medix-r1 train`, from the composed config to the exit code: check, lock, resume, supervise, show.
 
-The command itself stays small. Judge, verl, Ray and vLLM run under the supervisor, whose standard input is a pipe that
-this process holds: however this process ends, the pipe closes and they end too.
+The command itself stays small. Judge, verl, Ray and vLLM run under the supervisor, whose standard input is a pipe from
+this process. However this process ends, the pipe closes, and the supervisor ends them all.
 """
 
 from __future__ import annotations
@@ -25,18 +25,24 @@ from medix_r1.runs.folder import RunFolder
 from medix_r1.training.command.plan import Plan
 from medix_r1.training.command.progress import ProgressView
 
-_HOW_TO_START_RAY = ("num_cpus", "num_gpus", "resources", "labels", "object_store_memory", "include_dashboard")
-_PATIENCE_AT_END = 20.0  # seconds the supervisor gets to end everything
+_RAY_START_KEYS = ("num_cpus", "num_gpus", "resources", "labels", "object_store_memory", "include_dashboard")
+_END_TIMEOUT = 20.0  # seconds for the supervisor to end everything
 
 
 def run(planned: Plan, view: ProgressView) -> int:
-    """Train under a supervisor and show how it goes; returns the exit code."""
+    """Train under a supervisor and show progress; returns the exit code.
+
+    Raises:
+        TrainingError: another run uses the folder, or the run failed.
+    """
     folder = planned.folder
     folder.create()
     with _lock(folder) as lock:
         checkpoints.remove_torn(folder.checkpoints)
         attempt = folder.attempts + 1
-        scratch = Path(tempfile.mkdtemp(prefix="medix-"))  # short: Ray puts sockets below it
+        scratch = Path(
+            tempfile.mkdtemp(prefix="medix-")
+        )  # short, because Ray's socket paths below it have a length limit
         _write_config(planned, scratch)
         provenance.write(folder, planned.config, planned.overrides)
         folder.log(attempt).touch()
@@ -55,8 +61,8 @@ def run(planned: Plan, view: ProgressView) -> int:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C reaches this process alone, which then closes the pipe
-                pass_fds=[lock],  # the folder stays locked until the supervisor has ended everything
+                start_new_session=True,  # Ctrl-C reaches only this process, which then closes the pipe
+                pass_fds=[lock],  # the supervisor holds the lock, too, until it has ended everything
                 env=_environment(folder, scratch),
             )
         try:
@@ -66,7 +72,7 @@ def run(planned: Plan, view: ProgressView) -> int:
             assert process.stdin is not None
             process.stdin.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_PATIENCE_AT_END)
+                process.wait(_END_TIMEOUT)
 
 
 def _environment(folder: RunFolder, scratch: Path) -> dict[str, str]:
@@ -85,7 +91,7 @@ def _write_config(planned: Plan, scratch: Path) -> None:
         if planned.resume_from is not None:
             config.trainer.resume_mode = "resume_path"
             config.trainer.resume_from_path = str(planned.resume_from)
-        _settle_ray(config.ray_kwargs.ray_init, scratch)
+        _set_ray_init(config.ray_kwargs.ray_init, scratch)
         config.run.dir = str(planned.folder.root)  # absolute: Ray's workers have other working directories
         config.trainer.default_local_dir = str(planned.folder.checkpoints)
         config.trainer.v1.sampler.sampler_kwargs.samples_dir = str(planned.folder.samples)
@@ -94,18 +100,22 @@ def _write_config(planned: Plan, scratch: Path) -> None:
     os.replace(temporary, planned.folder.config)
 
 
-def _settle_ray(ray_init: DictConfig, scratch: Path) -> None:
-    """Tell `ray.init` where to start Ray, or leave out how: it refuses that for a cluster which runs already."""
+def _set_ray_init(ray_init: DictConfig, scratch: Path) -> None:
+    """Set Ray's temporary folder, or for an existing cluster drop the keys that `ray.init` then refuses."""
     if ray_init.address is None:
         ray_init._temp_dir = str(scratch)
         return
-    for key in _HOW_TO_START_RAY:
+    for key in _RAY_START_KEYS:
         ray_init.pop(key, None)
 
 
 @contextlib.contextmanager
 def _lock(folder: RunFolder) -> Iterator[int]:
-    """Hold the run folder; a second run on it is refused."""
+    """Lock the run folder within the block.
+
+    Raises:
+        TrainingError: another run holds the lock.
+    """
     handle = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
@@ -121,7 +131,7 @@ def _lock(folder: RunFolder) -> Iterator[int]:
 
 @contextlib.contextmanager
 def sigterm_as_interrupt() -> Iterator[None]:
-    """Let `kill` and Slurm end a run the way Ctrl-C does."""
+    """Handle SIGTERM (of `kill` or Slurm) as Ctrl-C within the block."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

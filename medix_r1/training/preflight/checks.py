@@ -1,4 +1,4 @@
-"""What is looked at before anything loads: every problem of a run in one list, each with its key and the fix."""
+"""Preflight checks of a run: all problems in one list, each with its key and the fix, before anything loads."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from medix_r1.training.preflight.model_folder import model_problems
 from medix_r1.training.preflight.placement import cluster_problems, placement_problems
 
 GIB = 1024**3
-# Seen on the nano model: nearly all of it is torch and vLLM imported once in each process.
+# Measured on the nano model: nearly all of it is torch and vLLM, imported by each process.
 CPU_RUN_MEMORY = 10 * GIB
 CPU_RANK_MEMORY = 2 * GIB
 SHARED_MEMORY = 1.5 * GIB
@@ -34,10 +34,10 @@ Check = Callable[[DictConfig], Iterator[Problem]]
 
 
 def problems(config: DictConfig) -> list[Problem]:
-    """All problems of a composed training config, in the order of the file."""
+    """All problems of a composed training config: missing values, then those of each check in turn."""
     missing = configs.missing_keys(config)
     named = {problem.key for problem in missing}
-    found = (problem for check in _checks() for problem in _of_what_is_there(check, config))
+    found = (problem for check in _checks() for problem in _until_missing_value(check, config))
     return missing + [problem for problem in found if problem.key not in named]
 
 
@@ -48,8 +48,8 @@ def _checks() -> Sequence[Check]:
     )
 
 
-def _of_what_is_there(check: Check, config: DictConfig) -> Iterator[Problem]:
-    """What a check says until it comes to a value that is missing, which stands in the list already."""
+def _until_missing_value(check: Check, config: DictConfig) -> Iterator[Problem]:
+    """The problems of a check until it reads a missing value, which is reported already."""
     with contextlib.suppress(MissingMandatoryValue):
         yield from check(config)
 
@@ -117,7 +117,7 @@ def _batches(config: DictConfig) -> Iterator[Problem]:
 
 
 def _limits(config: DictConfig) -> Iterator[Problem]:
-    """Of several limits the one whose message says most must come first: a server's, the rollouts', the run's."""
+    """Timeouts must ascend, so that the most specific message comes first: a server's, the rollouts', the run's."""
     silence, stall = config.run.silence_limit, config.run.stall_limit
     if silence <= stall:
         yield Problem(
@@ -162,7 +162,7 @@ def _trackers(config: DictConfig) -> Iterator[Problem]:
 
 
 def _wandb_has_a_key() -> bool:
-    """In the environment, or in the netrc file where `wandb login` puts it."""
+    """Whether there is a key in the environment or in the netrc file, where `wandb login` saves it."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     if importlib.util.find_spec("wandb") is None:
@@ -178,7 +178,7 @@ def _wandb_has_a_key() -> bool:
 
 
 def _attention(config: DictConfig) -> Iterator[Problem]:
-    """verl asks transformers for FlashAttention 2, which then refuses to load the model without the package."""
+    """verl requests FlashAttention 2 from transformers, which refuses to load a model without flash-attn."""
     model = config.actor_rollout_ref.model
     asked = (model.get("override_config") or {}).get("attn_implementation", "flash_attention_2")
     has_gpu = config.trainer.device == "cuda" and Path("/dev/nvidiactl").exists()  # a login node may lack both

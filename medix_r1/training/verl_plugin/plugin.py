@@ -1,8 +1,8 @@
-"""verl imports this module at `import verl`, in every process of a run, Ray's workers included.
+"""Plug-in that `import verl` imports, in every process of a run, Ray's workers included.
 
-Two of verl's own hooks lead here: the entry point group `verl.plugins` (whose errors verl only logs at DEBUG) and the
-environment variable VERL_USE_EXTERNAL_MODULES, which the launcher sets and whose errors are raised. Everything below
-may therefore run twice.
+Two of verl's hooks load it: the entry point group `verl.plugins`, whose errors verl only logs at DEBUG, and the
+environment variable VERL_USE_EXTERNAL_MODULES, which the launcher sets and whose errors verl raises. So everything
+below must be safe to run twice.
 """
 
 from __future__ import annotations

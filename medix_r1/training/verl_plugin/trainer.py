@@ -1,7 +1,7 @@
-"""verl's trainers with names that repeat, whole checkpoints, and a checkpoint when a server is lost.
+"""verl's trainers with reproducible prompt uids, atomic checkpoints, and a checkpoint when a server is lost.
 
-Only what the sampler cannot do. `trainer.v1.trainer_mode` is medix_sync, or medix_colocate_async: verl's trainer that
-keeps the next batch's generation going while it trains.
+It holds only what the sampler cannot do. `trainer.v1.trainer_mode` is medix_sync, or medix_colocate_async: verl's
+trainer that keeps generating the next batch while it trains.
 """
 
 from __future__ import annotations
@@ -47,24 +47,28 @@ class MedixTrainerMixin(PartsForGdpo, BootstrapOfTheTotal):
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
-        self._prompts_of_step = (-1, 0)  # the step that prompts are named after, and how many there are of it
-        self._loader_state: dict[str, Any] | None = None  # as it was when the last step had finished
+        self._prompts_of_step = (-1, 0)  # the step, and the number of its prompts named so far
+        self._loader_state: dict[str, Any] | None = None  # at the end of the last finished step
         self._last_saved_step = -1
         self._finished_step = 0
         self._watch = RunWatch(RunFolder(Path(config.run.dir)), config.alarms, config.run.best_metric)
 
     def _build_replay_buffer(self) -> Any:
-        self.trainer_mode = self.verl_mode  # verl chooses behaviour by this string, here and when it resumes
+        self.trainer_mode = self.verl_mode  # verl branches on this string, here and when it resumes
         return super()._build_replay_buffer()
 
     def fit(self, agent_loop_manager: Any) -> None:
-        """Train; a worker that dies meanwhile ends the run with a `TrainingError` that names it."""
+        """Train until the last step.
+
+        Raises:
+            TrainingError: a worker died (the message names it), or an alarm ended the run.
+        """
         with WorkerWatch(workers_of(self, agent_loop_manager), engines_of(self)) as watch:
             self.replay_buffer.workers = watch
             super().fit(agent_loop_manager)
 
     def _fetch_one_gen_batch(self) -> Any:
-        """Rename verl's random prompt ids to `step…-prompt…`: order and seeds are then the same in every run."""
+        """Replace verl's random prompt uids by `step…-prompt…`, so that order and seeds are equal in every run."""
         batch = super()._fetch_one_gen_batch()
         step, first = self._prompts_of_step
         if step != self.global_steps:
@@ -75,8 +79,8 @@ class MedixTrainerMixin(PartsForGdpo, BootstrapOfTheTotal):
         return batch
 
     def step(self, metrics: dict[str, Any], timing_raw: dict[str, Any]) -> Any:
-        """Run one step; if no reward can be had any more, keep the last finished step first."""
-        with self._keeping_what_is_finished():
+        """Run one step; if no more rewards can be had, save the last finished step, then raise."""
+        with self._saving_finished_step():
             batch = super().step(metrics, timing_raw)
         if self._watch.asked("checkpoint"):
             self._save_checkpoint()
@@ -84,7 +88,7 @@ class MedixTrainerMixin(PartsForGdpo, BootstrapOfTheTotal):
         return batch
 
     def _compute_metrics(self, batch: Any, metrics: dict[str, Any], timing_raw: dict[str, Any], **place: Any) -> None:
-        """The end of a step: what was asked for is done, and all that is known of the step is looked at."""
+        """At a step's end: carry out requests, save advantages, check alarms, stop if asked."""
         if self._watch.asked("validate"):
             if not any(key.startswith("heldout/") for key in metrics):
                 metrics.update(self._validate())
@@ -104,14 +108,14 @@ class MedixTrainerMixin(PartsForGdpo, BootstrapOfTheTotal):
         )
 
     def _stop_here(self) -> None:
-        """End after this step, with a checkpoint of it; verl's loop looks at `total_training_steps`."""
+        """Save a checkpoint of this step and end verl's loop, which compares with `total_training_steps`."""
         if self._last_saved_step != self.global_steps:
             self.on_sample_end()
             self._save_checkpoint(loader_state=self._loader_state)
         self.total_training_steps = self.global_steps
 
     def on_train_end(self) -> None:
-        """Raises `TrainingError` when an alarm ended the run; a person's wish to stop is no error."""
+        """Raise `TrainingError` if an alarm ended the run; a stop by request is no error."""
         super().on_train_end()
         if self._watch.asked("stop"):
             self._watch.done("stop")
@@ -119,7 +123,7 @@ class MedixTrainerMixin(PartsForGdpo, BootstrapOfTheTotal):
             raise TrainingError(f"{self._watch.stop_reason} A checkpoint of that step was saved.", code="alarm")
 
     def _reissue_inflight_prompts(self, partition_id: str = "train") -> int:
-        """Ask, besides what was in flight, again for what an outage before the restart left without a reward."""
+        """Generate again, besides prompts in flight, groups that an outage before the restart left unscored."""
         self.replay_buffer.requeue_after_outage(partition_id)
         asked: int = super()._reissue_inflight_prompts(partition_id)
         return asked
@@ -135,10 +139,10 @@ class MedixTrainerMixin(PartsForGdpo, BootstrapOfTheTotal):
         self._finished_step = self.global_steps
 
     @contextmanager
-    def _keeping_what_is_finished(self) -> Iterator[None]:
-        """Save the last finished step when the reward's servers are lost or nothing is left to train on.
+    def _saving_finished_step(self) -> Iterator[None]:
+        """Save the last finished step when the reward's servers are lost or refills reached their limit.
 
-        Every other error may have come from an actor that is needed to save.
+        Any other error may come from an actor that saving needs.
         """
         try:
             yield
@@ -148,20 +152,20 @@ class MedixTrainerMixin(PartsForGdpo, BootstrapOfTheTotal):
             raise
 
     def _save_finished_step(self) -> None:
-        """Save weights, loader and prompts in flight as they were at the last step's end.
+        """Save weights, data loader and prompts in flight as of the last step's end.
 
-        Inside a step the loader is already ahead, by the prompts that are taken out here.
+        Within a step the loader is already ahead, by the prompts that are dropped here.
         """
-        self.checkpoint_manager.abort_replicas()  # replies of prompts that were generated anew may be under way
-        self.on_sample_end()  # frees what generation holds; saving may need it on a GPU
+        self.checkpoint_manager.abort_replicas()  # refilled prompts may still be generating
+        self.on_sample_end()  # frees vLLM's memory; saving may need it on a GPU
         self.replay_buffer.drop_prompts_after(self._finished_step)
         self.global_steps = self._finished_step
         self._save_checkpoint(loader_state=self._loader_state)
 
     def _save_checkpoint(self, loader_state: dict[str, Any] | None = None) -> None:
-        """Save as verl does, then make it count: a manifest that names every file is written last.
+        """Save as verl does, then seal: a manifest of all files is written last, which makes the save atomic.
 
-        A folder without its manifest is an interrupted save and is never resumed from.
+        A folder without a manifest is an interrupted save and is never resumed from.
         """
         super()._save_checkpoint()
         root = Path(self.config.trainer.default_local_dir)
@@ -173,14 +177,14 @@ class MedixTrainerMixin(PartsForGdpo, BootstrapOfTheTotal):
         self._last_saved_step = self.global_steps
 
     def _validate(self) -> dict[str, float]:
-        """Add our own held-out metrics: masked samples are left out of the means and counted.
+        """Validate and add our held-out metrics, which leave masked samples out of the means and count them.
 
-        verl's own means are dropped when they hold a batch of which no sample could be judged.
+        verl's own means are dropped if a batch was fully masked.
         """
         buffer = self.replay_buffer
         buffer.validation.clear()
         buffer.unjudged_validation = False
-        with self._keeping_what_is_finished():
+        with self._saving_finished_step():
             metrics: dict[str, float] = super()._validate()
         return ({} if buffer.unjudged_validation else metrics) | heldout_metrics(buffer.validation)
 
@@ -194,10 +198,9 @@ class MedixTrainer(MedixTrainerMixin, PPOTrainerSync):
 
 @register_trainer(COLOCATE_ASYNC_MODE)
 class MedixColocateAsyncTrainer(MedixTrainerMixin, PPOTrainerColocateAsync):
-    """Trainer of medix-r1 that generates ahead: replies that are not finished when a batch is full go on after it.
+    """Asynchronous trainer of medix-r1: replies that are unfinished when a batch is full are continued after it.
 
-    Prompts in flight are part of a checkpoint (verl saves TransferQueue with it), and so are those that a lost judge
-    left unjudged.
+    A checkpoint holds prompts in flight (verl saves TransferQueue with it), and those left unscored by an outage.
     """
 
     verl_mode = "colocate_async"
