@@ -29,6 +29,12 @@ class Worker:
         time.sleep(seconds)
 
 
+def start(*arguments: object) -> Any:
+    """An actor; what Ray makes of a class is unknown to mypy."""
+    actor: Any = Worker
+    return actor.remote(*arguments)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
     ray.init(
@@ -75,7 +81,7 @@ def killed_while(
 
 
 def test_the_sampler_hears_which_worker_died() -> None:
-    actors = {"FSDP worker 0": Worker.remote(), "reward worker 0": Worker.remote()}
+    actors = {"FSDP worker 0": start(), "reward worker 0": start()}
     pid, message = killed_while(actors, "reward worker 0", poll)
     assert message.startswith(f"reward worker 0 died (pid: {pid}, ip: ")
     assert "process has died" in message
@@ -84,13 +90,13 @@ def test_the_sampler_hears_which_worker_died() -> None:
 
 
 def test_a_busy_worker_that_dies_is_noticed_too() -> None:
-    _, message = killed_while({"FSDP worker 1": Worker.remote()}, "FSDP worker 1", poll, busy=True)
+    _, message = killed_while({"FSDP worker 1": start()}, "FSDP worker 1", poll, busy=True)
     assert message.startswith("FSDP worker 1 died")
 
 
 def test_whoever_waits_for_a_living_worker_is_released() -> None:
     """As a rank of a collective waits for one that has gone: the trainer's call would never return."""
-    actors = {"FSDP worker 0": Worker.remote(), "vLLM server 0.0": Worker.remote()}
+    actors = {"FSDP worker 0": start(), "vLLM server 0.0": start()}
     started = time.monotonic()
     _, message = killed_while(actors, "vLLM server 0.0", lambda _: ray.get(actors["FSDP worker 0"].work.remote(120)))
     assert time.monotonic() - started < 30
@@ -100,7 +106,7 @@ def test_whoever_waits_for_a_living_worker_is_released() -> None:
 
 def test_the_error_may_come_before_the_first_look(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(liveness, "INTERVAL", 60.0)
-    actors = {"agent-loop worker 0": Worker.remote()}
+    actors = {"agent-loop worker 0": start()}
     _, message = killed_while(
         actors, "agent-loop worker 0", lambda _: ray.get(actors["agent-loop worker 0"].work.remote(60))
     )
@@ -110,12 +116,12 @@ def test_the_error_may_come_before_the_first_look(monkeypatch: pytest.MonkeyPatc
 def test_an_answer_from_before_the_death_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker answers, then works, then dies, all between two looks."""
     monkeypatch.setattr(liveness, "INTERVAL", 60.0)
-    worker = Worker.remote()
+    worker = start()
     pid = ray.get(worker.pid.remote())
 
     def watched() -> None:
         with WorkerWatch({"FSDP worker 0": worker}, {}) as watch:
-            watch._look()  # asks; the answer lies there, unread, when the worker dies
+            watch._check()  # asks; the answer lies there, unread, when the worker dies
             call = worker.work.remote(60)
             time.sleep(1.0)
             os.kill(pid, signal.SIGKILL)
@@ -126,5 +132,5 @@ def test_an_answer_from_before_the_death_proves_nothing(monkeypatch: pytest.Monk
 
 
 def test_other_errors_pass_when_all_are_alive() -> None:
-    with pytest.raises(ZeroDivisionError), WorkerWatch({"a": Worker.remote()}, {}):
+    with pytest.raises(ZeroDivisionError), WorkerWatch({"a": start()}, {}):
         _ = 1 / 0

@@ -13,8 +13,8 @@ import pytest
 
 from medix_r1.runs import provenance
 from medix_r1.runs.folder import RunFolder
+from medix_r1.runs.stacks import processes_of
 from tests.e2e.conftest import medix, stub_overrides
-from tests.e2e.test_kill_and_resume import processes_of
 from tests.support.judge_stub import JudgeStub
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(3000)]

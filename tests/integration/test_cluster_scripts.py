@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from medix_r1.config import compose_train
-from medix_r1.serving import checks as judge_checks
+from medix_r1.serving import server
 from medix_r1.training.preflight import checks
 from tests.support.loopback import LoopbackHandler, LoopbackServer
 
@@ -200,8 +201,8 @@ SUBMISSIONS = [
 
 @pytest.mark.parametrize("line", SUBMISSIONS, ids=lambda line: line.split("RUN_DIR=")[1].split()[0])
 def test_what_the_page_submits_has_no_problem_but_missing_data(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks.shutil, "which", lambda name: f"/bin/{name}")
-    monkeypatch.setattr(judge_checks.server, "served_models", lambda *_, **__: ["Qwen/Qwen3-4B-Instruct-2507"])
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(server, "served_models", lambda *_, **__: ["Qwen/Qwen3-4B-Instruct-2507"])
     overrides = [word for word in line.split() if re.match(r"[a-z][a-z._]+=", word)]
     if "one_node" not in line:
         overrides = [

@@ -326,9 +326,9 @@ def _wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> 
 
 def test_a_task_runs_by_inspects_own_command(hub, tmp_path, policy, judge) -> None:
     grader = f'grader={{model: medix/judge, model_args: {{base_url: "{judge.address}"}}}}'
-    command = [Path(sys.executable).parent / "inspect", "eval", "medix_r1/rad_vqa", "--model", "medix/org/policy"]
+    command = [str(Path(sys.executable).parent / "inspect"), "eval", "medix_r1/rad_vqa", "--model", "medix/org/policy"]
     command += ["--model-base-url", policy.address, "--model-role", grader, "-T", f"data_dir={hub}"]
-    command += ["--log-dir", tmp_path / "logs", "--display", "none"]
+    command += ["--log-dir", str(tmp_path / "logs"), "--display", "none"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     log = read_eval_log(list_eval_logs(str(tmp_path / "logs"))[0])

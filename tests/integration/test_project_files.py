@@ -35,7 +35,7 @@ def hooks(clone: Path) -> subprocess.CompletedProcess[str]:
     dead = "http://127.0.0.1:9"
     env = {**os.environ, "PRE_COMMIT_HOME": str(clone.parent / "cache"), "http_proxy": dead, "https_proxy": dead}
     env = {name: value for name, value in env.items() if not name.startswith("GIT_")}
-    line = [Path(sys.executable).parent / "pre-commit", "run", "--all-files"]
+    line = [str(Path(sys.executable).parent / "pre-commit"), "run", "--all-files"]
     return subprocess.run(line, cwd=clone, env=env, capture_output=True, text=True, check=False)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ray
@@ -16,6 +17,7 @@ from medix_r1 import gc_tuning
 from medix_r1.grammar import parse_completion, parse_reference
 from medix_r1.rewards.base import Sample
 from medix_r1.runs.folder import RunFolder, read_lines
+from medix_r1.serving.checks import VERL_ROUTER
 from medix_r1.training.verl_plugin import scorer
 from tests.support.configs import composed
 from tests.support.judge_stub import JudgeStub
@@ -49,6 +51,12 @@ class Worker:
 
     def kind(self) -> str:
         return type(self.scorer).__name__
+
+
+def start(*arguments: object) -> Any:
+    """An actor; what Ray makes of a class is unknown to mypy."""
+    actor: Any = Worker
+    return actor.remote(*arguments)
 
 
 def remote_embedder(stub: JudgeStub) -> list[str]:
@@ -103,7 +111,7 @@ def test_limits_cache_and_embedder_are_one_for_the_job(cluster, run, tmp_path):
     with JudgeStub() as stub:
         stub.delay = 0.05
         config = run(stub.address, WORKERS, "embedder=minilm")
-        workers = [Worker.remote(config) for _ in range(WORKERS)]
+        workers = [start(config) for _ in range(WORKERS)]
         assert ray.get([worker.kind.remote() for worker in workers], timeout=240) == ["SharedScorer"] * WORKERS
 
         # every worker gets every question twice, as members of a group do
@@ -177,7 +185,7 @@ def test_verls_router_takes_the_place_of_its_name(tmp_path):
     routed = scorer.with_router(config.reward, "10.0.0.1:4321")
 
     assert routed.signals.llm.judge.base_url == "http://10.0.0.1:4321/v1"
-    assert config.reward.signals.llm.judge.base_url == scorer.VERL_ROUTER
+    assert config.reward.signals.llm.judge.base_url == VERL_ROUTER
     with pytest.raises(ValueError, match=r"reward\.reward_model\.enable=true"):
         scorer.with_router(config.reward, None)
     other = configs.compose_train(["experiment=nano_cpu", "judge=remote", "judge.client.base_url=http://a/v1"])

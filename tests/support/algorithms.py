@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,7 +97,7 @@ def verl_advantages(algorithm: str, batch: Batch) -> np.ndarray:
 
 
 def verl_loss(
-    algorithm: str, batch: Batch, advantages: np.ndarray, overrides: dict[str, object] | None = None
+    algorithm: str, batch: Batch, advantages: np.ndarray, overrides: Mapping[str, object] | None = None
 ) -> tuple[float, np.ndarray]:
     """verl's `ppo_loss` with our actor settings: the loss, and its gradient by each log-probability.
 

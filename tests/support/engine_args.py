@@ -58,8 +58,8 @@ def engine_arguments(folder: str, experiment: str) -> dict[str, Any]:
         "max_num_batched_tokens",
         "max_num_seqs",
         "seed",
+        *("enable_chunked_prefill", "enforce_eager", "gpu_memory_utilization", "limit_mm_per_prompt"),
     )
-    names += ("enable_chunked_prefill", "enforce_eager", "gpu_memory_utilization", "limit_mm_per_prompt")
     return {name: getattr(built, name) for name in names}
 
 

@@ -236,12 +236,13 @@ def write_hub_copies(root: Path) -> Path:
     _json(root / "GBaker/MedQA-USMLE-4-options-hf/test.json", MEDQA, lines=True)
     _parquet(root / "HuggingSara/usmle_self_assessment/data/train-00000-of-00001.parquet", USMLE)
     sets = root / "sahalshajim/medix-eval-sets"
-    for config, rows in {
+    configs: dict[str, list[dict[str, Any]]] = {
         "pubmedqa": PUBMEDQA,
         "mimic_cxr": MIMIC,
         "pmc_vqa": PMC_VQA,
         "pmc_vqa_hard": PMC_VQA_HARD,
-    }.items():
+    }
+    for config, rows in configs.items():
         _parquet(sets / config / "test-00000-of-00001.parquet", rows)
     _json(root / "BoKelvin/SLAKE/test.json", SLAKE, lines=False)
     with zipfile.ZipFile(root / "BoKelvin/SLAKE/imgs.zip", "w") as archive:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickletools
 import zipfile
 from pathlib import Path
+from typing import Any
 
 
 def pickled_names(file: Path) -> set[str]:
@@ -22,6 +23,7 @@ def _names(pickled: bytes) -> set[str]:
     names, texts = set(), list[object]()
     memo: dict[int, object] = {}
     newest: object = None
+    argument: Any
     for opcode, argument, _ in pickletools.genops(pickled):
         if opcode.name == "GLOBAL":
             names.add(argument.replace(" ", "."))

@@ -31,7 +31,7 @@ def test_every_file_of_ours_and_of_verl_says_the_same() -> None:
 def test_it_is_the_parser_in_c_and_only_within() -> None:
     assert yaml.__with_libyaml__
     before = yaml.SafeLoader
-    inside = []
+    inside: list[object] = []
 
     def fail() -> None:
         with composing(config.config_dir()):

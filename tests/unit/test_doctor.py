@@ -1,4 +1,6 @@
 import json
+import shutil
+import tempfile
 from collections import namedtuple
 from pathlib import Path
 
@@ -24,8 +26,8 @@ def versions(monkeypatch: pytest.MonkeyPatch, **known: str | None) -> None:
 
 
 def test_the_pins_come_from_the_metadata() -> None:
-    assert str(packages.pin("verl").specifier) == "==0.9.1"  # type: ignore[union-attr]
-    assert str(packages.pin("transformers").specifier) == "==5.9.0"  # type: ignore[union-attr]
+    assert str(packages.pin("verl").specifier) == "==0.9.1"
+    assert str(packages.pin("transformers").specifier) == "==5.9.0"
     assert packages.pin("no-such-package") is None
 
 
@@ -110,18 +112,18 @@ def test_gpus_come_from_the_drivers_tool(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 @pytest.mark.parametrize(("free", "level"), [(0.5, "fail"), (3, "warn"), (50, "ok")])
 def test_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: float, level: str) -> None:
-    monkeypatch.setattr(resources.shutil, "disk_usage", lambda folder: Usage(0, 0, free * 1024**3))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: Usage(0, 0, free * 1024**3))
     assert resources._disk(tmp_path).level == level
 
 
 def test_shared_memory_of_a_container(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resources.shutil, "disk_usage", lambda folder: Usage(0, 0, 64 * 1024**2))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: Usage(0, 0, 64 * 1024**2))
     finding = resources._shared_memory()
     assert (finding.level, "--shm-size" in finding.fix) == ("fail", True)
 
 
 def test_a_long_temporary_folder_breaks_rays_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resources.tempfile, "gettempdir", lambda: "/a" * 20)
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: "/a" * 20)
     assert resources._temporary().level == "fail"
 
 

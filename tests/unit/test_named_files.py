@@ -69,7 +69,7 @@ def is_there(word: str, here: Path) -> bool:
     if parts[0] == "outputs" or parts[-1] in CHOSEN or any(_PLACEHOLDER.fullmatch(Path(part).stem) for part in parts):
         return True  # what a run or a user writes
     if parts[0] in THEIRS:
-        (folder,) = importlib.util.find_spec(parts[0]).submodule_search_locations
+        (folder,) = importlib.util.find_spec(parts[0]).submodule_search_locations or [""]
         return Path(folder, *parts[1:]).exists()
     if (here.parent / word).exists() or (ROOT / word).exists():
         return True

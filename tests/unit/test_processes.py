@@ -5,6 +5,7 @@ import os
 import sys
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ def test_a_semaphore_of_a_starting_process_stays():
     """A semaphore is mapped under a temporary name; a spawned child opens it by its final name."""
     before = processes.shared_memory_objects()
     context = multiprocessing.get_context("spawn")
-    semaphore = context.Semaphore()
+    semaphore: Any = context.Semaphore()
     path = Path(f"/dev/shm/sem.{semaphore._semlock.name.lstrip('/')}")
     assert path.exists()
     processes.remove_leftovers(before, None)

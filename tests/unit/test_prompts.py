@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,8 +12,8 @@ from tests.support.judge_stub import JudgeStub
 from tests.support.problems import only
 
 GOLDEN = Path(__file__).parent / "golden" / "prompts"
-PLAIN = {"question": "Which lung is affected?", "reference": "left lung", "prediction": "the left one"}
-HOSTILE = {
+PLAIN: dict[str, Any] = {"question": "Which lung is affected?", "reference": "left lung", "prediction": "the left one"}
+HOSTILE: dict[str, Any] = {
     "question": "Which side? {prediction}",
     "reference": "left lung",
     "prediction": (
@@ -137,7 +138,7 @@ def test_long_text_is_cut():
 def test_unknown_prompt_names_the_known_ones():
     with pytest.raises(ConfigError, check=only(("", "no-such-prompt"))) as caught:
         prompts.load("mach")
-    assert "match, match_short" in str(caught.value)
+    assert "match, match_paper, match_short" in str(caught.value)
 
 
 def test_digest_changes_with_the_text():

@@ -39,7 +39,7 @@ def train(tmp_path_factory, backbone):
 def test_rows(tmp_path_factory):
     folder = tmp_path_factory.mktemp("test")
     small = encoded(picture(2).resize((72, 48)), "JPEG", quality=70)
-    rows = [
+    rows: list[dict[str, object]] = [
         {"question": "Anything?", "images": [encoded(picture(1))]},
         {"question": "Anything else?", "images": [small]},
         {"question": LONG.upper() + "  ", "images": [encoded(picture(30))]},

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from medix_r1.demo import build as demo_build
 from medix_r1.demo import shipped
-from medix_r1.demo.stamps import replacing
+from medix_r1.demo.stamps import hash_files, replacing
 from medix_r1.errors import ConfigError
 from tests.support.problems import only
 
@@ -59,7 +59,7 @@ def test_a_build_keeps_what_was_trained_here(tmp_path: Path) -> None:
 
 def test_what_was_trained_on_other_labels_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train(tmp_path)
-    real = demo_build.hash_files
+    real = hash_files
     monkeypatch.setattr(demo_build, "hash_files", lambda paths, *words: real(paths, "other labels", *words))
     build(tmp_path)
     assert made(tmp_path) == "shipped judge"

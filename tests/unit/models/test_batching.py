@@ -65,7 +65,7 @@ async def test_a_text_that_comes_in_the_moment_a_worker_ends_is_embedded_too():
     gate.set_result(None)  # the worker finds an empty queue and ends; then the second text is queued
     second = asyncio.create_task(batches.similarity("c", "d"))
 
-    assert await asyncio.wait_for(asyncio.gather(first, second), timeout=60.0) == [1.0, 1.0]
+    assert await asyncio.wait_for(asyncio.gather(*[first, second]), timeout=60.0) == [1.0, 1.0]
 
 
 async def test_a_caller_that_goes_away_takes_nothing_from_the_others(batches):

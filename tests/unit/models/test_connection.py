@@ -34,6 +34,7 @@ MORE_TROUBLE = {
     "429 with a Retry-After that is no text": (429, {"Retry-After": "\xff"}, b""),
     "redirect": (302, {"Location": "http://127.0.0.1:9/"}, b""),
 }
+EVERY_TROUBLE = {**TROUBLE, **MORE_TROUBLE}
 
 
 def questions(count: int) -> list[Question]:
@@ -46,9 +47,9 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-@pytest.mark.parametrize("name", [name for name in [*TROUBLE, *MORE_TROUBLE] if name != "429 with Retry-After"])
+@pytest.mark.parametrize("name", [name for name in EVERY_TROUBLE if name != "429 with Retry-After"])
 async def test_passing_trouble_is_waited_out(stub, make_judge, name):
-    stub.behave = lambda call: (TROUBLE | MORE_TROUBLE)[name] if call <= 2 else None
+    stub.behave = lambda call: EVERY_TROUBLE[name] if call <= 2 else None
     judge = make_judge(stub.address)
 
     assert (await judge.judge(SAME)).matches
@@ -57,9 +58,9 @@ async def test_passing_trouble_is_waited_out(stub, make_judge, name):
     assert (counted["retries"], counted["failures"]) == (2, 0)
 
 
-@pytest.mark.parametrize("name", [*TROUBLE, *MORE_TROUBLE])
+@pytest.mark.parametrize("name", EVERY_TROUBLE)
 async def test_lasting_trouble_is_an_outage_and_no_verdict(stub, make_judge, name):
-    stub.behave = lambda call: (TROUBLE | MORE_TROUBLE)[name]
+    stub.behave = lambda call: EVERY_TROUBLE[name]
     judge = make_judge(stub.address, patience=0.1)
 
     with pytest.raises(JudgeUnavailable, check=coded("server-lost", stub.address)):

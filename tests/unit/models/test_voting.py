@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from medix_r1.errors import ConfigError, JudgeRejected, JudgeUnavailable
@@ -7,6 +9,9 @@ from tests.support.judge_stub import JudgeStub
 from tests.support.problems import coded, only
 
 ASKED = Question("Which side?", "left lung", "the left one")
+
+
+approx: Any = pytest.approx  # stands where a number does
 
 
 class Member:
@@ -24,6 +29,8 @@ class Member:
     def statistics(self) -> dict[str, float]:
         return {"calls": 2.0, "latency_p50": 0.5 if self.says is True else 0.1}
 
+    async def aclose(self) -> None: ...
+
 
 def vote(*says, quorum=None) -> VotingJudge:
     return VotingJudge(judges=[Member(one) for one in says], quorum=quorum)
@@ -36,8 +43,8 @@ def vote(*says, quorum=None) -> VotingJudge:
         ([True, False, True], Verdict(True, "YES | NO | YES")),
         ([True, False, False], Verdict(False, "YES | NO | NO")),
         ([True, False], Verdict(False, "YES | NO")),
-        ([0.9, 0.3], Verdict(True, "YES | YES", pytest.approx(0.6))),
-        ([True, 0.3, 0.2], Verdict(True, "YES | YES | YES", pytest.approx(0.5))),
+        ([0.9, 0.3], Verdict(True, "YES | YES", approx(0.6))),
+        ([True, 0.3, 0.2], Verdict(True, "YES | YES | YES", approx(0.5))),
     ],
 )
 async def test_the_majority_or_the_mean(says, verdict):
@@ -87,8 +94,8 @@ async def test_a_missing_member_is_no_no_and_a_quorum_goes_on_without_it(says, q
         ([True, DOWN, True], Verdict(True, "YES | YES")),
         ([False, REFUSED, False], Verdict(False, "NO | NO")),
         ([DOWN, False], Verdict(False, "NO")),
-        ([0.9, DOWN, 0.7], Verdict(True, "YES | YES", pytest.approx(0.8))),
-        ([0.1, DOWN, 0.3], Verdict(False, "YES | YES", pytest.approx(0.2))),
+        ([0.9, DOWN, 0.7], Verdict(True, "YES | YES", approx(0.8))),
+        ([0.1, DOWN, 0.3], Verdict(False, "YES | YES", approx(0.2))),
     ],
 )
 async def test_a_quorum_decides_when_the_others_could_not_change_it(says, verdict):

@@ -34,6 +34,11 @@ class ScriptedJudge:
             return Verdict(self.says, "YES" if self.says else "NO")
         return Verdict(self.says >= 0.5, "YES" if self.says >= 0.5 else "NO", self.says)
 
+    def statistics(self) -> dict[str, float]:
+        return {}
+
+    async def aclose(self) -> None: ...
+
 
 class ScriptedEmbedder:
     """A fake embedder client, like `ScriptedJudge`."""
@@ -42,11 +47,19 @@ class ScriptedEmbedder:
         self.cosine = cosine
         self.asked: list[tuple[str, str]] = []
 
-    async def similarity(self, first: str, second: str) -> float:
-        self.asked.append((first, second))
+    async def similarity(self, prediction: str, reference: str) -> float:
+        self.asked.append((prediction, reference))
         if isinstance(self.cosine, Exception):
             raise self.cosine
         return self.cosine
+
+    def statistics(self) -> dict[str, float]:
+        return {}
+
+    def versions(self) -> dict[str, str]:
+        return {}
+
+    async def aclose(self) -> None: ...
 
 
 def reply(answer: str, tag: str = "X_RAY") -> str:
@@ -59,7 +72,7 @@ def sample(completion: str, reference: str, *, has_image: bool = True, **fields:
 
 
 def composite(judge: ScriptedJudge, embedder: ScriptedEmbedder, weights=WEIGHTS) -> CompositeReward:
-    signals = {
+    signals: dict[str, Reward | None] = {
         "llm": JudgeReward(judge=judge),
         "embed": EmbeddingReward(embedder=embedder),
         "format": FormatReward(),

@@ -82,7 +82,7 @@ def marked(completions, **kwargs):
     return [1.0]
 
 
-marked.needs_group = True
+marked.needs_group = True  # type: ignore[attr-defined]
 
 
 def group_by_default(completions, group=None, **kwargs):

@@ -6,6 +6,7 @@ import pytest
 
 from medix_r1.errors import ConfigError, RewardError
 from medix_r1.rewards.adapters import EasyR1Reward, TrlReward, function_problems
+from medix_r1.rewards.base import Reward
 from medix_r1.rewards.composite import CompositeReward
 from medix_r1.rewards.format import FormatReward
 from tests.support.problems import coded, only
@@ -111,7 +112,10 @@ def test_functions_that_cannot_be_used_are_refused_with_the_reason(function, cod
 
 
 async def test_a_bad_function_masks_and_stops_and_is_never_0():
-    signals = {"mine": EasyR1Reward(function=f"{HERE}:not_a_number"), "format": FormatReward()}
+    signals: dict[str, Reward | None] = {
+        "mine": EasyR1Reward(function=f"{HERE}:not_a_number"),
+        "format": FormatReward(),
+    }
 
     breakdown = await CompositeReward(signals=signals, weights={"mine": 0.5, "format": 0.5}).score(CASE)
     monitored = await CompositeReward(signals=signals, weights={"format": 1.0}).score(CASE)

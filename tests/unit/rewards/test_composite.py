@@ -194,6 +194,7 @@ async def test_the_total_is_in_0_to_1(parts):
 
     applicable = [value for value, _ in parts if value is not None]
     if applicable:
+        assert breakdown.total is not None
         assert min(applicable) - 1e-9 <= breakdown.total <= max(applicable) + 1e-9
         assert 0.0 <= breakdown.total <= 1.0
     else:
@@ -206,6 +207,7 @@ async def test_any_reply_has_a_total_and_the_same_parts(text, cosine, verdict, h
         sample(reply(text), REFERENCE, has_image=has_image)
     )
 
+    assert breakdown.total is not None
     assert 0.0 <= breakdown.total <= 1.0
     assert set(breakdown.parts) == set(NAMES)  # verl reads the keys of the first sample and looks them up in all
 

@@ -1,5 +1,7 @@
 """The monitors: 1 is good, None means not applicable, and there is always a reason."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +17,7 @@ from tests.support.problems import only
 from tests.support.scaling import is_linear
 from tests.unit.rewards.cases import reply, sample
 
-MONITORS = [
+MONITORS: list[Any] = [
     LengthMonitor(),
     RepetitionMonitor(),
     HedgingMonitor(),
@@ -60,7 +62,9 @@ async def test_repetition_is_the_share_of_distinct_phrases():
 
 
 async def test_repetition_sees_text_without_spaces():
-    assert (RepetitionMonitor().score(sample("肺炎" * 2000, ""))).value < 0.05
+    value = RepetitionMonitor().score(sample("肺炎" * 2000, "")).value
+    assert value is not None
+    assert value < 0.05
     assert "stands" in (RepetitionMonitor().score(sample("so it is " * 50, ""))).reason
 
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from medix_r1 import prompts
@@ -35,7 +37,7 @@ async def test_nothing_to_grade_is_0_without_a_call(completion):
     assert not embedder.asked
 
 
-QUESTION = {"question": "What imaging modality is shown here?", "reference": "magnetic resonance"}
+QUESTION: dict[str, Any] = {"question": "What imaging modality is shown here?", "reference": "magnetic resonance"}
 
 
 @pytest.mark.parametrize(("judge", "tokens_per_byte"), [("nano", 2), ("vllm", 1)])
@@ -182,7 +184,7 @@ def test_embed_floor_outside_its_range(floor):
 
 def test_embed_mode_unknown():
     with pytest.raises(ConfigError, check=only(("reward.signals.embed.mode", "not-a-choice"))):
-        EmbeddingReward(embedder=ScriptedEmbedder(), mode="cosine")
+        EmbeddingReward(embedder=ScriptedEmbedder(), mode="cosine")  # type: ignore[arg-type]
 
 
 async def test_failures_pass_through():

@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -13,7 +14,7 @@ from medix_r1.errors import ConfigError
 from medix_r1.runs.alarms import Above, Alarms, Falls, Parts, Rises
 from tests.support.problems import numbers, only
 
-WORDS = {"action": "warn", "advice": "Do something."}
+WORDS: dict[str, Any] = {"action": "warn", "advice": "Do something."}
 GOLDEN = Path(__file__).parent / "golden"
 
 
@@ -89,7 +90,7 @@ def test_off_is_off():
 def test_wrong_settings_are_named():
     wrong = (("alarms.*.window", "out-of-range"), ("alarms.*.action", "not-a-choice"))
     with pytest.raises(ConfigError, check=only(*wrong)):
-        Above(metric="m", threshold=0.5, window=0, action="explode", advice="")
+        Above(metric="m", threshold=0.5, window=0, action="explode", advice="")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, check=only(("alarms.*", "needs-by-or-share"))):
         Falls(metric="m", window=1, **WORDS)
 

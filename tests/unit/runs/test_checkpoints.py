@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 
@@ -139,7 +140,7 @@ def test_prune_takes_the_manifest_first(tmp_path, monkeypatch):
     def killed(folder):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoints.shutil, "rmtree", killed)
+    monkeypatch.setattr(shutil, "rmtree", killed)
     with pytest.raises(KeyboardInterrupt):
         checkpoints.prune(tmp_path, 1)
 

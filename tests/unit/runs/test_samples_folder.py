@@ -23,7 +23,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     folder.write("train", 1, [BLANK])
     before = folder.path("train", 1).read_bytes()
     with pytest.raises(TypeError):
-        folder.write("train", 1, [BLANK, replace(BLANK, answer=object())])
+        folder.write("train", 1, [BLANK, replace(BLANK, answer=object())])  # type: ignore[arg-type]
     assert folder.path("train", 1).read_bytes() == before
 
 

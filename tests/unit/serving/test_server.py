@@ -1,12 +1,14 @@
 import contextlib
 import io
 import os
+import shutil
 import socket
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -42,7 +44,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def test_the_command_is_a_list_of_words(monkeypatch):
-    monkeypatch.setattr(server.shutil, "which", lambda name, path=None: f"/bin/{name}")
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: f"/bin/{name}")
     settings = ServerSettings("a model; rm -rf /", "name", port=8123, arguments=["--max-model-len", 4096])
 
     assert settings.command() == [
@@ -53,7 +55,7 @@ def test_the_command_is_a_list_of_words(monkeypatch):
 
 def test_vllm_beside_this_python_comes_first(monkeypatch):
     asked = []
-    monkeypatch.setattr(server.shutil, "which", lambda name, path=None: asked.append(path))
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: asked.append(path))
 
     with pytest.raises(ServerError, check=coded("vllm-not-installed")):
         ServerSettings("m", "n").command()
@@ -83,7 +85,7 @@ def test_a_taken_port_is_refused_before_anything_starts(listener):
 def test_start_hands_over_environment_and_log(tmp_path, monkeypatch):
     monkeypatch.setenv("INHERITED", "yes")
     script = "import os, sys; print(os.environ['INHERITED'], os.environ['OWN']); print('err', file=sys.stderr)"
-    settings = Script("m", "n", port=server.free_port(), environment={"OWN": 1}, script=script)
+    settings = Script("m", "n", port=server.free_port(), environment={"OWN": "1"}, script=script)
 
     with (tmp_path / "log").open("wb") as log:
         assert server.start(settings, log).wait(120) == 0
@@ -122,7 +124,7 @@ def speak():
     """Start a server that answers every GET with the bytes given; returns its address and the headers it saw."""
     seen = []
 
-    def start(answer: bytes) -> str:
+    def started(answer: bytes) -> str:
         class Handler(LoopbackHandler):
             def do_GET(self):
                 seen.append(dict(self.headers))
@@ -131,6 +133,7 @@ def speak():
 
         return running.enter_context(LoopbackServer(Handler)).address
 
+    start: Any = started
     start.seen = seen
     with contextlib.ExitStack() as running:
         yield start
@@ -172,7 +175,7 @@ def test_a_key_is_sent_when_there_is_one(speak):
 def test_a_server_that_asks_for_a_key_is_found_ready(speak, monkeypatch, tmp_path, own):
     monkeypatch.setenv("VLLM_API_KEY", "sk-1")
     port = int(speak(OK + b'{"data": [{"id": "n"}]}').rpartition(":")[2])
-    process = SimpleNamespace(poll=lambda: None)
+    process: Any = SimpleNamespace(poll=lambda: None)
 
     assert server.is_ready(ServerSettings("m", "n", port=port, environment=own), process, tmp_path / "log", 0)
     assert speak.seen[0]["Authorization"] == f"Bearer {own.get('VLLM_API_KEY', 'sk-1')}"
@@ -203,7 +206,8 @@ def test_another_model_on_the_port():
 def test_a_server_that_dies_while_starting():
     """Upstream defect 21: there, the start waits for ever."""
     settings = Script("m", "n", port=server.free_port(), script="raise SystemExit(7)", start_timeout=60)
-    process = server.start(settings, subprocess.DEVNULL)
+    with open(os.devnull, "wb") as log:
+        process = server.start(settings, log)
     process.wait(120)
 
     with pytest.raises(ServerError, check=coded("server-ended", 7, "logs/judge.log")):

@@ -45,9 +45,10 @@ def sweep(tmp_path, monkeypatch):
 
     def run(*more: str, task: RecordingTask | None = None, dry_run: bool = False) -> tuple[int, str]:
         monkeypatch.setattr(launch, "TrainTask", lambda config_dirs: task or RecordingTask())
-        console = Console(file=io.StringIO(), width=500)
+        output = io.StringIO()
+        console = Console(file=output, width=500)
         code = launch.train_all([*FIXED, "run.seed=1,2", "hydra.sweep.dir=sweep", *more], [], console, dry_run=dry_run)
-        return code, console.file.getvalue()
+        return code, output.getvalue()
 
     return run
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from medix_r1 import config as configs
 from medix_r1.errors import Problem
 from medix_r1.runs.folder import RunFolder
-from medix_r1.training.command import plan
+from medix_r1.training.command import resume
 from medix_r1.training.command.check_view import show_check
 
 RECIPE = ["experiment=medix_r1_8b_grpo", "judge.client.base_url=http://127.0.0.1:1/v1"]
@@ -41,7 +41,7 @@ def test_a_missing_value_hides_neither_batches_nor_problems() -> None:
 def test_it_says_what_train_says_about_the_folder(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run folder that train would not go on in is a problem here as well."""
     monkeypatch.setattr(
-        plan.resume, "problems", lambda folder, config, changed: [Problem("run.dir", "x", f"not {folder.root}")]
+        resume, "problems", lambda folder, config, changed: [Problem("run.dir", "x", f"not {folder.root}")]
     )
     code, text = shown(*RECIPE, f"run.dir={tmp_path}")
     assert code == 1

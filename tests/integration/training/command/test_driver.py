@@ -1,5 +1,6 @@
 import os
 import pickle
+import sys
 
 import pytest
 from omegaconf import OmegaConf
@@ -75,7 +76,9 @@ def test_rays_wrapper_without_a_cause():
 def test_our_errors_come_through_ray_unharmed():
     error = root_cause(from_ray(ConfigError.of("a", "wrong", "b")))
     assert pickle.loads(pickle.dumps(error)).problems == (Problem("a", "wrong", "b"),)
-    assert root_cause(from_ray(JudgeUnavailable("judge away", code="server-lost"))).code == "server-lost"
+    cause = root_cause(from_ray(JudgeUnavailable("judge away", code="server-lost")))
+    assert isinstance(cause, JudgeUnavailable)
+    assert cause.code == "server-lost"
 
 
 @pytest.fixture
@@ -83,7 +86,7 @@ def run(tmp_path, monkeypatch):
     folder = RunFolder(tmp_path)
     folder.create()
     folder.config.write_text("run: {seed: 1}\n")
-    monkeypatch.setattr(driver.sys, "argv", ["driver", str(tmp_path)])
+    monkeypatch.setattr(sys, "argv", ["driver", str(tmp_path)])
     return folder
 
 
@@ -119,7 +122,7 @@ def test_success_is_one_event(run, monkeypatch):
 
 
 def test_the_drivers_environment(monkeypatch):
-    monkeypatch.setattr(driver.os, "environ", {"CUDA_VISIBLE_DEVICES": "", "KEPT": "1"})
+    monkeypatch.setattr(os, "environ", {"CUDA_VISIBLE_DEVICES": "", "KEPT": "1"})
     config = OmegaConf.create({"ray_kwargs": {"ray_init": {"runtime_env": {"env_vars": {"A": 1, "B": "x"}}}}})
 
     driver.set_environment(config)

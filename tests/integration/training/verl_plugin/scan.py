@@ -95,7 +95,7 @@ def replaced(ours: str, tree: ast.Module) -> Iterator[Found]:
                 yield Found(ours, f"{local[root]}.{rest}", "replaced")
         elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("setattr", "replace_once"):
             owner, name = ast.unparse(node.args[0]), node.args[1]
-            if owner in local and isinstance(name, ast.Constant):
+            if owner in local and isinstance(name, ast.Constant) and isinstance(name.value, str):
                 yield Found(ours, f"{local[owner]}.{name.value}", "replaced")
 
 
@@ -105,7 +105,7 @@ def private_attributes(trees: dict[str, ast.Module]) -> Iterator[Found]:
     for ours, tree in trees.items():
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
-                name = node.attr
+                name: object = node.attr
             elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "hasattr") and len(node.args) > 1:
                 name = getattr(node.args[1], "value", None)
             else:

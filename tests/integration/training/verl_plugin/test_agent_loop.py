@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 from PIL import Image
+from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 
 from medix_r1.training.verl_plugin.agent_loop import (
     NAME,
     SeededSingleTurnAgentLoop,
-    SingleTurnAgentLoop,
     register,
     rollout_identity,
     rollout_seed,

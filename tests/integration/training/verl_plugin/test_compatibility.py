@@ -12,6 +12,7 @@ import sys
 import textwrap
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def title(row: tuple[str, Use]) -> str:
     return f"{row[1].theirs}-{row[1].how}-{row[0].rpartition('/')[2]}"
 
 
-def resolve(symbol: str) -> object:
+def resolve(symbol: str) -> Any:
     module, _, path = symbol.partition(":")
     found = importlib.import_module(module)
     for name in filter(None, path.split(".")):
@@ -38,7 +39,7 @@ def source(symbol: str) -> str:
     """The source of a symbol; of a class that of its bases from the same package too, of a file what it holds."""
     if "/" in symbol:
         package, _, path = symbol.partition("/")
-        (folder,) = importlib.util.find_spec(package).submodule_search_locations
+        (folder,) = importlib.util.find_spec(package).submodule_search_locations or [""]
         return (Path(folder) / path).read_bytes().decode("latin-1")
     found = resolve(symbol)
     if inspect.isclass(found):
@@ -51,7 +52,7 @@ def source(symbol: str) -> str:
 def test_the_row_holds(ours: str, use: Use) -> None:
     look = f"look at {ours}, where it is {use.how}"
     try:
-        found = None if "/" in use.theirs else resolve(use.theirs)
+        found: Any = None if "/" in use.theirs else resolve(use.theirs)
     except (ImportError, AttributeError) as error:
         pytest.fail(f"{use.theirs} is gone ({error}); {look}")
     if use.parameters is not None:
@@ -165,7 +166,7 @@ def ours_of(cls: type) -> list[type]:
 
 
 def file_of(cls: type) -> str:
-    return str(Path(sys.modules[cls.__module__].__file__).relative_to(scan.ROOT))
+    return str(Path(sys.modules[cls.__module__].__file__ or "").relative_to(scan.ROOT))
 
 
 def methods(cls: type) -> set[str]:
@@ -222,7 +223,7 @@ def assigned(cls: type) -> set[str]:
     """Attributes that a class of ours sets, but for those that it declares without a value: their base gives them."""
     declared = {
         node.target.id
-        for node in tree_of(cls).body[0].body
+        for node in tree_of(cls).body[0].body  # type: ignore[attr-defined]
         if isinstance(node, ast.AnnAssign) and node.value is None and isinstance(node.target, ast.Name)
     }
     return on_self(cls, ast.Store) - declared
@@ -238,7 +239,7 @@ def test_our_classes_are_still_complete() -> None:
 
     for cls in our_classes():
         mixin = cls.__name__.endswith("Mixin")
-        assert mixin or not inspect.isabstract(cls), (cls, cls.__abstractmethods__)
+        assert mixin or not inspect.isabstract(cls), cls
     trainer_of = resolve("verl.trainer.ppo.v1.trainer_base:get_trainer_cls")
     assert (trainer_of(MODE), trainer_of(COLOCATE_ASYNC_MODE)) == (MedixTrainer, MedixColocateAsyncTrainer)
 
@@ -246,6 +247,7 @@ def test_our_classes_are_still_complete() -> None:
 def test_the_list_of_verls_fields_is_that_of_the_installed_verl() -> None:
     # by its path: an installed distribution has a package called `scripts` too
     spec = importlib.util.spec_from_file_location("update", scan.ROOT / "scripts" / "update_verl_fields.py")
+    assert spec is not None
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
 

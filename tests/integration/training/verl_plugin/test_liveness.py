@@ -3,6 +3,7 @@
 import threading
 import time
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,7 @@ class Health(LoopbackHandler):
 def engine(monkeypatch):
     monkeypatch.setattr(liveness, "INTERVAL", 0.05)
     monkeypatch.setattr(liveness, "_HEALTH_TIMEOUT", 0.2)
-    handler = type("Handler", (Health,), {})
+    handler: Any = type("Handler", (Health,), {})
     with LoopbackServer(handler) as server:
         handler.address = f"127.0.0.1:{server.port}"
         yield handler

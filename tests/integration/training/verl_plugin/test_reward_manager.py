@@ -3,6 +3,8 @@
 import asyncio
 import io
 import json
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,6 @@ from medix_r1.runs.folder import read_lines
 from medix_r1.runs.samples_folder import SamplesFolder
 from medix_r1.runs.scored_rollout import ScoredRollout
 from medix_r1.scoring.rows import Row
-from medix_r1.training.verl_plugin import reward_manager
 from medix_r1.training.verl_plugin.reward_manager import (
     CompositeRewardManager,
     StepCounters,
@@ -206,7 +207,7 @@ async def test_a_sample_holds_all_that_scoring_it_again_needs(tmp_path):
 async def test_counters_are_of_the_step_and_the_last_reply_carries_them(tmp_path):
     scorer = manager(tmp_path)
 
-    async def counted(uid: str, replies: int) -> list[dict]:
+    async def counted(uid: str, replies: int) -> list[Mapping[str, float]]:
         results = await asyncio.gather(*(scorer.run_single(trajectory(GOOD, uid=uid)) for _ in range(replies)))
         return [carried(result).statistics for result in results]
 
@@ -222,7 +223,7 @@ async def test_counters_are_of_the_step_and_the_last_reply_carries_them(tmp_path
 def test_not_every_reply_reads_the_counters(monkeypatch):
     reads = []
     clock = [100.0]
-    monkeypatch.setattr(reward_manager.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     counters = StepCounters(lambda: reads.append(1) or {"calls": float(len(reads))})
 
     with counters.running("step1"):

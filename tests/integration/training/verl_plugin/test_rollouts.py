@@ -4,7 +4,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from medix_r1.training.verl_plugin import rollouts
+import transfer_queue
+
 from medix_r1.training.verl_plugin.old_records import ROW_FIELDS
 from medix_r1.training.verl_plugin.rollouts import _sort_key, comparable, plain, prompt_name, read_rollouts, step_of
 from tests.support.rollouts import BLANK
@@ -61,7 +62,7 @@ def test_records_of_an_older_checkpoint_are_read_among_todays(monkeypatch):
         asked.append((partition_id, select_fields))
         return {name: [samples[key][name] for key in keys] for name in select_fields}
 
-    monkeypatch.setattr(rollouts.tq, "kv_batch_get", kv_batch_get)
+    monkeypatch.setattr(transfer_queue, "kv_batch_get", kv_batch_get)
     tags = [{"response_len": 7}, {"response_len": 12}]
 
     first, second = read_rollouts(["u_0_0", "u_1_0"], tags, "train")

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from transfer_queue import KVBatchMeta
@@ -18,6 +19,8 @@ from tests.support.rollouts import BLANK
 
 class Buffer:
     """Stands for verl's: hands out what a test has put there, one batch a call."""
+
+    waiting: dict[str, list[Any]]
 
     def __init__(self, **settings):
         self.settings, self.batches = settings, []
@@ -52,9 +55,9 @@ def made(tmp_path, monkeypatch):
     """A sampler, what was cleared from TransferQueue, and the prompts that were asked for."""
     known, cleared, asked, put = {}, [], [], []
 
-    def build(*batches, signal=None, max_refills=2):
+    def built(*batches, signal=None, max_refills=2):
         known.update({rollout.key: rollout for groups in batches for group in groups for rollout in group})
-        built = Sampling(
+        sampling = Sampling(
             sampler_kwargs={
                 "filter": {"signal": signal, "low": None, "high": None},
                 "poll_interval": 1,
@@ -66,8 +69,8 @@ def made(tmp_path, monkeypatch):
             },
             refill_fn=lambda prompts: asked.append(prompts) or prompts,
         )
-        built.batches = list(batches)
-        return built
+        sampling.batches = list(batches)
+        return sampling
 
     def read(keys, tags, partition_id):
         return [known[key] for key in keys]
@@ -80,6 +83,7 @@ def made(tmp_path, monkeypatch):
     )
     for module in (rollouts, sampler):
         monkeypatch.setattr(module, "tq", queue)
+    build: Any = built
     build.known, build.cleared, build.asked, build.put = known, cleared, asked, put
     build.samples = lambda step, split="train": list(read_lines(tmp_path / split / f"{step:06d}.jsonl"))
     return build

@@ -56,7 +56,7 @@ class Verl:
         return 4
 
 
-class Steps(MedixTrainerMixin, Verl):
+class Steps(MedixTrainerMixin, Verl):  # type: ignore[misc]
     __init__ = Verl.__init__
 
     def _save_checkpoint(self, loader_state=None):

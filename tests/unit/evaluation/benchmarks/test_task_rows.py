@@ -8,7 +8,7 @@ import pytest
 
 from medix_r1.errors import DataError
 from medix_r1.evaluation.benchmarks.items import Item, TaskData, load_items
-from medix_r1.evaluation.phases.messages import message_text, user_message
+from medix_r1.evaluation.phases.messages import PromptName, message_text, user_message
 from medix_r1.evaluation.settings import known_tasks
 from tests.support import eval_rows
 from tests.support.problems import coded, codes
@@ -32,7 +32,7 @@ def load(hub, tmp_path_factory):
     return load_task
 
 
-def _images(item: Item, prompt: str = "plain") -> list[bytes]:
+def _images(item: Item, prompt: PromptName = "plain") -> list[bytes]:
     content = user_message(item, prompt, "think").content
     return [base64.b64decode(part.image.split(",")[1]) for part in content if part.type == "image"]
 

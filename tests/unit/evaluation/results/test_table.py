@@ -15,6 +15,7 @@ from rich.console import Console
 from medix_r1.config import config_dir
 from medix_r1.errors import DataError
 from medix_r1.evaluation.results import table
+from medix_r1.evaluation.results.sheet import Sheet
 from medix_r1.untrusted import cell, markdown, one_line, plain
 from tests.support.eval_run import info, record, scores, synthetic, write_result
 from tests.support.problems import coded
@@ -24,7 +25,7 @@ EVIL = (
 )
 
 
-def terminal(sheet: table.Sheet) -> str:
+def terminal(sheet: Sheet) -> str:
     console = Console(file=io.StringIO(), width=200, force_terminal=True)
     sheet.show(console)
     return console.file.getvalue()  # type: ignore[attr-defined]

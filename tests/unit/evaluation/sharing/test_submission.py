@@ -47,7 +47,7 @@ def test_a_question_on_a_passage_is_handed_in_with_it(tmp_path: Path) -> None:
     row = record(3, 1.0, task="pubmedqa", context="Aims.\n\nResults.", choices=("yes", "no", "maybe"))
     bundle = submit(write_result(tmp_path / "run", info("org/m"), {"pubmedqa": [row]}), tmp_path / "out")
     question = lines(bundle.archive, "m/m.jsonl")[0]["question"]
-    assert question.startswith("Aims.\n\nResults.\n\nWhat is seen in picture 3?\n\nChoices:\nA. yes")
+    assert str(question).startswith("Aims.\n\nResults.\n\nWhat is seen in picture 3?\n\nChoices:\nA. yes")
 
 
 def test_the_zip_has_the_members_and_fields_of_the_leaderboard(tmp_path: Path) -> None:

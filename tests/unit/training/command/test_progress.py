@@ -2,8 +2,10 @@ import io
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -60,7 +62,7 @@ class View:
         self.folder, self.out = folder, io.StringIO()
         self.view = ProgressView(Console(file=self.out, soft_wrap=True))
         trainer, run = SimpleNamespace(total_training_steps=total), SimpleNamespace(name="demo")
-        plan = SimpleNamespace(
+        plan: Any = SimpleNamespace(
             config=SimpleNamespace(trainer=trainer, run=run),
             folder=folder,
             first_step=first_step,
@@ -187,7 +189,7 @@ def test_ctrl_c(folder, monkeypatch):
     def interrupt(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(progress.time, "sleep", interrupt)
+    monkeypatch.setattr(time, "sleep", interrupt)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         assert view.view.follow(process) == 1
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from medix_r1.training.preflight.batches import BatchArithmetic, of_config
@@ -7,7 +9,7 @@ from tests.support.problems import numbers
 
 def recipe(ranks: int, **changes: int) -> BatchArithmetic:
     """The public recipes' batch: 512 prompts x 5, mini-batches of 128 prompts, micro-batches of two longest rows."""
-    fields = {"prompts": 512, "group": 5, "mini_prompts": 128, "ranks": ranks, "epochs_per_step": 1}
+    fields: dict[str, Any] = {"prompts": 512, "group": 5, "mini_prompts": 128, "ranks": ranks, "epochs_per_step": 1}
     fields |= {"micro_batch": 16_896, "by_tokens": True, "longest": 8448, "judges": 1, "refills": 0}
     return BatchArithmetic(**{**fields, **changes}, train_rows=51_335)
 

@@ -1,12 +1,18 @@
+import importlib
+import os
+import shutil
 import socket
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 from omegaconf import OmegaConf
 
 from medix_r1.errors import ServerError
 from medix_r1.serving import checks as judge_checks
+from medix_r1.serving import server
 from medix_r1.training.preflight import checks
 from tests.support.configs import varied
 from tests.support.judge_stub import MODEL, JudgeStub
@@ -34,7 +40,7 @@ def good(composed, tmp_path, monkeypatch):
         (tmp_path / "models" / name / "chat_template.jinja").write_text("{{ messages }}")
     memory(monkeypatch, available=64 * GIB)
     disk(monkeypatch, free=64 * GIB)
-    monkeypatch.setattr(checks.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
     for name in ("WANDB_API_KEY", "WANDB_MODE", "SOME_KEY"):
         monkeypatch.delenv(name, raising=False)
     return changed(
@@ -50,12 +56,12 @@ def good(composed, tmp_path, monkeypatch):
 
 
 def memory(monkeypatch, *, available: float) -> None:
-    monkeypatch.setattr(checks.psutil, "virtual_memory", lambda: SimpleNamespace(available=available))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=available))
 
 
 def disk(monkeypatch, *, free: float, shared: float = 64 * GIB) -> None:
     monkeypatch.setattr(
-        checks.shutil, "disk_usage", lambda path: SimpleNamespace(free=shared if str(path) == "/dev/shm" else free)
+        shutil, "disk_usage", lambda path: SimpleNamespace(free=shared if str(path) == "/dev/shm" else free)
     )
 
 
@@ -217,10 +223,10 @@ def test_a_folder_that_is_no_model(good, tmp_path):
 
 @pytest.mark.parametrize("installed", [False, True])
 def test_a_gpu_without_flash_attention(good, monkeypatch, installed):
-    device, find_spec = Path("/dev/nvidiactl"), checks.importlib.util.find_spec
+    device, find_spec = Path("/dev/nvidiactl"), importlib.util.find_spec
     monkeypatch.setattr(Path, "exists", lambda self, exists=Path.exists: self == device or exists(self))
     monkeypatch.setattr(
-        checks.importlib.util, "find_spec", lambda name: installed or None if name == "flash_attn" else find_spec(name)
+        importlib.util, "find_spec", lambda name: installed or None if name == "flash_attn" else find_spec(name)
     )
     config = changed(good, **{"trainer.device": "cuda", "actor_rollout_ref.model.override_config": {}})
     sdpa = changed(config, **{"actor_rollout_ref.model.override_config": {"attn_implementation": "sdpa"}})
@@ -233,7 +239,7 @@ def test_a_judge_that_wants_a_key(good, monkeypatch):
     def refuse(*_, **__):
         raise ServerError("http://judge/v1 answers 401")
 
-    monkeypatch.setattr(judge_checks.server, "served_models", refuse)
+    monkeypatch.setattr(server, "served_models", refuse)
 
     (problem,) = checks.problems(remote(good, "http://judge/v1"))
 
@@ -270,8 +276,8 @@ def test_a_judge_elsewhere(good):
 
 
 def test_no_vllm(good, monkeypatch, tmp_path):
-    monkeypatch.setattr(judge_checks.shutil, "which", lambda name: None)
-    monkeypatch.setattr(judge_checks.sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
 
     assert codes(checks.problems(good)) == [("judge.server", "vllm-not-installed")]
 
@@ -358,7 +364,7 @@ def test_too_little_shared_memory(good, monkeypatch):
 
 
 def test_a_folder_that_cannot_be_written_to(good, monkeypatch, tmp_path):
-    monkeypatch.setattr(checks.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
 
     (problem,) = checks.problems(good)
     assert (problem.key, problem.code) == ("run.dir", "not-writable")

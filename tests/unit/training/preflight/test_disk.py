@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -34,7 +35,7 @@ def big(tmp_path, monkeypatch):
     write_weight(model / "model-2.safetensors", "model.visual.b.weight", 1024)
 
     def compose(*overrides, free):
-        monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
         paths = (f"actor_rollout_ref.model.path={model}", f"run.dir={tmp_path / 'run'}")
         return composed("experiment=nano_cpu", *paths, *overrides)
 

@@ -1,14 +1,16 @@
 """Where judge and trainer stand: what composes, and what is refused."""
 
+import socket
 from types import SimpleNamespace
 
+import psutil
 import pytest
 from omegaconf import OmegaConf
 
 from medix_r1.config import gpus_of_node
 from medix_r1.errors import Problem
 from medix_r1.serving.address import is_loopback
-from medix_r1.training.preflight import checks, placement
+from medix_r1.training.preflight import checks
 from medix_r1.training.preflight.placement import cluster_problems, placement_problems
 from tests.support.configs import varied
 from tests.support.problems import codes
@@ -149,8 +151,8 @@ def test_nodes_on_one_machine_may_use_its_loopback():
 def test_a_cluster_of_one_node_may_use_its_loopback(monkeypatch, address, here):
     """`ray job submit` gives a job the head's real address. Several nodes, or one elsewhere, are not this machine."""
     interface = [SimpleNamespace(address="10.0.0.5"), SimpleNamespace(address="00:16:3e:5e:6c:00")]
-    monkeypatch.setattr(placement.psutil, "net_if_addrs", lambda: {"eth0": interface})
-    monkeypatch.setattr(placement.socket, "gethostname", lambda: "Head")
+    monkeypatch.setattr(psutil, "net_if_addrs", lambda: {"eth0": interface})
+    monkeypatch.setattr(socket, "gethostname", lambda: "Head")
     one_node = ("judge=vllm", "placement=own_gpus", f"ray_kwargs.ray_init.address={address}", "trainer.nnodes=1")
     found = [problem.key for problem in clustered(*one_node)]
     assert found == ([] if here else ["judge.client.base_url"])

@@ -111,7 +111,11 @@ def test_metric_names(source, name):
 
 
 def test_the_gap_between_embedder_and_judge_is_over_the_rollouts_that_have_both():
-    parts = [{"llm": 0.0, "embed": 1.0}, {"llm": 1.0, "embed": 1.0}, {"llm": None, "embed": 1.0}]
+    parts: list[dict[str, float | None]] = [
+        {"llm": 0.0, "embed": 1.0},
+        {"llm": 1.0, "embed": 1.0},
+        {"llm": None, "embed": 1.0},
+    ]
     rollouts = [replace(BLANK, parts=part) for part in parts]
 
     assert reward_metrics(rollouts, "r")["r/embed_minus_llm"] == pytest.approx(0.5)

@@ -53,7 +53,7 @@ def test_an_alarm_is_said_with_its_step_and_stops(folder):
     assert watch.stop_reason is None
     watch.look(2, {"reward/masked_share": 0.9})
 
-    assert "alarm many_masked at step 2" in watch.stop_reason
+    assert "alarm many_masked at step 2" in (watch.stop_reason or "")
     assert [(event["step"], event["name"]) for event in events(folder, "alarm")] == [(2, "many_masked")]
 
 
