@@ -65,7 +65,7 @@ def test_how_many_and_how_large(big, overrides, number, size):
 def test_a_disk_that_checkpoints_would_fill(big, tmp_path):
     (problem,) = disk.disk_problems(big(free=14 * GIB))
     assert (problem.key, problem.code) == ("run.dir", "disk-too-small")
-    assert [word for word in ("14 GiB", "5 checkpoints", "3 GiB", "15 GiB") if word not in problem.text] == []
+    assert [word for word in ("14 GiB", " 5 ", "3 GiB", "15 GiB") if word not in problem.text] == []
     assert list(disk.disk_problems(big(free=16 * GIB))) == []
     for step in (5, 10):
         (tmp_path / f"run/checkpoints/global_step_{step}").mkdir(parents=True)
