@@ -6,7 +6,7 @@ Python. PyYAML's parser in C gives the same results and is faster (docs/cpu.md h
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,14 +41,14 @@ def composing(folder: Path, *, job_name: str = "app") -> Iterator[None]:
 
 
 def instantiate(node: Any, key: str) -> Any:
-    """Hydra's `instantiate` for a resolved node, whose `_target_`s may also name files of a user.
+    """Build what the `_target_` of a resolved node names, which may be in a file of the user's own.
 
     Args:
-        node: a mapping with `_target_`, or a mapping of such.
+        node: a mapping with `_target_`.
         key: its config key, for error messages.
 
     Raises:
-        ConfigError: a class refuses its settings.
+        ConfigError: the class refuses its settings.
     """
     plain = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     try:
@@ -57,7 +57,14 @@ def instantiate(node: Any, key: str) -> Any:
         cause = error.__cause__
         if isinstance(cause, ConfigError):
             raise cause from error
-        below = str(error).partition("full_key: ")[2]
         says = f"{type(cause).__name__}: {cause}" if cause else str(error)
-        where = f"{key}.{below}" if below else key
-        raise ConfigError.of(where, "settings-refused", says.splitlines()[0]) from error
+        raise ConfigError.of(key, "settings-refused", says.splitlines()[0]) from error
+
+
+def instantiate_each(nodes: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """`instantiate` every node of a mapping; those that are null are left out.
+
+    Raises:
+        ConfigError: as `instantiate`.
+    """
+    return {name: instantiate(node, f"{key}.{name}") for name, node in nodes.items() if node is not None}

@@ -327,7 +327,7 @@ def _fields_of_targets(tree: Mapping[str, Any]) -> tuple[set[str], list[Problem]
 def _fields_of_target(target: str, key: str) -> Sequence[str]:
     """Parameter names of a `_target_`: for verl from verl_fields.json, else from the signature."""
     if target.startswith("verl."):
-        return _verl_fields().get(target, [])
+        return verl_fields().get(target, [])
     found = user_code.load(target, key)
     try:
         return list(inspect.signature(found).parameters)
@@ -336,6 +336,7 @@ def _fields_of_target(target: str, key: str) -> Sequence[str]:
 
 
 @functools.cache
-def _verl_fields() -> Mapping[str, Sequence[str]]:
+def verl_fields() -> Mapping[str, Sequence[str]]:
+    """verl's dataclasses -> their fields and registries -> their names, read without importing it."""
     fields: Mapping[str, Sequence[str]] = json.loads(_VERL_FIELDS.read_text(encoding="utf-8"))
     return fields

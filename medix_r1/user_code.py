@@ -14,6 +14,7 @@ import difflib
 import functools
 import hashlib
 import importlib
+import json
 import os
 import sys
 import traceback
@@ -27,8 +28,10 @@ from urllib.parse import quote, unquote
 
 from medix_r1.errors import ConfigError
 
-_KEYS = ("_target_", "function", "plugins")  # config keys whose values are references, or lists of references
+_DOTTED = ("_target_", "optimizer_impl")  # config keys whose values Hydra or verl imports, by dotted names only
+_KEYS = (*_DOTTED, "function", "plugins")  # config keys whose values are references, or lists of references
 _DIGITS = 8  # hexadecimal digits of the hash in a copy's name
+PLUGINS = "MEDIX_R1_PLUGINS"  # environment variable: JSON list of modules and files
 __path__: list[str] = []  # makes this module a package for the import system
 
 
@@ -148,6 +151,16 @@ def _hint(error: BaseException, where: str) -> str:
     return f"; put its folder into PYTHONPATH, or name the file: ./{where.replace('.', '/')}.py:name"
 
 
+def load_plugins() -> None:
+    """Import `run.plugins`, which the launcher puts into the environment of every process of a run; safe to call again.
+
+    Raises:
+        ConfigError: as `load_module`.
+    """
+    for where in json.loads(os.environ.get(PLUGINS, "[]")):
+        load_module(where, "run.plugins")
+
+
 def digest(file: Path) -> str:
     """SHA-256 of a file's bytes, 64 hexadecimal digits."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
@@ -215,10 +228,10 @@ def files(tree: Any) -> list[Path]:
 
 
 def importable(tree: Any) -> Any:
-    """A copy of a config of plain containers with every `_target_` as a dotted name, the only form that Hydra takes."""
+    """A copy of a config of plain containers with dotted names where Hydra or verl imports: they take no other form."""
     if isinstance(tree, Mapping):
         return {
-            key: dotted(value) if key == "_target_" and isinstance(value, str) else importable(value)
+            key: dotted(value) if key in _DOTTED and isinstance(value, str) else importable(value)
             for key, value in tree.items()
         }
     return [importable(value) for value in tree] if isinstance(tree, list) else tree

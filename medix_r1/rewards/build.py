@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from medix_r1 import prompts
-from medix_r1.composing import instantiate
+from medix_r1.composing import instantiate, instantiate_each
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.rewards.adapters import function_problems
 from medix_r1.rewards.base import PARSERS, Reward
@@ -28,7 +28,7 @@ def build_reward(settings: Any) -> CompositeReward:
         raise ConfigError(problems)
     node = _plain(settings)
     return CompositeReward(
-        signals=instantiate(node["signals"], "reward.signals"),
+        signals=dict.fromkeys(node["signals"]) | instantiate_each(node["signals"], "reward.signals"),
         weights=node["weights"],
         gate=node["gate"],
         weight_tables=node["weight_tables"],

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from medix_r1 import user_code
-from medix_r1.composing import instantiate
+from medix_r1.composing import instantiate_each
 from medix_r1.errors import ConfigError
 from tests.support.problems import codes, only
 
@@ -86,7 +86,7 @@ def test_a_function_of_a_file_reaches_a_spawned_process(file: Path) -> None:
 def test_a_config_is_instantiated_from_files_and_modules(file: Path) -> None:
     node = {"a": {"_target_": f"{file}:Brevity", "words": 6}, "b": {"_target_": "fractions:Fraction", "numerator": 2}}
 
-    built = instantiate(node, "reward.signals")
+    built = instantiate_each(node, "reward.signals")
 
     assert (built["a"].half(), built["b"]) == (3.0, 2)
 
@@ -95,7 +95,7 @@ def test_a_class_that_refuses_its_settings_is_named_by_its_key(file: Path) -> No
     node = {"brief": {"_target_": f"{file}:Brevity", "word": 6}}
 
     with pytest.raises(ConfigError, check=only(("reward.signals.brief", "settings-refused"))):
-        instantiate(node, "reward.signals")
+        instantiate_each(node, "reward.signals")
 
 
 @pytest.mark.parametrize(
@@ -165,6 +165,17 @@ def test_a_run_that_was_moved_is_known_by_its_copies_names(file: Path, tmp_path:
     copy = user_code.keep(str(file), tmp_path / "run" / "code")
 
     assert user_code.identity(copy.replace("/run/", "/moved/")) == user_code.identity(str(file))
+
+
+def test_verl_gets_an_optimizer_by_its_dotted_name(file: Path) -> None:
+    tree = {"optim": {"optimizer_impl": str(file), "optimizer": "Brevity"}, "function": f"{file}:double"}
+
+    given = user_code.importable(tree)
+
+    assert importlib.import_module(given["optim"]["optimizer_impl"]) is user_code.load_module(str(file), "key")
+    assert given["function"] == tree["function"]
+    assert user_code.importable({"optimizer_impl": "torch.optim"}) == {"optimizer_impl": "torch.optim"}
+    assert user_code.importable(given) == given
 
 
 def test_references_are_found_wherever_a_config_may_have_them(file: Path) -> None:

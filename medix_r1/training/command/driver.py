@@ -6,6 +6,7 @@ and survives a crash here.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -13,17 +14,19 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from medix_r1 import gc_tuning
+from medix_r1 import gc_tuning, user_code
 from medix_r1.errors import MedixError
 from medix_r1.runs.folder import TRACEBACK, RunFolder
 
-_OF_THE_RUN = ("VERL_FILE_LOGGER_PATH", "TENSORBOARD_DIR", "MEDIX_R1_RUN")  # where things go; never a key
+# Where things go, and what is loaded; never a key.
+_OF_THE_RUN = ("VERL_FILE_LOGGER_PATH", "TENSORBOARD_DIR", "MEDIX_R1_RUN", user_code.PLUGINS)
 
 
 def set_environment(config: DictConfig) -> None:
     """Set the variables of Ray's `runtime_env` in this process, too; before verl, which reads them, is imported."""
     for name, value in config.ray_kwargs.ray_init.runtime_env.env_vars.items():
         os.environ[str(name)] = str(value)
+    os.environ[user_code.PLUGINS] = json.dumps([*config.run.plugins])
     if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
         del os.environ["CUDA_VISIBLE_DEVICES"]  # an empty value makes ray.init(num_gpus=N) fail
 
@@ -79,7 +82,7 @@ def main() -> int:
     gc_tuning.tune_for_imports()
     folder = RunFolder(Path(sys.argv[1]))
     try:
-        train(DictConfig(OmegaConf.load(folder.config)))
+        train(DictConfig(user_code.importable(OmegaConf.to_container(OmegaConf.load(folder.config)))))
     except Exception as error:  # top level: reported, then raised again
         cause = root_cause(error)
         name, code = ("", cause.code) if isinstance(cause, MedixError) else (f"{type(cause).__name__}: ", "")

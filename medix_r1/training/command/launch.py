@@ -77,6 +77,7 @@ def run(planned: Plan, view: ProgressView) -> int:
 
 def _environment(folder: RunFolder, scratch: Path) -> dict[str, str]:
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", stacks.VARIABLE: str(folder.root)}
+    environment["PYTHONSAFEPATH"] = "1"  # otherwise `python -m` imports a math.py of the current directory
     environment["TMPDIR"] = str(scratch)  # verl and vLLM leave sockets and lock files behind; they go with it
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # otherwise each of a dozen processes compiles everything again
     return environment

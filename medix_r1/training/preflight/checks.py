@@ -8,6 +8,7 @@ import netrc
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,10 +17,13 @@ from omegaconf import DictConfig, ListConfig
 from omegaconf.errors import MissingMandatoryValue
 
 from medix_r1 import config as configs
-from medix_r1.errors import Problem
+from medix_r1.composing import instantiate_each
+from medix_r1.errors import ConfigError, Problem
 from medix_r1.rewards.build import reward_problems
 from medix_r1.serving.checks import embedder_problems, is_used, judge_problems, members
 from medix_r1.training.preflight import batches
+from medix_r1.training.preflight.algorithm import algorithm_problems, optimizer_problems, plugin_problems
+from medix_r1.training.preflight.current_directory import shadowing_problems
 from medix_r1.training.preflight.disk import disk_problems
 from medix_r1.training.preflight.lengths import length_problems
 from medix_r1.training.preflight.model_folder import model_problems
@@ -43,8 +47,10 @@ def problems(config: DictConfig) -> list[Problem]:
 
 def _checks() -> Sequence[Check]:
     return (
-        *(_reward, _batches, length_problems, _limits, placement_problems, _data, model_problems, _attention),
-        *(judge_problems, embedder_problems, _trackers, disk_problems, cluster_problems, _machine),
+        *(plugin_problems, _reward, algorithm_problems, optimizer_problems, _alarms),
+        *(_batches, length_problems, _limits),
+        *(placement_problems, _data, model_problems, _attention),
+        *(judge_problems, embedder_problems, _trackers, disk_problems, cluster_problems, shadowing_problems, _machine),
     )
 
 
@@ -60,14 +66,6 @@ def _reward(config: DictConfig) -> Iterator[Problem]:
         yield Problem(
             "reward.num_workers", "out-of-range", f"{config.reward.num_workers} is no number of workers; use at least 1"
         )
-    if config.algorithm.adv_estimator == "medix_gdpo" and (
-        config.reward.gate or any(config.reward.weight_tables.values())
-    ):
-        yield Problem(
-            "algorithm.adv_estimator",
-            "gdpo-weighs-itself",
-            "gdpo weighs the parts itself and knows no reward.gate and no weight_tables; drop them",
-        )
     signal = config.trainer.v1.sampler.sampler_kwargs.filter.signal
     signals = [name for name, node in config.reward.signals.items() if node is not None]
     if signal is not None and signal not in signals:
@@ -75,6 +73,15 @@ def _reward(config: DictConfig) -> Iterator[Problem]:
         yield Problem(
             "algorithm.filter_groups.metric", "no-such-signal", f"the reward has no signal '{signal}'; known: {known}"
         )
+
+
+def _alarms(config: DictConfig) -> Iterator[Problem]:
+    for name, node in config.alarms.items():
+        try:
+            instantiate_each({name: node}, "alarms")
+        except ConfigError as error:
+            for problem in error.problems:
+                yield replace(problem, key=problem.key.replace("alarms.*", f"alarms.{name}", 1))
 
 
 def _batches(config: DictConfig) -> Iterator[Problem]:

@@ -7,11 +7,15 @@ below must be safe to run twice.
 
 from __future__ import annotations
 
+from medix_r1 import user_code
 from medix_r1.training.verl_plugin import cpu
 
 
 def activate() -> None:
-    """Register our reward manager, agent loop and stack dumps, and install the patches; on CPUs also `cpu/`."""
+    """Register our reward manager, agent loop and stack dumps, and install the patches; on CPUs also `cpu/`.
+
+    Then come the user's plug-ins: what they register is there before verl looks anything up.
+    """
     if cpu.is_active():
         cpu.install()
     from medix_r1.runs import stacks
@@ -23,6 +27,7 @@ def activate() -> None:
     shared_images.install()
     reward_manager.register()
     agent_loop.register()
+    user_code.load_plugins()
 
 
 activate()

@@ -23,9 +23,9 @@ from verl.utils import tensordict_utils
 from medix_r1.errors import JudgeUnavailable, NothingToTrainOn, TrainingError
 from medix_r1.runs import checkpoints
 from medix_r1.runs.folder import RunFolder
-from medix_r1.training.verl_plugin import gdpo
+from medix_r1.training.verl_plugin import estimators
 from medix_r1.training.verl_plugin.liveness import WorkerWatch, engines_of, workers_of
-from medix_r1.training.verl_plugin.patches.gdpo_parts import PartsForGdpo
+from medix_r1.training.verl_plugin.patches.reward_parts import PartsForEstimators
 from medix_r1.training.verl_plugin.patches.validation_bootstrap import BootstrapOfTheTotal
 from medix_r1.training.verl_plugin.reward_metrics import heldout_metrics
 from medix_r1.training.verl_plugin.rollouts import prompt_name
@@ -36,10 +36,10 @@ logger = logging.getLogger(__name__)
 MODE = "medix_sync"
 COLOCATE_ASYNC_MODE = "medix_colocate_async"
 
-gdpo.register()  # in the one process that computes advantages
+estimators.register()  # in the one process that computes advantages
 
 
-class MedixTrainerMixin(PartsForGdpo, BootstrapOfTheTotal):
+class MedixTrainerMixin(PartsForEstimators, BootstrapOfTheTotal):
     """What both trainers of medix-r1 add to verl's; comes before verl's class."""
 
     verl_mode: ClassVar[str]

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from medix_r1.composing import instantiate
+from medix_r1.composing import instantiate_each
 from medix_r1.runs import checkpoints, requests
 from medix_r1.runs.alarms import Alarm, Alarms
 from medix_r1.runs.folder import RunFolder
@@ -29,7 +29,7 @@ class RunWatch:
 
     def __init__(self, folder: RunFolder, rules: Mapping[str, Any], best_metric: str | None) -> None:
         self._folder, self._best_metric = folder, best_metric
-        self._alarms = Alarms(instantiate(rules, "alarms"))
+        self._alarms = Alarms(instantiate_each(rules, "alarms"))
         self._history = list(folder.metrics_by_step().values())  # of earlier attempts, so that windows span a restart
         self._alarms.check(self._history)  # alarms of earlier attempts are not repeated
         self.stop_reason: str | None = None

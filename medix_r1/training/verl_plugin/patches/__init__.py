@@ -5,6 +5,6 @@ a script of docs/upstream/), what we do (`Here:`) and when the file can go (`Goe
 reports.
 
 `position_ids` and `shared_images` replace functions of verl and are installed by plugin.py in every process. The others
-are mix-ins that go before verl's class: `sequence_means` and `frozen_vision_tower` in engine.py, `gdpo_parts` and
+are mix-ins that go before verl's class: `sequence_means` and `frozen_vision_tower` in engine.py, `reward_parts` and
 `validation_bootstrap` in trainer.py.
 """

@@ -123,20 +123,22 @@ def test_success_is_one_event(run, monkeypatch):
 
 def test_the_drivers_environment(monkeypatch):
     monkeypatch.setattr(os, "environ", {"CUDA_VISIBLE_DEVICES": "", "KEPT": "1"})
-    config = OmegaConf.create({"ray_kwargs": {"ray_init": {"runtime_env": {"env_vars": {"A": 1, "B": "x"}}}}})
+    ray_init = {"runtime_env": {"env_vars": {"A": 1, "B": "x"}}}
+    config = OmegaConf.create({"ray_kwargs": {"ray_init": ray_init}, "run": {"plugins": ["/run/code/mine_1a.py"]}})
 
     driver.set_environment(config)
 
-    assert os.environ == {"KEPT": "1", "A": "1", "B": "x"}
+    assert os.environ == {"KEPT": "1", "A": "1", "B": "x", "MEDIX_R1_PLUGINS": '["/run/code/mine_1a.py"]'}
 
 
 def test_workers_of_another_ray_learn_where_the_run_writes_and_no_key(monkeypatch):
     for name in ("MEDIX_R1_RUN", "TENSORBOARD_DIR"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("VERL_FILE_LOGGER_PATH", "/run/metrics.jsonl")
-    monkeypatch.setenv("HF_TOKEN", "secret")
+    of_the_run = {"VERL_FILE_LOGGER_PATH": "/run/metrics.jsonl", "MEDIX_R1_PLUGINS": "[]"}
+    for name, value in {**of_the_run, "HF_TOKEN": "secret"}.items():
+        monkeypatch.setenv(name, value)
     config = OmegaConf.create({"ray_kwargs": {"ray_init": {"runtime_env": {"env_vars": {"A": "1"}}}}})
 
     driver.share_environment(config)
 
-    assert config.ray_kwargs.ray_init.runtime_env.env_vars == {"A": "1", "VERL_FILE_LOGGER_PATH": "/run/metrics.jsonl"}
+    assert config.ray_kwargs.ray_init.runtime_env.env_vars == {"A": "1", **of_the_run}

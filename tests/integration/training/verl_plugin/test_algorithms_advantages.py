@@ -7,7 +7,9 @@ groups, and rows of padding stand in their place (tests/support/algorithms.py).
 import numpy as np
 import pytest
 
+from medix_r1.algorithms.estimators import RewardParts, parts_of_batch
 from medix_r1.errors import TrainingError
+from medix_r1.training.verl_plugin import estimators
 from tests.support.algorithms import Batch, composed, make_batch, verl_advantages
 from tests.support.problems import coded
 
@@ -119,40 +121,23 @@ def gdpo_by_hand(batch: Batch, parts: dict[str, list[float | None]]) -> np.ndarr
     return np.where(batch.real, (total - kept.mean()) / (deviation + EPSILON), 0.0)
 
 
+def parts_of(columns: dict[str, list[float | None]]) -> RewardParts:
+    """As the trainer gives them: None becomes NaN, monitors are there and have no weight."""
+    values = {name: np.array(column, dtype=np.float64) for name, column in columns.items()}
+    return RewardParts(values, {name: weight for name, weight in WEIGHTS.items() if weight})
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_gdpo(batch, seed):
-    from medix_r1.training.verl_plugin import gdpo
-
-    gdpo.register()
+    estimators.register()
     parts = gdpo_parts(batch, seed)
-    with gdpo.parts_of_batch(gdpo.RewardParts(parts, WEIGHTS)):
+    with parts_of_batch(parts_of(parts)):
         actual = verl_advantages("gdpo", batch)
 
     np.testing.assert_allclose(actual, per_token(gdpo_by_hand(batch, parts), batch), atol=1e-5)
 
 
-def test_gdpo_keeps_apart_what_a_sum_makes_equal():
-    """The point of the paper: rewards (1, 0) and (0, 1) have one sum, and differ where one part is rare."""
-    from medix_r1.training.verl_plugin import gdpo
-
-    real = np.ones(4, dtype=bool)
-    parts = {"a": np.array([1.0, 0.0, 0.0, 0.0]), "b": np.array([0.0, 1.0, 1.0, 0.0])}
-
-    rare, common, _, none = gdpo.advantages(parts, {"a": 0.5, "b": 0.5}, np.array(["g"] * 4), real)
-
-    assert rare > common > none
-
-
 def test_gdpo_outside_our_trainer_says_so(batch):
-    from medix_r1.training.verl_plugin import gdpo
-
-    gdpo.register()
+    estimators.register()
     with pytest.raises(TrainingError, check=coded("not-our-trainer")):
         verl_advantages("gdpo", batch)
-
-
-def test_gdpo_of_a_batch_with_one_reply_is_zero():
-    from medix_r1.training.verl_plugin import gdpo
-
-    one = gdpo.advantages({"a": np.array([1.0, 0.0])}, {"a": 1.0}, np.array(["g", "pad"]), np.array([True, False]))
-    assert one.tolist() == [0.0, 0.0]

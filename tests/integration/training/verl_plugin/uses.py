@@ -120,7 +120,7 @@ USES: dict[str, list[Use]] = {
         *reads(f"{TRAINER}._add_prompts_to_generate", "_next_train_batch"),
         *reads(f"{TRAINER}._next_train_batch", "self._fetch_one_gen_batch()"),
     ],
-    f"{PLUGIN}patches/gdpo_parts.py": [
+    f"{PLUGIN}patches/reward_parts.py": [
         *subclassed("verl.trainer.ppo.v1.trainer_base:PPOTrainer"),
         *overridden(TRAINER, _compute_advantage="batch metrics"),
         *read(TRAINER, "self.config"),
@@ -178,7 +178,7 @@ USES: dict[str, list[Use]] = {
         *matched("verl.trainer.ppo.v1.agent_loop_tq", '"response_len": response_len', "{uid}_{session_id}_{i}"),
         *matched("verl.trainer.ppo.v1.agent_loop_tq", 'extra_fields["reward_extra_info"]'),
     ],
-    f"{PLUGIN}gdpo.py": [*called("verl.trainer.ppo.core_algos:register_adv_est", "name_or_enum")],
+    f"{PLUGIN}estimators.py": [*called("verl.trainer.ppo.core_algos:register_adv_est", "name_or_enum")],
     f"{PLUGIN}engine.py": [
         *called("verl.workers.engine:EngineRegistry.register", "model_type backend device vendor"),
         *overridden(ENGINE, _build_module=""),

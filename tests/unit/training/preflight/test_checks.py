@@ -453,11 +453,6 @@ def test_a_batch_that_does_not_divide_comes_with_one_that_does(good):
     assert "data.train_batch_size=" in problem.text
 
 
-def test_gdpo_knows_no_gate(good):
-    config = changed(good, **{"algorithm.adv_estimator": "medix_gdpo", "reward.gate": "format"})
-    assert ("algorithm.adv_estimator", "gdpo-weighs-itself") in codes(checks._reward(config))
-
-
 def test_rows_divide_among_ranks_and_not_among_gpus(good):
     """Three GPUs that share each row are one rank."""
     key = "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size"
@@ -468,3 +463,8 @@ def test_rows_divide_among_ranks_and_not_among_gpus(good):
     assert "= 50 " in problem.text
     found = checks._batches(changed(good, **batch, **{"trainer.n_gpus_per_node": 6, key: 4}))
     assert codes(found) == [(key, "does-not-divide")]
+
+
+def test_an_alarm_says_what_is_wrong_with_its_settings_before_the_run(good):
+    config = changed(good, **{"alarms.format_falls.window": 0, "alarms.many_masked": None})
+    assert codes(checks.problems(config)) == [("alarms.format_falls.window", "out-of-range")]

@@ -1,4 +1,4 @@
-"""The GDPO estimator gets the parts of the reward.
+"""An advantage estimator that needs them gets the parts of the reward.
 
 Upstream: verl 0.9.1 has an estimator `gdpo`, which cannot work on its v1 trainer: `PPOTrainer._compute_advantage`
 fetches neither `prompts` nor the parts of the reward from TransferQueue, so it ends with KeyError 'prompts'. An
@@ -6,7 +6,8 @@ estimator registered by a plug-in fares no better: it gets only total rewards.
 
 See it: docs/upstream/gdpo.py
 
-Here: the parts are read before the advantages are computed, and handed to our own estimator (gdpo.py) around the call.
+Here: for an estimator that says so (medix_r1/algorithms), the parts are read before the advantages are computed and
+held ready around the call. GDPO of ours is one.
 
 Goes when: the script says that advantages are computed; then verl's estimator can be compared with ours, which whitens
 over replies, as the paper does, where verl's whitens over tokens.
@@ -16,7 +17,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from medix_r1.training.verl_plugin import gdpo
+import numpy as np
+
+from medix_r1.algorithms.estimators import RewardParts, needs_parts, parts_of_batch
 from medix_r1.training.verl_plugin.rollouts import read_rollouts
 
 if TYPE_CHECKING:
@@ -28,14 +31,16 @@ else:
     _Base = object
 
 
-class PartsForGdpo(_Base):
-    """Mix-in for verl's trainer that passes the reward parts to GDPO; goes before verl's class."""
+class PartsForEstimators(_Base):
+    """Mix-in for verl's trainer that passes the reward parts to estimators that need them; goes before verl's class."""
 
     def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
-        if self.config.algorithm.adv_estimator != gdpo.NAME:
+        if not needs_parts(self.config.algorithm.adv_estimator):
             return super()._compute_advantage(batch, metrics)
         rollouts = read_rollouts(batch.keys, batch.tags, batch.partition_id)
         weights = {name: float(weight) for name, weight in self.config.reward.weights.items() if weight}
-        parts = gdpo.RewardParts({name: [one.parts[name] for one in rollouts] for name in weights}, weights)
-        with gdpo.parts_of_batch(parts):
+        values = {  # None becomes NaN
+            name: np.array([one.parts[name] for one in rollouts], dtype=np.float64) for name in rollouts[0].parts
+        }
+        with parts_of_batch(RewardParts(values, weights)):
             return super()._compute_advantage(batch, metrics)

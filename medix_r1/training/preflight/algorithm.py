@@ -1,0 +1,81 @@
+"""The user's plug-ins, and whether somebody registers the estimator and the policy loss that the config names."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig
+
+from medix_r1 import user_code
+from medix_r1.algorithms.estimators import ESTIMATORS, needs_parts
+from medix_r1.config import verl_fields
+from medix_r1.errors import ConfigError, Problem
+
+_VERL = "verl.trainer.ppo.core_algos"
+_OURS = "medix_"  # trainers of ours (trainer.v1.trainer_mode)
+
+
+def plugin_problems(config: DictConfig) -> Iterator[Problem]:
+    """Loads `run.plugins` into this process as well, so that what fails is known before the run starts."""
+    plugins = config.run.plugins
+    if not isinstance(plugins, ListConfig) or not all(isinstance(plugin, str) for plugin in plugins):
+        yield Problem("run.plugins", "not-a-list", f"{plugins!r} is no list; write run.plugins=[module,./file.py]")
+        return
+    for plugin in plugins:
+        try:
+            user_code.load_module(plugin, "run.plugins")
+        except ConfigError as error:
+            yield from error.problems
+
+
+def optimizer_problems(config: DictConfig) -> Iterator[Problem]:
+    """Loads an optimizer from a file of the user's own."""
+    key = "actor_rollout_ref.actor.optim.optimizer_impl"
+    optim = config.actor_rollout_ref.actor.optim
+    if not user_code.is_file(optim.optimizer_impl):
+        return
+    try:
+        user_code.load(f"{optim.optimizer_impl}:{optim.optimizer}", key)
+    except ConfigError as error:
+        yield from error.problems
+
+
+def algorithm_problems(config: DictConfig) -> Iterator[Problem]:
+    """Names that nobody registers, and a reward that the estimator cannot weigh."""
+    name, loss = config.algorithm.adv_estimator, config.actor_rollout_ref.actor.policy_loss.loss_mode
+    if any(plugin_problems(config)):
+        return  # what they would register is not known
+    yield from _unregistered("algorithm.adv_estimator", name, [*ESTIMATORS, *_registered("ADV_ESTIMATOR_REGISTRY")])
+    yield from _unregistered("actor_rollout_ref.actor.policy_loss.loss_mode", loss, _registered("POLICY_LOSS_REGISTRY"))
+    if not needs_parts(name):
+        return
+    reward, mode = config.reward, config.trainer.v1.trainer_mode
+    if reward.gate or any(reward.weight_tables.values()):
+        yield Problem(
+            "algorithm.adv_estimator",
+            "weighs-parts-itself",
+            f"{name} weighs the parts by reward.weights and knows no reward.gate and no weight_tables; drop them",
+        )
+    if not mode.startswith(_OURS):
+        yield Problem(
+            "algorithm.adv_estimator",
+            "not-our-trainer",
+            f"{name} needs the parts of the reward, which trainer.v1.trainer_mode={mode} does not bring; use "
+            "trainer=sync or colocate_async",
+        )
+
+
+def _registered(registry: str) -> Sequence[str]:
+    """Names in a registry of verl: as it is, where a plug-in has imported it, else as it is without one."""
+    module: Any = sys.modules.get(_VERL)
+    return [*getattr(module, registry)] if module else verl_fields()[f"{_VERL}.{registry}"]
+
+
+def _unregistered(key: str, name: str, known: Sequence[str]) -> Iterator[Problem]:
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else "one of your own is registered by a file in run.plugins"
+        yield Problem(key, "not-registered", f"nobody registers '{name}'; {hint} (docs/extend/algorithm.md)")
