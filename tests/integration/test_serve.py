@@ -92,7 +92,7 @@ def test_a_server_that_dies_is_reported(serving: tuple[subprocess.Popen[str], in
     processes[-1].kill()
 
     output = command.communicate(timeout=120)[0]
-    assert "error: the judge server " in output
+    assert "error: " in output
     assert command.returncode == 1
 
 
@@ -102,7 +102,7 @@ def test_a_server_that_does_not_start_is_reported(tmp_path: Path) -> None:
     output = command.communicate(timeout=120)[0]
 
     words = " ".join(output.split())  # a narrow console breaks lines
-    assert re.search(r"error: the judge server .* 3 ", words)
+    assert " 3 " in words.partition("error: ")[2]
     assert command.returncode == 1
     log = Path(re.findall(r"log:(/.*?\.log)", words.replace(" ", ""))[0])
     assert log.read_text() == "no such model\n"

@@ -149,8 +149,9 @@ def test_options_in_text_are_read_as_data_only(load, tmp_path, options) -> None:
 
     row = {"question": "q", "options": options, "answer": "A", "question_type": "multiple-choice"}
     (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
-    with pytest.raises(DataError, match="options"):
+    with pytest.raises(DataError, check=coded("rows-refused")) as caught:
         load("mmmu_medical", file=str(tmp_path / "rows.jsonl"))
+    assert codes(caught.value) == [("mmmu_medical row 0", "not-options")]
 
 
 def test_a_mark_without_an_image_is_text(load, tmp_path) -> None:
