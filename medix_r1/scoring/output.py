@@ -12,6 +12,7 @@ import os
 import time
 from array import array
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -52,11 +53,13 @@ class Output:
     def __enter__(self) -> Output:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = self.settings_path.open("a+b")
-            self._take_lock()
-            self._check_settings()
-            self._load_done()
-            self._file = self.path.open("ab")
+            with ExitStack() as refused:
+                self._lock = refused.enter_context(self.settings_path.open("a+b"))
+                self._take_lock()
+                self._check_settings()
+                self._load_done()
+                self._file = self.path.open("ab")
+                refused.pop_all()
         except OSError as error:
             raise DataError(f"{self.path}: {error.strerror}", code="not-written") from error
         return self
@@ -103,7 +106,6 @@ class Output:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._lock.close()
             raise ConfigError.of("--out", "in-use", f"another process is writing {self.path}") from None
 
     def _check_settings(self) -> None:

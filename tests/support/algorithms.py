@@ -140,4 +140,4 @@ def verl_loss(
     loss, _ = ppo_loss(actor, output, data)
     loss.backward()
     assert leaf.grad is not None
-    return float(loss), leaf.grad.numpy()
+    return float(loss.detach()), leaf.grad.numpy()

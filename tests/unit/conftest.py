@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Generator
 
 import pytest
 
 from tests.support.import_guard import imports_refused
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: without it in its walks, the cycle collector takes an eighth of the time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -64,7 +64,6 @@ def test_what_is_no_yaml_is_one_line_with_its_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "overrides",
     [
-        ("experiment=nano_cpu", "run.seed=7", "judge=remote", ADDRESS),
         ("experiment=medix_r1_8b_grpo", "placement.judge_gpus=[7]", "judge=vllm", "placement=own_gpus"),
         (
             "experiment=nano_cpu",
@@ -72,7 +71,6 @@ def test_what_is_no_yaml_is_one_line_with_its_place(tmp_path: Path) -> None:
             "run.seed=???",
             "+actor_rollout_ref.model.override_config.a=b",
         ),
-        ("reward=no_modality", "experiment=nano_cpu", "algorithm=dapo", "data.train_files=[a.parquet,b.parquet]"),
     ],
 )
 def test_the_quick_way_of_tests_is_the_same(overrides: tuple[str, ...]) -> None:

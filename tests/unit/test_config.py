@@ -1,67 +1,30 @@
+import functools
 import shutil
 import subprocess
 import sys
 
 import pytest
 import yaml
+from omegaconf import DictConfig
 
 from medix_r1 import config as configs
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.rewards.composite import weight_problems
+from tests.support.configs import varied
 from tests.support.problems import codes
 
 EXPERIMENTS = sorted(path.stem for path in (configs.config_dir() / "experiment").glob("*.yaml"))
-# One compose takes about a second and a half, so each is made once and looked at by all tests.
-_COMPOSED = {}
 
 
-def composed(*overrides: str):
-    if overrides not in _COMPOSED:
-        _COMPOSED[overrides] = configs.compose_train(overrides)
-    return _COMPOSED[overrides]
-
-
-def own_algorithm(experiment: str) -> str:
-    tree = yaml.safe_load((configs.config_dir() / "experiment" / f"{experiment}.yaml").read_text())
-    return next(item["override /algorithm"] for item in tree["defaults"] if "override /algorithm" in item)
-
-
-# Every other choice is composed and validated in tests/integration/training/preflight/test_every_config.py.
-CHOICES = [
-    (experiment, hardware, algorithm)
-    for experiment in ("nano_cpu", "medix_r1_8b_grpo")
-    for hardware in (None, "cpu2")
-    for algorithm in ("grpo", "dapo", "gspo")
-]
+@functools.cache
+def composed(*overrides: str) -> DictConfig:
+    return varied(*overrides)
 
 
 def test_there_are_experiments():
     assert {"nano_cpu", "medix_r1_8b_grpo"} <= set(EXPERIMENTS)
     algorithms = {path.stem for path in (configs.config_dir() / "algorithm").glob("*.yaml")}
     assert algorithms == {*("grpo", "dapo", "gspo", "gdpo", "dr_grpo", "cispo", "sapo", "rloo", "reinforce_pp")}
-
-
-@pytest.mark.parametrize(("experiment", "hardware", "algorithm"), CHOICES)
-def test_every_experiment_composes(experiment, hardware, algorithm):
-    overrides = [f"experiment={experiment}", f"algorithm={algorithm}", "judge.client.base_url=http://127.0.0.1:1/v1"]
-    if hardware:
-        overrides.append(f"hardware={hardware}")
-
-    config = composed(*overrides)  # raises for every unknown key and every interpolation that leads nowhere
-
-    assert weight_problems(dict(config.reward.weights), dict(config.reward.signals)) == []
-    assert configs.missing_keys(config) == []
-    assert config.run.name == experiment
-    assert config.trainer.default_local_dir == f"outputs/{experiment}/checkpoints"
-    assert "hydra" not in config
-    # the choices of the groups are what is in the tree
-    actor, sampler = config.actor_rollout_ref.actor, config.trainer.v1.sampler.sampler_kwargs
-    assert actor.policy_loss.loss_mode == ("gspo" if algorithm == "gspo" else "vanilla")
-    assert actor.clip_ratio_high == {"grpo": 0.3, "dapo": 0.28, "gspo": 4e-4}[algorithm]
-    assert sampler.filter.signal == ("llm" if algorithm == "dapo" else None)
-    if hardware:
-        assert (config.trainer.device, config.trainer.n_gpus_per_node) == ("cpu", 2)
-        assert config.ray_kwargs.ray_init.num_gpus == 2
 
 
 def test_an_interpolation_of_ours_reaches_verls_keys():

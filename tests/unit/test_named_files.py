@@ -86,8 +86,9 @@ PAGES = [name for name in PAGES if name.partition("/")[0] in LOOKED_AT or "/" no
 @pytest.mark.parametrize("page", PAGES)
 def test_every_file_it_names_is_there(page: str) -> None:
     here = ROOT / page
-    named = {word for words in words_about(here) for word in _NAMED.findall(words)}
-    folders = {word for words in words_about(here) for word in _FOLDER.findall(words)}
+    texts = list(words_about(here))
+    named = {word for words in texts for word in _NAMED.findall(words)}
+    folders = {word for words in texts for word in _FOLDER.findall(words)}
 
     assert sorted(word for word in named if not is_there(word, here)) == []
     assert sorted(word for word in folders if not (ROOT / word).is_dir()) == []

@@ -86,7 +86,7 @@ def test_every_file_is_written_and_what_was_not_watched_is_a_dash(sweep: Path, t
     (alone,) = [line for line in lines[:9] if line.startswith("| reward=embedding_only")]
     assert [cell.strip() for cell in alone.split("|")[3:10]] == ["0.200", "-", "0.500", "0.500", "0.500", "0.200", "-"]
     assert "| reward=composite | 2 | 10 | 2.0 | 14 |" in lines
-    rows = list(csv.DictReader(table.open()))
+    rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
     assert [(row["seed"], row["final_exact"], row["best_step"]) for row in rows] == [
         ("1", "0.5", "5"),
         ("2", "0.7", "10"),

@@ -65,7 +65,8 @@ def test_a_query_that_makes_no_sense_says_why(run, query, key, code, names):
 def test_images_come_out_of_the_data_set_and_what_is_none_does_not(run):
     found = sample_images.of_rows(run, ["row-a", "row-b", "row-gone"])
     assert [path.suffix for path in found["row-a"]] == [".png"]
-    assert Image.open(found["row-a"][0]).size == (4, 4)
+    with Image.open(found["row-a"][0]) as image:
+        assert image.size == (4, 4)
     assert found["row-b"] == []
     assert "row-gone" not in found
     assert sample_images.of_rows(run, []) == {}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from omegaconf import DictConfig
 
 from medix_r1.config import compose_reward
 from medix_r1.rewards.base import SampleReader
@@ -23,8 +25,13 @@ RECORD = Path(__file__).parents[3] / "benchmarks" / "results" / "probe.json"
 SAYINGS = list(itertools.product((True, False), (1.0, -1.0)))  # of the judge and of the embedder
 
 
+@functools.cache
+def composed(reward: str) -> DictConfig:
+    return compose_reward([f"reward={reward}"])
+
+
 async def broken(reward: str, judge: bool, cosine: float) -> dict[str, tuple[str, ...]]:
-    settings = compose_reward([f"reward={reward}"]).reward
+    settings = composed(reward).reward
     composite = build_reward(settings)
     composite.signals["llm"].judge = ScriptedJudge(judge)  # type: ignore[attr-defined]
     composite.signals["embed"].embedder = ScriptedEmbedder(cosine)  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from medix_r1 import config as configs
+from medix_r1.rewards.composite import weight_problems
 from tests.support.configs import choices, composed
 
 GROUPS = ("model", "hardware", "algorithm", "trainer", "lora")
@@ -62,6 +63,7 @@ def test_every_placement_is_here():
     assert set(PLACEMENTS) == set(choices("placement"))
 
 
+@pytest.mark.filterwarnings("ignore:Disabled critic")  # verl says so of every algorithm without one
 @pytest.mark.parametrize("overrides", MIXTURES.values(), ids=MIXTURES)
 def test_composes_and_passes_verls_validation(overrides, capsys):
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
@@ -81,10 +83,10 @@ def test_composes_and_passes_verls_validation(overrides, capsys):
 
 @pytest.mark.parametrize("trainer", ["sync", "colocate_async", "separate_async"])
 def test_a_trainer_brings_the_sampler_that_fits(trainer):
-    from verl.utils.import_utils import load_extern_type
+    from verl.utils.import_utils import load_extern_object
 
     v1 = composed("experiment=nano_cpu", f"trainer={trainer}").trainer.v1
-    sampler = load_extern_type(v1.sampler.custom_sampler.path, v1.sampler.custom_sampler.name)
+    sampler = load_extern_object(v1.sampler.custom_sampler.path, v1.sampler.custom_sampler.name)
 
     assert ("Async" in sampler.__mro__[2].__name__) is (trainer != "sync")
     assert v1.trainer_mode == {"sync": "medix_sync", "colocate_async": "medix_colocate_async"}.get(trainer, trainer)
@@ -98,3 +100,34 @@ def test_own_gpus_divide_what_is_left():
     assert config.data.train_batch_size % config.actor_rollout_ref.actor.ppo_mini_batch_size == 0
     assert config.trainer.n_gpus_per_node % config.actor_rollout_ref.rollout.tensor_model_parallel_size == 0
     assert config.trainer.n_gpus_per_node + len(config.placement.judge_gpus) == 8
+
+
+CHOICES = [
+    (experiment, hardware, algorithm)
+    for experiment in ("nano_cpu", "medix_r1_8b_grpo")
+    for hardware in (None, "cpu2")
+    for algorithm in ("grpo", "dapo", "gspo")
+]
+
+
+@pytest.mark.parametrize(("experiment", "hardware", "algorithm"), CHOICES)
+def test_every_experiment_composes(experiment, hardware, algorithm):
+    overrides = [f"experiment={experiment}", f"algorithm={algorithm}"]
+    if hardware:
+        overrides.append(f"hardware={hardware}")
+
+    config = composed(*overrides)  # raises for every unknown key and every interpolation that leads nowhere
+
+    assert weight_problems(dict(config.reward.weights), dict(config.reward.signals)) == []
+    assert configs.missing_keys(config) == []
+    assert config.run.name == experiment
+    assert config.trainer.default_local_dir == f"outputs/{experiment}/checkpoints"
+    assert "hydra" not in config
+    # the choices of the groups are what is in the tree
+    actor, sampler = config.actor_rollout_ref.actor, config.trainer.v1.sampler.sampler_kwargs
+    assert actor.policy_loss.loss_mode == ("gspo" if algorithm == "gspo" else "vanilla")
+    assert actor.clip_ratio_high == {"grpo": 0.3, "dapo": 0.28, "gspo": 4e-4}[algorithm]
+    assert sampler.filter.signal == ("llm" if algorithm == "dapo" else None)
+    if hardware:
+        assert (config.trainer.device, config.trainer.n_gpus_per_node) == ("cpu", 2)
+        assert config.ray_kwargs.ray_init.num_gpus == 2

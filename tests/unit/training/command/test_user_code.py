@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from medix_r1 import config as configs
 from medix_r1.errors import ConfigError
 from medix_r1.runs import checkpoints, provenance
 from medix_r1.runs.folder import RunFolder
 from medix_r1.training.command import launch, resume
 from medix_r1.training.command.plan import Plan
+from tests.support.configs import varied
 from tests.support.problems import codes, only
 
 SIGNAL = """
@@ -40,7 +40,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def composed(*overrides: str) -> Any:
     no_data = ["data.train_files=[]", "data.val_files=[]"]
-    return configs.compose_train(["experiment=nano_cpu", "judge.server.port=8123", *no_data, *overrides])
+    return varied("experiment=nano_cpu", "judge.server.port=8123", *no_data, *overrides)
 
 
 def with_signal(file: str = "./brief.py") -> Any:

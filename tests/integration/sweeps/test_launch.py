@@ -20,8 +20,8 @@ from medix_r1.errors import ConfigError, Problem
 from medix_r1.runs import sweep_record
 from medix_r1.sweeps import launch
 from medix_r1.training.preflight import checks
+from tests.integration.sweeps.recorded import RecordingTask, leave_run
 from tests.support.problems import codes
-from tests.unit.sweeps.recorded import RecordingTask, leave_run
 
 ROOT = Path(__file__).parents[3]
 FIXED = ["experiment=nano_cpu", "trainer.total_training_steps=2", "judge.server.port=8311"]
