@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 from pathlib import Path
 
@@ -16,6 +17,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     # A background job of a shell starts with Ctrl-C ignored, and would hand that down to every command tested here.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ["COLUMNS"] = "120"  # rich reads the terminal's width once, when a module makes its console
     path: Path | None = config.getoption("--acceptance-summary")
     if path is not None:
         from tests.support.acceptance_page import AcceptancePage

@@ -136,12 +136,11 @@ def test_a_worker_looks_seldom_for_garbage_from_its_start(cluster):
     def thresholds() -> tuple[int, int, int]:
         return gc.get_threshold()
 
-    pythons_own = gc.get_threshold()
+    before = gc.get_threshold()  # whatever another test of this process left
     gc_tuning.tune_for_imports()
     wanted = gc.get_threshold()
-    gc.set_threshold(*pythons_own)
+    gc.set_threshold(*before)
 
-    assert wanted != pythons_own
     assert ray.get(thresholds.remote(), timeout=120) == wanted
 
 
