@@ -63,13 +63,17 @@ def make_batch(seed: int = 0, ratio_spread: float = 0.4) -> Batch:
 
 
 def verl_advantages(algorithm: str, batch: Batch) -> np.ndarray:
-    """What verl's v1 trainer computes for this batch with our settings (trainer_base.PPOTrainer._compute_advantage)."""
+    """`advantages_by` with the settings of one of our files."""
+    return advantages_by(composed(algorithm).algorithm, batch)
+
+
+def advantages_by(settings: DictConfig, batch: Batch) -> np.ndarray:
+    """What verl's v1 trainer computes with this node `algorithm` (trainer_base.PPOTrainer._compute_advantage)."""
     from verl.protocol import DataProto
     from verl.trainer.ppo.core_algos import get_kl_controller
     from verl.trainer.ppo.ray_trainer import apply_kl_penalty
     from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
 
-    settings = composed(algorithm).algorithm
     scores = np.zeros_like(batch.mask)
     scores[np.arange(len(batch.reward)), batch.lengths - 1] = batch.reward
     data = DataProto.from_dict(
