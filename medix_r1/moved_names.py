@@ -17,7 +17,7 @@ _WITH_THEIR_NAMES = {
     ("training", "training.command"): "check_view driver launch progress resume silence supervisor",
     ("training", "training.preflight"): "checks disk lengths memory model_folder placement",
     ("training", "training.verl_plugin"): (
-        "agent_loop cpu engine gdpo liveness optimizer plugin reward_manager rollouts sampler trainer watch"
+        "agent_loop cpu engine liveness optimizer plugin reward_manager rollouts sampler trainer watch"
     ),
     ("training", "training.verl_plugin.patches"): "position_ids shared_images",
     ("data", "images"): "dicom",
@@ -55,6 +55,7 @@ _RENAMED = {
     "reports.images": "reports.sample_images",
     "rewards.gathering": "rewards.composite",
     "rewards.settled": "rewards.rule_scores",
+    "training.gdpo": "algorithms.gdpo",
     "training.arithmetic": "training.preflight.batches",
     "training.checkpoint_folder": "runs.checkpoints",
     "training.job_wide": "training.verl_plugin.scorer",

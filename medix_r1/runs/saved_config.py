@@ -15,5 +15,6 @@ def read(file: Path) -> dict[str, Any]:
     """Read a run's config.yaml, with current names of moved modules, and hashes in place of the paths of code files."""
     config: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
     replace_moved(config, config, warn=False)  # the user cannot change an old run
+    config.get("run", {}).setdefault("plugins", [])  # a run of older code has none
     named: dict[str, Any] = user_code.changed(config, user_code.identity)
     return named

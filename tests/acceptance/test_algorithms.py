@@ -1,6 +1,6 @@
 """Every algorithm and trainer takes real steps on a CPU: Ray, FSDP, vLLM, and a judge that refuses some questions.
 
-GRPO runs in tests/e2e, GSPO in test_gspo_two_ranks.py, DAPO in test_dapo.py.
+GSPO runs in test_gspo_two_ranks.py, DAPO in test_dapo.py; an estimator of a user's own in tests/e2e.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(7200)]
 
 STEPS = (1, 2)
 RUNS = {
+    "grpo": ["algorithm=grpo"],
     "gdpo": ["algorithm=gdpo"],
     "dr_grpo": ["algorithm=dr_grpo"],
     "cispo": ["algorithm=cispo", "actor_rollout_ref.actor.ppo_mini_batch_size=4"],  # ratios other than 1

@@ -18,6 +18,7 @@ import pytest
 
 from medix_r1.runs import checkpoints, stacks
 from medix_r1.runs.folder import RunFolder, read_lines
+from tests.support import own_code
 from tests.support.judge_stub import MODEL, JudgeStub
 from tests.support.leftovers import SHARED_MEMORY, Held
 
@@ -98,7 +99,10 @@ NO_WARM_UP = "actor_rollout_ref.actor.optim.lr_warmup_steps=0"  # with one, the 
 
 @pytest.fixture(scope="session")
 def nano_overrides(demo: Path) -> list[str]:
-    """The nano experiment with every part real and a small batch: 8 questions x 5 rollouts."""
+    """The nano experiment with every part real and a small batch: 8 questions x 5 rollouts.
+
+    Estimator and a monitor are a user's own, in a file; the estimator computes what GRPO does.
+    """
     return [
         "experiment=nano_cpu",
         f"demo_dir={demo}",
@@ -110,6 +114,8 @@ def nano_overrides(demo: Path) -> list[str]:
         "trainer.save_freq=1",
         "run.keep_checkpoints=null",
         NO_WARM_UP,
+        *[f"run.plugins=[{own_code.__file__}]", "algorithm.adv_estimator=own_grpo"],
+        *[f"+reward.signals.words._target_={own_code.__file__}:Words", "+reward.signals.words.most=2"],
     ]
 
 

@@ -12,6 +12,7 @@ import pytest
 from medix_r1.runs import checkpoints
 from medix_r1.runs.folder import read_lines
 from tests.e2e.conftest import CANARY, KEY, STEPS, FinishedRun, medix, train
+from tests.support import own_code
 from tests.support.old_run import recorded_files
 from tests.support.pickles import pickled_names
 from tests.support.trackers import TRACKERS, has_every_part_at_every_step
@@ -60,6 +61,21 @@ def test_each_reply_is_updated_by_its_own_reward(run: FinishedRun) -> None:
             for row in rows:
                 expected = (row["overall"] - statistics.fmean(rewards)) / (statistics.stdev(rewards) + 1e-6)
                 assert row["advantage"] == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_users_file_is_copied_and_loaded_by_every_process(run: FinishedRun) -> None:
+    (copy,) = run.folder.code.glob("*.py")
+    assert copy.read_text(encoding="utf-8") == Path(own_code.__file__).read_text(encoding="utf-8")
+    loaded = [line.split() for line in (run.folder.root / own_code.FILE).read_text(encoding="utf-8").splitlines()]
+    assert len(loaded) >= 2 * 5  # of two attempts: driver, trainer, reward worker, agent loop, FSDP rank, vLLM's server
+    assert {program for _, program, _ in loaded} >= {"driver.py", "default_worker.py"}
+    assert "0" in {rank for _, _, rank in loaded}
+
+
+def test_a_users_monitor_scores_every_reply(run: FinishedRun) -> None:
+    for row in samples(run, STEPS):
+        count = len((row["answer"] or "").split())
+        assert (row["parts"]["words"], row["reasons"]["words"]) == (float(count <= 2), f"{count} words")
 
 
 @pytest.mark.parametrize("tracker", TRACKERS)

@@ -103,6 +103,20 @@ def test_the_same_file_is_no_difference_wherever_it_lies(here: Path, run: RunFol
         assert resume.differences(run.config, with_signal(file)) == []
 
 
+def test_a_changed_plug_in_is_a_difference_that_is_not_safe(here: Path) -> None:
+    folder = RunFolder(here / "run")
+    folder.create()
+    launch._write_config(Plan(composed("run.plugins=[./brief.py,json]"), folder, None, []), Path("/tmp/ray"))
+    (copy,) = folder.code.glob("*.py")
+    assert OmegaConf.load(folder.config).run.plugins == [str(copy), "json"]
+    assert resume.differences(folder.config, composed("run.plugins=[./brief.py,json]")) == []
+
+    (here / "brief.py").write_text(SIGNAL.replace("1.0", "0.5"))
+
+    (changed,) = resume.differences(folder.config, composed("run.plugins=[./brief.py,json]"))
+    assert (changed.key, changed.safe) == ("run.plugins", False)
+
+
 def test_a_changed_file_is_refused_where_checkpoints_were_made_with_the_old_one(here: Path, run: RunFolder) -> None:
     (here / "brief.py").write_text(SIGNAL.replace("1.0", "0.5"))
     step = run.checkpoints / "global_step_5"
