@@ -318,21 +318,27 @@ def _fields_of_targets(tree: Mapping[str, Any]) -> tuple[set[str], list[Problem]
         if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
             continue
         try:
-            fields |= {f"{key}.{field}" for field in _fields_of_target(node["_target_"], f"{key}._target_")}
+            names = _fields_of_target(node["_target_"], f"{key}._target_")
         except ConfigError as error:
             problems |= {(problem.code, problem.text): problem for problem in error.problems}
+            names = None
+        # What takes any keyword, and what cannot be loaded, has no unknown keys.
+        fields |= {f"{key}.{field}" for field in (node if names is None else names)}
     return fields, list(problems.values())
 
 
-def _fields_of_target(target: str, key: str) -> Sequence[str]:
-    """Parameter names of a `_target_`: for verl from verl_fields.json, else from the signature."""
+def _fields_of_target(target: str, key: str) -> Sequence[str] | None:
+    """Parameter names of a `_target_`, None if it takes any; for verl from verl_fields.json."""
     if target.startswith("verl."):
         return verl_fields().get(target, [])
     found = user_code.load(target, key)
     try:
-        return list(inspect.signature(found).parameters)
+        parameters = inspect.signature(found).parameters.values()
     except (TypeError, ValueError) as error:
         raise ConfigError.of(key, "not-callable", f"{target} is no class or function") from error
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return [parameter.name for parameter in parameters]
 
 
 @functools.cache

@@ -112,7 +112,7 @@ def replace_moved(config: Any, tree: Any, *, warn: bool = True) -> None:
         for key in path[:-1]:
             node = node[key]
         node[path[-1]] = now
-        line = f"{'.'.join(map(str, path))}: {old} is now called {now}; the old name still works"
+        line = f"{'.'.join(map(str, path))}: {old} is now called {now}; write the new name"
         if warn and line not in _logged:
             _logged.add(line)
             logger.warning(line)

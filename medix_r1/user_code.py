@@ -121,6 +121,8 @@ def load_module(where: str, key: str) -> Any:
     Raises:
         ConfigError: it does not exist, or importing it fails.
     """
+    if not is_file(where) and ("/" in where or where.startswith(".") or not where):
+        raise ConfigError.of(key, "not-loadable", f"{where!r} is neither a module nor a .py file")
     if is_file(where) and not _path(where).is_file():
         hint = "a relative path starts where the command is typed"
         raise ConfigError.of(key, "no-such-file", f"{_path(where)} does not exist; {hint}")
@@ -145,10 +147,13 @@ def _hint(error: BaseException, where: str) -> str:
     first = error.name.partition(".")[0]
     if is_file(where):
         beside = _path(where).with_name(f"{first}.py").is_file() or _path(where).with_name(first).is_dir()
-        return "; a file cannot import what lies beside it: name it as a module, PYTHONPATH=FOLDER" if beside else ""
+        return "; a file cannot import what lies beside it unless its folder is in PYTHONPATH" if beside else ""
     if where != error.name and not where.startswith(f"{error.name}."):
         return ""
-    return f"; put its folder into PYTHONPATH, or name the file: ./{where.replace('.', '/')}.py:name"
+    if first == "medix_r1":
+        return ""
+    file = f"./{where.replace('.', '/')}.py"
+    return f"; put its folder into PYTHONPATH, or name the file: {file}:name (a plug-in without :name)"
 
 
 def load_plugins() -> None:

@@ -2,7 +2,7 @@
 # Print a Python 3.11 or 3.12: scripts/find_python.sh [a Python of your own]
 # Why neither an earlier nor a later one: docs/decisions/0011-python-versions.md
 set -eu
-own=${1:-}
+own=${1:-${PYTHON:-}}
 if [ -n "$own" ]; then set -- "$own"; else set -- python3.11 python3.12 python3; fi
 
 for python in "$@"; do

@@ -229,3 +229,19 @@ def test_the_command_says_what_is_wrong_and_exits_with_1():
 
 def test_a_choice_that_reads_as_a_number_is_a_config_error():
     assert problem_of("judge=nan").code == "not-composed"
+
+
+def test_a_target_that_does_not_load_is_one_problem_and_its_keys_are_none():
+    with pytest.raises(ConfigError) as caught:
+        configs.compose_train(["experiment=nano_cpu", "alarms.many_masked._target_=./nowhere.py:Rule"])
+
+    assert codes(caught.value) == [("alarms.many_masked._target_", "no-such-file")]
+
+
+def test_a_target_that_takes_any_keyword_has_no_unknown_keys(tmp_path):
+    rule = tmp_path / "rule.py"
+    rule.write_text("class Rule:\n    def __init__(self, **settings): ...\n", encoding="utf-8")
+
+    config = configs.compose_train(["experiment=nano_cpu", f"alarms.many_masked._target_={rule}:Rule"])
+
+    assert config.alarms.many_masked.window == 3
