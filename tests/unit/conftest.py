@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import gc
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
+import omegaconf.base
 import pytest
 
 from tests.support.import_guard import imports_refused
@@ -34,3 +36,11 @@ def pytest_runtest_call() -> Generator[None, object, object]:
         result = yield
     assert not attempts, f"imported in a test of the fast tier: {', '.join(sorted(set(attempts)))}"
     return result
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interpolations_are_parsed_once() -> Iterator[None]:
+    """OmegaConf parses the same hundred interpolations at every composition, and only reads the trees."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(omegaconf.base, "parse", functools.cache(omegaconf.base.parse))
+        yield

@@ -9,10 +9,12 @@ PYTHONS_OWN = gc.get_threshold()
 
 @pytest.fixture(autouse=True)
 def _as_before():
-    thresholds = gc.get_threshold()
+    thresholds, frozen = gc.get_threshold(), gc.get_freeze_count()
     yield
     gc.unfreeze()
     gc.set_threshold(*thresholds)
+    if frozen:
+        gc.freeze()
 
 
 def objects_left_of(cycles: int) -> int:
