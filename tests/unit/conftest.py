@@ -6,8 +6,8 @@ import functools
 import gc
 from collections.abc import Generator, Iterator
 
-import omegaconf.base
 import pytest
+from omegaconf.grammar_parser import parse
 
 from tests.support.import_guard import imports_refused
 
@@ -42,5 +42,5 @@ def pytest_runtest_call() -> Generator[None, object, object]:
 def _interpolations_are_parsed_once() -> Iterator[None]:
     """OmegaConf parses the same hundred interpolations at every composition, and only reads the trees."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(omegaconf.base, "parse", functools.cache(omegaconf.base.parse))
+        patch.setattr("omegaconf.base.parse", functools.cache(parse))
         yield
