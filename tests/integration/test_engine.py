@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from medix_r1.demo.build import build
 from tests.support.engine_probe import probe
 
 NOW = "actor_rollout_ref.actor.optim.lr_warmup_steps=0"  # the first step of a warm-up has a rate of 0
@@ -12,15 +11,8 @@ FROZEN = "actor_rollout_ref.actor.freeze_vision_tower=true"
 
 
 @pytest.fixture(scope="module")
-def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("demo")
-    build(folder, only=("policy",))
-    return folder / "models" / "policy"
-
-
-@pytest.fixture(scope="module")
-def plain(policy: Path) -> dict:
-    return probe(policy, "algorithm=sapo", NOW)
+def plain(nano_policy: Path) -> dict:
+    return probe(nano_policy, "algorithm=sapo", NOW)
 
 
 def test_the_engine_is_ours(plain: dict) -> None:
@@ -33,16 +25,16 @@ def test_a_trained_vision_tower_changes(plain: dict) -> None:
     assert any(".visual." in name for name in plain["changed"])
 
 
-def test_padding_in_place_of_masked_rows_does_not_shrink_a_sequence_mean(policy: Path, plain: dict) -> None:
+def test_padding_in_place_of_masked_rows_does_not_shrink_a_sequence_mean(nano_policy: Path, plain: dict) -> None:
     """verl itself would divide by 7 here where there are 4 replies, and the gradient would be 4/7 of this."""
-    padded = probe(policy, "--padding=3", "algorithm=sapo", NOW)
+    padded = probe(nano_policy, "--padding=3", "algorithm=sapo", NOW)
 
     assert padded["grad_norm"] == pytest.approx(plain["grad_norm"], rel=1e-4)
     assert padded["loss"] == pytest.approx(plain["loss"], rel=1e-4)
 
 
-def test_a_frozen_vision_tower_does_not_change(policy: Path, plain: dict) -> None:
-    frozen = probe(policy, "algorithm=sapo", NOW, FROZEN)
+def test_a_frozen_vision_tower_does_not_change(nano_policy: Path, plain: dict) -> None:
+    frozen = probe(nano_policy, "algorithm=sapo", NOW, FROZEN)
 
     assert frozen["same"]
     assert set(frozen["same"]) == {name for name in plain["changed"] if ".visual." in name}

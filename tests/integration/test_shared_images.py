@@ -11,7 +11,6 @@ from PIL import Image
 from verl.experimental.agent_loop.agent_loop import AgentLoopMetrics, AgentLoopOutput, AgentLoopWorker
 from verl.utils import hf_processor, hf_tokenizer
 
-from medix_r1.demo.build import build
 from medix_r1.training.verl_plugin.patches import shared_images
 from medix_r1.training.verl_plugin.patches.shared_images import SharedImages
 
@@ -19,11 +18,9 @@ REPLIES = ("<X_RAY>left", "<X_RAY><think>a longer reply</think><answer>right lun
 
 
 @pytest.fixture(scope="module")
-def worker(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def worker(nano_policy: Path) -> Any:
     """What the two functions take from an agent-loop worker; it counts what it does with images."""
-    folder = tmp_path_factory.mktemp("demo")
-    build(folder, only=("policy",))
-    policy = str(Path(folder) / "models" / "policy")
+    policy = str(nano_policy)
     processor = hf_processor(policy, trust_remote_code=False)
     seen: list[Any] = []
     images = processor.image_processor

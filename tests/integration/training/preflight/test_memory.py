@@ -7,48 +7,42 @@ import pytest
 import torch
 
 from medix_r1 import config as configs
-from medix_r1.demo.shipped import shipped_folder, unpack
 from medix_r1.errors import ConfigError
 from medix_r1.training.preflight import memory
 from tests.support.configs import composed
 from tests.support.problems import only
 
 
-@pytest.fixture(scope="module")
-def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("policy")
-    unpack(shipped_folder("policy"), folder)
-    return folder
-
-
-def test_parameters_are_counted_exactly(policy: Path):
+def test_parameters_are_counted_exactly(nano_policy: Path):
     from medix_r1.demo.replies import load_policy
 
-    size = memory.size_of(policy)
-    loaded = load_policy(policy)
+    size = memory.size_of(nano_policy)
+    loaded = load_policy(nano_policy)
     assert size.parameters == sum(parameter.numel() for parameter in loaded.parameters())
     assert size.layers == loaded.config.text_config.num_hidden_layers
 
 
-def test_parts_of_an_update_on_two_ranks(policy: Path):
-    config = configs.compose_train(["experiment=nano_cpu", "hardware=cpu2", f"actor_rollout_ref.model.path={policy}"])
-    size = memory.size_of(policy)
+def test_parts_of_an_update_on_two_ranks(nano_policy: Path):
+    config = configs.compose_train(
+        ["experiment=nano_cpu", "hardware=cpu2", f"actor_rollout_ref.model.path={nano_policy}"]
+    )
+    size = memory.size_of(nano_policy)
     parts = memory.estimate(size, config, gpu_bytes=0.0).update
     assert parts["parameters"] == parts["gradients"] == 4 * size.parameters / 2
     assert parts["optimizer"] == 8 * size.parameters / 2
     assert parts["logits"] == (4 + 4) * 4096 * size.vocabulary  # fp32 on a CPU
 
 
-def test_a_gpu_computes_in_bf16(policy: Path):
+def test_a_gpu_computes_in_bf16(nano_policy: Path):
     config = composed("experiment=medix_r1_8b_grpo")
-    size = memory.size_of(policy)
+    size = memory.size_of(nano_policy)
     parts = memory.estimate(size, config, gpu_bytes=0.0).update
     assert parts["logits"] == (2 + 4) * 16896 * size.vocabulary
     assert parts["gathered layer"] == 2 * 2 * size.largest_layer
 
 
-def test_what_is_frozen_has_no_gradient(policy: Path):
-    size = memory.size_of(policy)
+def test_what_is_frozen_has_no_gradient(nano_policy: Path):
+    size = memory.size_of(nano_policy)
     assert 0 < size.vision < size.parameters
     frozen = "actor_rollout_ref.actor.freeze_vision_tower=true"
     full = memory.estimate(size, composed("experiment=nano_cpu", frozen), 0.0).update
@@ -59,16 +53,16 @@ def test_what_is_frozen_has_no_gradient(policy: Path):
     assert lora["gradients"] == 4 * 64 * (size.linear - size.linear_vision)
 
 
-def test_vllm_gets_its_share(policy: Path):
+def test_vllm_gets_its_share(nano_policy: Path):
     config = configs.compose_train(["experiment=nano_cpu"])
-    size = memory.size_of(policy)
+    size = memory.size_of(nano_policy)
     found = memory.estimate(size, config, gpu_bytes=80e9)
     assert found.rollout["vLLM weights"] + found.rollout["KV cache"] == pytest.approx(0.1 * 80e9)
     assert memory.kv_tokens(size, config, 80e9) == pytest.approx(found.rollout["KV cache"] / size.kv_bytes_per_token)
 
 
-def test_the_states_of_an_optimizer_are_counted_by_its_class(policy: Path):
-    size = memory.size_of(policy)
+def test_the_states_of_an_optimizer_are_counted_by_its_class(nano_policy: Path):
+    size = memory.size_of(nano_policy)
     config = composed("experiment=medix_r1_30b_dapo")
     parts = memory.estimate(size, config, gpu_bytes=0.0).update
     assert parts["optimizer"] == 6 * size.parameters / 8  # bf16: two moments and what rounding left over
@@ -88,8 +82,8 @@ def test_an_optimizer_keeps_as_many_states_as_are_counted(recipe: str):
     assert all(state.dtype == parameter.dtype for state in states)
 
 
-def test_a_judge_on_a_gpu_that_trains_has_its_row(policy: Path):
-    size = memory.size_of(policy)
+def test_a_judge_on_a_gpu_that_trains_has_its_row(nano_policy: Path):
+    size = memory.size_of(nano_policy)
     shared = memory.estimate(size, composed("experiment=medix_r1_8b_grpo", "judge=vllm", "placement=shared"), 80e9)
     assert shared.update["judge"] == shared.rollout["judge"] == pytest.approx(0.2 * 80e9)
     words = ("experiment=medix_r1_8b_grpo", "judge=vllm", "placement=shared", "placement.judge_memory=null")
@@ -98,8 +92,8 @@ def test_a_judge_on_a_gpu_that_trains_has_its_row(policy: Path):
     assert "judge" not in elsewhere.update
 
 
-def test_parameters_are_shared_within_a_group_of_ranks(policy: Path):
-    size = memory.size_of(policy)
+def test_parameters_are_shared_within_a_group_of_ranks(nano_policy: Path):
+    size = memory.size_of(nano_policy)
     config = composed("experiment=medix_r1_8b_grpo", "actor_rollout_ref.actor.fsdp_config.fsdp_size=4")
     assert memory.estimate(size, config, 0.0).update["parameters"] == 4 * size.parameters / 4
 
