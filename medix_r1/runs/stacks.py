@@ -20,7 +20,8 @@ from medix_r1.runs.folder import RunFolder
 
 VARIABLE = "MEDIX_R1_RUN"  # the run's folder; inherited by all its processes, which identifies them
 _SIGNAL = signal.SIGUSR2
-_DUMP_TIME = 0.2  # seconds between two signals, so that the dumps do not interleave
+_DUMP_TIME = 0.2  # seconds for the rest of a dump to be written
+_ANSWER_TIMEOUT = 5.0  # seconds for a dump to begin: a busy process answers late, and dumps must not interleave
 
 _dump_file: BinaryIO | None = None  # stays open, because faulthandler writes to it in a signal handler
 
@@ -47,12 +48,20 @@ def write_stacks(folder: RunFolder) -> list[str]:
             name = " ".join(process.cmdline())[:100].strip() or process.name()
             with folder.stacks.open("a", encoding="utf-8") as file:
                 file.write(f"\n=== {name} (pid {process.pid}), {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
+            size = folder.stacks.stat().st_size
             process.send_signal(_SIGNAL)
+            _wait_for_growth(folder.stacks, size)
         except (psutil.Error, OSError):
             continue
         names.append(name)
-        time.sleep(_DUMP_TIME)
     return names
+
+
+def _wait_for_growth(file: Path, size: int) -> None:
+    deadline = time.monotonic() + _ANSWER_TIMEOUT
+    while file.stat().st_size == size and time.monotonic() < deadline:
+        time.sleep(_DUMP_TIME / 4)
+    time.sleep(_DUMP_TIME)
 
 
 def processes_of(folder: RunFolder) -> list[psutil.Process]:

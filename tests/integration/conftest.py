@@ -1,12 +1,15 @@
-"""The nano policy, unpacked once for all tests of a process."""
+"""verl's platform, set before any test imports verl, which reads it once; the nano policy, unpacked once a process."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from medix_r1.demo.shipped import shipped_folder, unpack
+
+os.environ.setdefault("VERL_PLATFORM", "cpu")
 
 
 @pytest.fixture(scope="session")
