@@ -49,7 +49,7 @@ def write_stacks(folder: RunFolder) -> list[str]:
             with folder.stacks.open("a", encoding="utf-8") as file:
                 file.write(f"\n=== {name} (pid {process.pid}), {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
             size = folder.stacks.stat().st_size
-            process.send_signal(_SIGNAL)
+            os.kill(process.pid, _SIGNAL)
             _wait_for_growth(folder.stacks, size)
         except (psutil.Error, OSError):
             continue
@@ -69,15 +69,21 @@ def processes_of(folder: RunFolder) -> list[psutil.Process]:
 
     Both are needed: Ray's daemons leave the process tree, and setting a process title can overwrite the environment.
     """
-    found: dict[int, psutil.Process] = {}
-    for process in psutil.process_iter():
+    every = {process.pid: process for process in psutil.process_iter()}
+    parents: dict[int, int] = {}
+    found: set[int] = set()
+    for pid, process in every.items():
         try:
+            parents[pid] = (
+                process.ppid()
+            )  # not `children`, which drops those that seem older after a change of the clock
             if process.environ().get(VARIABLE) == str(folder.root):
-                family = [process, *process.children(recursive=True)]
-                found |= {member.pid: member for member in family}
+                found.add(pid)
         except (psutil.Error, OSError):
             continue
-    return list(found.values())
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return [every[pid] for pid in sorted(found)]
 
 
 def _catches_signal(pid: int) -> bool:
