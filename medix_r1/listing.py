@@ -62,7 +62,7 @@ def show(name: str | None, config_dirs: Sequence[Path], console: Console, *, as_
     known = groups(config_dirs)
     group = find(name, known) if name is not None else None
     if as_json:
-        console.print_json(json.dumps(_choices(group) if group else _overview(known)))
+        console.print_json(json.dumps(_choices(group) if group else _overview(known)), highlight=False)
         return
     if group:
         rows = [(c.name, c.line or "(its file does not begin with a comment)") for c in group.choices]

@@ -1,13 +1,22 @@
-"""Options of the whole suite: `--acceptance-summary FILE` keeps the page of what `make acceptance` found."""
+"""For the whole suite: what the machine has set is taken away, and the option `--acceptance-summary FILE`."""
 
 from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 from pathlib import Path
 
 import pytest
+
+
+# Variables that change what the package or its libraries do: proxies, colours, keys, clusters, jobs that this runs in.
+_OF_THE_MACHINE = re.compile(
+    r"(https?|all|no)_proxy|(FORCE|NO)_COLOR|CLICOLOR\w*|TTY_\w+|LINES|NETRC|PYTHONWARNINGS|(LOCAL_)?RANK|WORLD_SIZE|"
+    r"(MASTER|DIST|RAY|SLURM|VERL|VLLM|HF|WANDB|OPENAI|INSPECT|PHYSIONET)_\w+|MEDIX_(?!GPU_TESTS)\w+",
+    re.IGNORECASE,
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -15,6 +24,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    for name in filter(_OF_THE_MACHINE.fullmatch, list(os.environ)):
+        del os.environ[name]
     # A background job of a shell starts with Ctrl-C ignored, and would hand that down to every command tested here.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["COLUMNS"] = "120"  # rich reads the terminal's width once, when a module makes its console
