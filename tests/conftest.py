@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-
 # Variables that change what the package or its libraries do: proxies, colours, keys, clusters, jobs that this runs in.
 _OF_THE_MACHINE = re.compile(
     r"(https?|all|no)_proxy|(FORCE|NO)_COLOR|CLICOLOR\w*|TTY_\w+|LINES|NETRC|PYTHONWARNINGS|(LOCAL_)?RANK|WORLD_SIZE|"
