@@ -19,7 +19,7 @@ def _write_events(folder: RunFolder, process: int) -> None:
 
 
 def test_events_of_many_processes_do_not_mix(folder):
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=_write_events, args=(folder, number)) for number in range(4)]
     for process in processes:
         process.start()
