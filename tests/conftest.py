@@ -17,14 +17,16 @@ _OF_THE_MACHINE = re.compile(
     re.IGNORECASE,
 )
 
+# Now, not in pytest_configure: integration/conftest.py, imported before that, sets verl's platform for its tests.
+for _name in filter(_OF_THE_MACHINE.fullmatch, list(os.environ)):
+    del os.environ[_name]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--acceptance-summary", type=Path, help="keep this Markdown page up to date")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    for name in filter(_OF_THE_MACHINE.fullmatch, list(os.environ)):
-        del os.environ[name]
     # A background job of a shell starts with Ctrl-C ignored, and would hand that down to every command tested here.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["COLUMNS"] = "120"  # rich reads the terminal's width once, when a module makes its console
