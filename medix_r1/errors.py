@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,11 @@ class MedixError(Exception):
     def __init__(self, message: str = "", *, code: str = "") -> None:
         super().__init__(message)
         self.code = code
+
+    @classmethod
+    def from_problem(cls, problem: Problem) -> Self:
+        """An error with a problem's text and code."""
+        return cls(problem.text, code=problem.code)
 
 
 class ConfigError(MedixError, ValueError):

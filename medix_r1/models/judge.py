@@ -14,11 +14,13 @@ import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
 from medix_r1 import prompts
 from medix_r1.errors import ConfigError, JudgeRejected, JudgeUnavailable, Problem
+from medix_r1.models.chat_message import Message, message_of, why_unreadable
 from medix_r1.models.connection import Call, Connection, to_json
 from medix_r1.models.response_cache import ResponseCache
 from medix_r1.models.settings import connection_problems, count_problems, key_problems
@@ -43,7 +45,8 @@ class ChatJudge:
         model: name of the model as the servers know it.
         revision: of the model; used only as a part of the cache key.
         prompt: name of a file in `medix_r1/prompts/`.
-        mode: `binary` takes the first word of the reply, `probability` P(YES) / (P(YES) + P(NO)) of the first token.
+        mode: `binary` takes YES or NO from the reply (verdict_text.py), `probability` P(YES) / (P(YES) + P(NO)) of the
+            first token.
         api_key_env: name of the environment variable that holds the key, or None for a server without one.
         max_tokens: maximum tokens of a reply; with `thinking=cut` they include the thinking.
         constrained: let the server generate only YES or NO (vLLM's structured outputs). If the server refuses this,
@@ -195,15 +198,16 @@ class ChatJudge:
             options=prompts.options(question.choices),
         )
         for _ in range(self.parse_attempts):
-            verdict, reply = await self._complete(text, question.images)
+            verdict, message = await self._complete(text, question.images)
             if verdict is not None:
                 await self._cache.put(key, [verdict.matches, verdict.reply, verdict.probability])
                 return verdict
         self.rejected += 1
-        wanted = "starts with neither YES nor NO" if self.mode == "binary" else "has neither among its first tokens"
-        raise JudgeRejected(f"judge {self.model} answered {reply[:80]!r}, which {wanted}", code="no-verdict")
+        wanted = "YES or NO beyond doubt" if self.mode == "binary" else "YES or NO by its first token"
+        problem = why_unreadable(message, self._base["max_tokens"], wanted)
+        raise JudgeRejected.from_problem(replace(problem, text=f"judge {self.model} {problem.text}"))
 
-    async def _complete(self, text: str, images: Sequence[bytes]) -> tuple[Verdict | None, str]:
+    async def _complete(self, text: str, images: Sequence[bytes]) -> tuple[Verdict | None, Message]:
         level = self._level
         while True:
             call = Call(
@@ -236,22 +240,21 @@ class ChatJudge:
         if refused := self._extensions[0].keys() - self._extensions[level].keys():
             logger.warning("the judge refuses %s; it is asked without from now on", " and ".join(sorted(refused)))
 
-    def _read(self, reply: Mapping[str, Any]) -> tuple[Verdict | None, str]:
-        """Parse a chat completion: the verdict, None when it is neither YES nor NO, and the text of the reply."""
+    def _read(self, reply: Mapping[str, Any]) -> tuple[Verdict | None, Message]:
+        """Parse a chat completion: the verdict, None when it is neither YES nor NO, and the reply."""
         first = reply["choices"][0]
-        text = first["message"]["content"] or ""
-        if not isinstance(text, str):
-            raise TypeError("content is no text")
+        message = message_of(first)
+        text = message.text
         if self.mode == "binary":
             matches = parse_verdict(text)
-            return (None if matches is None else Verdict(matches, text)), text
+            return (None if matches is None else Verdict(matches, text)), message
         if not (first.get("logprobs") or {}).get("content"):
             raise JudgeUnavailable(
                 f"judge {self.model} gives no log-probabilities; set judge.client.mode=binary, or serve it elsewhere",
                 code="no-log-probabilities",
             )
         probability = yes_probability(first["logprobs"]["content"][0]["top_logprobs"])
-        return (None if probability is None else Verdict(probability >= 0.5, text, probability)), text
+        return (None if probability is None else Verdict(probability >= 0.5, text, probability)), message
 
     def statistics(self) -> dict[str, float]:
         """Counters and latencies (seconds) so far, by name.

@@ -1,20 +1,19 @@
-"""Types of the judge (question, verdict, interface), and the parsing of its replies."""
+"""Types of the judge: question, verdict, interface; and the probability that a judge's first token gives.
+
+verdict_text.py parses its replies.
+"""
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from medix_r1.bounded_cache import bounded_cache
+from medix_r1.models.verdict_text import parse_verdict, strip_thinking
 
-# YES or NO as a whole word: no letter, digit, hyphenated ending or question mark may follow.
-_FIRST_WORD = re.compile(r"\s*[*_\"'(\[]{0,4}(YES|NO)(?![^\W_]|[-'’][^\W_]|[*_\"')\]]{0,4}\s?\?)", re.IGNORECASE)
-_WORD = re.compile(r"[^\W\d_]+")
-_OPPOSITE = {"YES": "NO", "NO": "YES"}
-_LOOKAHEAD = 2  # following words in which the opposite verdict makes the reply ambiguous: "YES/NO", "yes and no"
+__all__ = ["Judge", "Question", "Verdict", "parse_verdict", "strip_thinking", "yes_probability"]
+
 _TOKEN_DECORATION = " \t\r\n\"'*._(["  # stripped from tokens, like U+2581 and U+0120, the blanks of some vocabularies
 
 
@@ -75,28 +74,6 @@ class Judge(Protocol):
     async def aclose(self) -> None:
         """Close connections and files."""
         ...
-
-
-@bounded_cache  # replies are nearly always YES or NO, so this cache hits
-def parse_verdict(reply: str) -> bool | None:
-    """Parse YES or NO as the first word after any thinking; None for every other reply.
-
-    An ambiguous reply ("YES/NO", "Yes and no") is None, too.
-    """
-    text = strip_thinking(reply)
-    match = _FIRST_WORD.match(text)
-    if match is None:
-        return None
-    word = match[1].upper()
-    following = _WORD.findall(text[match.end() : match.end() + 60].upper())[:_LOOKAHEAD]
-    return None if _OPPOSITE[word] in following else word == "YES"
-
-
-def strip_thinking(reply: str) -> str:
-    """Remove a leading think block; an unfinished one leaves the empty text."""
-    if "</think>" in reply:
-        return reply.rsplit("</think>", 1)[1]
-    return "" if reply.lstrip().startswith("<think>") else reply
 
 
 def yes_probability(tokens: Iterable[Mapping[str, Any]]) -> float | None:

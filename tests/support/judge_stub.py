@@ -50,7 +50,7 @@ class JudgeStub(LoopbackServer):
     """Answers like a judge and an embedder.
 
     Attributes:
-        answer: prompt → reply.
+        answer: prompt → the reply's content.
         behave: number of the call, from 1 → (status, headers, body) instead of an answer, or None. Status 0 closes the
             connection. It runs in a thread of its own and may sleep.
         tokens: log-probabilities of the first token, by token; without any, the reply's first word gets nearly all.
@@ -59,9 +59,10 @@ class JudgeStub(LoopbackServer):
         connections: how many were opened; a client with a pool makes many calls over each.
     """
 
-    def __init__(self, answer: Callable[[str], str | None] = same_string, port: int = 0) -> None:
+    def __init__(self, answer: Callable[[str], Any] = same_string, port: int = 0) -> None:
         super().__init__(_Handler, port)
         self.answer = answer
+        self.finish_reason = "stop"
         self.behave: Callable[[int], Special | None] = lambda call: None
         self.tokens: dict[str, float] = {}
         self.delay = 0.0
@@ -121,7 +122,7 @@ class _Handler(LoopbackHandler):
         content = request["messages"][-1]["content"]
         text = content if isinstance(content, str) else next(part["text"] for part in content if "text" in part)
         reply = self.server.answer(text)
-        choice: dict[str, Any] = {"index": 0, "finish_reason": "stop"}
+        choice: dict[str, Any] = {"index": 0, "finish_reason": self.server.finish_reason}
         choice["message"] = {"role": "assistant", "content": reply}
         if request.get("logprobs"):
             tokens = self.server.tokens or {str(reply): -0.01}

@@ -1,37 +1,27 @@
-"""The judges' prompts, the parsing of their votes, and how votes become a score.
+"""The judges' prompts, the calls for their votes, and how votes become a score.
 
 A failed vote is kept with its reason and leaves the sample unscored; it never counts as 0.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from inspect_ai.model import GenerateConfig, Model, ResponseSchema
+from inspect_ai.model import ContentReasoning, GenerateConfig, Model, ModelOutput, ResponseSchema
 from inspect_ai.util import JSONSchema
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from medix_r1 import prompts
 from medix_r1.evaluation.benchmarks.items import Item
+from medix_r1.evaluation.phases.grades import BEST_GRADE, read_grade, read_match
 from medix_r1.evaluation.phases.judge_free import judge_free_score
 from medix_r1.evaluation.phases.replies import Reply
 from medix_r1.evaluation.results.records import Vote, passage
 from medix_r1.grammar import is_gradable
-from medix_r1.models.verdict import parse_verdict, strip_thinking
+from medix_r1.models.chat_message import Message, why_unreadable
 
-BEST_GRADE = 5
 _MAX_CHARS = 16_000  # of one inserted field; reports are shorter
-
-
-class Grade(BaseModel):
-    """JSON that a judge replies with when it grades a report or a think block."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-    reason: str
-    score: int = Field(ge=0, le=BEST_GRADE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,25 +101,6 @@ def _fields(item: Item, **more: str) -> dict[str, str | None]:
     return {"question": item.question, "options": prompts.options(item.choices), "reference": reference, **more}
 
 
-def read_match(reply: str) -> tuple[float, str] | None:
-    """Parse `YES` or `NO` as the first word and the reason after it, as (1 or 0, reason); None for anything else."""
-    verdict = parse_verdict(reply)
-    if verdict is None:
-        return None
-    words = strip_thinking(reply).strip().lstrip("*_\"'([").partition(" ")[2]
-    return float(verdict), words.strip(" .,:;-–*_\n")
-
-
-def read_grade(reply: str) -> tuple[float, str] | None:
-    """Parse a JSON grade from 0 to 5, as (grade / 5, reason); None for anything else."""
-    text = strip_thinking(reply).strip().removeprefix("```json").removeprefix("```").removesuffix("```")
-    try:
-        grade = Grade.model_validate(json.loads(text))
-    except (ValueError, ValidationError, RecursionError):
-        return None
-    return grade.score / BEST_GRADE, grade.reason
-
-
 async def ask_votes(
     item: Item,
     reply: Reply,
@@ -162,7 +133,7 @@ async def _rubric(item: Item, reply: Reply, judge: Model, settings: VotingSettin
 
 
 async def _vote(judge: Model, seed: int, text: str, graded: bool, settings: VotingSettings) -> Vote:
-    reply = ""
+    reply, output = "", ModelOutput()
     for attempt in range(settings.parse_attempts):
         config = GenerateConfig(
             seed=seed + 1000 * attempt, response_schema=_SCHEMA if graded and settings.schema else None
@@ -174,8 +145,16 @@ async def _vote(judge: Model, seed: int, text: str, graded: bool, settings: Voti
         reply = output.completion
         if (read := (read_grade if graded else read_match)(reply)) is not None:
             return Vote(judge.name, seed, read[0], read[1], reply)
-    wanted = f"JSON with a score from 0 to {BEST_GRADE}" if graded else "YES or NO"
-    return Vote(judge.name, seed, None, f"the judge's reply is not {wanted}", reply)
+    wanted = f"JSON with a reason and a whole score from 0 to {BEST_GRADE}" if graded else "YES or NO beyond doubt"
+    problem = why_unreadable(_message(output), judge.config.max_tokens, wanted)
+    return Vote(judge.name, seed, None, f"the judge {problem.text}", reply)
+
+
+def _message(output: ModelOutput) -> Message:
+    content = output.message.content
+    apart = [] if isinstance(content, str) else [c.reasoning for c in content if isinstance(c, ContentReasoning)]
+    finish_reason = {"max_tokens": "length"}.get(output.stop_reason, output.stop_reason)
+    return Message(output.completion, "\n".join(apart), finish_reason)
 
 
 def combine_votes(votes: Sequence[Vote], scorer: str) -> tuple[float | None, str | None]:

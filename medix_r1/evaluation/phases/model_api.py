@@ -29,6 +29,7 @@ from inspect_ai.tool import ToolInfo
 from tenacity import wait_random_exponential
 from tenacity.wait import WaitBaseT
 
+from medix_r1.models.chat_message import content_text
 from medix_r1.serving.address import is_loopback
 
 _NO_KEY = "none"  # the client insists on a value; a server without authentication ignores it
@@ -77,7 +78,7 @@ class VerbatimChatAPI(OpenAICompatibleAPI):
     ) -> list[ChatCompletionChoice]:
         try:
             return [_choice(completion.model, choice) for choice in completion.choices[:1]] or _nothing()
-        except (TypeError, AttributeError, IndexError) as error:
+        except (TypeError, AttributeError, LookupError) as error:
             raise BadCompletion(f"the server sent no chat completion: {error}") from error
 
 
@@ -86,13 +87,10 @@ def _nothing() -> list[ChatCompletionChoice]:
 
 
 def _choice(model: str, choice: Any) -> ChatCompletionChoice:
-    text = choice.message.content or ""
-    if not isinstance(text, str):
-        raise BadCompletion(f"the reply is {type(text).__name__}, not text")
-    apart = getattr(choice.message, "reasoning_content", None) or getattr(choice.message, "reasoning", None)
-    content: str | list[Content] = text
-    if isinstance(apart, str) and apart:
-        content = [ContentReasoning(reasoning=apart), ContentText(text=text)]
+    text, thinking = content_text(choice.message.content)
+    beside = getattr(choice.message, "reasoning_content", None) or getattr(choice.message, "reasoning", None)
+    apart = thinking + (beside if isinstance(beside, str) else "")
+    content: str | list[Content] = [ContentReasoning(reasoning=apart), ContentText(text=text)] if apart else text
     message = ChatMessageAssistant(content=content, model=model, source="generate")
     return ChatCompletionChoice(message=message, stop_reason=as_stop_reason(choice.finish_reason))
 

@@ -103,11 +103,25 @@ async def test_unreadable_replies_are_given_up(stub, make_judge):
     assert judge.statistics()["rejected"] == 1
 
 
-async def test_an_empty_reply_is_no_verdict(stub, make_judge):
-    stub.answer = lambda prompt: None
+async def test_an_empty_reply_names_its_finish_reason_and_the_limit(stub, make_judge):
+    stub.answer, stub.finish_reason = lambda prompt: None, "content_filter"
 
-    with pytest.raises(JudgeRejected):
+    with pytest.raises(JudgeRejected, check=coded("empty-reply", "content_filter", 4)):
         await make_judge(stub.address, parse_attempts=1).judge(SAME)
+
+
+async def test_tokens_that_went_into_thinking_are_named_and_quoted(stub, make_judge):
+    stub.answer, stub.finish_reason = lambda prompt: "<thinking>Both texts name the femur, so", "length"
+    judge = make_judge(stub.address, parse_attempts=1, constrained=False, thinking="cut", max_tokens=512)
+
+    with pytest.raises(JudgeRejected, check=coded("cut-while-thinking", 512, "name the femur, so")):
+        await judge.judge(SAME)
+
+
+async def test_content_may_be_a_list_of_parts(stub, make_judge):
+    stub.answer = lambda prompt: [{"type": "thinking", "thinking": "NO?"}, {"type": "text", "text": "Verdict: YES"}]
+
+    assert await make_judge(stub.address).judge(SAME) == Verdict(True, "Verdict: YES")
 
 
 async def test_one_readable_reply_is_enough(stub, make_judge):

@@ -1,74 +1,48 @@
 import math
+import re
+from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from medix_r1.models.verdict import Verdict, parse_verdict, strip_thinking, yes_probability
 
+GOLDEN = yaml.safe_load((Path(__file__).parents[1] / "golden" / "verdicts.yaml").read_text(encoding="utf-8"))
+CASES = [
+    (reply, verdict) for name, verdict in (("yes", True), ("no", False), ("unclear", None)) for reply in GOLDEN[name]
+]
+
+
+@pytest.mark.parametrize(("reply", "verdict"), CASES)
+def test_a_verdict_is_read_where_there_is_no_doubt(reply, verdict):
+    assert parse_verdict(reply) is verdict
+
 
 @pytest.mark.parametrize(
-    ("reply", "verdict"),
-    [
-        ("YES", True),
-        ("NO", False),
-        ("yes", True),
-        (" \n No", False),
-        ("YES.", True),
-        ("**YES**", True),
-        ('"NO"', False),
-        ("(yes)", True),
-        ("_No_", False),
-        ("Yes, they mean the same.", True),
-        ("Yes. There is no difference.", True),
-        ("No - the side differs", False),
-        ("NO, YES", None),  # upstream defect 2: there YES is looked for anywhere
-        ("YES, NO", None),
-        ("YES/NO", None),
-        ("Yes and no", None),
-        ("yes or no", None),
-        ("NO/YES", None),
-        ("No, yes", None),
-        ("YES|NO", None),
-        ("**YES** / **NO**", None),
-        ("YES?", None),
-        ("**Yes**?", None),
-        ("Yes-ish", None),
-        ("YES1", None),
-        ("Yesé", None),
-        ("No’t", None),
-        ("Eyes", None),
-        ("NOT YES", None),
-        ("YESTERDAY", None),
-        ("None", None),
-        ("The answer is YES", None),
-        ("1. YES", None),
-        ("", None),
-        ("   ", None),
-        ("?", None),
-        ("<think>maybe YES</think>NO", False),
-        ("<think>a</think>\n\nYES", True),
-        ("the template opened the block</think>NO", False),
-        ("<think>NO</think>I think </think> YES", True),
-        ("<think>it could be YES", None),
-        (" <think>NO", None),
-        ("<think>NO</think>", None),
-        ("YES" * 100_000, None),
-    ],
+    "reply", ["YES" * 100_000, "<think>" * 50_000, "*" * 100_000, "Answer " * 50_000, "{" * 50_000]
 )
-def test_a_verdict_is_the_first_word(reply, verdict):
-    assert parse_verdict(reply) is verdict
+def test_a_long_hostile_reply_is_no_verdict(reply):
+    assert parse_verdict(reply) is None
 
 
 def test_only_a_leading_think_block_is_cut():
     assert strip_thinking("YES <think>") == "YES <think>"
 
 
-@given(st.text(max_size=80))
-def test_a_reply_that_starts_with_neither_word_is_never_a_verdict(text):
-    first = text.lstrip().lstrip("*_\"'([").upper()
-    if not first.startswith(("YES", "NO")) and "</think>" not in text:
-        assert parse_verdict(text) is None
+SAID = "YES NO yes no not match the side differs / , . : ? ** <think> </think> Verdict: { maybe"
+WORDS = st.sampled_from([*SAID.split(), "\n"])
+
+
+@given(st.lists(WORDS, max_size=8).map(" ".join) | st.text(max_size=60))
+def test_a_verdict_holds_its_word_and_never_stands_after_another(text):
+    verdict = parse_verdict(text)
+    said = re.findall(r"[a-z]+", strip_thinking(text).lower())
+    if verdict is not None:
+        word = "yes" if verdict else "no"
+        assert word in said
+        assert set(said[: said.index(word)]) <= {"verdict"}
 
 
 def tokens(**logprobs):

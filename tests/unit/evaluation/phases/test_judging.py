@@ -7,8 +7,6 @@ from medix_r1.evaluation.phases.judge_free import judge_free_score
 from medix_r1.evaluation.phases.judging import (
     VotingSettings,
     combine_votes,
-    read_grade,
-    read_match,
     rubric_prompt,
     voting_prompt,
 )
@@ -22,43 +20,6 @@ def _item(letter: str | None = None, choices: tuple[str, ...] = (), reference: s
 
 def _reply(answer: str | None, think: str | None = "because") -> Reply:
     return Reply(think, answer, ())
-
-
-@pytest.mark.parametrize(
-    ("reply", "read"),
-    [
-        ("YES", (1.0, "")),
-        ("YES, both name the femur.", (1.0, "both name the femur")),
-        ("**No** - the side differs", (0.0, "the side differs")),
-        ("<think>hm YES</think>NO: wrong side", (0.0, "wrong side")),
-        ("NOT YES", None),
-        ("Eyes", None),
-        ("The answer is YES", None),
-        ("", None),
-    ],
-)
-def test_a_match_is_the_first_word_and_the_rest_its_reason(reply, read) -> None:
-    assert read_match(reply) == read
-
-
-@pytest.mark.parametrize(
-    ("reply", "read"),
-    [
-        ('{"reason": "fine", "score": 5}', (1.0, "fine")),
-        ('```json\n{"reason": "poor", "score": 1}\n```', (0.2, "poor")),
-        ('{"reason": "too much", "score": 6}', None),
-        ('{"reason": "too little", "score": -1}', None),
-        ('{"reason": "half", "score": 2.5}', None),
-        ('{"reason": "text", "score": "4"}', None),
-        ('{"reason": "truth", "score": true}', None),
-        ('{"score": 4}', None),
-        ('{"reason": "more", "score": 4, "also": 1}', None),
-        ("4", None),
-        ("[" * 10_000, None),
-    ],
-)
-def test_a_grade_is_json_inside_the_scale(reply, read) -> None:
-    assert read_grade(reply) == read
 
 
 def _votes(*values: float | None) -> list[Vote]:
