@@ -25,7 +25,7 @@ from medix_r1.data.near import NearIndex
 from medix_r1.data.normalise import normalise_question, question_key
 from medix_r1.data.prepare import Summary
 from medix_r1.data.prepared import MANIFEST, REJECTS, is_prepared, read_index, read_manifest, shard_batches
-from medix_r1.data.row import VERL_SCHEMA, RawRow
+from medix_r1.data.row import RawRow
 from medix_r1.data.shards import SHARD_INDEX_SCHEMA
 from medix_r1.data.sources.base import Source
 from medix_r1.data.sources.lines import CsvSource, JsonlSource
@@ -217,7 +217,8 @@ def remove(folder: Path, leaked: set[str], out: Path) -> Summary:
 
 def _copy_shard(folder: Path, shard: dict[str, Any], leaked: set[str], out: Path) -> dict[str, Any] | None:
     target, rows = out / shard["file"], 0
-    with atomic_file(target) as temporary, pq.ParquetWriter(temporary, VERL_SCHEMA, compression="zstd") as writer:
+    schema = pq.read_schema(folder / shard["file"])  # of an older version, perhaps
+    with atomic_file(target) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
         for batch in shard_batches(folder / shard["file"]):
             ids = batch.column("extra_info").field("row_id").to_pylist()
             kept = batch.filter(pa.array([name not in leaked for name in ids]))

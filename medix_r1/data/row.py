@@ -36,6 +36,7 @@ class Reason(StrEnum):
     CORRUPT_IMAGE = "corrupt_image"
     IMAGE_BOMB = "image_bomb"
     SEVERAL_FRAMES = "several_frames"
+    UNSUPPORTED_IMAGE = "unsupported_image"
     ASPECT_RATIO = "aspect_ratio"
     TOO_LONG = "too_long"
 
@@ -125,6 +126,8 @@ VERL_SCHEMA = pa.schema(
                     ("choices", pa.list_(pa.string())),
                     ("source", pa.string()),
                     ("modality", pa.string()),
+                    ("image_facts", pa.list_(pa.string())),
+                    ("difficulty", pa.float64()),
                 ]
             ),
         ),
@@ -140,6 +143,7 @@ _INDEX_IMAGE = pa.struct(
         ("format", pa.string()),
         ("converted", pa.string()),
         ("shrunk", pa.bool_()),
+        ("facts", pa.string()),
     ]
 )
 INDEX_SCHEMA = pa.schema(
@@ -185,6 +189,8 @@ def to_verl(row: CheckedRow, prompt: str, min_pixels: int | None, max_pixels: in
             "choices": list(row.choices),
             "source": row.source,
             "modality": row.tag,
+            "image_facts": list(dict.fromkeys(fact for image in row.images for fact in image.facts)),
+            "difficulty": None,  # how hard a model finds the question, for those who measure it
         },
     }
 
@@ -209,7 +215,7 @@ def to_index(row: CheckedRow, length: PromptLength) -> dict[str, Any]:
         "text_key": row.text_key(),
         "images": [
             {name: getattr(image, name) for name in ("sha256", "phash", "width", "height", "format", "converted")}
-            | {"bytes": len(image.content), "shrunk": image.shrunk}
+            | {"bytes": len(image.content), "shrunk": image.shrunk, "facts": "+".join(image.facts)}
             for image in row.images
         ],
     }

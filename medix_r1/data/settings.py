@@ -19,12 +19,11 @@ from medix_r1.data.check import RowRules
 from medix_r1.data.sources.base import Source
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.grammar import ModalityTag
-from medix_r1.images.rules import ImageRules
+from medix_r1.images.rules import limit_problems, rules_of, window_problems
 from medix_r1.moved_names import replace_moved
 
 MAX_NEAR_DISTANCE = 7
 _MOST_MEBIBYTES = 100_000
-_MOST_MEGAPIXELS = 178  # Pillow refuses more
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +118,8 @@ def open_source(node: Mapping[str, Any]) -> Source:
 
 
 def _row_rules(tree: Mapping[str, Any], name: str) -> RowRules:
-    image = tree["image"]
-    low, high = image["percentiles"]
     return RowRules(
-        image=ImageRules(
-            max_megapixels=image["max_megapixels"],
-            max_mebibytes=image["max_mebibytes"],
-            frames=image["frames"],
-            percentiles=(low, high),
-            dicom_window=tuple(image["dicom_window"]) if image["dicom_window"] else None,
-        ),
+        image=rules_of(tree["image"]),
         default_source=name,
         default_tag=tree["default_tag"],
         think_element=tree["think_element"],
@@ -143,7 +134,6 @@ def _problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
     for key, value, choices in (
         ("think_element", tree["think_element"], ("think", "thinking")),
         ("overlong", tree["overlong"], ("shrink", "set_aside")),
-        ("image.frames", image["frames"], ("reject", "first", "middle")),
         ("default_tag", tree["default_tag"], (None, *ModalityTag)),
         ("instructions", tree["instructions"], (True, False)),
     ):
@@ -158,19 +148,19 @@ def _problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
     ):
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             yield Problem(key, "not-a-whole-number", f"{value!r} is not a whole number from {low} to {high}")
-    for key, value, most in (
-        ("image.max_megapixels", image["max_megapixels"], _MOST_MEGAPIXELS),
-        ("image.max_mebibytes", image["max_mebibytes"], _MOST_MEBIBYTES),
-        ("shard_mebibytes", tree["shard_mebibytes"], _MOST_MEBIBYTES),
-    ):
-        if not _is_number(value) or not 0 < value <= most:
-            yield Problem(key, "out-of-range", f"{value!r} is not a number above 0 and up to {most}")
+    yield from limit_problems(image, "image.")
+    size = tree["shard_mebibytes"]
+    if not _is_number(size) or not 0 < size <= _MOST_MEBIBYTES:
+        yield Problem(
+            "shard_mebibytes", "out-of-range", f"{size!r} is not a number above 0 and up to {_MOST_MEBIBYTES}"
+        )
     if not _is_number(split["validation"]) or not 0 <= split["validation"] < 1:
         yield Problem("split.validation", "out-of-range", f"{split['validation']!r} is not a share from 0 to below 1")
-    yield from _image_problems(image)
+    yield from _pixel_problems(image)
+    yield from window_problems(image, "image.")
 
 
-def _image_problems(image: Mapping[str, Any]) -> Iterator[Problem]:
+def _pixel_problems(image: Mapping[str, Any]) -> Iterator[Problem]:
     low, high = image["min_pixels"], image["max_pixels"]
     for key, value in (("min_pixels", low), ("max_pixels", high)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
@@ -178,14 +168,6 @@ def _image_problems(image: Mapping[str, Any]) -> Iterator[Problem]:
             return
     if low and high and low > high:
         yield Problem("image.min_pixels", "min-above-max", f"{low} is above image.max_pixels={high}")
-    for key, size in (("percentiles", 2), ("dicom_window", 2)):
-        value = image[key]
-        if value is None and key == "dicom_window":
-            continue
-        if not isinstance(value, list) or len(value) != size or not all(_is_number(item) for item in value):
-            yield Problem(f"image.{key}", "not-two-numbers", f"{value!r} is not a list of two numbers")
-    if isinstance(image["percentiles"], list) and image["percentiles"] != sorted(image["percentiles"]):
-        yield Problem("image.percentiles", "not-in-order", f"{image['percentiles']} are not in order")
 
 
 def _is_number(value: Any) -> bool:

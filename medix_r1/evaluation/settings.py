@@ -18,6 +18,7 @@ from medix_r1.config import config_dir
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.evaluation.benchmarks.formats import load_format
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec, load_scorer, select, task_files
+from medix_r1.images.rules import ImageRules, rule_problems
 from medix_r1.moved_names import replace_moved
 
 Phase = Literal["all", "generate", "judge", "score"]
@@ -122,7 +123,7 @@ def compose_eval(
     tree["tasks"] = {name: _with_whole_paths(task) for name, task in tree["tasks"].items()}
     replace_moved(tree, tree)
     settings = _build_all(tree)
-    problems = [*_wrong(settings), *_code_problems(settings.tasks)]
+    problems = [*_wrong(settings), *_code_problems(settings.tasks), *_image_problems(settings.tasks)]
     if needs_task and not settings.tasks:
         problems.append(
             Problem("task", "no-value", "has no value; give task=all, open, llm, vlm, a task's name or a list")
@@ -208,6 +209,16 @@ def build(cls: type[T], values: Any, where: str) -> T:
     if problems:
         raise ConfigError(problems)
     return cls(**{str(key): value for key, value in values.items()})
+
+
+def _image_problems(tasks: Mapping[str, TaskSpec]) -> Iterator[Problem]:
+    for name, task in tasks.items():
+        try:
+            build(ImageRules, task.image, f"tasks.{name}.image")
+        except ConfigError as error:
+            yield from error.problems
+        else:
+            yield from rule_problems(task.image, f"tasks.{name}.image.")
 
 
 def _code_problems(tasks: Mapping[str, TaskSpec]) -> Iterator[Problem]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal, get_args
 
-from medix_r1.errors import DataError
+from medix_r1.errors import DataError, Problem
 
 Frames = Literal["reject", "first", "middle"]
+_MOST_MEBIBYTES = 100_000
+_MOST_MEGAPIXELS = 178  # Pillow refuses more
 
 
 class ImageReason(StrEnum):
@@ -17,6 +20,7 @@ class ImageReason(StrEnum):
     CORRUPT_IMAGE = "corrupt_image"
     IMAGE_BOMB = "image_bomb"
     SEVERAL_FRAMES = "several_frames"
+    UNSUPPORTED_IMAGE = "unsupported_image"
 
 
 class ImageRejected(DataError):
@@ -49,6 +53,45 @@ class ImageRules:
     dicom_window: tuple[float, float] | None = None
 
 
+def rules_of(node: Mapping[str, Any]) -> ImageRules:
+    """The rules of an `image` node whose values `rule_problems` finds right; other keys of it are ignored."""
+    chosen = {name: node[name] for name in ImageRules.__slots__ if name in node}
+    pairs = {name: tuple(chosen[name]) for name in ("percentiles", "dicom_window") if chosen.get(name)}
+    return ImageRules(**{**chosen, **pairs})
+
+
+def rule_problems(node: Mapping[str, Any], prefix: str) -> Iterator[Problem]:
+    """What is wrong with the values of an `image` node, whose keys are below `prefix`."""
+    yield from limit_problems(node, prefix)
+    yield from window_problems(node, prefix)
+
+
+def limit_problems(node: Mapping[str, Any], prefix: str) -> Iterator[Problem]:
+    """What is wrong with frames and largest sizes."""
+    if node.get("frames", "reject") not in get_args(Frames):
+        known = ", ".join(get_args(Frames))
+        yield Problem(f"{prefix}frames", "not-a-choice", f"{node['frames']!r} is none of {known}")
+    for key, most in (("max_megapixels", _MOST_MEGAPIXELS), ("max_mebibytes", _MOST_MEBIBYTES)):
+        if key in node and (not _is_number(node[key]) or not 0 < node[key] <= most):
+            yield Problem(f"{prefix}{key}", "out-of-range", f"{node[key]!r} is not a number above 0 and up to {most}")
+
+
+def window_problems(node: Mapping[str, Any], prefix: str) -> Iterator[Problem]:
+    """What is wrong with percentiles and window."""
+    for key in ("percentiles", "dicom_window"):
+        value = node.get(key)
+        if value is None and (key not in node or key == "dicom_window"):
+            continue
+        if not isinstance(value, list | tuple) or len(value) != 2 or not all(map(_is_number, value)):
+            yield Problem(f"{prefix}{key}", "not-two-numbers", f"{value!r} is not a list of two numbers")
+        elif key == "percentiles" and list(value) != sorted(value):
+            yield Problem(f"{prefix}{key}", "not-in-order", f"{value} are not in order")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 @dataclass(frozen=True, slots=True)
 class PreparedImage:
     """An accepted image: 8 bits a channel, no transparency, upright, one frame."""
@@ -60,6 +103,7 @@ class PreparedImage:
     sha256: str  # of the original bytes, to find the same file in a test set
     phash: int  # 64-bit perceptual hash
     converted: str  # what was converted, joined by +; empty if `content` has the original bytes
+    facts: tuple[str, ...] = ()  # of a DICOM header: lossy, derived, burned_in
     shrunk: bool = False
 
 

@@ -7,7 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from medix_r1.evaluation.benchmarks.formats import Parts, load_format
 from medix_r1.evaluation.benchmarks.sources import Source, open_source
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec
 from medix_r1.evaluation.results.records import passage
+from medix_r1.images.rules import ImageRules, rules_of
 
 _MAX_PROBLEMS = 20  # rows named in one error; a wrong column name breaks every row
 
@@ -28,11 +29,13 @@ class Image:
         number: of its `<image N>` mark; 0 without one.
         key: hash that identifies the image.
         read: returns its bytes.
+        rules: by which they become pixels.
     """
 
     number: int
     key: str
     read: Callable[[], bytes]
+    rules: ImageRules = field(default_factory=ImageRules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,8 @@ def load_items(task: TaskSpec, *, data_dir: Path | None, cache_dir: Path, limit:
 
 def _item(task: TaskSpec, source: Source, index: int, parts: Parts, row: Mapping[str, Any], seen: Counter[str]) -> Item:
     images = tuple(
-        Image(number, source.image_key(_at(row, path)), _reader(source, index, path)) for number, path in parts.images
+        Image(number, source.image_key(_at(row, path)), _reader(source, index, path), rules_of(task.image))
+        for number, path in parts.images
     )
     said = [task.name, parts.question, parts.context, parts.choices, parts.reference, [i.key for i in images]]
     name = _hash(said)

@@ -39,6 +39,7 @@ class TaskSpec:
         question: a fixed question, for tasks whose rows hold none.
         where: keeps the rows whose columns have these values; empty keeps all.
         archive: zip file beside the rows that holds the images.
+        image: rules by which its pictures are read, where they differ from those of images/rules.py.
         image_host: the only server that image addresses may name and that gets the credentials.
         scorer: `short` asks the judge for YES or NO, `report` for 0 to 5; or the user's own function.
         licence: of the data, as far as we know it.
@@ -59,6 +60,7 @@ class TaskSpec:
     question: str | None = None
     where: Mapping[str, Any] = field(default_factory=dict)
     archive: str | None = None
+    image: Mapping[str, Any] = field(default_factory=dict)
     image_host: str | None = None
     scorer: str
     licence: str
@@ -68,6 +70,7 @@ class TaskSpec:
     def definition(self) -> dict[str, Any]:
         """The fields that change what a sample is; they enter the data key."""
         told = {"headline", "licence", "access", "revision", "file"}
+        told |= set() if self.image else {"image"}  # results of tasks without it keep their key
         said = {name: value for name, value in asdict(self).items() if name not in told}
         return said | {"format": user_code.identity(self.format), "scorer": user_code.identity(self.scorer)}
 

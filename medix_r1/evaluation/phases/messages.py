@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import base64
-import io
 from string import ascii_uppercase
 from typing import Literal
 
 from inspect_ai.model import ChatMessageUser, Content, ContentImage, ContentText
-from PIL import Image as PillowImage
 
 from medix_r1 import prompts
 from medix_r1.errors import DataError
 from medix_r1.evaluation.benchmarks.items import Image, Item, place_images
 from medix_r1.grammar import ThinkElement
+from medix_r1.images.decode import read_image
+from medix_r1.images.rules import ImageRejected
 from medix_r1.prompts.policy import policy_prompt
 
 PromptName = Literal["training", "plain"]
@@ -52,25 +52,17 @@ def user_message(item: Item, prompt: PromptName, think_element: ThinkElement) ->
     content: list[Content] = []
     for number, text in enumerate(parts):
         if number:
-            content.append(ContentImage(image=_data_uri(next(images))))
+            content.append(ContentImage(image=_data_uri(next(images), item.task)))
         if text.strip():
             content.append(ContentText(text=text))
     return ChatMessageUser(content=content if len(parts) > 1 else parts[0])
 
 
-def _data_uri(image: Image) -> str:
-    data = image.read()
+def _data_uri(image: Image, task: str) -> str:
+    """The picture as training reads it (images/decode.py): upright, 8 bits a channel, one frame."""
     try:
-        with PillowImage.open(io.BytesIO(data)) as opened:
-            kind = _SENT_AS_IS.get(opened.format or "")
-            if kind is None:
-                kind, data = "image/png", _as_png(opened)
-    except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError) as error:
-        raise DataError(f"an image cannot be read: {error}", code="not-an-image") from error
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
-
-
-def _as_png(image: PillowImage.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG")
-    return buffer.getvalue()
+        read = read_image(image.read(), image.rules, kept_formats=_SENT_AS_IS)
+    except ImageRejected as error:
+        says = f"an image cannot be read: {error} (keys of `image` are those of tasks.{task}.image)"
+        raise DataError(says, code="not-an-image") from error
+    return f"data:{_SENT_AS_IS[read.format]};base64,{base64.b64encode(read.content).decode()}"

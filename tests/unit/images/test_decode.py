@@ -175,7 +175,15 @@ def test_dicom_frames_and_deflate():
 
     with pytest.raises(ImageRejected, check=coded("several_frames", "3")):
         prepare_image(dicom(several), RULES)
+    assert np.array_equal(pixels(dicom(GREY, syntax=DeflatedExplicitVRLittleEndian)), pixels(dicom(GREY)))
+    bomb = dicom(np.zeros((1000, 1000)), syntax=DeflatedExplicitVRLittleEndian)
     with pytest.raises(ImageRejected, check=coded("image_bomb", "DICOM")):
-        prepare_image(dicom(GREY, syntax=DeflatedExplicitVRLittleEndian), RULES)
+        prepare_image(bomb, ImageRules(max_mebibytes=1))
     with pytest.raises(ImageRejected, check=coded("corrupt_image")):
         prepare_image(dicom(GREY)[:-3000], RULES)
+
+
+def test_what_a_header_says_about_the_picture_is_kept():
+    raw = dicom(GREY, ImageType=["DERIVED", "SECONDARY"], LossyImageCompression="01", BurnedInAnnotation="YES")
+
+    assert prepare_image(raw, RULES).facts == ("lossy", "derived", "burned_in")

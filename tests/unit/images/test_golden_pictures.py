@@ -1,0 +1,78 @@
+"""One set of pictures, with their right pixels as data, for both readers: preparation's and evaluation's."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+from medix_r1.errors import DataError
+from medix_r1.evaluation.benchmarks.items import Image, Item
+from medix_r1.evaluation.phases.messages import user_message
+from medix_r1.images.decode import prepare_image
+from medix_r1.images.rules import ImageRejected, rules_of
+from tests.support import golden_pictures
+
+CASES = {case.name: case for case in golden_pictures.read()}
+
+
+def as_prepared(case):
+    return prepare_image(case.content, rules_of(case.rules)).content
+
+
+def as_asked(case):
+    image = Image(0, "key", lambda: case.content, rules_of(case.rules))
+    item = Item("id", "mine", 0, "g", None, "What is it?", "", (), "a dot", None, (image,))
+    sent = user_message(item, "plain", "think").content[0].image
+    head, _, data = sent.partition(",")
+    assert head in ("data:image/png;base64", "data:image/jpeg;base64")
+    return base64.b64decode(data)
+
+
+def pixels(content):
+    """As a model's processor sees them: opened by Pillow, in RGB, nothing turned."""
+    return np.asarray(PillowImage.open(io.BytesIO(content)).convert("RGB")).astype(float)
+
+
+@pytest.mark.parametrize("read", [as_prepared, as_asked])
+@pytest.mark.parametrize("name", CASES)
+def test_a_picture_has_its_right_pixels(name, read):
+    case = CASES[name]
+    if case.refused:
+        with pytest.raises((ImageRejected, DataError)) as caught:
+            read(case)
+        assert case.refused in str(caught.value)
+        return
+
+    wanted = case.pixels if case.pixels.ndim == 3 else np.stack([case.pixels] * 3, axis=-1)
+    found = pixels(read(case))
+
+    assert found.shape == wanted.shape
+    assert np.abs(found - wanted).max() <= case.tolerance
+
+
+def test_the_cases_are_those_that_are_made():
+    assert [case.name for case in golden_pictures.cases()] == list(CASES)
+    for case in golden_pictures.cases():
+        if case.pixels is not None:
+            assert np.allclose(np.round(case.pixels.astype(float), 2), CASES[case.name].pixels)
+
+
+def test_nothing_that_identifies_a_person_is_read():
+    """Every DICOM case holds a patient's name and number; no output, fact or error does."""
+    named = [case for case in CASES.values() if b"Doe^Jane" in case.content]
+    assert len(named) > 20
+    for case in named:
+        told = _told(case)
+        assert b"Doe" not in told
+        assert b"4711" not in told
+
+
+def _told(case):
+    """Everything that is written or printed about a case."""
+    try:
+        image = prepare_image(case.content, rules_of(case.rules))
+    except ImageRejected as problem:
+        return str(problem).encode()
+    return image.content + repr(image.facts).encode()
