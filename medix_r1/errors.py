@@ -11,6 +11,7 @@ MedixError
 ├── EmbedderError(RuntimeError)       no embedding, for any text; stops the run
 │   └── EmbedderRejected              this text will never be embedded
 ├── RewardError(RuntimeError)         a reward function broke its contract; stops the run
+│   └── RewardTimeout                 it took too long for this reply
 ├── TrainingError(RuntimeError)       the training run failed
 │   └── NothingToTrainOn              refills reached their limit; stops the run
 ├── EvaluationError(RuntimeError)     a phase of an evaluation cannot go on, or its folder is in use
@@ -131,6 +132,10 @@ class EmbedderRejected(EmbedderError):
 
 class RewardError(MedixError, RuntimeError):
     """A reward function raised, or returned no score in [0, 1]. If its signal has weight, the run stops."""
+
+
+class RewardTimeout(RewardError):
+    """A reward function took too long for this reply, which is masked and never scored 0."""
 
 
 class TrainingError(MedixError, RuntimeError):

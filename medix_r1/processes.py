@@ -64,9 +64,9 @@ def _become_subreaper() -> None:
 
 
 def end_with_parent() -> None:
-    """For a child's `preexec_fn`: the kernel sends it SIGTERM when its parent dies (PR_SET_PDEATHSIG); Linux only.
+    """For a child, at its start: the kernel sends it SIGTERM when its parent dies (PR_SET_PDEATHSIG); Linux only.
 
-    This does not reach the child's own children.
+    The parent is the thread that started the child. The signal does not reach the child's own children.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)

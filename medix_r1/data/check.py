@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
-import difflib
 import json
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from string import ascii_uppercase
@@ -27,8 +25,8 @@ from medix_r1.grammar import ModalityTag, ThinkElement, is_gradable, normalize_a
 from medix_r1.images.decode import prepare_image
 from medix_r1.images.rules import ImageRejected, ImageRules, PreparedImage
 from medix_r1.prompts.policy import policy_prompt
+from medix_r1.rewards.references import like_a_tag, unknown_tag
 
-_LIKE_A_TAG = re.compile(r"\s{0,64}<\s{0,8}([A-Za-z][A-Za-z0-9_\- ]{0,31})\s{0,8}>")
 _OTHER_MEDIA = ("<video>", "<audio>")  # verl would look for a video or audio file
 _MAX_CHOICES = len(ascii_uppercase)
 
@@ -115,24 +113,19 @@ def _tag_and_answers(raw: RawRow, rules: RowRules, *, has_image: bool) -> tuple[
     answers = [*_texts(raw, "answer"), *_texts(raw, "accepted")]
     first = parse_reference(answers[0]) if answers else None
     stated = _text(raw, "tag", default="").strip().strip("<>").upper().replace(" ", "_").replace("-", "_") or None
-    if first is not None and first.modality is None and has_image and (match := _LIKE_A_TAG.match(answers[0])):
-        raise RowRejected(Reason.UNKNOWN_TAG, _unknown_tag(match[1]))
+    if first is not None and first.modality is None and has_image and (name := like_a_tag(answers[0])):
+        raise RowRejected(Reason.UNKNOWN_TAG, unknown_tag(name))
     if first is not None and stated and first.modality and stated != first.modality:
         raise RowRejected(Reason.UNKNOWN_TAG, f"the tag says {stated}, the answer says {first.modality}")
     tag = stated or (first.modality if first else None) or (rules.default_tag if has_image else None)
     if tag is not None and tag not in ModalityTag.__members__:
-        raise RowRejected(Reason.UNKNOWN_TAG, _unknown_tag(tag))
+        raise RowRejected(Reason.UNKNOWN_TAG, unknown_tag(tag))
     if tag is None and has_image:
         raise RowRejected(Reason.MISSING_TAG, "a row with an image needs a modality tag, or set default_tag")
     texts = tuple(dict.fromkeys(parse_reference(answer).answer for answer in answers))
     if not texts or not all(is_gradable(text) for text in texts):
         raise RowRejected(Reason.EMPTY_ANSWER, "an answer is empty or has no letter or digit")
     return tag, texts
-
-
-def _unknown_tag(tag: str) -> str:
-    near = difflib.get_close_matches(tag.upper(), list(ModalityTag), n=1, cutoff=0.5)
-    return f"<{tag}> is none of the 16 tags" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def _resolve_choice(answers: tuple[str, ...], choices: tuple[str, ...]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -97,11 +97,23 @@ class Score:
     """The score of one signal.
 
     `value` is in [0, 1]. None means that the signal does not apply to this sample; the composite then renormalises the
-    weights of the others. A signal that fails raises an error and returns no `Score`.
+    weights of the others. A signal that fails raises an error and returns no `Score`. `numbers` are further finite
+    numbers for the metrics, of any range.
     """
 
     value: float | None
     reason: str
+    numbers: Mapping[str, float] | None = None
+
+
+_ROUNDING = 1e-6
+
+
+def clamped(value: float) -> float | None:
+    """The value in [0, 1], moved there if rounding took it up to 1e-6 outside; None if it is farther off or NaN."""
+    if 0.0 <= value <= 1.0:
+        return value
+    return min(1.0, max(0.0, value)) if -_ROUNDING <= value <= 1.0 + _ROUNDING else None
 
 
 class PendingScore(Generic[Result]):

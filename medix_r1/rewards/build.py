@@ -8,14 +8,14 @@ from typing import Any
 from medix_r1 import prompts
 from medix_r1.composing import instantiate, instantiate_each
 from medix_r1.errors import ConfigError, Problem
-from medix_r1.rewards.adapters import function_problems
+from medix_r1.rewards.adapters.verl_keys import verl_function_problems
 from medix_r1.rewards.base import PARSERS, Reward
 from medix_r1.rewards.composite import CompositeReward
+from medix_r1.rewards.overlong import overlong_problems
 from medix_r1.rewards.weights import gate_problems, table_problems, weight_problems
 
 THINK_ELEMENTS = ("think", "thinking")
 _ADAPTERS = "medix_r1.rewards.adapters."
-OVERLONG = ("reward", "zero", "mask")
 
 
 def build_reward(settings: Any) -> CompositeReward:
@@ -49,27 +49,35 @@ def reward_problems(settings: Any) -> list[Problem]:
     """Every problem of a `reward` node that can be found before a model loads."""
     node = _plain(settings)
     signals, problems = node["signals"], []
-    for key, allowed in (("think_element", THINK_ELEMENTS), ("parser", tuple(PARSERS)), ("overlong", OVERLONG)):
+    for key, allowed in (("think_element", THINK_ELEMENTS), ("parser", tuple(PARSERS))):
         if node[key] not in allowed:
-            known = " nor ".join(allowed) if len(allowed) == 2 else ", ".join(allowed)
-            problems.append(
-                Problem(
-                    f"reward.{key}",
-                    "not-a-choice",
-                    f"'{node[key]}' is {'neither' if len(allowed) == 2 else 'none of'} {known}",
-                )
-            )
+            text = f"'{node[key]}' is neither {' nor '.join(allowed)}"
+            problems.append(Problem(f"reward.{key}", "not-a-choice", text))
+    problems += overlong_problems(node)
     problems += weight_problems(node["weights"], signals)
     problems += gate_problems(node["gate"], signals)
     problems += table_problems(node["weight_tables"], signals)
+    problems += verl_function_problems(node.get("custom_reward_function"), "reward.custom_reward_function")
     for name, signal in signals.items():
         if isinstance(signal, Mapping):
+            problems += _adapter_problems(signal, f"reward.signals.{name}")
             problems += [problem.below(f"reward.signals.{name}.") for problem in _signal_problems(signal)]
     return problems
 
 
+def _adapter_problems(signal: Mapping[str, Any], key: str) -> list[Problem]:
+    """Problems of another framework's function: building its adapter loads it, and calls nothing."""
+    if not str(signal.get("_target_")).startswith(_ADAPTERS):
+        return []
+    try:
+        instantiate(signal, key)
+    except ConfigError as error:
+        return [problem if problem.key == key else problem.below(f"{key}.") for problem in error.problems]
+    return []
+
+
 def _signal_problems(signal: Mapping[str, Any]) -> list[Problem]:
-    problems = function_problems(signal.get("function")) if str(signal.get("_target_")).startswith(_ADAPTERS) else []
+    problems = []
     if (prompt := signal.get("prompt")) is not None:
         try:
             prompts.load(prompt)

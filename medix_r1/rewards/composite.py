@@ -11,11 +11,19 @@ import asyncio
 import inspect
 import math
 from collections.abc import Awaitable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from medix_r1.errors import ConfigError, EmbedderError, EmbedderRejected, JudgeError, JudgeUnavailable, RewardError
-from medix_r1.rewards.base import PendingScore, Reward, Sample, Score
+from medix_r1.errors import (
+    ConfigError,
+    EmbedderError,
+    EmbedderRejected,
+    JudgeError,
+    JudgeUnavailable,
+    RewardError,
+    RewardTimeout,
+)
+from medix_r1.rewards.base import PendingScore, Reward, Sample, Score, clamped
 from medix_r1.rewards.weights import WeightTables, gate_problems, renormalise, table_problems, weight_problems
 
 __all__ = ["CompositeReward", "RewardBreakdown", "weight_problems"]
@@ -48,6 +56,16 @@ class RewardBreakdown:
     failure: str | None = None
     outage: bool = False
     gate_shut: bool = False
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """`signal/name` → further number that the signal brought."""
+        return {
+            f"{signal}/{name}": value
+            for signal, part in self.parts.items()
+            if part.numbers
+            for name, value in part.numbers.items()
+        }
 
 
 class CompositeReward:
@@ -135,8 +153,8 @@ class CompositeReward:
 
 
 def _affects_every_sample(error: Failure) -> bool:
-    return isinstance(error, JudgeUnavailable | RewardError) or (
-        isinstance(error, EmbedderError) and not isinstance(error, EmbedderRejected)
+    return isinstance(error, JudgeUnavailable | RewardError | EmbedderError) and not isinstance(
+        error, EmbedderRejected | RewardTimeout
     )
 
 
@@ -158,15 +176,17 @@ class SignalResults:
         """Record a score.
 
         Raises:
-            RewardError: the value is not in [0, 1].
+            RewardError: the value is outside [0, 1] by more than rounding.
             TypeError: `score` is no `Score`, which is a bug of the signal.
         """
         if not isinstance(score, Score):
             raise TypeError(f"signal {name} returned {score!r}; its score() has to return a Score")
         if score.value is not None and not 0.0 <= score.value <= 1.0:  # also true of NaN
-            raise RewardError(
-                f"signal {name} returned {score.value!r}, which is not between 0 and 1", code="out-of-range"
-            )
+            if (value := clamped(score.value)) is None:
+                raise RewardError(
+                    f"signal {name} returned {score.value!r}, which is not between 0 and 1", code="out-of-range"
+                )
+            score = replace(score, value=value)
         self.parts[name] = score
 
     def add_failure(self, name: str, error: Failure) -> None:

@@ -11,6 +11,7 @@ from medix_r1.errors import Problem
 from medix_r1.grammar import ModalityTag
 from medix_r1.rewards.base import NO_MODALITY, Sample
 
+_DECIMALS = 6  # of rescaled weights
 BY = ("source", "modality")  # in order of precedence
 
 
@@ -87,9 +88,20 @@ def weight_problems(
         for name, weight in weights.items()
         if name in left_out and _is_weight(weight) and weight > 0
     ]
-    if not problems and not math.isclose(total := math.fsum(weights.values()), 1.0, abs_tol=1e-6):
-        problems.append(Problem(key, "sum-not-one", f"they sum to {total:g}; make them sum to 1"))
+    if not problems and not math.isclose(total := sum(weights.values()), 1.0, abs_tol=1e-6):
+        problems.append(Problem(key, "sum-not-one", f"they sum to {total:g}; {_rescaled(weights, total, key)}"))
     return problems
+
+
+def _rescaled(weights: Mapping[str, float], total: float, key: str) -> str:
+    """The same weights with the sum 1, as overrides: rounded, with the rest of rounding on the largest."""
+    if total <= 0 or not math.isfinite(total):
+        return "give at least one of them a weight"
+    scaled = {name: round(weight / total, _DECIMALS) for name, weight in weights.items()}
+    largest = max(scaled, key=scaled.__getitem__)
+    scaled[largest] = round(1 - math.fsum(weight for name, weight in scaled.items() if name != largest), _DECIMALS)
+    pairs = ", ".join(f"{name}: {weight:.{_DECIMALS}g}" for name, weight in scaled.items())
+    return f"in the same proportions, with the sum 1: '{key}={{{pairs}}}'"
 
 
 def _is_weight(weight: Any) -> bool:

@@ -36,7 +36,7 @@ class ScoredRollout:
         parts: signal → unweighted value in [0, 1]; None where the signal does not apply or failed. It has every signal
             of the run.
         reasons: signal → why it has its value.
-        overall: the reward in [0, 1]; None for a masked sample.
+        overall: the reward in [0, 1], with overlong=soft in [-1, 1]; None for a masked sample.
         masked: left out of the group's statistics and of the update.
         failure: why there is no reward.
         outage: a server or the code is at fault, not this sample.
@@ -52,6 +52,7 @@ class ScoredRollout:
         advantage: mean over the reply's tokens; None for a sample that was not trained on.
         filtered: the group filter discarded its group, so it was not trained on.
         seconds: start and end of its scoring, in seconds since the epoch.
+        numbers: signal/name → further number that the signal's function returned, of any range.
         statistics: counters of judge and embedder in this step so far; empty when another sample carries them.
     """
 
@@ -82,6 +83,7 @@ class ScoredRollout:
     accepted: tuple[str, ...] = ()
     advantage: float | None = None
     filtered: bool = False
+    numbers: Mapping[str, float] = field(default_factory=dict)
     seconds: tuple[float, float] = field(default=(0.0, 0.0), metadata=_OF_THE_STEP)
     statistics: Mapping[str, float] = field(default_factory=dict, metadata=_OF_THE_STEP)
 

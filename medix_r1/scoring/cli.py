@@ -34,11 +34,17 @@ def score(
     judge_url: JudgeUrl = None,
     config_dir: ConfigDir = None,
     in_flight: InFlight = 256,
+    signal: Annotated[
+        str | None,
+        typer.Option(help="This signal alone, with the weight 1; no other one's judge or embedder is needed."),
+    ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Throw away the scores that are there.")] = False,
 ) -> None:
     """Score a file of replies, with every part and reason.
 
     `medix-r1 reward score replies.jsonl judge=nano embedder=minilm reward.signals.embed.threshold=0.6`
+
+    `medix-r1 reward score replies.jsonl --signal exact`
 
     The same command again scores only what is missing. Exit code 1 when rows could not be scored.
     """
@@ -47,7 +53,15 @@ def score(
     target = out or file.with_suffix(".scored.jsonl")
     raise typer.Exit(
         score_file(
-            file, overrides or [], target, judge_url, config_dir or [], console, in_flight=in_flight, restart=restart
+            file,
+            overrides or [],
+            target,
+            judge_url,
+            config_dir or [],
+            console,
+            in_flight=in_flight,
+            restart=restart,
+            signal=signal,
         )
     )
 

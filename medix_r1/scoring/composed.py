@@ -47,19 +47,25 @@ class PlannedReward:
         overrides: Hydra overrides of configs/score.yaml.
         judge_url: a running judge, ending in `/v1`, to use instead of starting one; ignored if the reward has no judge.
         config_dirs: the user's own folders with config groups.
+        alone: name of the only signal to keep, with the weight 1; what it does not call is neither started nor loaded.
 
     Raises:
         ConfigError: all problems that can be found before a model loads.
     """
 
     def __init__(
-        self, overrides: Sequence[str], *, judge_url: str | None = None, config_dirs: Sequence[Path] = ()
+        self,
+        overrides: Sequence[str],
+        *,
+        judge_url: str | None = None,
+        config_dirs: Sequence[Path] = (),
+        alone: str | None = None,
     ) -> None:
-        self._overrides, self._dirs = [*overrides], config_dirs
-        self.config = configs.compose_reward(self._overrides, config_dirs)
+        self._overrides, self._dirs, self._alone = [*overrides], config_dirs, alone
+        self.config = self._compose()
         if judge_url and self.config.judge.client is not None and self.asks_a_judge:  # else nothing would call it
             self._overrides += _running_judge(judge_url)
-            self.config = configs.compose_reward(self._overrides, config_dirs)
+            self.config = self._compose()
         problems = list(reward_problems(self.config.reward))
         if self.asks_a_judge:
             missing = configs.missing_keys(self.config)
@@ -67,12 +73,28 @@ class PlannedReward:
         if problems:
             raise ConfigError(problems)
 
+    def _compose(self, *further: str) -> DictConfig:
+        config = configs.compose_reward([*self._overrides, *further], self._dirs)
+        return config if self._alone is None else _keeping(config, self._alone)
+
     @property
     def asks_a_judge(self) -> bool:
         """Whether a signal uses a judge; that of `reward=embedding_only` does not."""
         signals = OmegaConf.to_container(self.config.reward.signals, resolve=True)
         assert isinstance(signals, dict)
         return any(key.endswith(".judge") for key, _ in configs.flatten(_named(signals)))
+
+    def refuse_soft_overlong(self) -> None:
+        """Refuse what only training can apply.
+
+        Raises:
+            ConfigError: overlong=soft, which needs each reply's length in tokens.
+        """
+        if self.config.reward.overlong == "soft":
+            text = (
+                "soft needs each reply's length in tokens, which a file of texts lacks; use reward, zero or mask with "
+            )
+            raise ConfigError.of("reward.overlong", "needs-tokens", f"{text}reward.overlong_cache=null")
 
     def settings(self) -> dict[str, Any]:
         """Everything that a score depends on, as dotted key → value; an output file is tied to it."""
@@ -99,7 +121,7 @@ class PlannedReward:
         console.print(f"starting judge {settings.served_name} at {settings.address}; log: {log}", highlight=False)
         with served(settings, log):
             console.print(f"judge ready after {time.monotonic() - start:.0f} s", highlight=False)
-            yield _ready(configs.compose_reward([*self._overrides, *attached(settings)], self._dirs))
+            yield _ready(self._compose(*attached(settings)))
 
 
 # Keys of the reward node that scores depend on; its other keys are verl's.
@@ -128,6 +150,26 @@ _OPERATIONAL = [
 def _ready(config: DictConfig) -> ReadyReward:
     reward = config.reward
     return ReadyReward(build_reward(reward), SampleReader.of(reward), str(reward.overlong), str(reward.think_element))
+
+
+def _keeping(config: DictConfig, name: str) -> DictConfig:
+    """The config with one signal, of weight 1.
+
+    Raises:
+        ConfigError: the reward has no such signal.
+    """
+    signals = config.reward.signals
+    if signals.get(name) is None:
+        known = ", ".join(str(one) for one, node in signals.items() if node is not None)
+        raise ConfigError.of(f"--signal {name}", "no-such-signal", f"this reward has none of that name; known: {known}")
+    for key, value in {
+        "signals": {name: signals[name]},
+        "weights": {name: 1.0},
+        "weight_tables": {"source": {}, "modality": {}},
+        "gate": None,
+    }.items():
+        OmegaConf.update(config, f"reward.{key}", value, merge=False)
+    return config
 
 
 def _named(tree: Mapping[Any, Any]) -> dict[str, Any]:

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Annotated, Generic, TypeVar
 
 import numpy as np
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from medix_r1.errors import ConfigError, DataError, Problem
 from medix_r1.grammar import parse_reference
 from medix_r1.rewards.base import Sample, SampleReader
+from medix_r1.rewards.references import fault_of
 
 MAX_PROBLEMS = 50  # after which checking stops
 
@@ -56,13 +57,6 @@ class Row(BaseModel):
     choices: tuple[str, ...] | None = None
     image: Annotated[bool | str | tuple[str, ...] | None, Field(validation_alias=_either("image", "images"))] = None
     cut: bool = False
-
-    @field_validator("reference")
-    @classmethod
-    def _says_something(cls, reference: str) -> str:
-        if not parse_reference(reference).answer:
-            raise ValueError("holds no answer")
-        return reference
 
     @property
     def has_image(self) -> bool:
@@ -144,12 +138,28 @@ class RowCounts:
     repeated: dict[int, int]
 
 
-def check(path: Path, kind: type[Row] = Row, *, needs_images: bool = False) -> RowCounts:
+def reference_problems(row: Row, parser: str, where: str) -> list[Problem]:
+    """A problem if no answer can score against the row's reference; none with the public parser, which scores it.
+
+    Args:
+        row: the row. One that says `image: false` may have brackets at the start of its reference.
+        parser: of the reward.
+        where: file and line, which begin the problem's key.
+    """
+    fault = None if parser == "public" else fault_of(row.reference, has_image=row.image is not False)
+    if fault is None:
+        return []
+    text = fault.text + ("; image: false says that it is text" if fault.code == "unknown-tag" else "")
+    return [Problem(f"{where}: reference", fault.code, text)]
+
+
+def check(path: Path, kind: type[Row] = Row, *, parser: str = "strict", needs_images: bool = False) -> RowCounts:
     """Validate a whole file.
 
     Args:
         path: the file.
         kind: schema of a line.
+        parser: of the reward.
         needs_images: whether image files must exist, because a signal uses them.
 
     Raises:
@@ -170,6 +180,7 @@ def check(path: Path, kind: type[Row] = Row, *, needs_images: bool = False) -> R
             else:
                 contents.append(row.content)
                 names.add(row, number)
+                problems += reference_problems(row, parser, f"{path}:{number}")
                 if needs_images:
                     missing = [name for name in row.image_paths if not (path.parent / name).is_file()]
                     problems += [

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from medix_r1.rewards.composite import RewardBreakdown
+from medix_r1.rewards.overlong import Overlong
 from medix_r1.scoring import rows as row_file
 from medix_r1.scoring.composed import ReadyReward
 from medix_r1.scoring.output import Output, read_output
@@ -82,15 +83,14 @@ def _pending(source: Path, found: RowCounts, output: Output) -> Iterator[Line[Ro
 def record(ready: ReadyReward, line: Line[Row], breakdown: RewardBreakdown) -> dict[str, Any]:
     """One line of the output: the row, so that the output can be scored again, and its reward with all parts."""
     row, parsed = line.row, line.row.sample(ready.reader).completion
-    overall = breakdown.total
-    if row.cut and overall is not None:  # as in training: configs/reward/composite.yaml, overlong
-        overall = {"reward": overall, "zero": 0.0, "mask": None}[ready.overlong]
+    overall = Overlong(ready.overlong).reward(breakdown.total, cut=row.cut, tokens=0)
     given = row.model_dump(exclude_none=True) | {"id": row.name}
     return given | {
         "content": f"{row.content:016x}",
         "line": line.number,
         "overall": overall,
         "parts": {name: part.value for name, part in breakdown.parts.items()},
+        "numbers": breakdown.numbers,
         "weights": dict(breakdown.weights),
         "reasons": {name: part.reason for name, part in breakdown.parts.items()},
         "parsed": {
@@ -149,7 +149,8 @@ def summarise(path: Path) -> Summary:
                 summary.listed.append((row["line"], str(row["id"]), row["failure"]))
             continue
         summary.masked += row["overall"] is None
-        for name, value in {"overall": row["overall"], **row["parts"]}.items():
+        numbers = row.get("numbers", {})  # not in an output of an older version
+        for name, value in {"overall": row["overall"], **row["parts"], **numbers}.items():
             if value is not None:
                 summary.columns[name].add(value)
             else:

@@ -35,19 +35,21 @@ def score_file(
     *,
     in_flight: int,
     restart: bool,
+    signal: str | None = None,
 ) -> int:
     """Score the rows of a file that have no score; return 0 when all rows have one."""
     if out.resolve() == file.resolve():
         raise ConfigError.of("--out", "same-file", f"{out} is the file to be scored; choose another")
-    planned = PlannedReward(overrides, judge_url=judge_url, config_dirs=config_dirs)
-    found = rows.check(file)
+    planned = PlannedReward(overrides, judge_url=judge_url, config_dirs=config_dirs, alone=signal)
+    planned.refuse_soft_overlong()
+    found = rows.check(file, parser=planned.config.reward.parser)
     with Output(out, planned.settings(), restart=restart) as output:
         if output.done >= found.count:
             console.print(f"all {found.count} rows have a score already", highlight=False)
         else:
             with planned.ready(console) as ready:
                 if ready.composite.wants_images:
-                    rows.check(file, needs_images=True)
+                    rows.check(file, parser=planned.config.reward.parser, needs_images=True)
 
                 async def work(advance: Advance) -> None:
                     await scores.score(ready, file, found, output, in_flight=in_flight, advance=advance)
@@ -103,6 +105,8 @@ def explain_row(
     """Show the reward of one reply; return 1 when it has none."""
     folder, row = _row(where, name, question, reference, completion)
     planned = PlannedReward(overrides, judge_url=judge_url, config_dirs=config_dirs)
+    if problems := rows.reference_problems(row, planned.config.reward.parser, where or "options"):
+        raise ConfigError(problems)
     told = Console(stderr=True) if as_json else console
     shown: list[tuple[Sample, RewardBreakdown]] = []
     with planned.ready(told) as ready:
@@ -215,7 +219,7 @@ def audit_file(
             )
     # Recorded values follow the rules of the run's config, which `overrides` name.
     sides = [build_rules(node, signal) for node in (settings, second_plan and second_plan.config.reward) if node]
-    count = rows.check(file, audits.AuditRow).count
+    count = rows.check(file, audits.AuditRow, parser=settings.parser).count
     found: list[audits.Audit] = []
     with ExitStack() as servers:
         plans = [plan and servers.enter_context(plan.ready(console)) for plan in (first_plan, second_plan)]
@@ -225,7 +229,7 @@ def audit_file(
 
         with_images = any(ready.composite.wants_images for ready in plans if ready)
         if with_images:
-            rows.check(file, audits.AuditRow, needs_images=True)
+            rows.check(file, audits.AuditRow, parser=settings.parser, needs_images=True)
 
         async def work(advance: Advance) -> None:
             one = await audits.audit(

@@ -17,6 +17,7 @@ from medix_r1 import config as configs
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.training.command.plan import plan_of
 from medix_r1.training.preflight import batches, memory, placement
+from medix_r1.training.preflight.references import reference_notices
 
 
 def show_check(overrides: Sequence[str], config_dirs: Sequence[Path], gpu_gib: float, console: Console) -> int:
@@ -36,6 +37,8 @@ def show_check(overrides: Sequence[str], config_dirs: Sequence[Path], gpu_gib: f
     with contextlib.suppress(MissingMandatoryValue):  # a missing value; it is among the problems
         console.print(_table("batches", batches.of_config(config).lines() | placement.gpu_pools(config)))
         _show_memory(config, gpu_gib, console)
+    for notice in reference_notices(config):
+        console.print(f"  - [yellow]only said, not refused:[/] {escape(notice)}", highlight=False)
     for problem in problems:
         console.print(f"  - {escape(str(problem))}", highlight=False)
     console.print(f"[red]{len(problems)} problem(s)[/]" if problems else "[green]no problem found[/]")

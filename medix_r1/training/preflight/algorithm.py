@@ -59,6 +59,12 @@ def algorithm_problems(config: DictConfig) -> Iterator[Problem]:
             "weighs-parts-itself",
             f"{name} weighs the parts by reward.weights and knows no reward.gate and no weight_tables; drop them",
         )
+    if reward.overlong in ("zero", "soft"):
+        yield Problem(
+            "reward.overlong",
+            "weighs-parts-itself",
+            f"{name} learns from the parts, which {reward.overlong} does not change; use reward or mask",
+        )
     if not mode.startswith(_OURS):
         yield Problem(
             "algorithm.adv_estimator",

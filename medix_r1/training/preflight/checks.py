@@ -19,7 +19,9 @@ from omegaconf.errors import MissingMandatoryValue
 from medix_r1 import config as configs
 from medix_r1.composing import instantiate_each
 from medix_r1.errors import ConfigError, Problem
+from medix_r1.rewards.adapters.verl_keys import verl_function_problems
 from medix_r1.rewards.build import reward_problems
+from medix_r1.rewards.overlong import cache_problems
 from medix_r1.serving.checks import embedder_problems, is_used, judge_problems, members
 from medix_r1.training.preflight import batches
 from medix_r1.training.preflight.algorithm import algorithm_problems, optimizer_problems, plugin_problems
@@ -28,6 +30,7 @@ from medix_r1.training.preflight.disk import disk_problems
 from medix_r1.training.preflight.lengths import length_problems
 from medix_r1.training.preflight.model_folder import model_problems
 from medix_r1.training.preflight.placement import cluster_problems, placement_problems
+from medix_r1.training.preflight.references import reference_problems
 
 GIB = 1024**3
 # Measured on the nano model: nearly all of it is torch and vLLM, imported by each process.
@@ -49,7 +52,7 @@ def _checks() -> Sequence[Check]:
     return (
         *(plugin_problems, _reward, algorithm_problems, optimizer_problems, _alarms),
         *(_batches, length_problems, _limits),
-        *(placement_problems, _data, model_problems, _attention),
+        *(placement_problems, _data, reference_problems, model_problems, _attention),
         *(judge_problems, embedder_problems, _trackers, disk_problems, cluster_problems, shadowing_problems, _machine),
     )
 
@@ -62,6 +65,8 @@ def _until_missing_value(check: Check, config: DictConfig) -> Iterator[Problem]:
 
 def _reward(config: DictConfig) -> Iterator[Problem]:
     yield from reward_problems(config.reward)
+    yield from verl_function_problems(config.get("custom_reward_function"), "custom_reward_function")
+    yield from cache_problems(config.reward, config.data.max_response_length)
     if not isinstance(config.reward.num_workers, int) or config.reward.num_workers < 1:
         yield Problem(
             "reward.num_workers", "out-of-range", f"{config.reward.num_workers} is no number of workers; use at least 1"

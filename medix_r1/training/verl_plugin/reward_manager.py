@@ -21,6 +21,7 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from medix_r1.rewards.base import Sample, SampleReader, is_gauge
 from medix_r1.rewards.composite import RewardBreakdown
+from medix_r1.rewards.overlong import Overlong
 from medix_r1.runs.scored_rollout import ScoredRollout
 from medix_r1.training.verl_plugin import scorer
 
@@ -61,8 +62,8 @@ class CompositeRewardManager(RewardManagerBase):
         settings = config.reward
         self._reader = SampleReader.of(settings)
         self._names = [name for name, signal in settings.signals.items() if signal is not None]
-        self._overlong = settings.overlong
         self._max_response_length = config.data.max_response_length
+        self._overlong = Overlong.of(settings, self._max_response_length)
         self._scorer = scorer.make_scorer(config, StepCounters, reward_router_address)
 
     async def run_single(self, data: Any) -> dict[str, Any]:
@@ -72,16 +73,15 @@ class CompositeRewardManager(RewardManagerBase):
         returned as `masked`, and the sampler keeps it out of the update (docs/judge.md).
 
         Returns:
-            `reward_score`, in [0, 1] and 0.0 without a total, and `reward_extra_info`, a `ScoredRollout` for verl.
+            `reward_score`, in [0, 1] (overlong=soft: in [-1, 1]) and 0.0 for a masked sample, and `reward_extra_info`,
+            a `ScoredRollout` for verl.
         """
         started = time.time()
         rollout = self._rollout(data[-1:][0])
         step = training_step(rollout.row)
         sample = await self._sample(rollout)
         scored = await self._scorer.score(sample, step)
-        total = scored.breakdown.total
-        if rollout.cut and self._overlong == "zero" and total is not None:
-            total = 0.0
+        total = self._overlong.reward(scored.breakdown.total, cut=rollout.cut, tokens=rollout.tokens)
         record = replace(
             self._record(rollout, sample, scored.breakdown, total),
             statistics=scored.statistics,
@@ -124,7 +124,6 @@ class CompositeRewardManager(RewardManagerBase):
     ) -> ScoredRollout:
         """The record for the sampler; verl adds the sample's key."""
         extra = rollout.extra_info
-        masked = total is None or (rollout.cut and self._overlong == "mask")
         parts = breakdown.parts
         return ScoredRollout(
             uid=str(rollout.row.get("uid", "")),
@@ -140,8 +139,9 @@ class CompositeRewardManager(RewardManagerBase):
             parts={name: parts[name].value if name in parts else None for name in self._names},
             reasons={name: part.reason for name, part in parts.items()},
             weights=breakdown.weights,
-            overall=None if masked else total,
-            masked=masked,
+            numbers=breakdown.numbers,
+            overall=total,
+            masked=total is None,
             gate_shut=breakdown.gate_shut,
             failure=breakdown.failure,
             outage=breakdown.outage,

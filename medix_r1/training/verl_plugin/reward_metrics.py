@@ -11,7 +11,7 @@ from medix_r1.grammar import parse_reference
 from medix_r1.rewards.base import NO_MODALITY, is_gauge
 from medix_r1.runs.scored_rollout import OVERALL, ScoredRollout
 
-_MOST_LABELS = 32  # modalities or sources with metrics of their own; the rest is in the totals
+_MOST_LABELS = 32  # modalities, sources or further numbers with metrics of their own; the rest is in the totals
 
 
 def reward_metrics(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str, float]:
@@ -35,7 +35,7 @@ def reward_metrics(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str, 
     metrics |= unscored_shares(rollouts, prefix)
     metrics[f"{prefix}/cut_share"] = statistics.fmean(rollout.cut for rollout in rollouts)
     metrics[f"{prefix}/gate_shut_share"] = statistics.fmean(rollout.gate_shut for rollout in rollouts)
-    metrics |= _gap(rollouts, prefix) | _denied(rollouts, prefix)
+    metrics |= _gap(rollouts, prefix) | _denied(rollouts, prefix) | _numbers(rollouts, prefix)
     metrics |= _split(rollouts, f"{prefix}/by_modality", [_modality(rollout) for rollout in rollouts])
     sources = [metric_name(rollout.source) for rollout in rollouts]
     if len(set(sources)) > 1:
@@ -79,6 +79,17 @@ def _denied(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str, float]:
     right = [rollout.parts.get("llm") for rollout in rollouts if rollout.parts.get("exact") == 1.0]
     judged = [verdict for verdict in right if verdict is not None]
     return {f"{prefix}/judge_denies_exact": statistics.fmean(v < 0.5 for v in judged)} if judged else {}
+
+
+def _numbers(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str, float]:
+    """`prefix/signal/name/mean` of the further numbers that reward functions returned, over rollouts that have it."""
+    columns: dict[str, list[float]] = defaultdict(list)
+    for rollout in rollouts:
+        for name, value in rollout.numbers.items():
+            columns[name].append(value)
+    most = Counter({name: len(values) for name, values in sorted(columns.items())}).most_common(_MOST_LABELS)
+    named = {name: "/".join(map(metric_name, name.split("/"))) for name, _ in most}
+    return {f"{prefix}/{named[name]}/mean": statistics.fmean(columns[name]) for name, _ in most}
 
 
 def half_interval(rollouts: Sequence[ScoredRollout], column: Sequence[float | None]) -> float:

@@ -1,6 +1,12 @@
-"""Reward functions as people write them for EasyR1 and TRL, good and bad; loaded by name in test_adapters.py."""
+"""Reward functions as people write them for four frameworks, good and bad; loaded by name in test_adapters.py."""
 
+import itertools
+import os
+import re
+import sys
 import threading
+import time
+from fractions import Fraction
 
 import numpy as np
 
@@ -90,3 +96,131 @@ def group_by_default(completions, group=None, **kwargs):
 
 
 NOT_A_FUNCTION = 3
+
+
+def array(completions, **kwargs):
+    return np.asarray([0.5])
+
+
+def generator(completions, **kwargs):
+    return (0.5 for _ in completions)
+
+
+def endless(completions, **kwargs):
+    return itertools.repeat(0.5)
+
+
+def fraction(completions, **kwargs):
+    return [Fraction(1, 2)]
+
+
+def a_rounding_above(completions, **kwargs):
+    return [1.0 + 1e-7]
+
+
+def a_rounding_below(completions, **kwargs):
+    return [-1e-6]
+
+
+def more_than_rounding(completions, **kwargs):
+    return [1.000002]
+
+
+def minus_half(completions, **kwargs):
+    return [-0.5]
+
+
+def trl_tokens(completions, completion_ids):
+    return [1.0]
+
+
+def verl(data_source, solution_str, ground_truth, extra_info, bonus=0.0):
+    SEEN.append((data_source, solution_str, ground_truth, extra_info))
+    return {"score": 0.5 + bonus, "acc": True, "length": np.asarray([3]), "prediction": "left"}
+
+
+def verl_number(data_source, solution_str, ground_truth, extra_info=None):
+    return 0.5
+
+
+def verl_array(**kwargs):
+    return np.asarray([0.5])
+
+
+async def verl_async(data_source, solution_str, ground_truth, extra_info=None, **kwargs):
+    return {"score": 0.25}
+
+
+def verl_of_three(data_source, solution_str, ground_truth):
+    return 1.0
+
+
+def verl_two(**kwargs):
+    return [0.5, 0.5]
+
+
+def verl_huge(**kwargs):
+    return 10**400
+
+
+def raising_verl(**kwargs):
+    raise KeyError("answer")
+
+
+def leaves(**kwargs):
+    sys.exit(1)
+
+
+def openrlhf(queries, prompts, labels):
+    SEEN.append((queries, prompts, labels))
+    return {
+        "rewards": np.asarray([0.5]),
+        "scores": np.asarray([1.0]),
+        "extra_logs": {"length": np.asarray([7.0]), "text": ["left"]},
+    }
+
+
+def openrlhf_array(queries, prompts, labels, **kwargs):
+    return np.asarray([0.5])
+
+
+def openrlhf_scalar(queries, prompts, labels, **kwargs):
+    return np.float32(0.5)
+
+
+def openrlhf_nothing(queries, prompts, labels, **kwargs):
+    return {"rewards": None}
+
+
+def backtracks(solution_str, **kwargs):
+    """1 for a long reply of a and one b; without the b it tries 2^n ways."""
+    return float(bool(re.fullmatch(r"(a+)+b", solution_str)))
+
+
+def waits_with_a_child(solution_str, **kwargs):
+    """Start a process of its own, name it in the file that the reply names, and wait."""
+    child = os.spawnlp(os.P_NOWAIT, "sleep", "sleep", "600")
+    with open(solution_str, "w") as file:
+        file.write(f"{os.getpid()} {child}")
+    time.sleep(600)
+
+
+def dies(**kwargs):
+    os._exit(3)
+
+
+def count(solution_str, **kwargs):
+    """How often this process has been asked, as a share of 10."""
+    SEEN.append(solution_str)
+    return len(SEEN) / 10
+
+
+class Strange(Exception):
+    """An exception that cannot be unpickled."""
+
+    def __init__(self, one, other):
+        super().__init__(one)
+
+
+def raises_strange(**kwargs):
+    raise Strange("odd", "thing")

@@ -1,11 +1,12 @@
-"""Functions of EasyR1 and TRL as signals: their arguments, their return values, and which are refused."""
+"""Functions of EasyR1, TRL, verl and OpenRLHF as signals: arguments, return values, and which are refused."""
 
 import threading
 
 import pytest
 
 from medix_r1.errors import ConfigError, RewardError
-from medix_r1.rewards.adapters import EasyR1Reward, TrlReward, function_problems
+from medix_r1.rewards.adapters import EasyR1Reward, OpenRlhfReward, TrlReward, VerlReward
+from medix_r1.rewards.adapters.function import function_problems
 from medix_r1.rewards.base import Reward
 from medix_r1.rewards.composite import CompositeReward
 from medix_r1.rewards.format import FormatReward
@@ -15,15 +16,18 @@ from tests.unit.rewards.cases import reply, sample
 
 HERE = "tests.unit.rewards.foreign"
 CASE = sample(reply("left lung"), "<X_RAY>left lung", question="Which?", source="vqa", choices=("left lung", "heart"))
+IN_A_THREAD = {
+    "timeout": None
+}  # in a thread of the test, which sees what the function does; test_process.py has the rest
 
 
 async def test_easyr1_gets_a_list_of_one_in_a_thread():
     foreign.SEEN.clear()
 
-    score = await EasyR1Reward(function=f"{HERE}:easyr1", kwargs={"bonus": 0.0}).score(CASE)
+    score = await EasyR1Reward(function=f"{HERE}:easyr1", kwargs={"bonus": 0.0}, **IN_A_THREAD).score(CASE)
 
     assert score.value == 1.0
-    assert score.reason == "format 0.5"
+    assert (score.reason, score.numbers) == ("format 0.5", {"format": 0.5})
     ((rows, thread),) = foreign.SEEN
     assert thread is not threading.current_thread()
     (row,) = rows
@@ -34,7 +38,7 @@ async def test_easyr1_gets_a_list_of_one_in_a_thread():
 
 
 async def test_easyr1_sequential_and_another_key():
-    signal = EasyR1Reward(function=f"{HERE}:easyr1_sequential", batched=False, key="accuracy")
+    signal = EasyR1Reward(function=f"{HERE}:easyr1_sequential", batched=False, key="accuracy", **IN_A_THREAD)
 
     assert (await signal.score(CASE)).value == 1.0
     assert (await signal.score(sample("left lung", "left lung"))).value == 0.0
@@ -43,7 +47,7 @@ async def test_easyr1_sequential_and_another_key():
 async def test_trl_gets_columns_of_one():
     foreign.SEEN.clear()
 
-    score = await TrlReward(function=f"{HERE}:trl", columns={"weight": 2}).score(
+    score = await TrlReward(function=f"{HERE}:trl", columns={"weight": 2}, **IN_A_THREAD).score(
         sample("<X_RAY>left lung", "<X_RAY>left lung", question="Which?")
     )
 
@@ -64,29 +68,159 @@ async def test_trl_gets_columns_of_one():
         ("trl_async", {}, 0.75),
         ("trl_skips", {}, None),
         ("numpys", {}, 0.5),
+        ("array", {}, 0.5),
+        ("generator", {}, 0.5),
+        ("fraction", {}, 0.5),
+        ("a_rounding_above", {}, 1.0),
+        ("a_rounding_below", {}, 0.0),
+        ("minus_half", {"rescale": [-1, 1]}, 0.25),
         ("group_by_default", {}, 1.0),
     ],
 )
 async def test_trl_in_its_forms(function, options, value):
-    assert (await TrlReward(function=f"{HERE}:{function}", **options).score(CASE)).value == value
+    assert (await TrlReward(function=f"{HERE}:{function}", **options, **IN_A_THREAD).score(CASE)).value == value
 
 
 @pytest.mark.parametrize(
-    ("signal", "code", "names"),
+    ("part", "reply_text", "reference"),
+    [("reply", reply("left lung"), "<X_RAY>left lung"), ("answer", "left lung", "left lung")],
+)
+async def test_verl_gets_its_four_keywords_and_reward_kwargs(part, reply_text, reference):
+    foreign.SEEN.clear()
+
+    signal = VerlReward(function=f"{HERE}:verl", kwargs={"bonus": 0.25}, part=part, **IN_A_THREAD)
+    score = await signal.score(CASE)
+
+    assert (score.value, score.numbers) == (0.75, {"acc": 1.0, "length": 3.0})
+    assert [
+        ("vqa", reply_text, reference, {"question": "Which?", "choices": ["left lung", "heart"], "answers": []})
+    ] == foreign.SEEN
+
+
+@pytest.mark.parametrize(("function", "value"), [("verl_number", 0.5), ("verl_array", 0.5), ("verl_async", 0.25)])
+async def test_verl_in_its_forms(function, value):
+    assert (await VerlReward(function=f"{HERE}:{function}", **IN_A_THREAD).score(CASE)).value == value
+
+
+async def test_openrlhf_gets_three_lists_and_its_logs_become_metrics():
+    foreign.SEEN.clear()
+
+    score = await OpenRlhfReward(function=f"{HERE}:openrlhf", rescale=(-1, 1), **IN_A_THREAD).score(CASE)
+
+    assert [(["Which?" + reply("left lung")], ["Which?"], ["<X_RAY>left lung"])] == foreign.SEEN
+    assert (score.value, score.numbers) == (0.75, {"scores": 1.0, "length": 7.0})
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "value"),
+    [("openrlhf", {"key": "scores"}, 1.0), ("openrlhf_array", {}, 0.5), ("openrlhf_scalar", {}, 0.5)],
+)
+async def test_openrlhf_in_its_forms(function, options, value):
+    assert (await OpenRlhfReward(function=f"{HERE}:{function}", **options, **IN_A_THREAD).score(CASE)).value == value
+
+
+@pytest.mark.parametrize(
+    ("part", "text", "expected"),
     [
-        (lambda: EasyR1Reward(function=f"{HERE}:minus_one"), "out-of-range", "-1.0"),
-        (lambda: EasyR1Reward(function=f"{HERE}:not_a_number"), "out-of-range", "nan"),
-        (lambda: EasyR1Reward(function=f"{HERE}:a_word"), "not-a-number", "'good'"),
-        (lambda: EasyR1Reward(function=f"{HERE}:without_overall"), "no-such-score", "'overall'"),
-        (lambda: EasyR1Reward(function=f"{HERE}:two_for_one"), "not-one-score", "2 values"),
-        (lambda: EasyR1Reward(function=f"{HERE}:raising"), "raised", "KeyError: 'answer'"),
-        (lambda: EasyR1Reward(function=f"{HERE}:easyr1", batched=False), "raised", "ValueError: Please use"),
-        (lambda: TrlReward(function=f"{HERE}:trl_scalar"), "not-one-score", "1.0"),
+        ("think", reply("left lung"), "It is so."),
+        ("answer", reply("left lung"), "left lung"),
+        ("reply", "left lung", "left lung"),
     ],
 )
-async def test_what_is_no_score_is_an_error_that_says_so(signal, code, names):
+async def test_a_function_gets_the_part_that_is_asked_for(part, text, expected):
+    foreign.SEEN.clear()
+
+    signal = EasyR1Reward(function=f"{HERE}:easyr1", part=part, **IN_A_THREAD)
+    await signal.score(sample(text, "<X_RAY>left lung"))
+
+    assert [rows[0]["response"] for rows, _ in foreign.SEEN] == [expected]
+
+
+@pytest.mark.parametrize("part", ["think", "answer"])
+async def test_a_reply_without_that_part_scores_0_without_a_call(part):
+    signal = VerlReward(function=f"{HERE}:raising_verl", part=part, **IN_A_THREAD)
+
+    score = await signal.score(sample("left lung", "<X_RAY>left lung"))
+
+    assert (score.value, score.numbers) == (0.0, None)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "function", "options", "code", "names"),
+    [
+        (EasyR1Reward, "minus_one", {}, "out-of-range", "-1.0"),
+        (EasyR1Reward, "minus_one", {"rescale": [-0.5, 1]}, "out-of-range", "-1.0"),
+        (EasyR1Reward, "not_a_number", {}, "out-of-range", "nan"),
+        (EasyR1Reward, "a_word", {}, "not-a-number", "'good'"),
+        (EasyR1Reward, "without_overall", {}, "no-such-score", "'overall'"),
+        (EasyR1Reward, "two_for_one", {}, "not-one-score", "2 values"),
+        (EasyR1Reward, "raising", {}, "raised", "KeyError: 'answer'"),
+        (EasyR1Reward, "easyr1", {"batched": False}, "raised", "ValueError: Please use"),
+        (TrlReward, "trl_scalar", {}, "not-one-score", "1.0"),
+        (TrlReward, "more_than_rounding", {}, "out-of-range", "1.000002"),
+        (TrlReward, "endless", {}, "not-one-score", "values"),
+        (VerlReward, "leaves", {}, "raised", "SystemExit: 1"),
+        (VerlReward, "verl", {"key": "reward"}, "no-such-score", "'reward'"),
+        (VerlReward, "verl_two", {}, "not-one-score", "2 values"),
+        (VerlReward, "verl_huge", {}, "out-of-range", "inf"),
+        (OpenRlhfReward, "openrlhf_nothing", {}, "not-a-number", "None"),
+    ],
+)
+async def test_what_is_no_score_is_an_error_that_says_so(adapter, function, options, code, names):
+    signal = adapter(function=f"{HERE}:{function}", **options, **IN_A_THREAD)
+
     with pytest.raises(RewardError, check=coded(code, names)):
-        await signal().score(CASE)
+        await signal.score(CASE)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "options", "problems"),
+    [
+        (EasyR1Reward, {"function": f"{HERE}:verl"}, ["function"]),
+        (EasyR1Reward, {"function": f"{HERE}:easyr1", "kwargs": {"bonsu": 1}}, ["function"]),
+        (EasyR1Reward, {"function": f"{HERE}:easyr1", "kwargs": {"reward_inputs": 1}}, ["function"]),
+        (TrlReward, {"function": f"{HERE}:easyr1"}, ["function"]),
+        (TrlReward, {"function": f"{HERE}:trl_tokens"}, ["function"]),
+        (TrlReward, {"function": f"{HERE}:trl_without_kwargs", "columns": {"weight": 2}}, ["columns.weight"]),
+        (VerlReward, {"function": f"{HERE}:easyr1"}, ["function"]),
+        (VerlReward, {"function": f"{HERE}:verl_of_three"}, ["function"]),
+        (VerlReward, {"function": f"{HERE}:verl_number", "kwargs": {"bonus": 1}}, ["function"]),
+        (OpenRlhfReward, {"function": f"{HERE}:easyr1"}, ["function"]),
+        (OpenRlhfReward, {"function": f"{HERE}:openrlhf", "kwargs": {"labels": 1}}, ["function"]),
+    ],
+)
+def test_a_function_that_cannot_take_its_arguments_is_refused(adapter, options, problems):
+    with pytest.raises(ConfigError) as refused:
+        adapter(**options)
+
+    assert [problem.key for problem in refused.value.problems] == problems
+    assert {problem.code for problem in refused.value.problems} <= {"arguments-do-not-fit", "not-taken"}
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "code"),
+    [
+        ("part", "text", "not-a-choice"),
+        *(("rescale", value, "out-of-range") for value in ([1, 1], [1, -1], [0], "01", [0, float("inf")], [0, "1"], 3)),
+        *(("timeout", value, "out-of-range") for value in (0, -1, "10 s", float("inf"), float("nan"), True)),
+        *(("threads", value, "out-of-range") for value in (0, 1.5, "2", True)),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_its_key(option, value, code):
+    for adapter, function in ((EasyR1Reward, "easyr1"), (TrlReward, "trl"), (VerlReward, "verl")):
+        with pytest.raises(ConfigError, check=only((option, code))):
+            adapter(function=f"{HERE}:{function}", **{option: value})
+
+
+def test_all_problems_of_one_adapter_come_together():
+    with pytest.raises(ConfigError) as refused:
+        VerlReward(function=f"{HERE}:easyr1", part="text", rescale=[1, 0])
+
+    assert [problem.key for problem in refused.value.problems] == ["part", "rescale", "function"]
+
+
+def test_a_function_written_in_c_without_a_signature_is_taken():
+    assert VerlReward(function="builtins:min", **IN_A_THREAD).name == "builtins:min"
 
 
 @pytest.mark.parametrize(
@@ -106,14 +240,14 @@ def test_functions_that_cannot_be_used_are_refused_with_the_reason(function, cod
     (problem,) = function_problems(function)
     assert (problem.key, problem.code) == ("function", code)
     assert names in problem.text
-    for adapter in (EasyR1Reward, TrlReward):
+    for adapter in (EasyR1Reward, TrlReward, VerlReward, OpenRlhfReward):
         with pytest.raises(ConfigError, check=only(("function", code))):
             adapter(function=function)
 
 
 async def test_a_bad_function_masks_and_stops_and_is_never_0():
     signals: dict[str, Reward | None] = {
-        "mine": EasyR1Reward(function=f"{HERE}:not_a_number"),
+        "mine": EasyR1Reward(function=f"{HERE}:not_a_number", **IN_A_THREAD),
         "format": FormatReward(),
     }
 

@@ -1,0 +1,96 @@
+"""Reads what a user's function returned: arrays, tensors, generators and scalars of any library become plain values."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from medix_r1.errors import RewardError
+from medix_r1.rewards.base import clamped
+
+_MOST_ITEMS = 1000  # a generator may never end; every list of more than one item is refused anyway
+
+
+def plain(value: Any) -> Any:
+    """The value as dicts, lists, numbers, texts and None, which can be compared and sent between processes.
+
+    NumPy's and torch's arrays and scalars are read by their own `tolist`, so neither library is imported. What has no
+    plain form becomes its `repr`.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if hasattr(value, "__float__"):
+        return float(value)  # Fraction, Decimal
+    if isinstance(value, Iterable) and not isinstance(value, bytes):
+        return [plain(item) for item in itertools.islice(value, _MOST_ITEMS)]
+    return repr(value)
+
+
+def only(value: Any, name: str) -> Any:
+    """The only item of a list of length 1.
+
+    Args:
+        value: what the function returned, as `plain` gives it.
+        name: of the function, for the message.
+
+    Raises:
+        RewardError: it is anything else.
+    """
+    if isinstance(value, list) and len(value) == 1:
+        return value[0]
+    size = f"{len(value)} values" if isinstance(value, list) else repr(value)
+    raise RewardError(
+        f"{name} returned {size} for one reply; a function that needs the whole group cannot be used",
+        code="not-one-score",
+    )
+
+
+def one_of(value: Any, name: str) -> Any:
+    """The value itself, or the only item of a list: for frameworks that take both."""
+    return only(value, name) if isinstance(value, list) else value
+
+
+def score(value: Any, rescale: tuple[float, float], name: str) -> float:
+    """A score in [0, 1].
+
+    Args:
+        value: the number that the function returned.
+        rescale: the function's own lowest and highest score, which become 0 and 1.
+        name: of the function, for the message.
+
+    Raises:
+        RewardError: it is no number, or outside its range by more than rounding.
+    """
+    number = _number(value)
+    if number is None:
+        raise RewardError(f"{name} returned {value!r}, which is no number", code="not-a-number")
+    low, high = rescale
+    if (within := clamped((number - low) / (high - low))) is None:
+        raise RewardError(
+            f"{name} returned {number}, which is not between {low:g} and {high:g}; rescale: [lowest, highest] maps it",
+            code="out-of-range",
+        )
+    return within
+
+
+def numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    """The finite numbers of a mapping, lists of one included; everything else is left out."""
+    found = {}
+    for key, value in values.items():
+        number = _number(value[0] if isinstance(value, list) and len(value) == 1 else value)
+        if number is not None and math.isfinite(number):
+            found[key] = number
+    return found
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value) if isinstance(value, bool | int | float) else None
+    except OverflowError:  # an integer of hundreds of digits
+        return math.inf

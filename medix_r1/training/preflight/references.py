@@ -1,0 +1,72 @@
+"""Rows of the data against whose reference no answer can earn anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet as parquet
+from omegaconf import DictConfig
+
+from medix_r1.data.row import IMAGE_MARK
+from medix_r1.errors import Problem
+from medix_r1.rewards.references import Fault, fault_of
+from medix_r1.training.preflight.batches import data_files
+
+_SHOWN = 5  # rows that a problem names
+
+
+def reference_problems(config: DictConfig) -> Iterator[Problem]:
+    """A problem for each data file with such rows; none with `parser: public`, which scores them."""
+    if config.reward.parser != "public":
+        yield from _found(config)
+
+
+def reference_notices(config: DictConfig) -> list[str]:
+    """With `parser: public`, what `reference_problems` would say: the run is worth less, and works."""
+    return [str(problem) for problem in _found(config)] if config.reward.parser == "public" else []
+
+
+def _found(config: DictConfig) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for key in ("train_files", "val_files"):
+        for name in data_files(config, key):
+            if name not in seen and (faults := _faults(Path(name).expanduser())):
+                rows = "; ".join(f"row {row}: {fault.text}" for row, fault in faults[:_SHOWN])
+                more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+                text = f"{name} has rows whose reference no answer can match: {rows}{more}"
+                yield Problem(f"data.{key}", "never-scores", text)
+            seen.add(name)
+
+
+def _faults(path: Path) -> list[tuple[int, Fault]]:
+    """(row, fault) of a file; rows are counted from 0, as data frames do. Other files and layouts have none."""
+    if not path.is_file() or path.suffix != ".parquet":
+        return []
+    found = []
+    try:
+        with parquet.ParquetFile(path) as file:
+            row = 0
+            for batch in file.iter_batches(columns=["reward_model", "prompt"]):
+                if set(batch.schema.names) != {"reward_model", "prompt"}:
+                    return []
+                for values in batch.to_pylist():
+                    reference = (values["reward_model"] or {}).get("ground_truth")
+                    fault = (
+                        fault_of(reference, has_image=_shows_one(values["prompt"]))
+                        if isinstance(reference, str)
+                        else None
+                    )
+                    if fault is not None:
+                        found.append((row, fault))
+                    row += 1
+    except (pyarrow.ArrowInvalid, AttributeError):  # no parquet file, whatever its name; or another layout
+        return []
+    return found
+
+
+def _shows_one(messages: Any) -> bool:
+    """Whether a prompt in verl's layout shows an image."""
+    return any(IMAGE_MARK in str(message.get("content")) for message in messages or ())
