@@ -91,7 +91,7 @@ def test_the_runs_of_a_page_check_and_a_missing_file_is_one_problem(here: Path, 
 
 def test_the_signal_scores_replies(here: Path) -> None:
     page = written("signal", here)
-    (words,) = [words for words in page.commands if words[:2] == ["reward", "score"]]
+    words = next(words for words in page.commands if words[:2] == ["reward", "score"])
     with JudgeStub() as stub:
         judge = ["judge=remote", f"judge.client.base_url={stub.address}", f"judge.client.model={MODEL}"]
         judge += ["judge.client.prompt=match_short", "embedder=remote", f"embedder.base_url={stub.address}"]
@@ -102,6 +102,19 @@ def test_the_signal_scores_replies(here: Path) -> None:
     rows = [json.loads(line) for line in (here / "replies.scored.jsonl").read_text().splitlines()]
     parts = {row["id"]: row["parts"]["brevity"] for row in rows if "id" in row}
     assert parts == {"short": 1.0, "long": pytest.approx(1 / 3)}
+
+
+def test_one_function_scores_replies_without_judge_and_embedder(here: Path) -> None:
+    page = written("signal", here)
+    (words,) = [words for words in page.commands if "--signal" in words]
+    code, output = typed(words)
+    assert code == 0, output
+    rows = [json.loads(line) for line in (here / "replies.scored.jsonl").read_text().splitlines()]
+    found = {row["id"]: (row["overall"], row["parts"], row["numbers"]) for row in rows if "id" in row}
+    assert found == {
+        "short": (1.0, {"overlap": 1.0}, {"overlap/words": 2.0}),
+        "long": (pytest.approx(2 / 9), {"overlap": pytest.approx(2 / 9)}, {"overlap/words": 9.0}),
+    }
 
 
 async def test_functions_of_other_trainers_score(here: Path) -> None:
@@ -119,8 +132,11 @@ async def test_functions_of_other_trainers_score(here: Path) -> None:
 
     assert [breakdown.parts["named"].value for breakdown in scored] == [1.0, 0.0, None]
     assert [breakdown.parts["thought"].value for breakdown in scored] == [1.0, 0.0, 1.0]
+    assert [breakdown.parts["overlap"].value for breakdown in scored] == [1.0, 1.0, 1.0]
     assert [breakdown.total for breakdown in scored] == pytest.approx([1.0, 0.855, 1.0])
     assert scored[0].parts["thought"].reason == "characters 1"
+    assert scored[0].numbers == {"thought/characters": 1.0, "overlap/words": 2.0}
+    await reward.aclose()
 
 
 @pytest.fixture

@@ -131,6 +131,43 @@ def test_its_own_output_is_scored_again_under_other_weights(tmp_path: Path, stub
         assert row["overall"] == pytest.approx(0.4 * row["parts"]["embed"] + 0.6)
 
 
+def test_one_signal_alone_needs_neither_judge_nor_embedder(tmp_path: Path) -> None:
+    file, out = written(tmp_path / "rows.jsonl", numbered(3)), tmp_path / "out.jsonl"
+
+    assert medix("score", str(file), "--signal", "exact", "--out", str(out))[0] == 0
+
+    assert [(row["overall"], row["parts"], row["weights"]) for row in read(out)] == [
+        (0.0, {"exact": 0.0}, {"exact": 1.0})
+    ] * 3
+    code, printed = medix("score", str(file), "--signal", "exakt", "--out", str(out))
+    assert code == 1
+    assert "exact" in printed.split("known:")[1]
+
+
+def test_soft_overlong_needs_tokens_which_a_file_has_not(tmp_path: Path) -> None:
+    file = written(tmp_path / "rows.jsonl", numbered(1))
+    soft = ["reward.overlong=soft", "reward.overlong_cache=10"]
+
+    code, printed = medix("score", str(file), "--signal", "exact", *soft, "--out", str(tmp_path / "out.jsonl"))
+
+    assert (code, "reward.overlong: " in printed) == (1, True)
+
+
+def test_rows_that_can_never_score_are_refused_and_scored_as_the_public_code_does(tmp_path: Path) -> None:
+    rows = [
+        {**numbered(1)[0], "id": str(i), "reference": text} for i, text in enumerate(("liver", "<XRAY>liver", "", "-"))
+    ]
+    file, out = written(tmp_path / "rows.jsonl", rows), tmp_path / "out.jsonl"
+
+    code, printed = medix("score", str(file), "--signal", "modality", "--out", str(out))
+    assert code == 1
+    assert [f"{file}:{line}: reference: " in printed for line in (1, 2, 3, 4)] == [False, True, True, True]
+    assert medix("explain", "--row", f"{file}:2", "reward=embedding_only")[0] == 1
+
+    assert medix("score", str(file), "--signal", "modality", "reward=paper", "--out", str(out))[0] == 0
+    assert [row["overall"] for row in read(out)] == [0.0] * 4
+
+
 def test_a_config_that_is_not_there_is_named(tmp_path: Path) -> None:
     file = written(tmp_path / "rows.jsonl", numbered(1))
     code, printed = medix("score", str(file), "reward=format_only", "--out", str(tmp_path / "out.jsonl"))

@@ -73,14 +73,15 @@ def file_of(module: str) -> Path | None:
 
 
 def exists(name: str) -> bool:
-    """Whether there is a module of this name, or one that defines the last part of it."""
+    """Whether there is a module of this name, or one that defines or imports the last part of it."""
     if file_of(name):
         return True
     module, _, last = name.rpartition(".")
     file = file_of(module)
     assert file is not None, f"{name}: there is no module {module}"
     body = ast.parse(file.read_text(encoding="utf-8")).body
-    return last in {node.name for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
+    imported = {alias.name for node in body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    return last in imported | {node.name for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
 
 
 @pytest.mark.parametrize("name", NAMES)

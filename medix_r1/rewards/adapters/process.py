@@ -14,7 +14,9 @@ import os
 import signal
 import subprocess
 import sys
+import weakref
 from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection
 from typing import Any
 
 from medix_r1.errors import RewardError, RewardTimeout
@@ -74,12 +76,14 @@ class _Process:
         self._connection, theirs = multiprocessing.Pipe()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", _MODULE, str(theirs.fileno())],
+                [sys.executable, "-P", "-m", _MODULE, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 process_group=0,  # Ctrl-C in a terminal is for the parent, and what the function starts dies with it
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
+        # Also when nobody closes the signal: with its last reference, or with the interpreter.
+        self.kill = weakref.finalize(self, _end, self._process, self._connection)
 
     async def loaded(self) -> None:
         """Wait until the child has imported the function."""
@@ -98,14 +102,13 @@ class _Process:
             code = self._process.returncode
             raise RewardError(f"the process of {self._name} ended (exit code {code})", code="raised") from error
 
-    def kill(self) -> None:
-        """End the process, and what it started in its group; safe to call again."""
-        if self._process.returncode is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        self._connection.close()
+
+def _end(process: subprocess.Popen[bytes], connection: Connection) -> None:
+    """End a process, and what it started in its group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    connection.close()
 
 
 async def _readable(descriptor: int) -> None:

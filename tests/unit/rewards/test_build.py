@@ -1,10 +1,12 @@
 """Building a reward from YAML: the six presets, signals that are null, and every problem of a `reward` node."""
 
 import math
+import re
 from pathlib import Path
 
 import pytest
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from medix_r1.config import compose_reward, missing_keys
@@ -131,6 +133,49 @@ def test_every_problem_of_a_node_comes_at_once():
     assert codes(reward_problems(node)) == expected
     with pytest.raises(ConfigError, check=only(*expected)):
         build_reward(node)
+
+
+@pytest.mark.parametrize(
+    ("given", "keys", "function"),
+    [
+        ({"path": "./mine.py"}, ["path"], "./mine.py:compute_score"),
+        ({"path": "/a b/mine.py", "name": "f"}, ["path", "name"], "/a b/mine.py:f"),
+        ({"path": "pkg://mine.rewards", "name": "f"}, ["path", "name"], "mine.rewards:f"),
+        ({"name": "f"}, ["name"], "./FILE.py:f"),
+        ({"reward_kwargs": {"power": 2, "mode": "true"}}, ["reward_kwargs"], "./FILE.py:compute_score"),
+    ],
+)
+def test_verls_keys_for_a_function_are_refused_with_the_signal_to_write(given, keys, function):
+    node = settings("composite", custom_reward_function={"path": None, "name": "compute_score", **given})
+
+    problems = reward_problems(node)
+
+    assert codes(problems) == [(f"reward.custom_reward_function.{key}", "not-read") for key in keys]
+    pasted = re.search(r"'\+(reward\.signals\.mine=.*?)' with", problems[0].text)
+    assert pasted is not None
+    signal = OverridesParser.create().parse_override(pasted[1]).value()
+    wanted = {"_target_": "medix_r1.rewards.adapters.VerlReward", "function": function}
+    assert signal == wanted | ({"kwargs": given["reward_kwargs"]} if "reward_kwargs" in given else {})
+
+
+def test_placeholders_of_ours_in_verls_keys_are_no_problem():
+    named = {"path": "pkg://medix_r1.training.verl_plugin.scorer", "name": "not_called"}
+    assert reward_problems(settings("composite", custom_reward_function=named)) == []
+
+
+def test_a_function_that_cannot_be_called_is_a_problem_with_its_full_key():
+    mine = {"_target_": "medix_r1.rewards.adapters.VerlReward", "function": "tests.unit.rewards.foreign:easyr1"}
+    wrong = {**mine, "function": "tests.unit.rewards.foreign:verl", "part": "tail", "timeout": 0}
+    unknown = {**wrong, "part": "reply", "timeout": 1, "retries": 2}
+
+    node = settings("composite", signals={"mine": mine, "wrong": wrong, "unknown": unknown})
+
+    assert codes(reward_problems(node)) == [
+        ("reward.signals.mine.function", "arguments-do-not-fit"),
+        ("reward.signals.wrong.timeout", "out-of-range"),
+        ("reward.signals.wrong.part", "not-a-choice"),
+        ("reward.signals.unknown", "settings-refused"),
+    ]
 
 
 def test_a_plain_dict_does_as_well():

@@ -127,6 +127,19 @@ async def test_a_failed_monitor_masks_nothing():
     assert not breakdown.outage
 
 
+@pytest.mark.parametrize(("value", "part"), [(1.0 + 1e-7, 1.0), (1.0 + 1e-6, 1.0), (-1e-6, 0.0), (-0.0, 0.0)])
+async def test_a_value_that_rounding_took_outside_is_moved_to_the_bound(value, part):
+    class Rounded:
+        def score(self, _):
+            return Score(value, "cosine")
+
+    breakdown = await CompositeReward(signals={"mine": Rounded()}, weights={"mine": 1.0}).score(
+        sample(reply("left lung"), REFERENCE)
+    )
+
+    assert (breakdown.total, breakdown.parts["mine"]) == (part, Score(part, "cosine"))
+
+
 async def test_a_bug_is_raised_and_not_scored():
     with pytest.raises(ZeroDivisionError):
         await composite(ScriptedJudge(ZeroDivisionError()), ScriptedEmbedder(0.9)).score(

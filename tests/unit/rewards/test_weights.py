@@ -1,8 +1,10 @@
 """Weights: renormalised, gated, per source or modality, and validated."""
 
 import math
+import re
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -201,3 +203,25 @@ def test_renormalising_no_weight_gives_none():
 
 def test_a_reward_error_is_of_the_package():
     assert issubclass(RewardError, RuntimeError)
+
+
+@given(st.dictionaries(st.sampled_from([*"abcdefgh"]), st.floats(0, 1e9), min_size=1))
+def test_weights_with_another_sum_come_back_rescaled_and_ready_to_paste(weights):
+    problems = weight_problems(weights, list(weights))
+    if not problems or not any(weights.values()):
+        return
+    (problem,) = problems
+
+    pasted = re.search(r"'(reward\.weights=.*)'", problem.text)
+
+    assert pasted is not None
+    given_back = OverridesParser.create().parse_override(pasted[1]).value()
+    assert weight_problems(given_back, list(weights)) == []
+    total = math.fsum(weights.values())
+    assert given_back == pytest.approx({name: weight / total for name, weight in weights.items()}, abs=5e-6)
+
+
+@pytest.mark.parametrize("weights", [{"a": 0.0, "b": 0}, {"a": 1e308, "b": 1e308}])
+def test_weights_that_have_no_proportion_are_not_rescaled(weights):
+    (problem,) = weight_problems(weights, list(weights))
+    assert (problem.code, "{" in problem.text) == ("sum-not-one", False)

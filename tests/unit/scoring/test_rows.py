@@ -44,7 +44,33 @@ def test_every_problem_is_said_with_its_line(tmp_path: Path) -> None:
     assert found[:2] == ["2", "3: reference"]
     assert {"5: question", "5: completion", "6", "7: cut"} <= set(found)
     assert any(key.startswith("7: image") for key in found)
-    assert {problem.code for problem in raised.value.problems} == {"not-a-row"}
+    assert {problem.code for problem in raised.value.problems} == {"not-a-row", "empty-reference"}
+
+
+@pytest.mark.parametrize(
+    ("reference", "code"),
+    [
+        ("", "empty-reference"),
+        ("<X_RAY>  ", "empty-reference"),
+        ("<X_RAY> --?", "symbols-only"),
+        ("\u200b", "symbols-only"),
+        ("<XRAY>left lung", "unknown-tag"),
+        ("< histology >\nleft lung", "unknown-tag"),
+    ],
+)
+def test_a_row_that_can_never_score_is_refused_but_by_the_public_rules(
+    tmp_path: Path, reference: str, code: str
+) -> None:
+    path = written(tmp_path, GOOD, {**GOOD, "reference": reference})
+    with pytest.raises(ConfigError, check=only((f"{path}:2: reference", code))):
+        rows.check(path)
+    assert rows.check(path, parser="public").count == 2
+
+
+def test_brackets_are_text_where_the_row_says_that_there_is_no_image(tmp_path: Path) -> None:
+    assert rows.check(written(tmp_path, {**GOOD, "reference": "<HB> 5 g/dl", "image": False})).count == 1
+    for reference in ("<5 mm", "p < 0.05", "5", "1:2", "lung"):
+        assert rows.check(written(tmp_path, {**GOOD, "reference": reference})).count == 1
 
 
 def test_a_file_of_another_kind_is_given_up_early(tmp_path: Path) -> None:

@@ -56,7 +56,9 @@ class Asked:
         return {"calls": float(len(self.samples)), "latency_p50": 0.25}
 
 
-def manager(tmp_path: Path, overlong: str = "reward", fails: bool = False) -> CompositeRewardManager:
+def manager(
+    tmp_path: Path, overlong: str = "reward", fails: bool = False, cache: int | None = None
+) -> CompositeRewardManager:
     signals = {
         "asked": {"_target_": f"{__name__}.Asked", "fails": fails},
         "format": {"_target_": "medix_r1.rewards.format.FormatReward"},
@@ -70,6 +72,7 @@ def manager(tmp_path: Path, overlong: str = "reward", fails: bool = False) -> Co
         "think_element": "think",
         "parser": "strict",
         "overlong": overlong,
+        "overlong_cache": cache,
         "num_workers": 1,
     }
     node = {"reward": reward, "data": {"max_response_length": 80}, "run": {"dir": str(tmp_path)}}
@@ -156,6 +159,17 @@ async def test_a_cut_reply_is_rewarded_zeroed_or_masked_and_counted(tmp_path, ov
     assert (info["overall"], info["masked"], info["cut"]) == (overall, masked, 1.0)
     short = await manager(tmp_path, overlong).run_single(trajectory("x" * 79))
     assert (short["reward_extra_info"]["overall"], short["reward_extra_info"]["cut"]) == (0.5, 0.0)
+
+
+@pytest.mark.parametrize(("length", "overall"), [(59, 0.5), (60, 0.5), (70, 0.0), (79, -0.45), (80, -0.5)])
+async def test_soft_punishment_takes_off_by_the_replys_length(tmp_path, length, overall):
+    scorer = manager(tmp_path, "soft", cache=20)
+
+    result = await scorer.run_single(trajectory("x" * length, ended=False))
+
+    assert result["reward_score"] == pytest.approx(overall)
+    assert carried(result).overall == pytest.approx(overall)
+    assert carried(result).parts["asked"] == 1.0
 
 
 async def test_the_samplers_side_reads_all_of_it(tmp_path):

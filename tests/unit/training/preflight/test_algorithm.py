@@ -76,6 +76,14 @@ def test_what_an_estimator_that_needs_the_parts_cannot_work_with(changes, code):
     assert list(algorithm_problems(config(**changes))) == []
 
 
+@pytest.mark.parametrize("overlong", ["zero", "soft", "mask", "reward"])
+def test_what_is_taken_off_the_total_never_reaches_an_estimator_of_parts(overlong):
+    changes = {"reward__overlong": overlong, "reward__overlong_cache": 8}
+    refused = [("reward.overlong", "weighs-parts-itself")] if overlong in ("zero", "soft") else []
+    assert codes(algorithm_problems(config(algorithm__adv_estimator="medix_gdpo", **changes))) == refused
+    assert list(algorithm_problems(config(**changes))) == []
+
+
 def test_an_optimizer_in_a_file_is_loaded(tmp_path):
     (tmp_path / "mine.py").write_text("class Lion: ...\n")
     optim = {

@@ -82,6 +82,9 @@ BAD = [  # key, value, the key of the problem where it is another, its code, wha
     ("reward.weights.lm", 0.0, None, "no-such-signal", "embed, exact, "),
     ("reward.think_element", "thinks", None, "not-a-choice", "'thinks'"),
     ("reward.overlong", "drop", None, "not-a-choice", "reward, zero, mask"),
+    ("reward.overlong_cache", 8, None, "not-read", "reward.overlong=reward"),
+    ("reward.custom_reward_function.path", "./mine.py", None, "not-read", "function:./mine.py:compute_score"),
+    ("custom_reward_function.path", "./mine.py", None, "not-read", "function:./mine.py:compute_score"),
     ("reward.num_workers", 0, None, "out-of-range", "0"),
     (
         "trainer.v1.sampler.sampler_kwargs.filter.signal",
@@ -112,6 +115,13 @@ def test_one_wrong_value_is_one_line_with_its_key(good, key, value, named, code,
     assert (problem.key, problem.code) == (named or key, code)
     assert mentions in problem.text
     assert "\n" not in problem.text
+
+
+def test_soft_overlong_punishment_begins_before_the_limit(good):
+    limit = good.data.max_response_length
+    for cache, wrong in ((limit - 1, []), (limit, [("reward.overlong_cache", "out-of-range")])):
+        config = changed(good, **{"reward.overlong": "soft", "reward.overlong_cache": cache})
+        assert codes(checks.problems(config)) == wrong
 
 
 def test_the_limit_whose_message_says_most_comes_first(good):

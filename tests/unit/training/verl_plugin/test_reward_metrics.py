@@ -45,6 +45,31 @@ def test_metrics_of_a_small_batch():
     )
 
 
+def test_further_numbers_of_a_function_have_means_over_the_rollouts_that_have_them():
+    rollouts = [
+        replace(rollout("a", 1.0, 1.0), numbers={"mine/words": 10.0, "mine/odd name": 1.0}),
+        replace(rollout("a", 1.0, 1.0), numbers={"mine/words": -20.0}),
+        rollout("b", 1.0, 1.0),
+    ]
+
+    metrics = reward_metrics(rollouts, "reward")
+
+    assert {name: value for name, value in metrics.items() if "mine" in name} == {
+        "reward/mine/words/mean": -5.0,
+        "reward/mine/odd_name/mean": 1.0,
+    }
+
+
+def test_of_a_hundred_names_the_32_commonest_have_metrics():
+    rollouts = [
+        replace(rollout("a", 1.0, 1.0), numbers={f"mine/{n}": 1.0 for n in range(100) if i >= n}) for i in range(99)
+    ]
+
+    metrics = reward_metrics(rollouts, "x")
+
+    assert sorted(int(name.split("/")[2]) for name in metrics if "mine" in name) == list(range(32))
+
+
 def test_nothing_has_no_metrics():
     assert reward_metrics([], "reward") == {}
 
