@@ -162,12 +162,13 @@ def _keeping(config: DictConfig, name: str) -> DictConfig:
     if signals.get(name) is None:
         known = ", ".join(str(one) for one, node in signals.items() if node is not None)
         raise ConfigError.of(f"--signal {name}", "no-such-signal", f"this reward has none of that name; known: {known}")
-    for key, value in {
+    alone: dict[str, Any] = {
         "signals": {name: signals[name]},
         "weights": {name: 1.0},
         "weight_tables": {"source": {}, "modality": {}},
         "gate": None,
-    }.items():
+    }
+    for key, value in alone.items():
         OmegaConf.update(config, f"reward.{key}", value, merge=False)
     return config
 

@@ -75,6 +75,14 @@ def test_a_run_is_added_and_a_part_replaced(monkeypatch: pytest.MonkeyPatch, tmp
     assert kept == {"runs": [{"step": 1}, {"step": 2}], "newest": {"step": 2}}
 
 
+async def test_the_differences_to_paper_are_counted_for_the_reward_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    kept = json.loads((BENCHMARKS / "results" / "paper_differences.json").read_text(encoding="utf-8"))["rows"]
+    found = await importlib.import_module("paper_differences").differences()
+    assert kept["kinds"] == found, "run: python benchmarks/paper_differences.py && make docs"
+    assert {one["kind"] for one in found} == {"cured", "deliberately stricter", "looser"}
+
+
 @pytest.fixture
 def reward_targets(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(BENCHMARKS))

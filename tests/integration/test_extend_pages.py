@@ -113,7 +113,7 @@ def test_one_function_scores_replies_without_judge_and_embedder(here: Path) -> N
     found = {row["id"]: (row["overall"], row["parts"], row["numbers"]) for row in rows if "id" in row}
     assert found == {
         "short": (1.0, {"overlap": 1.0}, {"overlap/words": 2.0}),
-        "long": (pytest.approx(2 / 9), {"overlap": pytest.approx(2 / 9)}, {"overlap/words": 9.0}),
+        "long": (pytest.approx(0.2), {"overlap": pytest.approx(0.2)}, {"overlap/words": 10.0}),
     }
 
 

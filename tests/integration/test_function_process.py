@@ -15,6 +15,7 @@ import pytest
 
 from medix_r1.errors import RewardError, RewardTimeout
 from medix_r1.rewards.adapters import TrlReward, VerlReward
+from medix_r1.rewards.base import Reward
 from medix_r1.rewards.composite import CompositeReward
 from medix_r1.rewards.format import FormatReward
 from tests.support.problems import coded
@@ -70,7 +71,7 @@ async def test_a_call_that_takes_too_long_is_stopped_while_the_loop_goes_on():
 
 async def test_a_timeout_masks_its_sample_and_stops_no_run():
     signal_ = VerlReward(function=f"{HERE}:backtracks", part="answer", timeout=0.2)
-    signals = {"mine": signal_, "format": FormatReward()}
+    signals: dict[str, Reward | None] = {"mine": signal_, "format": FormatReward()}
 
     async with contextlib.aclosing(signal_):
         breakdown = await CompositeReward(signals=signals, weights={"mine": 0.5, "format": 0.5}).score(SLOW)

@@ -114,9 +114,9 @@ def _end(process: subprocess.Popen[bytes], connection: Connection) -> None:
 async def _readable(descriptor: int) -> None:
     """Wait until a socket has something to read, or its other end is closed."""
     loop = asyncio.get_running_loop()
-    ready = loop.create_future()
-    loop.add_reader(descriptor, lambda: ready.done() or ready.set_result(None))
+    ready = asyncio.Event()
+    loop.add_reader(descriptor, ready.set)
     try:
-        await ready
+        await ready.wait()
     finally:
         loop.remove_reader(descriptor)

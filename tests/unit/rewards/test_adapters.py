@@ -16,15 +16,14 @@ from tests.unit.rewards.cases import reply, sample
 
 HERE = "tests.unit.rewards.foreign"
 CASE = sample(reply("left lung"), "<X_RAY>left lung", question="Which?", source="vqa", choices=("left lung", "heart"))
-IN_A_THREAD = {
-    "timeout": None
-}  # in a thread of the test, which sees what the function does; test_process.py has the rest
+# With timeout=None a function runs in a thread of the test, which sees what it does. In a process:
+# tests/integration/test_function_process.py
 
 
 async def test_easyr1_gets_a_list_of_one_in_a_thread():
     foreign.SEEN.clear()
 
-    score = await EasyR1Reward(function=f"{HERE}:easyr1", kwargs={"bonus": 0.0}, **IN_A_THREAD).score(CASE)
+    score = await EasyR1Reward(function=f"{HERE}:easyr1", kwargs={"bonus": 0.0}, timeout=None).score(CASE)
 
     assert score.value == 1.0
     assert (score.reason, score.numbers) == ("format 0.5", {"format": 0.5})
@@ -38,7 +37,7 @@ async def test_easyr1_gets_a_list_of_one_in_a_thread():
 
 
 async def test_easyr1_sequential_and_another_key():
-    signal = EasyR1Reward(function=f"{HERE}:easyr1_sequential", batched=False, key="accuracy", **IN_A_THREAD)
+    signal = EasyR1Reward(function=f"{HERE}:easyr1_sequential", batched=False, key="accuracy", timeout=None)
 
     assert (await signal.score(CASE)).value == 1.0
     assert (await signal.score(sample("left lung", "left lung"))).value == 0.0
@@ -47,7 +46,7 @@ async def test_easyr1_sequential_and_another_key():
 async def test_trl_gets_columns_of_one():
     foreign.SEEN.clear()
 
-    score = await TrlReward(function=f"{HERE}:trl", columns={"weight": 2}, **IN_A_THREAD).score(
+    score = await TrlReward(function=f"{HERE}:trl", columns={"weight": 2}, timeout=None).score(
         sample("<X_RAY>left lung", "<X_RAY>left lung", question="Which?")
     )
 
@@ -78,7 +77,7 @@ async def test_trl_gets_columns_of_one():
     ],
 )
 async def test_trl_in_its_forms(function, options, value):
-    assert (await TrlReward(function=f"{HERE}:{function}", **options, **IN_A_THREAD).score(CASE)).value == value
+    assert (await TrlReward(function=f"{HERE}:{function}", **options, timeout=None).score(CASE)).value == value
 
 
 @pytest.mark.parametrize(
@@ -88,7 +87,7 @@ async def test_trl_in_its_forms(function, options, value):
 async def test_verl_gets_its_four_keywords_and_reward_kwargs(part, reply_text, reference):
     foreign.SEEN.clear()
 
-    signal = VerlReward(function=f"{HERE}:verl", kwargs={"bonus": 0.25}, part=part, **IN_A_THREAD)
+    signal = VerlReward(function=f"{HERE}:verl", kwargs={"bonus": 0.25}, part=part, timeout=None)
     score = await signal.score(CASE)
 
     assert (score.value, score.numbers) == (0.75, {"acc": 1.0, "length": 3.0})
@@ -99,13 +98,13 @@ async def test_verl_gets_its_four_keywords_and_reward_kwargs(part, reply_text, r
 
 @pytest.mark.parametrize(("function", "value"), [("verl_number", 0.5), ("verl_array", 0.5), ("verl_async", 0.25)])
 async def test_verl_in_its_forms(function, value):
-    assert (await VerlReward(function=f"{HERE}:{function}", **IN_A_THREAD).score(CASE)).value == value
+    assert (await VerlReward(function=f"{HERE}:{function}", timeout=None).score(CASE)).value == value
 
 
 async def test_openrlhf_gets_three_lists_and_its_logs_become_metrics():
     foreign.SEEN.clear()
 
-    score = await OpenRlhfReward(function=f"{HERE}:openrlhf", rescale=(-1, 1), **IN_A_THREAD).score(CASE)
+    score = await OpenRlhfReward(function=f"{HERE}:openrlhf", rescale=(-1, 1), timeout=None).score(CASE)
 
     assert [(["Which?" + reply("left lung")], ["Which?"], ["<X_RAY>left lung"])] == foreign.SEEN
     assert (score.value, score.numbers) == (0.75, {"scores": 1.0, "length": 7.0})
@@ -116,7 +115,7 @@ async def test_openrlhf_gets_three_lists_and_its_logs_become_metrics():
     [("openrlhf", {"key": "scores"}, 1.0), ("openrlhf_array", {}, 0.5), ("openrlhf_scalar", {}, 0.5)],
 )
 async def test_openrlhf_in_its_forms(function, options, value):
-    assert (await OpenRlhfReward(function=f"{HERE}:{function}", **options, **IN_A_THREAD).score(CASE)).value == value
+    assert (await OpenRlhfReward(function=f"{HERE}:{function}", **options, timeout=None).score(CASE)).value == value
 
 
 @pytest.mark.parametrize(
@@ -130,7 +129,7 @@ async def test_openrlhf_in_its_forms(function, options, value):
 async def test_a_function_gets_the_part_that_is_asked_for(part, text, expected):
     foreign.SEEN.clear()
 
-    signal = EasyR1Reward(function=f"{HERE}:easyr1", part=part, **IN_A_THREAD)
+    signal = EasyR1Reward(function=f"{HERE}:easyr1", part=part, timeout=None)
     await signal.score(sample(text, "<X_RAY>left lung"))
 
     assert [rows[0]["response"] for rows, _ in foreign.SEEN] == [expected]
@@ -138,7 +137,7 @@ async def test_a_function_gets_the_part_that_is_asked_for(part, text, expected):
 
 @pytest.mark.parametrize("part", ["think", "answer"])
 async def test_a_reply_without_that_part_scores_0_without_a_call(part):
-    signal = VerlReward(function=f"{HERE}:raising_verl", part=part, **IN_A_THREAD)
+    signal = VerlReward(function=f"{HERE}:raising_verl", part=part, timeout=None)
 
     score = await signal.score(sample("left lung", "<X_RAY>left lung"))
 
@@ -167,7 +166,7 @@ async def test_a_reply_without_that_part_scores_0_without_a_call(part):
     ],
 )
 async def test_what_is_no_score_is_an_error_that_says_so(adapter, function, options, code, names):
-    signal = adapter(function=f"{HERE}:{function}", **options, **IN_A_THREAD)
+    signal = adapter(function=f"{HERE}:{function}", **options, timeout=None)
 
     with pytest.raises(RewardError, check=coded(code, names)):
         await signal.score(CASE)
@@ -214,13 +213,13 @@ def test_a_wrong_setting_is_refused_with_its_key(option, value, code):
 
 def test_all_problems_of_one_adapter_come_together():
     with pytest.raises(ConfigError) as refused:
-        VerlReward(function=f"{HERE}:easyr1", part="text", rescale=[1, 0])
+        VerlReward(function=f"{HERE}:easyr1", part="text", rescale=[1, 0])  # type: ignore[arg-type]
 
     assert [problem.key for problem in refused.value.problems] == ["part", "rescale", "function"]
 
 
 def test_a_function_written_in_c_without_a_signature_is_taken():
-    assert VerlReward(function="builtins:min", **IN_A_THREAD).name == "builtins:min"
+    assert VerlReward(function="builtins:min", timeout=None).name == "builtins:min"
 
 
 @pytest.mark.parametrize(
@@ -247,7 +246,7 @@ def test_functions_that_cannot_be_used_are_refused_with_the_reason(function, cod
 
 async def test_a_bad_function_masks_and_stops_and_is_never_0():
     signals: dict[str, Reward | None] = {
-        "mine": EasyR1Reward(function=f"{HERE}:not_a_number", **IN_A_THREAD),
+        "mine": EasyR1Reward(function=f"{HERE}:not_a_number", timeout=None),
         "format": FormatReward(),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -26,7 +27,7 @@ def written(path: Path, *references: str | None, question: str = "<image>Which?"
     return str(path)
 
 
-def config(train: object, val: object = (), parser: str = "strict") -> DictConfig:
+def config(train: object, val: Sequence[str] = (), parser: str = "strict") -> DictConfig:
     node = {"reward": {"parser": parser}, "data": {"train_files": train, "val_files": [*val]}}
     return OmegaConf.create(node)
 
