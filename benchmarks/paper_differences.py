@@ -173,10 +173,11 @@ def as_public(row: Mapping[str, Any]) -> Sample:
 
 def main() -> None:
     """Count, keep, print."""
+    origin = results_file.provenance()
     found = asyncio.run(differences())
     for one in found:
         print(f"{one['kind']:21} {one['rows']:4} {one['change']:+.3f}  {', '.join(one['parts']):20} {one['why']}")
-    results_file.keep("paper_differences", "rows", {"all": sum(1 for _ in rows()), "kinds": found})
+    results_file.keep("paper_differences", "rows", {**origin, "all": sum(1 for _ in rows()), "kinds": found})
 
 
 if __name__ == "__main__":
