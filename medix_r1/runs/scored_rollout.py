@@ -17,6 +17,7 @@ OVERALL = "overall"
 RECORD = "detail"  # key of the JSON record in verl's dictionary
 
 _PLAIN = {"plain": True}  # the field is also a number of its own in verl's dictionary
+_IF_ANY = {"if any": True}  # not in a line of `samples/` while it is empty, as in runs from before the field
 _OF_THE_STEP = {"of the step": True}  # belongs to the step, so it is not written to `samples/`
 
 
@@ -83,7 +84,7 @@ class ScoredRollout:
     accepted: tuple[str, ...] = ()
     advantage: float | None = None
     filtered: bool = False
-    numbers: Mapping[str, float] = field(default_factory=dict)
+    numbers: Mapping[str, float] = field(default_factory=dict, metadata=_IF_ANY)
     seconds: tuple[float, float] = field(default=(0.0, 0.0), metadata=_OF_THE_STEP)
     statistics: Mapping[str, float] = field(default_factory=dict, metadata=_OF_THE_STEP)
 
@@ -122,7 +123,11 @@ class ScoredRollout:
 
     def to_line(self) -> dict[str, Any]:
         """The sample as a line of `samples/`."""
-        left_out = {one.name for one in fields(self) if "of the step" in one.metadata}
+        left_out = {
+            one.name
+            for one in fields(self)
+            if "of the step" in one.metadata or ("if any" in one.metadata and not getattr(self, one.name))
+        }
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 
