@@ -9,11 +9,13 @@ from tests.support.rollouts import BLANK
 
 def test_samples_are_lines_of_json(tmp_path):
     folder = SamplesFolder(tmp_path)
-    folder.write("train", 12, [BLANK, replace(BLANK, answer="левое лёгкое", overall=None)])
+    others = [replace(BLANK, answer="левое лёгкое", overall=None), replace(BLANK, numbers={"mine/words": 3.0})]
+    folder.write("train", 12, [BLANK, *others])
     path = folder.path("train", 12)
-    written = {key: value for key, value in asdict(BLANK).items() if key not in ("statistics", "seconds")}
+    written = {key: value for key, value in asdict(BLANK).items() if key not in ("statistics", "seconds", "numbers")}
     written |= {"problems": [], "choices": [], "accepted": []}
-    assert list(read_lines(path)) == [written, written | {"answer": "левое лёгкое", "overall": None}]
+    changes = [{}, {"answer": "левое лёгкое", "overall": None}, {"numbers": {"mine/words": 3.0}}]
+    assert list(read_lines(path)) == [written | change for change in changes]
     assert "левое" in path.read_text(encoding="utf-8")
     assert [entry.name for entry in path.parent.iterdir()] == ["000012.jsonl"]
 
