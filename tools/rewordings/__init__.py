@@ -1,0 +1,6 @@
+"""Right answers in other words and answers that offer several things, made from lists of medical terms.
+
+benchmarks/reward_rules.py measures the rules of the reward with them. terms/ has the lists, templates.yaml the forms
+that everybody may read, held_back.yaml those that only the test half uses. What makes the cases imports nothing of the
+package, so that the rules and what tries them have nothing in common.
+"""
