@@ -133,6 +133,7 @@ def summary(scored: Sequence[Scored]) -> dict[str, Any]:
         "right": {
             "lost": _share(right, _loses),
             "by_kind": _by(right, "kind", _loses),
+            "examples": _examples(right),
             "by_form": _by(right, "form", _loses),
             "monitors": {name: _share(right, _flagged_by(name)) for name in MONITORS if name in right[0].parts},
         },
@@ -141,6 +142,7 @@ def summary(scored: Sequence[Scored]) -> dict[str, Any]:
             "refused_of_3_or_more": _share([one for one in several if one.case.n >= 3], _refused),
             "too_much": sum(one.too_much for one in several),
             "by_kind": _by(several, "kind", _refused),
+            "examples": _examples(several),
             "by_form": _by(several, "form", _refused),
             "by_what": _by(several, "what", _refused),
             "too_much_by_kind": _counts(one.case.kind for one in several if one.too_much),
@@ -203,6 +205,19 @@ def _by(some: Sequence[Scored], attribute: str, holds: Callable[[Scored], bool])
     for one in some:
         groups[getattr(one.case, attribute)].append(one)
     return {name: _share(group, holds) for name, group in groups.items()}
+
+
+def _examples(some: Sequence[Scored]) -> dict[str, str]:
+    """A short case of each kind, of named things where there are any, without those whose form is held back."""
+    found: dict[str, Case] = {}
+    for case in (one.case for one in some if one.case.form == "shared"):
+        if case.kind not in found or _shortness(case) < _shortness(found[case.kind]):
+            found[case.kind] = case
+    return {kind: f"{case.answer} ← {case.reference}" for kind, case in found.items()}
+
+
+def _shortness(case: Case) -> tuple[bool, int]:
+    return case.what not in ("named", "signed"), len(case.answer)
 
 
 def _counts(names: Iterable[str]) -> dict[str, int]:

@@ -17,7 +17,7 @@ class Offer:
     """A reference, what else may be offered beside it, and what all of them share.
 
     Attributes:
-        kind: named, signed, grade, quantity, side, level, drug, list or joint.
+        kind: named, signed, grade, quantity, count, side, level, drug, list or joint.
         reference: the right answer.
         others: wrong answers to the same question.
         group: of the named things.
@@ -36,12 +36,18 @@ class Offer:
 def offers(half: Half) -> Iterator[Offer]:
     """Every set of one half."""
     yield from _named("named", named(half))
-    yield from _named("signed", [term for term in signed(half) if not re.search(r"[,/]| and ", term.name)])
+    yield from _named("signed", signed(half))
     yield from _grades(half)
     yield from _quantities(half)
     yield from _sides(half)
     yield from _levels(half)
     yield from _drugs(half)
+
+
+def ambiguous(offer: Offer, joiner: str) -> bool:
+    """Whether a joiner stands between the things and in one of them: it is not clear what is offered then."""
+    names = " ".join((offer.reference, *offer.others))
+    return offer.kind == "signed" and any(sign in names for sign in (",", "/", " and ", "+") if sign.strip() in joiner)
 
 
 def joined(half: Half) -> Iterator[Offer]:
@@ -84,7 +90,13 @@ def _shared_words(kind: str, term: Term, others: Sequence[Term]) -> Iterator[Off
     for side in (0, -1):
         rest = " ".join(words[1:] if side == 0 else words[:-1])
         found = [other for other in others if other.name.split()[side] == words[side] and " " in other.name]
-        if len(words) > 1 and found and words[side] not in _SHORT and not (_SHORT & set(words)):
+        if (
+            len(words) > 1
+            and found
+            and words[side] not in _SHORT
+            and not (_SHORT & set(words))
+            and "," not in term.name
+        ):
             rests = [other.name.split()[1:] if side == 0 else other.name.split()[:-1] for other in found]
             short = (rest, *(" ".join(words) for words in rests))
             frame = f"{words[0]} {{}}" if side == 0 else f"{{}} {words[-1]}"
@@ -104,12 +116,13 @@ def _grades(half: Half) -> Iterator[Offer]:
 
 def _quantities(half: Half) -> Iterator[Offer]:
     for row in rows_of("measures", half, "amount", "unit"):
-        yield _apart("quantity", f"{{}} {row['unit']}".strip(), row["amount"], numbers.neighbours(row["amount"]))
+        kind = "quantity" if row["unit"] else "count"
+        yield _apart(kind, f"{{}} {row['unit']}".strip(), row["amount"], numbers.neighbours(row["amount"]))
     for row in rows_of("small_counts", half, "count", "noun"):
         count = int(row["count"])
         counts = [other for other in (count - 1, count + 1, count + 2) if 0 < other < len(numbers.WORDS)]
-        yield _apart("quantity", "{}", row["count"], list(map(str, counts)))
-        yield _apart("quantity", "{}", numbers.WORDS[count], [numbers.WORDS[other] for other in counts])
+        yield _apart("count", "{}", row["count"], list(map(str, counts)))
+        yield _apart("count", "{}", numbers.WORDS[count], [numbers.WORDS[other] for other in counts])
 
 
 def _sides(half: Half) -> Iterator[Offer]:

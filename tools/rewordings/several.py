@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from tools.rewordings import numbers
 from tools.rewordings.case import Case, some
-from tools.rewordings.offered import Offer, joined, offers
+from tools.rewordings.offered import Offer, ambiguous, joined, offers
 from tools.rewordings.templates import Form, Writing, devices, fill, forms, load, writings
 from tools.rewordings.terms import Half, capital, named, parts, rows_of
 
@@ -20,7 +20,8 @@ def attacks(half: Half) -> Iterator[Case]:
     for form in forms(half):
         for kind, ways in devices(form).items():
             for way in ways:
-                fitting = [offer for offer in sets if way.fits(offer.kind, offer.group)]
+                joiner = f"{way.between}{way.last}{way.after}"
+                fitting = [o for o in sets if way.fits(o.kind, o.group) and not ambiguous(o, joiner)]
                 for offer in some(fitting, f"{kind}/{way}"):
                     if case := _attack(kind, offer, way, form):
                         yield case

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import hashlib
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,8 +82,9 @@ def parts(text: str) -> tuple[str, ...]:
 
 
 def capital(text: str) -> str:
-    """With a capital first letter."""
-    return text[:1].upper() + text[1:]
+    """With a capital first letter; "pH" and "γ-glutamyl" stay as they are."""
+    plain = text[:1] in string.ascii_lowercase and not text[1:2].isupper()
+    return text[:1].upper() + text[1:] if plain else text
 
 
 def number_of_terms() -> int:
