@@ -17,6 +17,7 @@ from medix_r1.evaluation.cli import app as evaluation
 from medix_r1.reports.cli import add_verbs as add_report_verbs
 from medix_r1.scoring.cli import app as reward
 from medix_r1.scoring.judge_cli import app as judge
+from medix_r1.untrusted import plain
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -165,10 +166,10 @@ def main() -> None:
     except ConfigError as error:
         console.print(f"[red]{len(error.problems)} problem(s):[/]")
         for problem in error.problems:
-            console.print(f"  - {escape(str(problem))}", highlight=False)
+            console.print(f"  - {escape(plain(str(problem)))}", highlight=False)
         sys.exit(1)
     except MedixError as error:
-        console.print(f"[red]error:[/] {escape(str(error))}", highlight=False)
+        console.print(f"[red]error:[/] {escape(plain(str(error)))}", highlight=False)
         sys.exit(1)
 
 

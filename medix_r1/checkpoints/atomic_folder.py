@@ -9,31 +9,37 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
 from medix_r1.errors import CheckpointError
 
-_MODEL_FILES = ("config.json", "adapter_config.json")
+
+class _Ended(BaseException):
+    """A signal asks the process to end. No handler of other errors may swallow it."""
 
 
 @contextmanager
-def atomic_folder(out: Path, *, force: bool) -> Iterator[Path]:
+def atomic_folder(out: Path, check: Callable[[], None]) -> Iterator[Path]:
     """Yield a temporary folder beside `out`; at the end of the block it is fsynced and renamed to `out`.
 
+    Whatever ends the block early, SIGTERM and SIGHUP too, leaves nothing behind.
+
     Args:
-        out: absolute path of the model's folder.
-        force: replace an existing model folder.
+        out: absolute path of the model's folder, without links.
+        check: raises if `out` must not be written; called when no other merge can write there.
 
     Raises:
-        CheckpointError: `out` exists, or another merge is writing it.
+        CheckpointError: another merge is writing `out`, or the process was asked to end.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
     temporary, old = (out.with_name(f".{out.name}.{word}") for word in ("merging", "replaced"))
-    with _locked(temporary):
+    with _ended_by_signals(), _parents(out), _locked(temporary):
         _recover(out, old)
-        check_target(out, force=force)
+        check()
         try:
             yield temporary
             _sync(*temporary.iterdir(), temporary)
@@ -47,39 +53,51 @@ def atomic_folder(out: Path, *, force: bool) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def check_target(out: Path, *, force: bool) -> None:
-    """Check that `out` may be written: it is missing, empty, or a model folder and `force` is set.
-
-    Raises:
-        CheckpointError: it may not.
-    """
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into an exception within the block, so that it cleans up; a second one is ignored."""
+    if threading.current_thread() is not threading.main_thread():  # where Python allows no handlers
+        yield
         return
-    if not force:
-        raise CheckpointError(f"{out} exists; choose another folder, or replace it with --force", code="exists-already")
-    if not any((out / name).is_file() for name in _MODEL_FILES):  # --force must not delete other folders
-        raise CheckpointError(
-            f"{out} is not a model folder (no config.json); it is not replaced even with --force",
-            code="not-a-model-folder",
-        )
+
+    def end(number: int, _: FrameType | None) -> None:
+        for one in wanted:
+            signal.signal(one, signal.SIG_IGN)
+        raise _Ended(signal.Signals(number).name)
+
+    wanted = (signal.SIGTERM, signal.SIGHUP)
+    previous = {one: signal.getsignal(one) for one in wanted}
+    try:
+        for one in wanted:
+            if previous[one] is not signal.SIG_IGN:  # nohup
+                signal.signal(one, end)
+        yield
+    except _Ended as ended:
+        raise CheckpointError(f"ended by {ended}; nothing was written", code="ended-by-a-signal") from None
+    finally:
+        for one, handler in previous.items():
+            signal.signal(one, handler)
 
 
-def check_disk(out: Path, needed: int) -> None:
-    """Check the free disk space.
-
-    Raises:
-        CheckpointError: fewer than `needed` bytes are free.
-    """
-    free = shutil.disk_usage(out.parent).free
-    if free < needed:
-        raise CheckpointError(
-            f"{out.parent}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free", code="disk-too-small"
-        )
+@contextmanager
+def _parents(out: Path) -> Iterator[None]:
+    """Create the folders above `out`; those that were missing are removed if the block fails."""
+    missing = [folder for folder in out.parents if not folder.exists()]
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for folder in missing:  # the deepest first
+            with suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Create a folder, lock it and empty it. The lock ends with the process, so an unlocked folder is a leftover."""
+    if folder.is_symlink():
+        raise CheckpointError(f"{folder} is a link; remove it, a merge keeps its files there", code="is-a-link")
     folder.mkdir(exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -88,7 +106,7 @@ def _locked(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise CheckpointError(f"another merge is writing {folder}; wait for it", code="in-use") from None
         for leftover in folder.iterdir():
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            shutil.rmtree(leftover) if leftover.is_dir() and not leftover.is_symlink() else leftover.unlink()
         try:
             yield
         finally:

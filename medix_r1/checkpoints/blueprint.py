@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageText
 from transformers.core_model_loading import revert_weight_conversion
 
 from medix_r1.checkpoints.fsdp_shards import listed
+from medix_r1.checkpoints.hub_layout import hub_conversions
 from medix_r1.errors import CheckpointError
 
 Shape = tuple[int, ...]
@@ -41,7 +42,7 @@ class Blueprint:
         }
 
     def convert(self, name: str, tensor: torch.Tensor) -> dict[str, torch.Tensor]:
-        """A parameter in the layout that transformers stores: the inverse of the conversion in its loader."""
+        """A parameter in the hub's layout: the inverse of the conversion in transformers' loader."""
         return dict(revert_weight_conversion(self.model, {name: tensor}))
 
     def is_converted(self, name: str) -> bool:
@@ -90,11 +91,12 @@ def build(huggingface: Path) -> Blueprint:
         ) from None
     with torch.device("meta"):
         model = auto_class(config, huggingface).from_config(config, trust_remote_code=False)
-    model._weight_conversions = _conversions(model)
+    model._weight_conversions = hub_conversions(model)
     ignored = set(model._keys_to_ignore_on_save or ())
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items() if name not in ignored}
     blueprint = Blueprint(model, shapes, dict(model.all_tied_weights_keys))
     _check_streamable(blueprint)
+    _check_distinct(blueprint)
     return blueprint
 
 
@@ -136,15 +138,6 @@ def refuse_code(folder: Path) -> None:
             )
 
 
-def _conversions(model: Any) -> list[Any] | None:
-    """The weight conversions that `revert_weight_conversion` would otherwise look up again for every parameter."""
-    from transformers.conversion_mapping import get_model_conversion_mapping
-    from transformers.core_model_loading import PrefixChange
-
-    found = get_model_conversion_mapping(model, add_legacy=False)
-    return [conversion for conversion in found if not isinstance(conversion, PrefixChange)] or None
-
-
 def _check_streamable(blueprint: Blueprint) -> None:
     """Check that converting one parameter at a time gives the same result as converting all together."""
     if blueprint.model._weight_conversions is None:
@@ -159,4 +152,23 @@ def _check_streamable(blueprint: Blueprint) -> None:
         raise CheckpointError(
             f"{type(blueprint.model).__name__} stores parameters jointly: {listed(odd)}; not supported",
             code="stored-jointly",
+        )
+
+
+def _check_distinct(blueprint: Blueprint) -> None:
+    """Check that a transposed parameter has another shape in its folder than in training.
+
+    transformers 5 tells the two layouts apart by the shape alone, so it would load square experts transposed.
+    """
+    square = [
+        name
+        for name, shape in blueprint.shapes.items()
+        if blueprint.is_converted(name) and blueprint.stored(name) == {name: shape}
+    ]
+    if square:
+        raise CheckpointError(
+            f"{listed(square)}: square, so transformers 5 cannot tell the hub's layout from its own and would load "
+            "them transposed; choose an expert width (moe_intermediate_size) that is neither the hidden size nor half "
+            "of it",
+            code="square-experts",
         )

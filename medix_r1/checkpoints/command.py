@@ -8,9 +8,9 @@ from pathlib import Path
 from rich import filesize
 from rich.console import Console
 
-from medix_r1.checkpoints.atomic_folder import check_target
 from medix_r1.checkpoints.options import Options
 from medix_r1.checkpoints.source import find
+from medix_r1.checkpoints.target import check_target, resolved
 from medix_r1.errors import ConfigError
 
 
@@ -35,7 +35,7 @@ def merge_and_push(
             "--public", "public-without-push", "it says who may see what --push uploads; give --push OWNER/NAME"
         )
     source = find(checkpoint)
-    check_target(out.absolute(), force=force)
+    check_target(resolved(out), force=force)
     from medix_r1.checkpoints import merge as merging
     from medix_r1.checkpoints import push as hub
 

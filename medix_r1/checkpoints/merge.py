@@ -7,10 +7,9 @@ complete (atomic_folder.py). At most two copies of one parameter are in memory, 
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,19 +17,18 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from medix_r1.checkpoints import blueprint as blueprints
-from medix_r1.checkpoints import lora, verify
-from medix_r1.checkpoints.atomic_folder import atomic_folder, check_disk
+from medix_r1.checkpoints import lora, model_files, verify
+from medix_r1.checkpoints.atomic_folder import atomic_folder
 from medix_r1.checkpoints.blueprint import Blueprint
 from medix_r1.checkpoints.fsdp_shards import Parameter, open_shards
 from medix_r1.checkpoints.model_card import base_model, model_card
 from medix_r1.checkpoints.options import Options
 from medix_r1.checkpoints.source import find, ranks_of
+from medix_r1.checkpoints.target import check_disk, check_target, explained, resolved
 from medix_r1.checkpoints.weights import Entry, Writer
 from medix_r1.errors import CheckpointError
 
 _DTYPES = {"trained": None, "bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
-_COPIED = (".json", ".jinja", ".txt", ".model")  # files of the checkpoint's huggingface folder
-_NOT_COPIED = ("index.json",)  # of weights, if verl was told to save a Hugging Face model too
 _DISK_RESERVE = 64 * 1024 * 1024  # bytes, for all files but weights
 
 Advance = Callable[[int], None]
@@ -54,13 +52,21 @@ def merge(
         console: for a progress bar.
 
     Raises:
-        CheckpointError: there is no complete checkpoint, its parameters are not those of the model, or `out` exists.
+        CheckpointError: there is no complete checkpoint, its parameters are not those of the model, `out` must not be
+            written, or the system refuses to read or write.
     """
     options = options or Options()
     source = find(checkpoint)
-    with atomic_folder(out.absolute(), force=force) as folder, _progress(console) as start:
-        write = _write_adapter if options.adapter else _write_model
-        write(source, folder, options, start)
+    out = resolved(out)
+    base = base_model(source)
+    check = partial(check_target, out, force=force, base=Path(base) if base is not None else None)
+    check()  # before anything is created
+    write = _write_adapter if options.adapter else _write_model
+    try:
+        with atomic_folder(out, check) as folder, _progress(console) as start:
+            write(source, folder, options, start)
+    except OSError as error:
+        raise explained(error, out, source) from None
     return source
 
 
@@ -86,10 +92,12 @@ def _write_model(source: Path, folder: Path, options: Options, start: Callable[[
     with Writer(folder, entries, shard_size=options.shard_size, advance=start(size)) as writer:
         for name, parameter in written.items():
             _write_parameter(writer, name, parameter, blueprint, adapter)
-    _copy_files(actor / "huggingface", folder, entries)
+    model_files.copy(actor / "huggingface", folder)
+    model_files.write_config(folder, dtype=_main_dtype(entries), is_tied=bool(blueprint.tied))
+    model_files.write_older_forms(folder)
     card = model_card(source, dtype=_main_dtype(entries))
     (folder / "README.md").write_text(card, encoding="utf-8")
-    _check_complete(folder)
+    model_files.check_complete(folder)
     if options.verify:
         verify.compare(actor / "huggingface", base, adapter, folder)
 
@@ -120,7 +128,8 @@ def _write_adapter(source: Path, folder: Path, options: Options, start: Callable
     with Writer(folder, entries, name="adapter_model", shard_size=1 << 62, advance=advance) as writer:
         for name, parameter in tensors.items():
             writer.write(name, parameter.blocks())
-    _copy_files(actor / "huggingface", folder, entries)
+    model_files.copy(actor / "huggingface", folder)
+    model_files.write_older_forms(folder)
     (folder / "config.json").unlink()  # with it, loaders would take the folder for a full model
     (folder / "generation_config.json").unlink(missing_ok=True)
     lora.write_config(adapter, folder, base_model(source))
@@ -162,32 +171,6 @@ def _are_equal(one: Parameter, other: Parameter) -> bool:
         and one.dtype == other.dtype
         and all(torch.equal(a.tensor, b.tensor) for a, b in zip(one.pieces, other.pieces, strict=True))
     )
-
-
-def _copy_files(huggingface: Path, folder: Path, entries: Mapping[str, Entry]) -> None:
-    """Copy the run's config, tokenizer and processor; only the dtype changes."""
-    for file in sorted(huggingface.iterdir()):
-        if file.is_file() and file.suffix in _COPIED and not file.name.endswith(_NOT_COPIED):
-            shutil.copyfile(file, folder / file.name)
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    for part in (config, *(value for key, value in config.items() if key.endswith("_config"))):
-        if part is config or (isinstance(part, dict) and "dtype" in part):
-            part.pop("torch_dtype", None)  # the name of older versions
-            part["dtype"] = _main_dtype(entries)
-    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def _check_complete(folder: Path) -> None:
-    wanted = [["config.json"], ["generation_config.json"], ["tokenizer_config.json"], ["*.safetensors"]]
-    wanted.append(["chat_template.jinja", "chat_template.json"])
-    if "vision_config" in json.loads((folder / "config.json").read_text(encoding="utf-8")):
-        wanted.append(["processor_config.json", "preprocessor_config.json"])
-    for names in wanted:
-        if not any(any(folder.glob(name)) for name in names):
-            raise CheckpointError(
-                f"the merged model has no {' or '.join(names)}: the checkpoint's huggingface has none",
-                code="files-missing",
-            )
 
 
 @contextmanager

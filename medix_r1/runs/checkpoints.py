@@ -48,6 +48,11 @@ def step_of(folder: Path) -> int:
     return int(match[1])
 
 
+def is_checkpoint_name(name: str) -> bool:
+    """Whether a folder of this name is a checkpoint: `global_step_N`."""
+    return _FOLDER.fullmatch(name) is not None
+
+
 def is_whole(folder: Path) -> bool:
     """Whether all files of the manifest exist in the sizes that it records."""
     try:

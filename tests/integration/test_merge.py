@@ -63,6 +63,10 @@ def test_bit_equal_to_verls_own_merger(runs: Path, tmp_path: Path, name: str) ->
     merge(runs / name, tmp_path / "out", options=BF16)
 
     mine, theirs = weights(tmp_path / "out"), weights(runs / name / "verl")
+    if name == "moe":  # verl writes the layout of transformers 5, which no other reader knows
+        theirs = {
+            key: value.transpose(1, 2).contiguous() if value.ndim == 3 else value for key, value in theirs.items()
+        }
     assert mine.keys() == theirs.keys()
     assert [key for key in mine if not same_bits(mine[key], theirs[key])] == []
     written = {path.name for path in (tmp_path / "out").iterdir()}

@@ -74,6 +74,7 @@ def save_base(folder: Path, kind: str) -> None:
         Qwen3VLMoeForConditionalGeneration,
     )
 
+    from medix_r1.checkpoints.hub_layout import hub_conversions
     from medix_r1.demo.shipped import shipped_folder
 
     nano = shipped_folder("policy")
@@ -88,7 +89,7 @@ def save_base(folder: Path, kind: str) -> None:
     elif kind == "moe":
         settings.pop("model_type")
         text = {**settings.pop("text_config"), "model_type": "qwen3_vl_moe_text", "decoder_sparse_step": 1}
-        text |= {"num_experts": 3, "num_experts_per_tok": 2, "moe_intermediate_size": 48}
+        text |= {"num_experts": 3, "num_experts_per_tok": 2, "moe_intermediate_size": 48, "norm_topk_prob": True}
         vision = {**settings.pop("vision_config"), "model_type": "qwen3_vl_moe_vision"}
         settings["architectures"] = ["Qwen3VLMoeForConditionalGeneration"]
         model = Qwen3VLMoeForConditionalGeneration(Qwen3VLMoeConfig(text_config=text, vision_config=vision, **settings))
@@ -112,6 +113,7 @@ def save_base(folder: Path, kind: str) -> None:
     else:
         model = Qwen3VLForConditionalGeneration(Qwen3VLConfig.from_dict(settings))
     model.generation_config = generation
+    model._weight_conversions = hub_conversions(model)
     model.float().save_pretrained(folder)
     processor.save_pretrained(folder)
 

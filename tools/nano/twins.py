@@ -29,11 +29,13 @@ from transformers import (
     SmolVLMVideoProcessor,
 )
 
+from medix_r1.checkpoints.hub_layout import hub_conversions
 from medix_r1.demo.labels import Labels
 from tools.nano.policy import model as nano
 from tools.nano.policy import tokenizer as tokens
 
 HIDDEN = nano.HIDDEN
+EXPERT_WIDTH = 96  # neither HIDDEN nor half of it, so that a transposed tensor has another shape
 LAYERS = 2
 HEADS = nano.HEADS
 QWEN25_PATCH = 14
@@ -80,7 +82,7 @@ def qwen3_vl_moe(tokenizer: PreTrainedTokenizerFast) -> tuple[PreTrainedModel, P
         "num_hidden_layers": LAYERS,
         "num_experts": 4,
         "num_experts_per_tok": 2,
-        "moe_intermediate_size": HIDDEN,
+        "moe_intermediate_size": EXPERT_WIDTH,
         "decoder_sparse_step": 1,
         "mlp_only_layers": [],
         "norm_topk_prob": True,
@@ -177,5 +179,6 @@ def build_twin(folder: Path, architecture: str, labels: Labels, *, seed: int = 0
         temperature=1.0,
     )
     folder.mkdir(parents=True, exist_ok=True)
+    model._weight_conversions = hub_conversions(model)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)

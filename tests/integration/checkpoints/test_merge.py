@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from medix_r1.checkpoints import atomic_folder
+from medix_r1.checkpoints import target
 from medix_r1.checkpoints.merge import merge
 from medix_r1.checkpoints.options import Options
 from medix_r1.checkpoints.source import find
@@ -291,7 +291,7 @@ def test_the_old_model_survives_a_merge_that_fails(tmp_path: Path) -> None:
 def test_a_disk_that_is_too_small_is_known_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(atomic_folder.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 9, 1))  # type: ignore[attr-defined]
+    monkeypatch.setattr(target.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 9, 1))  # type: ignore[attr-defined]
     with pytest.raises(CheckpointError, check=coded("disk-too-small", "0.1 GB", "0.0 GB")):
         merge(save(tmp_path, state_of(config())), tmp_path / "model")
 
