@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,15 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.core_model_loading import revert_weight_conversion
 
-from medix_r1.checkpoints.fsdp_shards import listed
+from medix_r1.checkpoints.fsdp_shards import Parameter, listed
 from medix_r1.checkpoints.hub_layout import hub_conversions
+from medix_r1.checkpoints.json_files import read_object
 from medix_r1.errors import CheckpointError
 
 Shape = tuple[int, ...]
 _HEADS = ("v_head.", "score.", "classifier.")
+_MOST_LAYERS = 1000  # transformers would build more than memory holds
+_LAYERS = ("num_hidden_layers", "depth")
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,9 @@ class Blueprint:
         stand_in = torch.empty(self.shapes[name], device="meta")
         return self.convert(name, stand_in).get(name) is not stand_in
 
-    def problems(self, found: Mapping[str, Shape]) -> list[str]:
-        """Sentences on missing, unknown and misshapen parameters; empty if `found` is exactly this model."""
+    def problems(self, parameters: Mapping[str, Parameter]) -> list[str]:
+        """Sentences on missing, unknown and misshapen parameters; empty if they are exactly those of this model."""
+        found = {name: parameter.shape for name, parameter in parameters.items()}
         heads = [name for name in found if name.startswith(_HEADS) or ".v_head." in name]
         if heads and not all(name in self.shapes for name in heads):
             return [
@@ -65,7 +68,18 @@ class Blueprint:
             for name, shape in self.shapes.items()
             if name in found and found[name] != shape
         ]
-        cases = {"missing": missing, "not part of the model": extra, "wrong shape": wrong}
+        state = self.model.state_dict()
+        kinds = [
+            f"{name} ({parameter.dtype})"
+            for name, parameter in parameters.items()
+            if name in self.shapes and parameter.dtype.is_floating_point != state[name].is_floating_point()
+        ]
+        cases = {
+            "missing": missing,
+            "not part of the model": extra,
+            "wrong shape": wrong,
+            "wrong kind of numbers": kinds,
+        }
         return [f"{case}: {listed(names)}" for case, names in cases.items() if names]
 
     def _partner_is_in(self, name: str, found: Mapping[str, Shape], shared: set[str]) -> bool:
@@ -83,14 +97,16 @@ def build(huggingface: Path) -> Blueprint:
         CheckpointError: the folder has or requests code, or its architecture is a value model or does not generate.
     """
     refuse_code(huggingface)
+    _check_layers(huggingface / "config.json", read_object(huggingface / "config.json"))
     try:
         config = AutoConfig.from_pretrained(huggingface, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"{huggingface}: no usable config.json: {str(error).splitlines()[0]}", code="no-model-config"
-        ) from None
-    with torch.device("meta"):
-        model = auto_class(config, huggingface).from_config(config, trust_remote_code=False)
+        with torch.device("meta"):
+            model = auto_class(config, huggingface).from_config(config, trust_remote_code=False)
+    except CheckpointError:
+        raise
+    except Exception as error:  # noqa: BLE001  anybody may have written the config, so anything may be wrong in it
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
+        raise CheckpointError(f"{huggingface}: no usable config.json: {reason}", code="no-model-config") from None
     model._weight_conversions = hub_conversions(model)
     ignored = set(model._keys_to_ignore_on_save or ())
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items() if name not in ignored}
@@ -130,12 +146,27 @@ def refuse_code(folder: Path) -> None:
         raise CheckpointError(
             f"{folder} is refused: it brings code ({listed(code)}); remote code is off", code="brings-code"
         )
-    for path in sorted(folder.glob("*.json")):
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(content, dict) and content.get("auto_map"):
+    for path in sorted(folder.glob("**/*.json")):
+        if _asks_for_code(read_object(path)):
             raise CheckpointError(
                 f"{path} is refused: its auto_map asks for code to run; remote code is off", code="asks-for-code"
             )
+
+
+def _asks_for_code(node: object) -> bool:
+    if isinstance(node, dict):
+        return bool(node.get("auto_map")) or any(map(_asks_for_code, node.values()))
+    return isinstance(node, list) and any(map(_asks_for_code, node))
+
+
+def _check_layers(path: Path, node: object) -> None:
+    parts = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    for part in parts:
+        _check_layers(path, part)
+    for key in _LAYERS if isinstance(node, dict) else ():
+        value = node.get(key) if isinstance(node, dict) else None
+        if isinstance(value, int | float) and value > _MOST_LAYERS:
+            raise CheckpointError(f"{path}: {key} {value:g} is no number of layers", code="too-many-layers")
 
 
 def _check_streamable(blueprint: Blueprint) -> None:

@@ -34,7 +34,7 @@ def merge_and_push(
         raise ConfigError.of(
             "--public", "public-without-push", "it says who may see what --push uploads; give --push OWNER/NAME"
         )
-    source = find(checkpoint)
+    source = find(checkpoint, unsealed=options.unsealed)
     check_target(resolved(out), force=force)
     from medix_r1.checkpoints import merge as merging
     from medix_r1.checkpoints import push as hub

@@ -12,6 +12,7 @@ import math
 import mmap
 import pickle
 import sys
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,6 +113,7 @@ def listed(names: Sequence[str]) -> str:
 def _load(path: Path) -> Mapping[str, torch.Tensor]:
     # Unpickling a device mesh warns of missing process groups, which are not needed here.
     logging.getLogger("torch.distributed.device_mesh").setLevel(logging.ERROR)
+    _check_stored(path)
     try:
         content = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     except pickle.UnpicklingError as error:
@@ -126,13 +128,34 @@ def _load(path: Path) -> Mapping[str, torch.Tensor]:
     if not isinstance(content, Mapping) or not content:
         raise CheckpointError(f"{path} is refused: not a state dict", code="shard-not-a-state-dict")
     for name, value in content.items():
-        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+        if not isinstance(name, str) or not name.isprintable() or not isinstance(value, torch.Tensor):
             raise CheckpointError(
                 f"{path} is refused: {name!r} is a {type(value).__name__}, not a tensor", code="shard-holds-no-tensor"
+            )
+        if not _is_plain(value):
+            raise CheckpointError(
+                f"{path} is refused: {name} is not stored in it as plain bytes", code="shard-not-plain"
             )
     if _madvise is not None:
         _check_mapped(path, content)
     return content
+
+
+def _check_stored(path: Path) -> None:
+    """Check that a shard is a zip archive without compression; torch maps compressed parts as if they were not."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            compressed = [entry.filename for entry in archive.infolist() if entry.compress_type != zipfile.ZIP_STORED]
+    except zipfile.BadZipFile as error:
+        raise CheckpointError(f"{path} cannot be read: {error}", code="shard-unreadable") from None
+    if compressed:
+        raise CheckpointError(f"{path} cannot be read: torch saves no compressed parts", code="shard-unreadable")
+
+
+def _is_plain(value: torch.Tensor) -> bool:
+    """Whether a tensor, or a DTensor's part, has its numbers in memory; sparse, quantised and meta tensors have not."""
+    local = value._local_tensor if isinstance(value, DTensor) else value
+    return local.layout is torch.strided and local.device.type == "cpu" and not local.is_quantized
 
 
 def _check_mapped(path: Path, content: Mapping[str, torch.Tensor]) -> None:

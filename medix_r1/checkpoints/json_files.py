@@ -20,13 +20,16 @@ def read_object(path: Path) -> dict[str, Any]:
     """
     try:
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise CheckpointError(f"{path}: not a regular file", code="not-a-file")
-        if status.st_size > LARGEST:
-            raise CheckpointError(
-                f"{path}: {status.st_size / 1e6:.0f} MB, more than any such file has ({LARGEST / 1e6:.0f} MB)",
-                code="json-too-large",
-            )
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror}", code="file-unreadable") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise CheckpointError(f"{path}: not a regular file", code="not-a-file")
+    if status.st_size > LARGEST:
+        raise CheckpointError(
+            f"{path}: {status.st_size / 1e6:.0f} MB, more than any such file has ({LARGEST / 1e6:.0f} MB)",
+            code="json-too-large",
+        )
+    try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror}", code="file-unreadable") from None

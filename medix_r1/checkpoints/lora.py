@@ -6,7 +6,6 @@ The merged weight is W + (alpha / r) B A (Hu et al. 2021, eq. 3). Names are PEFT
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import torch
 
 from medix_r1.checkpoints.fsdp_shards import Parameter, listed
+from medix_r1.checkpoints.json_files import read_object
 from medix_r1.errors import CheckpointError
 
 _PREFIX = "base_model.model."
@@ -140,15 +140,11 @@ class _Meta:
 
 
 def _meta(path: Path) -> _Meta:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        meta = _Meta(int(content["r"]), int(content["lora_alpha"]), str(content.get("task_type") or "CAUSAL_LM"))
-    except (OSError, ValueError, KeyError, TypeError):
+    content = read_object(path) if path.exists() else {}
+    rank, alpha, task = content.get("r"), content.get("lora_alpha"), content.get("task_type") or "CAUSAL_LM"
+    if type(rank) is not int or type(alpha) is not int or rank < 1 or alpha < 1 or not isinstance(task, str):
         raise CheckpointError(
-            f"{path}: not readable; without r and lora_alpha an adapter has no scale", code="adapter-without-scale"
-        ) from None
-    if meta.rank < 1 or meta.alpha < 1:
-        raise CheckpointError(
-            f"{path}: r {meta.rank} and lora_alpha {meta.alpha} give no scale", code="adapter-without-scale"
+            f"{path}: r and lora_alpha are missing, or no whole numbers above 0; without them an adapter has no scale",
+            code="adapter-without-scale",
         )
-    return meta
+    return _Meta(rank, alpha, task)

@@ -23,7 +23,7 @@ from medix_r1.checkpoints.blueprint import Blueprint
 from medix_r1.checkpoints.fsdp_shards import Parameter, open_shards
 from medix_r1.checkpoints.model_card import base_model, model_card
 from medix_r1.checkpoints.options import Options
-from medix_r1.checkpoints.source import find, ranks_of
+from medix_r1.checkpoints.source import actor_of, find, ranks_of
 from medix_r1.checkpoints.target import check_disk, check_target, explained, resolved
 from medix_r1.checkpoints.weights import Entry, Writer
 from medix_r1.errors import CheckpointError
@@ -56,7 +56,7 @@ def merge(
             written, or the system refuses to read or write.
     """
     options = options or Options()
-    source = find(checkpoint)
+    source = find(checkpoint, unsealed=options.unsealed)
     out = resolved(out)
     base = base_model(source)
     check = partial(check_target, out, force=force, base=Path(base) if base is not None else None)
@@ -71,12 +71,12 @@ def merge(
 
 
 def _write_model(source: Path, folder: Path, options: Options, start: Callable[[int], Advance]) -> None:
-    actor = source / "actor"
+    actor = actor_of(source)
     blueprint = blueprints.build(actor / "huggingface")
     base, adapter = lora.split(open_shards(actor, ranks_of(actor)), actor)
     if adapter is not None:
         lora.check_mergeable(base, adapter, actor)
-    if problems := blueprint.problems({name: parameter.shape for name, parameter in base.items()}):
+    if problems := blueprint.problems(base):
         raise CheckpointError(
             f"{actor} is not a whole {type(blueprint.model).__name__}: {'; '.join(problems)}", code="not-a-whole-model"
         )
@@ -117,7 +117,7 @@ def _write_parameter(
 
 
 def _write_adapter(source: Path, folder: Path, options: Options, start: Callable[[int], Advance]) -> None:
-    actor = source / "actor"
+    actor = actor_of(source)
     blueprints.refuse_code(actor / "huggingface")
     _, adapter = lora.split(open_shards(actor, ranks_of(actor)), actor)
     if adapter is None:

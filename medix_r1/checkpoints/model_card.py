@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -14,9 +15,11 @@ from typing import Any
 
 import yaml
 
+from medix_r1.errors import CheckpointError
 from medix_r1.model_names import is_hub_name
-from medix_r1.runs import checkpoints
+from medix_r1.runs import checkpoints, provenance
 from medix_r1.runs.folder import RunFolder
+from medix_r1.untrusted import one_line
 
 _UNKNOWN = "unknown"
 _MEAN = re.compile(r"(reward|heldout/[^/]+)/(\w+)/mean")
@@ -31,11 +34,12 @@ def model_card(checkpoint: Path, *, dtype: str, is_adapter: bool = False) -> str
         dtype: of the written weights.
         is_adapter: whether the folder holds only a LoRA adapter.
     """
-    run, step = RunFolder(checkpoint.parent.parent), checkpoints.step_of(checkpoint)
+    run = RunFolder(checkpoint.parent.parent)
+    step = checkpoints.step_of(checkpoint) if checkpoints.is_checkpoint_name(checkpoint.name) else None
     template = (files(__package__) / "model_card.md").read_text(encoding="utf-8")
     return Template(template).substitute(
-        _facts(_config_of(run)),
-        step=step,
+        _facts(_config_of(run), run),
+        step=_UNKNOWN if step is None else step,
         dtype=dtype,
         kind="A LoRA adapter (PEFT) of a policy" if is_adapter else "A policy",
         library="peft" if is_adapter else "transformers",
@@ -45,41 +49,74 @@ def model_card(checkpoint: Path, *, dtype: str, is_adapter: bool = False) -> str
 
 
 def base_model(checkpoint: Path) -> str | None:
-    """Path or hub name of the model that the run started from; None when the run's config does not have it."""
-    name = _get(_config_of(RunFolder(checkpoint.parent.parent)), "actor_rollout_ref.model.path")
-    return None if name == _UNKNOWN else str(name)
+    """The model that the run started from: a hub name, or a path that is good from any folder.
+
+    None when the run's config does not have it.
+    """
+    run = RunFolder(checkpoint.parent.parent)
+    name = _get(_config_of(run), "actor_rollout_ref.model.path")
+    if name == _UNKNOWN:
+        return None
+    path = _located(str(name), run)
+    return str(path.resolve()) if path.exists() else str(name)
 
 
 def _config_of(run: RunFolder) -> Mapping[str, Any]:
-    config = yaml.safe_load(run.config.read_text(encoding="utf-8")) if run.config.is_file() else None
+    try:
+        config = yaml.safe_load(run.config.read_text(encoding="utf-8")) if run.config.is_file() else None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{run.config}: not readable: {reason}", code="run-config-unreadable") from None
     return config if isinstance(config, dict) else {}
 
 
-def _facts(config: Mapping[str, Any]) -> dict[str, Any]:
+def _located(name: str, run: RunFolder) -> Path:
+    """A path of a run's config, which may be relative to the folder where the run was started."""
+    try:
+        started = provenance.read(run).get("directory")
+    except (ValueError, AttributeError, RecursionError):
+        raise CheckpointError(
+            f"{run.root}: its provenance.json is not readable", code="run-config-unreadable"
+        ) from None
+    root = run.root.absolute()
+    starts = [Path(started)] if isinstance(started, str) else [root, *root.parents]  # an older run has no record
+    return next((path for start in starts if (path := start / name).exists()), Path(name))
+
+
+def _facts(config: Mapping[str, Any], run: RunFolder) -> dict[str, Any]:
     loss = _get(config, "actor_rollout_ref.actor.policy_loss.loss_mode")
     estimator = _get(config, "algorithm.adv_estimator")
     base = str(_get(config, "actor_rollout_ref.model.path"))
-    return {
+    facts = {
         "name": _get(config, "run.name"),
         "base": base,
-        "base_field": _base_field(base),
-        "base_licence": _licence(base),
         "algorithm": estimator if loss in ("vanilla", _UNKNOWN) else f"{estimator} with the {loss} loss",
         "prompts": _get(config, "data.train_batch_size"),
         "samples": _get(config, "actor_rollout_ref.rollout.n"),
         "lr": _get(config, "actor_rollout_ref.actor.optim.lr"),
         "seed": _get(config, "run.seed"),
-        "data": _data(_get(config, "data.train_files")),
         "reward": _reward(_get(config, "reward.weights")),
         "judge": _get(config, "judge.client.model"),
         "embedder": _get(config, "embedder.model"),
         "think": _get(config, "reward.think_element"),
     }
+    written = {key: _cell(value) for key, value in facts.items()}
+    place = _located(base, run)
+    return written | {
+        "base_field": _base_field(base, place),
+        "base_licence": _licence(place),
+        "data": _data(_get(config, "data.train_files"), run),
+    }
 
 
-def _base_field(base: str) -> str:
+def _cell(value: object) -> str:
+    """A fact in a cell or a code span of the card: on one line, and without what would end either."""
+    return html.escape(one_line(str(value)), quote=False).replace("`", "'").replace("|", "\\|")
+
+
+def _base_field(base: str, place: Path) -> str:
     """The card's `base_model` line; empty for a folder, because the hub accepts hub names only."""
-    on_hub = "/" in base and is_hub_name(base) and not Path(base).exists()
+    on_hub = "/" in base and is_hub_name(base) and not place.exists()
     return f"base_model: {json.dumps(base)}\n" if on_hub else ""  # a JSON string is a YAML string
 
 
@@ -89,10 +126,10 @@ def _reward(weights: Any) -> str:
     return " + ".join(f"{weight} {name}" for name, weight in weights.items())
 
 
-def _data(names: Any) -> str:
-    paths = [Path(str(name)) for name in ([names] if isinstance(names, str) else names)]
+def _data(names: Any, run: RunFolder) -> str:
+    listed = [str(name) for name in (names if isinstance(names, list) else [names])]
     lines = ["| file | fingerprint |", "|---|---|"]
-    return "\n".join([*lines, *(f"| `{path}` | {_fingerprint(path)} |" for path in paths)])
+    return "\n".join([*lines, *(f"| `{_cell(name)}` | {_fingerprint(_located(name, run))} |" for name in listed)])
 
 
 def _fingerprint(path: Path) -> str:
@@ -102,12 +139,12 @@ def _fingerprint(path: Path) -> str:
         return f"`{hashlib.file_digest(file, 'sha256').hexdigest()}`"
 
 
-def _results(run: RunFolder, step: int) -> str:
+def _results(run: RunFolder, step: int | None) -> str:
     """Table of the last means up to a step; held-out sets are not scored at every step."""
     rows: dict[tuple[str, str], tuple[float, int]] = {}
     for at, metrics in run.metrics_by_step().items():
         for key, value in metrics.items():
-            if at <= step and (match := _MEAN.fullmatch(key)):
+            if (step is None or at <= step) and (match := _MEAN.fullmatch(key)):
                 rows[match[1], match[2]] = (value, at)
     if not rows:
         return "Unknown: the run's metrics were not there."
@@ -115,10 +152,10 @@ def _results(run: RunFolder, step: int) -> str:
     return "\n".join(["| where | signal | mean | step |", "|---|---|---|---|", *lines])
 
 
-def _licence(base: str) -> str:
+def _licence(base: Path) -> str:
     """The licence in the base model's card, if the base model is a local folder."""
-    card = Path(base) / "README.md"
-    match = _FRONT_MATTER.match(card.read_text(encoding="utf-8")) if card.is_file() else None
+    card = base / "README.md"
+    match = _FRONT_MATTER.match(card.read_text("utf-8", "replace")) if card.is_file() else None
     if match is None:
         return "see its own card"
     try:
@@ -128,7 +165,7 @@ def _licence(base: str) -> str:
     found = fields.get("license") if isinstance(fields, Mapping) else None
     if isinstance(found, Sequence) and not isinstance(found, str):
         found = ", ".join(map(str, found))
-    return f"`{found}` by its own card" if found else "see its own card"
+    return f"`{_cell(found)}` by its own card" if found else "see its own card"
 
 
 def _get(config: Mapping[str, Any], key: str) -> Any:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from medix_r1.checkpoints.json_files import read_object
+from medix_r1.checkpoints.json_files import LARGEST, read_object
 from medix_r1.errors import CheckpointError
 
 COPIED = (".json", ".jinja", ".txt", ".model")  # files of the checkpoint's huggingface folder
@@ -25,9 +25,15 @@ _ALWAYS_RENORMALISES = "qwen3_vl_moe_text"  # so transformers 5 does not save no
 
 
 def copy(huggingface: Path, folder: Path) -> None:
-    """Copy the run's config, tokenizer and processor."""
+    """Copy the run's config, tokenizer and processor.
+
+    Raises:
+        CheckpointError: one is larger than such a file can be.
+    """
     for file in sorted(huggingface.iterdir()):
         if file.is_file() and file.suffix in COPIED and not file.name.endswith(_NOT_COPIED):
+            if file.stat().st_size > LARGEST:
+                raise CheckpointError(f"{file}: too large for a file of settings", code="file-too-large")
             shutil.copyfile(file, folder / file.name)
 
 

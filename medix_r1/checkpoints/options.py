@@ -24,9 +24,11 @@ class Options:
     """Write the LoRA adapter as a PEFT folder instead of merging it in."""
     verify: bool = False
     """Load the result and compare its logits with those of the shards."""
+    unsealed: bool = False
+    """Merge a checkpoint that medix-r1 did not mark as whole."""
 
     @classmethod
-    def of(cls, *, dtype: str, shard_size: str, adapter: bool, verify: bool) -> Options:
+    def of(cls, *, dtype: str, shard_size: str, adapter: bool, verify: bool, unsealed: bool = False) -> Options:
         """Parse the options of a command line.
 
         Raises:
@@ -49,4 +51,4 @@ class Options:
         if match is None or problems:
             raise ConfigError(problems)
         size = int(match[1]) * _UNITS[match[2]]
-        return cls(dtype=dtype, shard_size=size, adapter=adapter, verify=verify)
+        return cls(dtype=dtype, shard_size=size, adapter=adapter, verify=verify, unsealed=unsealed)

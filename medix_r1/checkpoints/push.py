@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from medix_r1.errors import CheckpointError
+
+_TOKEN_REFUSED = (401, 403)
 
 
 def prepare(repo: str, *, public: bool) -> None:
@@ -19,12 +21,26 @@ def prepare(repo: str, *, public: bool) -> None:
         public: whether the repository may be public.
 
     Raises:
-        CheckpointError: the name is invalid, the hub refuses, or the repository is public and `public` is not set.
+        CheckpointError: there is no token or a wrong one, the name is invalid, the hub refuses, or the repository is
+            public and `public` is not set.
     """
+    if get_token() is None:
+        raise CheckpointError(
+            f"--push {repo}: no token; set HF_TOKEN to one that may write, or run `hf auth login`", code="no-token"
+        )
     try:
         HfApi().create_repo(repo, private=not public, exist_ok=True)
         is_private = HfApi().model_info(repo).private
-    except (HFValidationError, HfHubHTTPError, httpx.HTTPError, OSError) as error:
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        if status in _TOKEN_REFUSED:
+            raise CheckpointError(
+                f"--push {repo}: the hub refuses the token ({status}): it is wrong, has expired, or "
+                f"may not write to {repo.split('/')[0]}; set HF_TOKEN to another",
+                code="token-refused",
+            ) from None
+        raise CheckpointError(f"--push {repo}: {_first_line(error)}", code="push-refused") from None
+    except (HFValidationError, httpx.HTTPError, OSError) as error:
         raise CheckpointError(f"--push {repo}: {_first_line(error)}", code="push-refused") from None
     if not public and not is_private:
         raise CheckpointError(

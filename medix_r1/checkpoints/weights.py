@@ -78,6 +78,9 @@ class Writer:
     ) -> None:
         """Assign tensors to files.
 
+        Raises:
+            CheckpointError: safetensors has no name for a dtype.
+
         Args:
             folder: an existing folder.
             entries: the tensors, by name.
@@ -85,6 +88,8 @@ class Writer:
             shard_size: maximal bytes of tensors in a file; a larger tensor gets a file of its own.
             advance: called with the number of bytes written.
         """
+        if odd := [f"{key} ({entry.dtype})" for key, entry in entries.items() if entry.dtype not in _NAMES]:
+            raise CheckpointError(f"of a dtype that is not stored: {', '.join(odd[:10])}", code="dtype-not-stored")
         self._folder, self._entries, self._name, self._advance = folder, entries, name, advance
         self._split = split_state_dict_into_shards_factory(
             dict(entries),
@@ -120,7 +125,7 @@ class Writer:
         """Write one tensor, given as consecutive blocks, cast to its entry's dtype.
 
         Raises:
-            CheckpointError: the blocks have another size, or finite values overflow float16.
+            CheckpointError: the blocks have another size, a value is not finite, or one overflows float16.
         """
         place = self._places[name]
         place.file.seek(place.offset)
@@ -164,7 +169,17 @@ class Writer:
 
 
 def _cast(name: str, part: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    if part.is_floating_point() and part.numel() and not _is_finite(part):
+        raise CheckpointError(
+            f"{name} holds NaN or infinity: training diverged, or the file is damaged; merge an earlier checkpoint",
+            code="not-finite",
+        )
     cast = part.to(dtype)
-    if dtype is torch.float16 and part.dtype is not dtype and bool((cast.isinf() & part.isfinite()).any()):
+    if dtype is torch.float16 and part.dtype is not dtype and bool(cast.isinf().any()):
         raise CheckpointError(f"{name} holds values that float16 cannot; choose --dtype bf16", code="overflows-float16")
     return cast
+
+
+def _is_finite(part: torch.Tensor) -> bool:
+    wide = part if part.dtype.itemsize > 1 else part.float()  # torch has no minimum of 8-bit floats
+    return bool(torch.stack(torch.aminmax(wide)).isfinite().all())

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from medix_r1.errors import CheckpointError
+from medix_r1.runs.fingerprints import fingerprint
 
 BEST = "best.json"  # names the checkpoint with the best held-out value
 MANIFEST = "medix_checkpoint.json"
@@ -28,9 +29,10 @@ def seal(folder: Path) -> None:
         with path.open("rb") as file:
             os.fsync(file.fileno())
     sizes = {str(path.relative_to(folder)): path.stat().st_size for path in files}
+    marks = {str(path.relative_to(folder)): mark for path in files if (mark := fingerprint(path))}
     temporary = folder / f"{MANIFEST}.tmp"
     with temporary.open("w", encoding="utf-8") as file:
-        json.dump({"step": step_of(folder), "files": sizes}, file, indent=1)
+        json.dump({"step": step_of(folder), "files": sizes, "fingerprints": marks}, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, folder / MANIFEST)
@@ -56,10 +58,45 @@ def is_checkpoint_name(name: str) -> bool:
 def is_whole(folder: Path) -> bool:
     """Whether all files of the manifest exist in the sizes that it records."""
     try:
-        files: dict[str, int] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-        return all((folder / name).stat().st_size == size for name, size in files.items())
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # no manifest, or a damaged one
+        return not wrong_files(folder)
+    except CheckpointError:
         return False
+
+
+def wrong_files(folder: Path) -> list[str]:
+    """Files of the manifest that are missing or have another size.
+
+    Raises:
+        CheckpointError: there is no manifest, or a damaged one.
+    """
+    return [name for name, size in _recorded(folder, "files").items() if _size(folder / name) != size]
+
+
+def changed_files(folder: Path) -> list[str]:
+    """Files that another save wrote, of those that exist; a save before fingerprints were recorded has none.
+
+    Raises:
+        CheckpointError: there is no manifest, or a damaged one.
+        OSError: a file cannot be read.
+    """
+    marks = _recorded(folder, "fingerprints")
+    return [name for name, mark in marks.items() if (folder / name).is_file() and fingerprint(folder / name) != mark]
+
+
+def _recorded(folder: Path, what: str) -> dict[str, Any]:
+    try:
+        manifest: Any = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        found = manifest["files"] if what == "files" else manifest.get(what, {})
+        return dict(found.items())
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise CheckpointError(f"{folder / MANIFEST}: missing or damaged", code="no-manifest") from None
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size if path.is_file() else None
+    except (OSError, ValueError):  # ValueError: a null byte in a damaged manifest
+        return None
 
 
 def all_folders(root: Path) -> list[Path]:
@@ -119,6 +156,6 @@ def best(root: Path) -> Path | None:
 def _read_best(root: Path) -> dict[str, Any] | None:
     try:
         record: dict[str, Any] = json.loads((root / BEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return {"step": int(record["step"]), "metric": str(record["metric"]), "value": float(record["value"])}
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
-    return record

@@ -27,6 +27,7 @@ def write(run: RunFolder, config: DictConfig, overrides: Sequence[str] = ()) -> 
     """Record the provenance of this attempt, with its overrides as typed, or as the sweep generated them."""
     record = {
         "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "directory": str(Path.cwd()),  # what relative paths of the config start from
         "machine": str(this_machine()),
         "versions": {name: found for name in _PACKAGES if (found := _version(name))},
         "code": commit() or "installed package",

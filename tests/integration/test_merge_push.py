@@ -59,7 +59,7 @@ def test_public_only_when_told_so(checkpoint: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("existing", "token", "reason"),
-    [({"me/model": False}, TOKEN, " --public"), ({}, "hf_wrong", "401")],
+    [({"me/model": False}, TOKEN, " --public"), ({}, "hf_wrong", "(401)"), ({}, "", "no token; set HF_TOKEN")],
 )
 def test_what_cannot_be_pushed_is_known_before_the_merge(
     checkpoint: Path, tmp_path: Path, existing: dict[str, bool], token: str, reason: str

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from medix_r1.checkpoints.model_card import model_card
+from medix_r1.checkpoints.model_card import base_model, model_card
 
 CONFIG = """
 run: {name: nano_cpu, seed: 7}
@@ -85,3 +85,43 @@ def test_the_card_admits_what_it_does_not_know(checkpoint: Path) -> None:
     assert "\nUnknown: " in card
     assert "| where | signal |" not in card
     assert front_matter(card)["library_name"] == "peft"
+
+
+def test_relative_paths_are_found_from_any_folder(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("started_here", "elsewhere"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    write_run(tmp_path, "models/base")
+    base = tmp_path / "started_here" / "models" / "base"
+    base.mkdir(parents=True)
+    (base / "README.md").write_text("---\nlicense: mit\n---\n", encoding="utf-8")
+    (tmp_path / "provenance.json").write_text(json.dumps({"directory": str(tmp_path / "started_here")}))
+
+    assert base_model(checkpoint) == str(base)
+    assert "(`mit` " in model_card(checkpoint, dtype="float32")
+
+
+def test_relative_paths_of_an_older_run_are_looked_for_above_it(tmp_path: Path, checkpoint: Path) -> None:
+    write_run(tmp_path, "models/base")
+    (tmp_path / "models" / "base").mkdir(parents=True)
+
+    assert base_model(checkpoint) == str(tmp_path / "models" / "base")
+
+
+def test_a_hub_name_stays_one(tmp_path: Path, checkpoint: Path) -> None:
+    write_run(tmp_path, "Qwen/Qwen3-VL-8B-Instruct")
+    assert base_model(checkpoint) == "Qwen/Qwen3-VL-8B-Instruct"
+
+
+def test_no_fact_ends_its_cell_or_the_front_matter(tmp_path: Path, checkpoint: Path) -> None:
+    hostile = "x`|<script>\n---\nlicense: mit\n\x1b[2J"
+    config = {"run": {"name": hostile}, "judge": {"client": {"model": hostile}}, "data": {"train_files": [hostile]}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+
+    card = model_card(checkpoint, dtype="float32")
+
+    assert front_matter(card)["license"] == "other"
+    assert card.count("\n---\n") == 1
+    assert not any(text in card for text in ("<script>", "\x1b", "x`|"))

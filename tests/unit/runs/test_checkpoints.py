@@ -1,5 +1,6 @@
 import json
 import shutil
+import zipfile
 
 import pytest
 
@@ -23,7 +24,9 @@ def test_a_sealed_checkpoint_is_whole(tmp_path):
     folder = save(tmp_path, 5)
 
     assert checkpoints.is_whole(folder)
-    assert json.loads((folder / MANIFEST).read_text()) == {"step": 5, "files": {"actor/model.pt": 100, "data.pt": 10}}
+    manifest = json.loads((folder / MANIFEST).read_text())
+    assert (manifest["step"], manifest["files"]) == (5, {"actor/model.pt": 100, "data.pt": 10})
+    assert manifest["fingerprints"].keys() == manifest["files"].keys()
     assert not list(folder.glob("*.tmp"))
 
 
@@ -196,4 +199,36 @@ def test_a_best_that_has_gone_is_forgotten(tmp_path):
     assert checkpoints.best(tmp_path) is None
     assert checkpoints.offer_as_best(second, "heldout", 0.1)
     (tmp_path / checkpoints.BEST).write_text("{")
+    assert checkpoints.best(tmp_path) is None
+
+
+def archive(path, content):
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("model/data/0", content)
+
+
+def test_a_file_of_another_save_is_found_by_its_fingerprint(tmp_path):
+    folder, other = save(tmp_path, 5, sealed=False), save(tmp_path, 10, sealed=False)
+    for step, content in ((folder, b"five"), (other, b"ten!")):
+        archive(step / "actor" / "shard.pt", content)
+        checkpoints.seal(step)
+    assert checkpoints.changed_files(folder) == []
+
+    shutil.copy(other / "actor" / "shard.pt", folder / "actor" / "shard.pt")
+    assert checkpoints.is_whole(folder)  # the sizes are the same
+    assert checkpoints.changed_files(folder) == ["actor/shard.pt"]
+
+
+def test_a_manifest_without_fingerprints_is_believed(tmp_path):
+    folder = save(tmp_path, 5)
+    manifest = json.loads((folder / MANIFEST).read_text())
+    del manifest["fingerprints"]
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    assert checkpoints.changed_files(folder) == []
+
+
+@pytest.mark.parametrize("record", ["[]", '{"step": "../5"}', '{"step": 5}', "[" * 100_000])
+def test_a_strange_record_of_the_best_checkpoint_names_none(tmp_path, record):
+    save(tmp_path, 5)
+    (tmp_path / checkpoints.BEST).write_text(record)
     assert checkpoints.best(tmp_path) is None

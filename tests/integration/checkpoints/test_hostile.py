@@ -1,0 +1,63 @@
+"""A merge of a hostile or damaged checkpoint says in one line what is wrong, runs nothing and writes nothing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from medix_r1.checkpoints.merge import merge
+from medix_r1.errors import CheckpointError
+from medix_r1.runs import checkpoints
+from tests.integration.checkpoints.hostile import CASES, ESCAPE, manifest
+from tests.integration.checkpoints.plain import config, save, state_of
+from tests.support.problems import coded
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    (tmp_path / "secret").write_text("{}", encoding="utf-8")
+    return save(tmp_path / "run", state_of(config()))
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", CASES)
+def test_it_is_refused_in_one_line_and_nothing_is_written(good: Path, tmp_path: Path, name: str) -> None:
+    case = CASES[name]
+    case.spoil(good)
+    if case.reseal:
+        checkpoints.seal(good)
+    before = sorted(tmp_path.rglob("*"))
+
+    with pytest.raises(CheckpointError, check=coded(case.code, *case.named)) as caught:
+        merge(good, tmp_path / "out" / "model")
+
+    assert len(str(caught.value)) < 2000
+    assert "\n" not in str(caught.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_untouched_checkpoint_is_merged(good: Path, tmp_path: Path) -> None:
+    merge(good, tmp_path / "model")
+    assert (tmp_path / "model" / "model.safetensors").is_file()
+
+
+def test_a_link_within_the_checkpoint_is_followed(good: Path, tmp_path: Path) -> None:
+    template = good / "actor" / "huggingface" / "chat_template.jinja"
+    template.rename(good / "actor" / "template.jinja")
+    template.symlink_to("../template.jinja")
+    checkpoints.seal(good)
+
+    merge(good, tmp_path / "model")
+    assert (tmp_path / "model" / "chat_template.jinja").read_text(encoding="utf-8") == "{}"
+    assert not (tmp_path / "model" / "chat_template.jinja").is_symlink()
+
+
+def test_the_terminal_gets_no_escape_sequences(good: Path, tmp_path: Path) -> None:
+    manifest('{"files": {"' + ESCAPE.encode("unicode_escape").decode().replace("\\x", "\\u00") + '": 1}}')(good)
+    command = [sys.executable, "-m", "medix_r1.cli", "merge", str(good), "--out", str(tmp_path / "model")]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert done.returncode == 1
+    assert b"\x1b" not in done.stdout + done.stderr
+    assert done.stdout.count(b"\n") == 1
+    assert b"Traceback" not in done.stderr
