@@ -19,6 +19,7 @@ from medix_r1.rewards.base import SampleReader
 from medix_r1.rewards.composite import CompositeReward, RewardBreakdown
 from medix_r1.scoring.composed import ReadyReward
 from tools.rewordings.case import Case
+from tools.rewordings.templates import load
 from tools.rewordings.terms import capital
 
 TAG = "<X_RAY>"
@@ -130,6 +131,7 @@ def summary(scored: Sequence[Scored]) -> dict[str, Any]:
     )
     refused = [one for one in scored if one.refused and one.case.label != "wrong"]
     return {
+        "looks_like": load("shared")["looks_like"],
         "right": {
             "lost": _share(right, _loses),
             "by_kind": _by(right, "kind", _loses),

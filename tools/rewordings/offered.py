@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tools.rewordings import numbers
 from tools.rewordings.terms import Half, Term, named, parts, rows_of, signed
 
+_PLAIN = re.compile(r"[^\W\d]+(?:[ '-][^\W\d]+)*")  # words alone
 _SHORT = {"of", "the", "and", "a", "in", "with", "to", "by", "on", "or"}
 
 
@@ -89,13 +90,15 @@ def _shared_words(kind: str, term: Term, others: Sequence[Term]) -> Iterator[Off
     words = term.name.split()
     for side in (0, -1):
         rest = " ".join(words[1:] if side == 0 else words[:-1])
-        found = [other for other in others if other.name.split()[side] == words[side] and " " in other.name]
+        found = [
+            o for o in others if o.name.split()[side] == words[side] and " " in o.name and _PLAIN.fullmatch(o.name)
+        ]
         if (
             len(words) > 1
             and found
             and words[side] not in _SHORT
             and not (_SHORT & set(words))
-            and "," not in term.name
+            and _PLAIN.fullmatch(term.name)
         ):
             rests = [other.name.split()[1:] if side == 0 else other.name.split()[:-1] for other in found]
             short = (rest, *(" ".join(words) for words in rests))

@@ -42,9 +42,11 @@ def typography(name: str) -> Iterator[str]:
 
 
 def letter_case(name: str) -> Iterator[str]:
-    """Other capitals."""
+    """Other capitals; a unit such as µL would be another one."""
+    if re.search(r"\d|[^\x00-\x7f]", name):
+        return
     yield name.upper()
-    yield name.title() if "'" not in name and "’" not in name else name.upper()
+    yield name.title() if "'" not in name else name.upper()
 
 
 def possessive(name: str) -> Iterator[str]:
