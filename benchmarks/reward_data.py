@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from medix_r1.demo import labels
-from medix_r1.grammar import is_gradable, normalize_answer, parse_completion, parse_reference
+from medix_r1.grammar import parse_completion, parse_reference
 from medix_r1.scoring.judge_bench import make_questions
+from medix_r1.wording.spelling import is_gradable, normalize_answer
 
 GROUP = 5
 _WEIGHTS = (6, 5, 3, 2, 2, 1, 1)  # how often each entry of a group's pool is drawn

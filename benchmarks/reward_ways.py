@@ -26,11 +26,12 @@ from reward_server import MODEL, SLOTS
 
 from medix_r1 import prompts
 from medix_r1.config import compose_reward
-from medix_r1.grammar import is_gradable, normalize_answer, parse_completion, parse_reference
+from medix_r1.grammar import parse_completion, parse_reference
 from medix_r1.models.embedder import load_sentence_transformer
 from medix_r1.rewards.base import SampleReader
 from medix_r1.rewards.build import build_reward
 from medix_r1.rewards.composite import CompositeReward, RewardBreakdown
+from medix_r1.wording.spelling import is_gradable, normalize_answer
 
 BATCH = 128
 _TEMPLATE = prompts.load("match_short")

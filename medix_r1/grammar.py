@@ -1,4 +1,4 @@
-"""Strict parser of replies, `<MODALITY_TAG><think>…</think><answer>…</answer>`, and normalisation of answers.
+"""Strict parser of replies, `<MODALITY_TAG><think>…</think><answer>…</answer>`.
 
 The format is that of MediX-R1 (arXiv 2602.23363, section 3). The paper writes `<think>`, the released weights write
 `<thinking>`; the parser recognises both and requires one. All functions take linear time, because a policy may learn to
@@ -8,13 +8,13 @@ write hostile text.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
 from medix_r1.bounded_cache import bounded_cache
+from medix_r1.wording.spelling import has_letter, is_visible
 
 ThinkElement = Literal["think", "thinking"]
 
@@ -98,7 +98,7 @@ def _parse_plain(text: str, think_element: ThinkElement) -> Completion | None:
     if match is None or match[1] not in ModalityTag.__members__ or match[2] != think_element:
         return None
     think, answer = match[3].strip(), match[4].strip()
-    if not _is_visible(answer) or not _has_letter(think):
+    if not is_visible(answer) or not has_letter(think):
         return None
     return Completion(text=text, modality=match[1], think=think, answer=answer, problems=())
 
@@ -122,10 +122,10 @@ def _parse_any(text: str, think_element: ThinkElement, wants_modality: bool) -> 
     if modality is not None and think is not None and _TAG_NAME.search(text[body_start : think.start]):
         modality = None  # a list of tags must not count as a right one
         problems.append("several modality tags")
-    if think is not None and not _has_letter(think.body):
+    if think is not None and not has_letter(think.body):
         problems.append("empty think block")
     answer = _single_block(text, marks, "answer", problems)
-    if answer is not None and not _is_visible(answer.body):
+    if answer is not None and not is_visible(answer.body):
         problems.append("empty answer block")
 
     if think is not None and text[body_start : think.start].strip():
@@ -211,77 +211,3 @@ def parse_reference(text: str) -> Reference:
     if modality is not None and modality not in ModalityTag.__members__:
         modality, start = None, 0  # `<5 mm` or `<HB>` belongs to the answer
     return Reference(modality=modality, answer=text[start:].strip())
-
-
-_SPACES = re.compile(r"\s+")
-_TIMES = re.compile(r"(?<=\d)\s{0,4}(?:[x×*]|by)\s{0,4}(?=\d)")
-_RATIO = re.compile(r"(?<=\d)\s{0,4}([/:])\s{0,4}(?=\d)")
-_SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+")
-_FRACTION = re.compile("[\u00bc-\u00be\u2150-\u215e]")
-# Invisible characters: Unicode's default-ignorable ones and the blank Braille cell. `isalnum` is true for some of them.
-_INVISIBLE = "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u2800\u3164\ufeff\uffa0"
-_ZERO_WIDTH = dict.fromkeys(
-    [
-        *map(ord, _INVISIBLE),
-        *range(0x180B, 0x1810),
-        *range(0x200B, 0x2010),
-        *range(0x202A, 0x202F),
-        *range(0x2060, 0x2070),
-        *range(0xFE00, 0xFE10),
-        *range(0xE0000, 0xE1000),
-    ]
-)
-
-
-def _starts_with_ascii(text: str) -> bool:
-    """Fast path of the next two functions: whether a text begins with an ASCII letter or digit."""
-    return text[:1].isascii() and text[:1].isalnum()
-
-
-def _is_visible(text: str) -> bool:
-    """Whether a text has a visible character."""
-    return _starts_with_ascii(text) or any(
-        c.isprintable() and not c.isspace() and ord(c) not in _ZERO_WIDTH for c in text
-    )
-
-
-def _has_letter(text: str) -> bool:
-    """Whether a text has a visible letter or digit."""
-    return _starts_with_ascii(text) or any(c.isalnum() and ord(c) not in _ZERO_WIDTH for c in text)
-
-
-def compatibility_form(text: str) -> str:
-    """Unicode's NFKC form, except that `10⁵` becomes 10^5 (NFKC: 105) and `1½` becomes 1 1/2 (NFKC: 11/2)."""
-    return unicodedata.normalize("NFKC", _FRACTION.sub(_spell_fraction, _SUPERSCRIPT.sub(_spell_power, text)))
-
-
-def _spell_power(match: re.Match[str]) -> str:
-    return "^" + unicodedata.normalize("NFKC", match[0])
-
-
-def _spell_fraction(match: re.Match[str]) -> str:
-    return " " + unicodedata.normalize("NFKC", match[0]).replace("\u2044", "/")
-
-
-@bounded_cache  # most signals normalise the same two texts
-def normalize_answer(text: str) -> str:
-    """Normalise the spelling of an answer, so that equal answers become equal strings.
-
-    Unicode compatibility form, no invisible characters, case fold, single spaces, no final punctuation, `28 × 27 mm` =
-    `28x27 mm`, `120 / 80` = `120/80`.
-    """
-    text = compatibility_form(text.translate(_ZERO_WIDTH)).casefold()
-    text = unicodedata.normalize("NFKC", text)  # case folding decomposes some characters
-    text = _SPACES.sub(" ", text).strip()
-    text = _RATIO.sub(r"\1", _TIMES.sub("x", text))
-    return text.rstrip(" .;,!").lstrip(" ")
-
-
-def is_gradable(answer: str | None) -> bool:
-    """Whether an answer has at least one letter or digit after normalisation ("5", "B" and "1:2" have)."""
-    return answer is not None and _is_gradable(answer)
-
-
-@bounded_cache
-def _is_gradable(answer: str) -> bool:
-    return any(character.isalnum() for character in normalize_answer(answer))

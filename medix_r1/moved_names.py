@@ -21,6 +21,7 @@ _WITH_THEIR_NAMES = {
     ),
     ("training", "training.verl_plugin.patches"): "position_ids shared_images",
     ("data", "images"): "dicom",
+    ("rewards", "wording"): "alternatives",
     ("evaluation", "evaluation.benchmarks"): "archive formats image_server items sources tasks",
     ("evaluation", "evaluation.phases"): (  # the old module `phases` itself is a package now, so no name of it is here
         "fingerprint journal judging messages model_api replies scoring servers"

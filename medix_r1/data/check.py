@@ -21,11 +21,12 @@ from medix_r1.data.row import (
     RowRejected,
 )
 from medix_r1.data.tokens import PromptCounter
-from medix_r1.grammar import ModalityTag, ThinkElement, is_gradable, normalize_answer, parse_reference
+from medix_r1.grammar import ModalityTag, ThinkElement, parse_reference
 from medix_r1.images.decode import prepare_image
 from medix_r1.images.rules import ImageRejected, ImageRules, PreparedImage
 from medix_r1.prompts.policy import policy_prompt
 from medix_r1.rewards.references import like_a_tag, unknown_tag
+from medix_r1.wording.spelling import is_gradable, normalize_answer
 
 _OTHER_MEDIA = ("<video>", "<audio>")  # verl would look for a video or audio file
 _MAX_CHOICES = len(ascii_uppercase)

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 
-from medix_r1.grammar import normalize_answer
+from medix_r1.wording.spelling import normalize_answer
 
 _MARK = re.compile(r"<image>", re.IGNORECASE)
 _PUNCTUATION = re.compile(r"[\s.,;:!?\"'`´‘’“”()\[\]{}]+")

@@ -17,7 +17,7 @@ from string import ascii_uppercase
 
 from medix_r1.bounded_cache import bounded_cache
 from medix_r1.errors import ConfigError
-from medix_r1.grammar import compatibility_form
+from medix_r1.wording.spelling import compatibility_form
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 # Control tokens in square brackets: [INST] of Mistral and Llama 2, [gMASK] of GLM.

@@ -6,11 +6,11 @@ from collections.abc import Awaitable
 from typing import Literal
 
 from medix_r1.errors import ConfigError, Problem
-from medix_r1.grammar import normalize_answer
 from medix_r1.models.embedder import Embedder
-from medix_r1.rewards.alternatives import alternatives
 from medix_r1.rewards.base import Sample, Score
 from medix_r1.rewards.rule_scores import rule_score
+from medix_r1.wording.alternatives import alternatives
+from medix_r1.wording.spelling import normalize_answer
 
 
 class EmbeddingReward:
@@ -76,7 +76,7 @@ class EmbeddingReward:
         offered = alternatives(sample.completion.answer or "", sample.reference.answer)
         if not offered:
             return None
-        return Score(0.0, f"offers alternatives: {', '.join(repr(sign) for sign in sorted(offered))}")
+        return Score(0.0, f"offers alternatives: {', '.join(map(repr, offered))}")
 
     async def _compare(self, given: str, wanted: str) -> Score:
         cosine = await self.embedder.similarity(given, wanted)

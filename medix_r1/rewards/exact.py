@@ -7,8 +7,8 @@ not.
 from __future__ import annotations
 
 from medix_r1.bounded_cache import bounded_cache
-from medix_r1.grammar import is_gradable, normalize_answer
 from medix_r1.rewards.base import Sample, Score
+from medix_r1.wording.spelling import is_gradable, normalize_answer
 
 _NOTHING = Score(0.0, "nothing to grade")
 

@@ -6,10 +6,12 @@ A lenient judge accepts "left or right"; this monitor counts such answers by rul
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from medix_r1.bounded_cache import bounded_cache
-from medix_r1.rewards.alternatives import alternatives, signs
 from medix_r1.rewards.base import Sample, Score
+from medix_r1.wording.alternatives import alternatives
+from medix_r1.wording.spelling import normalize_answer
 
 _ONE_ANSWER = Score(1.0, "one answer")
 _DOUBTS = re.compile(
@@ -20,7 +22,10 @@ _DOUBTS = re.compile(
 
 
 class HedgingMonitor:
-    """1 / (1 + signs of hedging that the reference does not have). Not applicable without an answer. English only."""
+    """1 / (1 + rivals + expressions of doubt that the reference does not have). Not applicable without an answer.
+
+    English only. Rivals are the things offered beside the reference, or as a choice (wording/alternatives.py).
+    """
 
     def score(self, sample: Sample) -> Score:
         answer = sample.completion.answer
@@ -29,10 +34,10 @@ class HedgingMonitor:
 
 @bounded_cache
 def _compare(answer: str, wanted: str) -> Score:
-    doubts, offered = signs(answer, _DOUBTS), alternatives(answer, wanted)
-    if not doubts and not offered:
+    doubts, rivals = Counter(_DOUBTS.findall(normalize_answer(answer))), alternatives(answer, wanted)
+    if doubts:
+        doubts -= Counter(_DOUBTS.findall(normalize_answer(wanted)))
+    signs = [*sorted(doubts.elements()), *rivals]
+    if not signs:
         return _ONE_ANSWER
-    extra = doubts - signs(wanted, _DOUBTS) + offered
-    if not extra:
-        return _ONE_ANSWER
-    return Score(1.0 / (1.0 + extra.total()), "hedges: " + ", ".join(repr(mark) for mark in sorted(extra)))
+    return Score(1.0 / (1.0 + len(signs)), "hedges: " + ", ".join(map(repr, signs)))

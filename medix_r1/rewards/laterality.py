@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from medix_r1.bounded_cache import bounded_cache
-from medix_r1.grammar import normalize_answer
 from medix_r1.rewards.base import Sample, Score
+from medix_r1.wording.spelling import normalize_answer
 
 _SIDE = re.compile(r"\b(left|right|bilateral|bilaterally|both)\b")
 _BOTH = frozenset({"left", "right"})

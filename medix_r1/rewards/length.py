@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from medix_r1.bounded_cache import bounded_cache
 from medix_r1.errors import ConfigError
-from medix_r1.grammar import normalize_answer
 from medix_r1.rewards.base import Sample, Score
+from medix_r1.wording.spelling import normalize_answer
 
 _NO_ANSWER = Score(None, "no answer")
 

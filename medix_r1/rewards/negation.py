@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 from medix_r1.bounded_cache import bounded_cache
 from medix_r1.errors import ConfigError
-from medix_r1.grammar import normalize_answer
 from medix_r1.rewards.base import Sample, Score
+from medix_r1.wording.spelling import normalize_answer
 
 _CLAUSE = re.compile(r"[.;:,!?\n]|\b(?:but|however|although|though|except|with)\b")
 _WORD = re.compile(r"[^\W_]+(?:'t)?")

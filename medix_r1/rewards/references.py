@@ -6,7 +6,8 @@ import difflib
 import re
 from dataclasses import dataclass
 
-from medix_r1.grammar import ModalityTag, is_gradable, parse_reference
+from medix_r1.grammar import ModalityTag, parse_reference
+from medix_r1.wording.spelling import is_gradable
 
 _LIKE_A_TAG = re.compile(r"\s{0,64}<\s{0,8}([A-Za-z][A-Za-z0-9_\- ]{0,31})\s{0,8}>")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 from medix_r1.bounded_cache import bounded_cache
-from medix_r1.grammar import is_gradable, normalize_answer
 from medix_r1.prompts import neutralise
 from medix_r1.rewards.base import Sample, Score
+from medix_r1.wording.spelling import is_gradable, normalize_answer
 
 _NOTHING = Score(0.0, "nothing to grade")
 _EXACT = Score(1.0, "exact match")

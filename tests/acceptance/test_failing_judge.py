@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from medix_r1.grammar import is_gradable, normalize_answer
 from medix_r1.runs import checkpoints
 from medix_r1.runs.folder import read_lines
+from medix_r1.wording.spelling import is_gradable, normalize_answer
 from tests.e2e.conftest import FinishedRun, stub_overrides, train
 from tests.support.failing_judge import NO_VERDICT, FailingJudge, asked, opinion
 from tests.support.trained_weights import moved_share, shards

@@ -19,7 +19,8 @@ from medix_r1.demo.build import build
 from medix_r1.demo.replies import load_policy
 from medix_r1.demo.shipped import WEIGHTS, Model, shipped_folder, unpack
 from medix_r1.errors import CheckpointError, DataError
-from medix_r1.grammar import normalize_answer, parse_completion, parse_reference
+from medix_r1.grammar import parse_completion, parse_reference
+from medix_r1.wording.spelling import normalize_answer
 from tests.support.problems import coded
 
 PARTS = ("train", "heldout_views", "heldout_sources")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from medix_r1.grammar import normalize_answer
+from medix_r1.wording.spelling import normalize_answer
 from tests.support.judge_stub import MODEL, TROUBLE, JudgeStub, Special
 
 Asked = tuple[str, str, str]  # question, reference, prediction, each normalised

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from medix_r1.grammar import normalize_answer
+from medix_r1.wording.spelling import normalize_answer
 from tests.support.loopback import LoopbackHandler, LoopbackServer
 
 MODEL = "stub-judge"

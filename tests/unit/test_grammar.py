@@ -11,11 +11,10 @@ from medix_r1.grammar import (
     Reference,
     _parse_any,
     _parse_plain,
-    is_gradable,
-    normalize_answer,
     parse_completion,
     parse_reference,
 )
+from medix_r1.wording.spelling import is_gradable, normalize_answer
 from tests.support.scaling import is_linear
 
 GOLDEN = [

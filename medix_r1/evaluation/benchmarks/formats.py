@@ -17,7 +17,7 @@ from typing import Any
 from medix_r1 import user_code
 from medix_r1.errors import ConfigError, DataError
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec
-from medix_r1.grammar import normalize_answer
+from medix_r1.wording.spelling import normalize_answer
 
 Row = Mapping[str, Any]
 

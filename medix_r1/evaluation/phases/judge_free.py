@@ -9,7 +9,7 @@ from medix_r1.errors import EvaluationError
 from medix_r1.evaluation.benchmarks.items import Item
 from medix_r1.evaluation.benchmarks.tasks import load_scorer
 from medix_r1.evaluation.phases.replies import Reply, option_letter
-from medix_r1.grammar import is_gradable
+from medix_r1.wording.spelling import is_gradable
 
 UserScorer = Callable[[Item, Reply], float | None]
 

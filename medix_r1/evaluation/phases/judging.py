@@ -18,8 +18,8 @@ from medix_r1.evaluation.phases.grades import BEST_GRADE, read_grade, read_match
 from medix_r1.evaluation.phases.judge_free import judge_free_score
 from medix_r1.evaluation.phases.replies import Reply
 from medix_r1.evaluation.results.records import Vote, passage
-from medix_r1.grammar import is_gradable
 from medix_r1.models.chat_message import Message, why_unreadable
+from medix_r1.wording.spelling import is_gradable
 
 _MAX_CHARS = 16_000  # of one inserted field; reports are shorter
 

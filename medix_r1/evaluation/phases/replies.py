@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
 
-from medix_r1.grammar import ThinkElement, normalize_answer, parse_completion
+from medix_r1.grammar import ThinkElement, parse_completion
+from medix_r1.wording.spelling import normalize_answer
 
 _LETTER = re.compile(r"^[\s*_]*\(?\s*([A-Za-z])\s*(?:[).:,]\s*|\s+[-–]\s+|$)(.*)$", re.DOTALL)
 _BEFORE = re.compile(r"^\s*(?:the\s+)?(?:correct\s+)?(?:answer|option|choice)(?:\s+is)?\s*:?\s+", re.IGNORECASE)

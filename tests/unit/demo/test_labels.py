@@ -6,7 +6,7 @@ import pytest
 from medix_r1.demo import labels as label_file
 from medix_r1.demo.labels import ROTATION, Labels
 from medix_r1.errors import DataError
-from medix_r1.grammar import is_gradable, normalize_answer
+from medix_r1.wording.spelling import is_gradable, normalize_answer
 from tests.support.problems import coded
 
 

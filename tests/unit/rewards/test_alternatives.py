@@ -1,4 +1,4 @@
-"""What counts as an answer with alternatives, by golden cases with reasons."""
+"""What counts as an answer that offers several things, by golden cases."""
 
 from __future__ import annotations
 
@@ -9,46 +9,82 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medix_r1.rewards.alternatives import _DATA, _PHRASES, alternatives
+from medix_r1.wording.alternatives import _JOINING, alternatives
+from medix_r1.wording.terms import LISTS
 from tests.support.scaling import is_linear
 
 GOLDEN = yaml.safe_load((Path(__file__).parents[1] / "golden" / "alternatives.yaml").read_text(encoding="utf-8"))
-FINE = [*GOLDEN["one_answer"], *GOLDEN["known_limits"]["missed"]]
-WORDS = [*_PHRASES, "and", "-and-", "plus", "OR", "yes", "no", "left", "right lung", "x-ray", "a"]
-CAUGHT = [*GOLDEN["alternatives"], *GOLDEN["known_limits"]["hit"]]
+WORDS = [*sorted(_JOINING), "-and-", "OR", "left", "right lung", "x-ray", "a", "liver", "spleen", "pneumonia", "no"]
 
 
-@pytest.mark.parametrize(("answer", "reference", "why"), FINE, ids=[f"{case[0]} | {case[1]}" for case in FINE])
-def test_one_answer(answer: str, reference: str, why: str) -> None:
-    assert not alternatives(answer, reference), why
+@pytest.mark.parametrize(("answer", "reference"), GOLDEN["one_answer"])
+def test_one_answer(answer: str, reference: str) -> None:
+    assert alternatives(answer, reference) == ()
 
 
-@pytest.mark.parametrize(("answer", "reference", "why"), CAUGHT, ids=[f"{case[0]} | {case[1]}" for case in CAUGHT])
-def test_several_answers(answer: str, reference: str, why: str) -> None:
-    assert alternatives(answer, reference), why
+@pytest.mark.parametrize(("answer", "reference"), GOLDEN["several"])
+def test_several_answers(answer: str, reference: str) -> None:
+    assert alternatives(answer, reference)
 
 
-def test_each_rival_is_counted_once() -> None:
-    """`right` is short, of the reference's kind and the reference with another side in it, all at once."""
-    assert alternatives("left, right", "left").total() == 1
+@pytest.mark.parametrize(("answer", "reference", "why"), GOLDEN["for_the_judge"])
+def test_what_no_form_tells_apart_is_left_to_the_judge(answer: str, reference: str, why: str) -> None:
+    assert alternatives(answer, reference) == (), why
+
+
+@pytest.mark.parametrize(("answer", "reference"), GOLDEN["one_answer"])
+def test_a_reference_offers_nothing_beside_itself(answer: str, reference: str) -> None:
+    assert alternatives(reference, reference) == ()
+    assert alternatives(answer, answer) == ()
+
+
+def test_rivals_are_named_once() -> None:
+    assert alternatives("liver, spleen, spleen or kidney", "liver") == ("spleen", "kidney")
+
+
+@pytest.mark.parametrize(
+    "things", [["fever", "cough", "dyspnea"], ["aspirin", "heparin"], ["kidney", "ureter", "bladder"]]
+)
+def test_a_set_is_the_same_in_any_order_and_another_with_one_more(things: list[str]) -> None:
+    reference = ", ".join(things)
+
+    assert alternatives(" and ".join(reversed(things)), reference) == ()
+    assert alternatives("; ".join([*reversed(things), "warfarin", "spleen", "chest pain"]), reference)
 
 
 def test_the_qualifiers_are_words() -> None:
     """YAML reads a bare on, no or yes as a truth value."""
-    lists = [*_DATA["kinds"].values(), _DATA["fillers"], _DATA["restatements"]]
-    words = [word for words in lists for word in words]
+    lists = [*LISTS["kinds"].values(), *(words for name, words in LISTS.items() if name != "kinds")]
 
-    assert all(isinstance(word, str) and word == word.lower() for word in words)
+    assert all(isinstance(word, str) and word == word.lower() for words in lists for word in words)
     assert not [words for words in lists if len(set(words)) < len(words)]
 
 
-@settings(max_examples=400)
-@given(*[st.lists(st.sampled_from(WORDS), min_size=1, max_size=4).map(" ".join)] * 2)
+@settings(max_examples=300)
+@given(*[st.lists(st.sampled_from(WORDS), min_size=1, max_size=2).map(" ".join)] * 2)
 def test_letters_alone_are_what_the_long_way_makes_of_them(answer: str, reference: str) -> None:
     """The fast path must not change the result. A full stop behind the answer avoids it and means nothing."""
     assert alternatives(answer, reference) == alternatives(f"{answer} .", reference)
 
 
-@pytest.mark.parametrize("text", [", i.e. ", ", i.e., a and ", "left, ", " , that is", "a. "])
+@pytest.mark.parametrize(
+    "text",
+    [
+        ", i.e. ",
+        ", i.e., a and ",
+        "left, ",
+        " , that is",
+        "a. ",
+        " or liver",
+        "(",
+        '"',
+        "1. ",
+        "• x ",
+        "no ",
+        "a/b ",
+        " - ",
+        "5 mm, ",
+    ],
+)
 def test_hostile_text_takes_linear_time(text: str) -> None:
-    assert is_linear(lambda size: alternatives("chest" + text * size, "chest"), 5_000)
+    assert is_linear(lambda size: alternatives("chest" + text * size, "chest"), 500)

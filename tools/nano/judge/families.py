@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from medix_r1.grammar import normalize_answer
+from medix_r1.wording.spelling import normalize_answer
 from tools.nano.judge.phrases import TERM_KINDS, Phrase, PhraseWriter
 from tools.nano.judge.words import garbled, measure, misspelled, rescaled
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from medix_r1.demo import labels
-from medix_r1.grammar import normalize_answer
+from medix_r1.wording.spelling import normalize_answer
 from tools.nano.judge.families import Pair
 from tools.nano.judge.phrases import Group, PhraseWriter
 from tools.nano.judge.words import garbled, invented_word, misspelled

@@ -16,10 +16,10 @@ from typing import Any
 
 from medix_r1 import config as configs
 from medix_r1.demo.run import EXPERIMENT
-from medix_r1.grammar import normalize_answer
 from medix_r1.models.embedder import load_sentence_transformer
 from medix_r1.models.judge import ChatJudge, Question
 from medix_r1.serving import server
+from medix_r1.wording.spelling import normalize_answer
 from tools.nano.judge.families import Pair
 from tools.nano.judge.model import leanings, load_judge
 from tools.nano.judge.pairs import own_pairs, read_pairs

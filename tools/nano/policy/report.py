@@ -17,7 +17,8 @@ from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 from medix_r1.demo import labels as label_file
 from medix_r1.demo.batches import EncodedRows, read_rows
 from medix_r1.demo.replies import load_policy
-from medix_r1.grammar import normalize_answer, parse_completion
+from medix_r1.grammar import parse_completion
+from medix_r1.wording.spelling import normalize_answer
 
 MAX_NEW_TOKENS = 40
 _BATCH = 200

@@ -1,0 +1,212 @@
+"""Detects answers that offer several things where the reference has one, in the hope that one of them is right.
+
+English only. These rules take credit away, so they act only where the form is certain; the rest is the judge's. Answer
+and reference are split into parts in the same way, whatever their order. A part is accounted for when it says the
+reference in other words, qualifies it, or denies something. A part that is left over is a rival when it has another
+value in the frame of the reference ("grade 3" for "grade 2"), is another thing of the same kind ("spleen" for "liver"),
+or is offered by a plain choice ("or").
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from enum import Enum
+
+from medix_r1.bounded_cache import bounded_cache
+from medix_r1.wording.comparing import (
+    Likeness,
+    abbreviates,
+    akin,
+    compare,
+    completed,
+    includes,
+    is_adjective,
+    is_firm,
+    other_value,
+    same_quantities,
+)
+from medix_r1.wording.parts import Joint, Part, split
+from medix_r1.wording.terms import FILLERS, KINDS, LISTS, QUALIFYING, plain_stem, readings
+
+# Fast path: an answer of letters, digits, blanks and hyphens with none of these words has one part.
+_PLAIN = re.compile(r"[A-Za-z0-9 %'-]+")
+_JOINING = frozenset(LISTS["joining"])
+_SENTENCE = re.compile(rf"\b(?:{'|'.join(LISTS['verbs'])})\b")
+_CIRCUMSTANCE = re.compile(rf"(?:{'|'.join(map(re.escape, LISTS['circumstances']))})\b")
+_ALL = re.compile(r"(?:both|all|any|either|(?:all|any|either|none|one|both) of .*|neither\b.*)")
+_TWO_SIDES = re.compile(r"\b(?:left and right|right and left)\b(?:[ -]sided?)?", re.IGNORECASE)
+_VERDICTS = frozenset(("yes", "no"))
+_PARTS_OF_A_LIST = 3
+_MOST_PARTS = 40  # parts that are looked at: each is compared with those before it
+
+
+class _Role(Enum):
+    """What a part of the answer is to the reference."""
+
+    SAME = "same"
+    DETAIL = "detail"
+    RIVAL = "rival"
+    OPEN = "open"  # nothing is known about it
+
+
+@bounded_cache
+def alternatives(answer: str, reference: str) -> tuple[str, ...]:
+    """The things that an answer offers beside the reference, or as a choice; empty where that is not certain."""
+    if (
+        _PLAIN.fullmatch(answer)
+        and " -" not in answer
+        and _JOINING.isdisjoint(answer.lower().replace("-", " ").split())
+    ):
+        return _run_together(answer)
+    given = split(answer)
+    if len(given) < 2:
+        return ()
+    wanted = split(reference)
+    known = frozenset(itertools.chain.from_iterable(part.stems for part in wanted))
+    if len({"left", "right"} & known) != 1 and _TWO_SIDES.search(answer):
+        given, wanted = split(_TWO_SIDES.sub("bilateral", answer)), split(_TWO_SIDES.sub("bilateral", reference))
+        known = frozenset(itertools.chain.from_iterable(part.stems for part in wanted))
+    given, wanted = given[:_MOST_PARTS], wanted[:_MOST_PARTS]
+    if given == wanted:
+        return ()
+    if {part.text for part in given} >= _VERDICTS:
+        return ("yes and no",)
+    if wanted and wanted[0].text in _VERDICTS:
+        return ()
+    if abbreviates(given, wanted) or abbreviates(wanted, given):
+        return ()
+    return _Offer(given, wanted, known).rivals()
+
+
+def _run_together(answer: str) -> tuple[str, ...]:
+    """Things of one kind, from three on, that make up most of an answer with nothing between them."""
+    words = [plain_stem(word) for word in answer.lower().split()]
+    if len(words) < _PARTS_OF_A_LIST:
+        return ()
+    named: dict[str, dict[int, str]] = {}
+    for word in words:
+        for term in readings((word,))[0]:
+            if term.kind in ("diagnosis", "organ", "region", "modality"):
+                named.setdefault(term.kind, {}).setdefault(term.family, word)
+    lists = [tuple(things.values()) for things in named.values()]
+    return next((one for one in lists if len(one) >= _PARTS_OF_A_LIST and len(one) > len(words) / 2), ())
+
+
+class _Offer:
+    """An answer of several parts beside its reference."""
+
+    def __init__(self, given: Sequence[Part], wanted: Sequence[Part], known: frozenset[str]) -> None:
+        self.given, self.wanted, self.known = given, wanted, known
+
+    def rivals(self) -> tuple[str, ...]:
+        roles = [(part, self._role(part, place)) for place, part in enumerate(self.given)]
+        same = [part for part, role in roles if role is _Role.SAME]
+        rivals = [part for part, role in roles if role is _Role.RIVAL]
+        if any(len(self.wanted) > 1 or self.known <= set(part.stems) or self._names(part) for part in same):
+            rivals += self._unexplained([part for part, role in roles if role is _Role.OPEN], len(rivals))
+        elif not same and not rivals:
+            rivals = self._choice()
+        offered = [part.text for part in rivals]
+        if (rivals or same) and len(self.given) > 2 and not self.known & {"both", "neither", "all", "any", "none"}:
+            offered += [part.text for part in self.given if _ALL.fullmatch(part.text)]
+        return tuple(dict.fromkeys(offered))
+
+    def _names(self, part: Part) -> bool:
+        return any(includes(part, one) for one in self.wanted)
+
+    def _unexplained(self, parts: Sequence[Part], others: int) -> list[Part]:
+        """The parts of unknown kind that are rivals: behind a choice or list mark, or as a list of three or more."""
+        size = max(len(part.stems) for part in self.wanted) + 2
+        brief = [part for part in parts if len(part.stems) <= size and not _SENTENCE.search(part.text)]
+        nouns = [part for part in brief if not is_adjective(part.stems[-1])]
+        plain = [part for part in brief if part.joint is Joint.OR] + [
+            part for part in nouns if part.joint is Joint.LIST
+        ]
+        rest = [part for part in nouns if Joint.LOOSE < part.joint < Joint.LIST]
+        return plain + (rest if rest and len(rest) + len(plain) + others >= _PARTS_OF_A_LIST - 1 else [])
+
+    def _choice(self) -> list[Part]:
+        """The parts that rival the first one, where none is the reference: several wrong things."""
+        things = [part for part in self.given if not part.denied and part.stems]
+        others = [
+            part for part in things[1:] if other_value(part, things[0]) or compare(part, things[0]) is Likeness.OTHER
+        ]
+        certain = len(others) > 1 or any(part.joint >= Joint.BREAK for part in others)
+        return others if certain and len(others) == len(things) - 1 else []
+
+    def _role(self, part: Part, place: int) -> _Role:
+        if not part.stems or _ALL.fullmatch(part.text):
+            return _Role.DETAIL
+        if self._contradicts_itself(part):
+            return _Role.RIVAL
+        if part.denied:
+            return _Role.SAME if any(one.denied and self._touches(part, one) for one in self.wanted) else _Role.DETAIL
+        if any(same_quantities(part, one) for one in self.wanted):
+            return _Role.SAME
+        if self._has_other_value(part):
+            return _Role.RIVAL
+        if part.restated or _CIRCUMSTANCE.match(part.text):
+            return _Role.DETAIL
+        if set(part.stems) <= self.known or self._names(part):
+            return _Role.SAME
+        if _qualifies(part):
+            return _Role.RIVAL if self._qualified_before(part, place) else _Role.DETAIL
+        if any(abbreviates([part], [one]) or abbreviates([one], [part]) for one in self.wanted):
+            return _Role.SAME
+        return self._role_of_thing(part, place)
+
+    def _role_of_thing(self, part: Part, place: int) -> _Role:
+        """The role of a part that names something and does not say the reference."""
+        before = self.given[:place]
+        if any(includes(part, one) or abbreviates([part], [one]) or abbreviates([one], [part]) for one in before):
+            return _Role.DETAIL
+        likeness = {compare(part, one) for one in self.wanted}
+        if Likeness.OTHER in likeness and Likeness.SAME not in likeness:
+            joined = part.joint > Joint.LOOSE or part.set_off or is_firm(part)
+            return _Role.RIVAL if joined else _Role.DETAIL
+        if place + 1 < len(self.given) and (whole := completed(part, self.given[place + 1])) is not None:
+            differs = any(compare(whole, one) is Likeness.OTHER or other_value(whole, one) for one in self.wanted)
+            if differs and not self._names(whole):
+                return _Role.RIVAL
+        if Likeness.SAME in likeness or (Likeness.CONTEXT in likeness and part.joint is not Joint.OR):
+            return _Role.DETAIL
+        if part.joint is Joint.LOOSE or any(akin(word, other) for word in part.stems for other in self.known):
+            return _Role.DETAIL
+        return _Role.OPEN
+
+    def _contradicts_itself(self, part: Part) -> bool:
+        """Whether the answer affirms and denies what the reference says, and this part is the wrong one."""
+        words = set(part.stems)
+        against = [one for one in self.wanted if set(one.stems) == words and one.denied != part.denied]
+        return bool(against) and any(set(one.stems) == words and one.denied != part.denied for one in self.given)
+
+    def _touches(self, part: Part, one: Part) -> bool:
+        return bool(set(part.stems) & set(one.stems)) or includes(part, one)
+
+    def _has_other_value(self, part: Part) -> bool:
+        return any(other_value(part, one) for one in self.wanted) and not any(
+            set(part.stems) <= set(one.stems) for one in self.wanted
+        )
+
+    def _qualified_before(self, part: Part, place: int) -> bool:
+        """Whether an earlier detail names another word of the same kind: "effusion, left, right"."""
+        if part.joint is Joint.AND:
+            return False
+        mine = {kind: word for word in part.stems for kind in KINDS.get(word, ())}
+        return any(
+            mine.get(kind, word) != word
+            for other in self.given[:place]
+            if _qualifies(other) and not set(other.stems) <= self.known and not self._names(other)
+            for word in other.stems
+            for kind in KINDS.get(word, ())
+        )
+
+
+def _qualifies(part: Part) -> bool:
+    """Whether a part consists of words that qualify, or is one adjective."""
+    words = part.text.replace("-", " ").split()
+    if all(word in QUALIFYING or word in FILLERS or word.isdigit() for word in words):
+        return any(word in QUALIFYING for word in words)
+    return len(words) == 1 and is_adjective(words[0]) and not readings(part.plain)[0]

@@ -1,0 +1,134 @@
+"""The numbers of an answer with their units, as quantities that can be compared: 28 mm is 2.8 cm and not 28 cm.
+
+pint converts the units. Its parser evaluates expressions, so it never gets text of a reply, only the names in units.py.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from medix_r1.bounded_cache import bounded_cache
+from medix_r1.wording.spelling import normalize_answer
+from medix_r1.wording.units import PINT_NAMES
+
+if TYPE_CHECKING:
+    import pint
+
+_NUMBER = (
+    r"(?<![\w.,])(?<![a-z]\d-)(?<![a-z]\d\d-)(?:(?<![\d)])-)?"  # the dash of "5-10 mm" is no minus sign
+    r"(?:\d{1,12}(?:[.,]\d{1,12})?|\.\d{1,12})(?![\d,.]{0,24}\d)"
+)
+_NAMES = "|".join(sorted((re.escape(name) for name in PINT_NAMES), key=len, reverse=True))
+_UNIT = rf"(?:{_NAMES})[23]?(?:/(?:{_NAMES})[23]?){{0,2}}(?![^\W_])"
+_QUANTITY = re.compile(
+    rf"(?P<date>(?<![\w.,-])\d{{4}}-\d\d-\d\d(?![\w-]))|"
+    rf"(?P<number>{_NUMBER})(?:\^(?P<power>-?\d{{1,2}}))?(?: ?(?P<unit>{_UNIT}))?"
+)
+_SERIES = re.compile(r"\s{0,4}(?:x|\*|/|:|by|to|and|or|-|,)\s{0,4}")  # in "28 x 27 mm" both numbers have the unit
+_RATIO = re.compile(r"(?<!\d)(\d{1,6})[:/](\d{1,6})(?!\d)")
+_TIMES = re.compile(r"(?<=\d)x(?=\d)")
+_WORDS = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9"}
+_WORDS |= {"ten": "10", "eleven": "11", "twelve": "12"}
+_NUMBER_WORD = re.compile(rf"\b({'|'.join(_WORDS)})\b")
+_DATE = "date"
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number with its unit, as written and in base units; or a date.
+
+    Attributes:
+        text: as written, with the unit.
+        number: the number as written; of a date, its digits.
+        value: in base units.
+        size: absolute value in base units without the offset of temperature scales; tolerances are relative to it.
+        dimension: pint's dimensionality, or the unit of a dimensionless quantity; empty for a bare number.
+        unit: as written, empty without one.
+    """
+
+    text: str
+    number: float
+    value: float
+    size: float
+    dimension: str
+    unit: str = ""
+
+
+def agree(given: Quantity, wanted: Quantity, tolerance: float = 0.0) -> bool:
+    """Whether two quantities are equal within a tolerance relative to the second.
+
+    A number without a unit agrees with the same number with one, because the question may have named the unit.
+    """
+    if _DATE in (given.dimension, wanted.dimension):
+        return (given.dimension, given.number) == (wanted.dimension, wanted.number)
+    if given.dimension and wanted.dimension:
+        close = abs(given.value - wanted.value) <= (tolerance + 1e-9) * wanted.size
+        return given.dimension == wanted.dimension and close
+    return abs(given.number - wanted.number) <= (tolerance + 1e-9) * abs(wanted.number)
+
+
+@bounded_cache
+def ratios(text: str) -> list[tuple[str, str]]:
+    """The ratios of a text (1:2, 120/80), as pairs of digits."""
+    return _RATIO.findall(normalize_answer(text))
+
+
+@bounded_cache
+def quantities(text: str) -> tuple[Quantity, ...]:
+    """Every number of a text with its unit, and every date; digits inside words (T2, L5) are no numbers."""
+    text = _TIMES.sub(" x ", normalize_answer(text))
+    text = _NUMBER_WORD.sub(lambda match: _WORDS[match[1]], text)
+    found = list(_QUANTITY.finditer(text))
+    units = [match["unit"] for match in found]
+    for place in range(len(found) - 2, -1, -1):  # the numbers of a series have the unit behind its last one
+        if units[place] is None and found[place]["number"]:
+            between = text[found[place].end("number") : found[place + 1].start()]
+            units[place] = units[place + 1] if _SERIES.fullmatch(between) else None
+    return tuple(_quantity(match, unit) for match, unit in zip(found, units, strict=True))
+
+
+def _quantity(match: re.Match[str], unit: str | None) -> Quantity:
+    if match["date"]:
+        digits = float(match["date"].replace("-", ""))
+        return Quantity(match["date"], digits, digits, 0.0, _DATE)
+    number = float(match["number"].replace(",", "."))
+    if match["power"] and number == 10.0:
+        number = 10.0 ** int(match["power"])
+    if unit is None:
+        return Quantity(match["number"], number, number, abs(number), "")
+    factor = _factor("/".join(_pint_name(part) for part in unit.split("/")))
+    size = factor.scale * number
+    return Quantity(f"{match['number']} {unit}", number, size + factor.offset, abs(size), factor.dimension, unit)
+
+
+def _pint_name(part: str) -> str:
+    power = part[-1] if part[-1] in "23" else ""
+    name = PINT_NAMES[part.removesuffix(power)]
+    return f"({name})**{power}" if power else f"({name})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Factor:
+    scale: float
+    offset: float
+    dimension: str
+
+
+@functools.cache
+def _factor(unit: str) -> _Factor:
+    """The conversion of a unit to base units: value = scale · number + offset (only temperatures have an offset)."""
+    bare = unit.strip("()")
+    zero, one = (_registry().Quantity(number, bare if bare in ("degC", "degF") else unit) for number in (0.0, 1.0))
+    offset = float(zero.to_base_units().magnitude)
+    dimension = str(one.dimensionality) if not one.dimensionless else bare
+    return _Factor(float(one.to_base_units().magnitude) - offset, offset, dimension)
+
+
+@functools.cache
+def _registry() -> pint.UnitRegistry[float]:
+    import pint  # slow to import, and not needed to compose a config
+
+    return pint.UnitRegistry()
