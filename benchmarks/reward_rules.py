@@ -1,10 +1,9 @@
 """What the reward's rules do to right rewordings and to answers that offer several things: `python reward_rules.py`.
 
-tools/rewordings makes the cases from about 2,000 medical terms. Those of the half `dev` are there to write rules by.
-The half `test` has other terms, and forms of its own in tools/rewordings/held_back.yaml; it prints figures by kind
-only, unless `--misses` asks for the cases. The judge says YES to right answers and NO to all others, the embedder finds
-all texts equal: what a right answer loses was taken by a rule, and an attack that no rule refused earns the embedding's
-part.
+tools/rewordings makes the cases from medical terms. Those of the half `dev` are there to write rules by. The half
+`test` has other terms, and forms of its own in tools/rewordings/held_back.yaml. Printed are figures by kind, unless
+`--misses` asks for the cases. The judge says YES to right answers and NO to all others, the embedder finds all texts
+equal: what a right answer loses was taken by a rule, and an attack that no rule refused earns the embedding's part.
 
     python benchmarks/reward_rules.py --half dev --misses
     python benchmarks/reward_rules.py --half test --keep after reward.signals.embed.refuse_alternatives=true
@@ -26,7 +25,7 @@ from medix_r1.rewards.base import SampleReader
 from medix_r1.rewards.build import build_reward
 from medix_r1.scoring.composed import ReadyReward
 from tools.rewordings.generate import cases
-from tools.rewordings.measure import misses, score, summary, table
+from tools.rewordings.measure import false_alarms, misses, score, summary, table
 from tools.rewordings.terms import number_of_terms
 
 
@@ -46,6 +45,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings of the reward; default: composite")
     parser.add_argument("--half", choices=("dev", "test"), default="dev")
     parser.add_argument("--misses", action="store_true", help="print every right answer hit and every attack missed")
+    parser.add_argument("--flagged", action="store_true", help="print every right answer that a monitor flags")
     parser.add_argument("--keep", metavar="PART", help="write the figures into this part of reward_rules.json")
     options = parser.parse_args()
     made = cases(options.half)
@@ -53,9 +53,15 @@ def main() -> None:
     scored = score(_ready(options.overrides), made)
     seconds = time.perf_counter() - start
     found = summary(scored)
-    print("\n".join([*(misses(scored) if options.misses else ()), *table(found), f"{seconds:.1f} s"]))
+    listed = [*(misses(scored) if options.misses else ()), *(false_alarms(scored) if options.flagged else ())]
+    print("\n".join([*listed, *table(found), f"{seconds:.1f} s"]))
     if options.keep:
-        about = {**results_file.provenance(), "commit": _commit(), "half": options.half, "terms": number_of_terms()}
+        about = {
+            **results_file.provenance(),
+            "commit": _commit(),
+            "half": options.half,
+            "terms": number_of_terms(),
+        }
         results_file.keep("reward_rules", options.keep, {**about, **found})
 
 

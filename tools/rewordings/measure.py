@@ -163,11 +163,24 @@ def misses(scored: Iterable[Scored]) -> list[str]:
     """A line for each right answer that lost a part, each attack that no rule refused, in the order of the kinds."""
     found = [one for one in scored if (one.lost if one.case.label == "right" else _unrefused_attack(one))]
     return [
-        f"{one.case.kind}: {json.dumps(one.case.answer, ensure_ascii=False)} for "
-        f"{json.dumps(one.case.reference, ensure_ascii=False)}"
+        f"{one.case.kind}: {_quoted(one.case)}"
         + (f" loses {one.why}" if one.case.label == "right" else f" (n {one.case.n}) earns {_said(one)}")
         for one in sorted(found, key=lambda one: (one.case.label, one.case.kind))
     ]
+
+
+def false_alarms(scored: Iterable[Scored]) -> list[str]:
+    """A line for each right answer that a monitor flags."""
+    return [
+        f"{name}, {one.case.kind}: {_quoted(one.case)}"
+        for name in MONITORS
+        for one in scored
+        if one.case.label == "right" and _flagged_by(name)(one)
+    ]
+
+
+def _quoted(case: Case) -> str:
+    return " for ".join(json.dumps(text, ensure_ascii=False) for text in (case.answer, case.reference))
 
 
 def _said(one: Scored) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from medix_r1.rewards.base import Reward, Sample, SampleReader, Score
@@ -9,7 +11,7 @@ from medix_r1.rewards.composite import CompositeReward
 from medix_r1.rewards.llm import JudgeReward
 from medix_r1.scoring.composed import ReadyReward
 from tools.rewordings.case import Case, Label
-from tools.rewordings.measure import FindsAllEqual, SaysAlways, misses, score, summary, table
+from tools.rewordings.measure import FindsAllEqual, SaysAlways, false_alarms, misses, score, summary, table
 
 
 class Embed:
@@ -62,6 +64,11 @@ def test_shares_are_of_what_a_rule_did(scored: list) -> None:
     assert (found["several"]["precision"]["count"], found["several"]["precision"]["of"]) == (1, 2)
     assert found["wrong"]["most"] == pytest.approx(0.4)
     assert any("a kind" in line for line in table(found))
+
+
+def test_a_monitor_that_flags_a_right_answer_is_a_line(scored: list) -> None:
+    flagged = [dataclasses.replace(one, parts={**one.parts, "numeric": 0.0}) for one in scored[:1]]
+    assert len(false_alarms([*flagged, *scored])) == 1
 
 
 def test_every_miss_is_a_line(scored: list) -> None:
