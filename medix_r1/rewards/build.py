@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from medix_r1 import prompts
+from medix_r1 import prompts, user_code
 from medix_r1.composing import instantiate, instantiate_each
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.rewards.adapters.verl_keys import verl_function_problems
@@ -60,9 +61,45 @@ def reward_problems(settings: Any) -> list[Problem]:
     problems += verl_function_problems(node.get("custom_reward_function"), "reward.custom_reward_function")
     for name, signal in signals.items():
         if isinstance(signal, Mapping):
-            problems += _adapter_problems(signal, f"reward.signals.{name}")
+            key = f"reward.signals.{name}"
+            problems += _class_problems(signal, key) or _adapter_problems(signal, key)
             problems += [problem.below(f"reward.signals.{name}.") for problem in _signal_problems(signal)]
     return problems
+
+
+def _class_problems(signal: Mapping[str, Any], key: str) -> list[Problem]:
+    """Settings that the signal's class lacks, and a `score` that takes no sample: found without building it."""
+    try:
+        made = user_code.load(signal.get("_target_"), f"{key}._target_")
+    except ConfigError:
+        return []  # composing has said so
+    problems = []
+    settings = {name: value for name, value in signal.items() if not name.startswith("_")}
+    if (wrong := _not_bound(made, (), settings)) is not None:
+        problems.append(Problem(key, "settings-refused", f"{signal['_target_']}: {wrong}"))
+    if inspect.isclass(made) and (wrong := _wrong_score(made)) is not None:
+        text = f"{signal['_target_']} needs a method score(sample): {wrong}"
+        problems.append(Problem(f"{key}._target_", "arguments-do-not-fit", text))
+    return problems
+
+
+def _wrong_score(made: type) -> str | None:
+    """Why the instances of a class have no method `score` that takes a sample."""
+    if not hasattr(made, "score"):
+        return "it has none"
+    without_self = isinstance(inspect.getattr_static(made, "score"), staticmethod | classmethod)
+    return _not_bound(made.score, (None,) if without_self else (None, None), {})
+
+
+def _not_bound(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:
+    """Why a function cannot take these arguments; None if it can, or shows no parameters."""
+    try:
+        inspect.signature(function).bind(*args, **kwargs)
+    except TypeError as error:
+        return str(error)
+    except ValueError:  # written in C, without a signature
+        return None
+    return None
 
 
 def _adapter_problems(signal: Mapping[str, Any], key: str) -> list[Problem]:

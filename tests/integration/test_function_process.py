@@ -160,3 +160,11 @@ def runs(pid: int) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     return False
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("timeout", [None, 60])
+async def test_a_tensor_is_read_in_a_thread_and_in_a_process(dtype: str, timeout: float | None):
+    signal_ = TrlReward(function=f"{HERE}:tensor", columns={"dtype": dtype}, timeout=timeout)
+    async with contextlib.aclosing(signal_):
+        assert (await signal_.score(CASE)).value == 0.5

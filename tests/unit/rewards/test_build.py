@@ -178,6 +178,48 @@ def test_a_function_that_cannot_be_called_is_a_problem_with_its_full_key():
     ]
 
 
+class Wordy:
+    def __init__(self, *, words: int, limit: int = 3) -> None: ...
+
+    def score(self, sample): ...
+
+
+class Unscoring:
+    """A signal whose `score` takes nothing."""
+
+    def score(self): ...
+
+
+class Static:
+    @staticmethod
+    def score(sample): ...
+
+
+def make(words: int) -> Wordy:
+    return Wordy(words=words)
+
+
+@pytest.mark.parametrize(
+    ("signal", "problem"),
+    [
+        ({"_target_": f"{__name__}.Wordy", "words": 3}, None),
+        ({"_target_": f"{__name__}.Wordy"}, ("reward.signals.mine", "settings-refused")),
+        ({"_target_": f"{__name__}.Wordy", "words": 3, "wrods": 3}, ("reward.signals.mine", "settings-refused")),
+        ({"_target_": f"{__name__}.make", "words": 3}, None),
+        ({"_target_": f"{__name__}.make"}, ("reward.signals.mine", "settings-refused")),
+        ({"_target_": f"{__name__}.Static"}, None),
+        ({"_target_": f"{__name__}.Unscoring"}, ("reward.signals.mine._target_", "arguments-do-not-fit")),
+        (
+            {"_target_": "medix_r1.errors.Problem", "key": "", "code": "", "text": ""},
+            ("reward.signals.mine._target_", "arguments-do-not-fit"),
+        ),
+        ({"_target_": "medix_r1.rewards.adapters.TrlReward"}, ("reward.signals.mine", "settings-refused")),
+    ],
+)
+def test_a_class_that_cannot_be_built_or_cannot_score_is_refused_without_building_it(signal, problem):
+    assert codes(reward_problems(settings("composite", signals={"mine": signal}))) == ([problem] if problem else [])
+
+
 def test_a_plain_dict_does_as_well():
     assert reward_problems(OmegaConf.to_container(settings("paper"))) == []
 

@@ -14,7 +14,11 @@ def test_samples_are_lines_of_json(tmp_path):
     path = folder.path("train", 12)
     written = {key: value for key, value in asdict(BLANK).items() if key not in ("statistics", "seconds", "numbers")}
     written |= {"problems": [], "choices": [], "accepted": []}
-    changes = [{}, {"answer": "левое лёгкое", "overall": None}, {"numbers": {"mine/words": 3.0}}]
+    changes: list[dict[str, object]] = [
+        {},
+        {"answer": "левое лёгкое", "overall": None},
+        {"numbers": {"mine/words": 3.0}},
+    ]
     assert list(read_lines(path)) == [written | change for change in changes]
     assert "левое" in path.read_text(encoding="utf-8")
     assert [entry.name for entry in path.parent.iterdir()] == ["000012.jsonl"]
