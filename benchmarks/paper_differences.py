@@ -153,7 +153,9 @@ def _cause_of_answer(score: Score, public: float, sample: Sample, row: Mapping[s
                 CURED,
                 "several answer blocks: none is graded" if several else "text without an answer block is not graded",
             )
-        return STRICTER, "by rule: alternatives, the question repeated, too long"
+        if score.reason.startswith("too long"):
+            return STRICTER, "an answer too long to judge is 0 by rule"
+        return STRICTER, "an answer that offers several things has no embedding credit"
     asked = public_rule(as_public(row))
     if asked is not None and "no tag" in asked.reason:
         return CURED, "a reference without a tag is graded"
