@@ -18,13 +18,14 @@ from typing import Any
 import yaml
 from hydra import compose
 from hydra.errors import ConfigCompositionException, MissingConfigException
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from medix_r1 import user_code
 from medix_r1.composing import NOT_COMPOSED, composing
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.moved_names import replace_moved
+from medix_r1.prepared_folders import prepared_shards, prompt_tokens_of
 
 _PACKAGE = Path(__file__).parent
 _FREE_KEYS = (  # dictionaries whose keys are not checked here
@@ -37,23 +38,13 @@ _FREE_KEYS = (  # dictionaries whose keys are not checked here
     "extra_body",
     "apply_chat_template_kwargs",
     "mixed_precision",
+    "folder",  # shares of prepared folders
     "weights",  # checked by the composite reward
     "weight_tables",  # checked by the composite reward
 )
 _SHORT = ("actor.", "rollout.", "ref.", "model.")  # nodes below actor_rollout_ref
 _FREE_NAMES = ("reward.signals.", "alarms.")  # nodes whose entries a user names
 _VERL_FIELDS = _PACKAGE / "verl_fields.json"
-
-
-def prepared_shards(folder: str, split: str) -> ListConfig:
-    """Resolver `${shards:FOLDER,SPLIT}`: the parquet shards that `medix-r1 data prepare` wrote, in order.
-
-    Paths are absolute, because workers of an existing Ray cluster have another working directory. Without any shard it
-    returns the first shard's name, and the preflight checks then report that this file does not exist.
-    """
-    root = Path(folder).expanduser().absolute()
-    found = sorted(str(path) for path in root.glob(f"{split}-*.parquet"))
-    return ListConfig(found or [str(root / f"{split}-00000.parquet")])
 
 
 def gpu_list(numbers: Sequence[int]) -> str:
@@ -79,6 +70,7 @@ def gpus_of_node(trained: int, judged: Sequence[int]) -> int:
 for _resolver in (gpu_list, gpu_count, gpus_of_node):
     OmegaConf.register_new_resolver(_resolver.__name__, _resolver, replace=True)
 OmegaConf.register_new_resolver("shards", prepared_shards, replace=True)
+OmegaConf.register_new_resolver("prompt_tokens_of", prompt_tokens_of, replace=True)
 
 
 def config_dir() -> Path:
@@ -170,6 +162,7 @@ def resolved(config: DictConfig) -> DictConfig:
         raise ConfigError.of(
             str(getattr(error, "full_key", None) or "config"), "not-resolved", str(error).splitlines()[0]
         ) from error
+    _open_folders(config)
     config = _with_whole_paths(config)
     OmegaConf.set_struct(config, True)
     if problems := unknown_keys(config):
@@ -198,6 +191,21 @@ def _drop_incomplete_server(config: DictConfig) -> None:
         config.judge.server = None
 
 
+def _open_folders(config: DictConfig) -> None:
+    """Replace a prepared folder that stands where files are meant by its shards."""
+    if "data" not in config:
+        return
+    for key, split in (("train_files", "train"), ("val_files", "validation")):
+        value = config.data.get(key)
+        names = [value] if isinstance(value, str) else list(value or ())
+        if any(Path(str(name)).expanduser().is_dir() for name in names):
+            config.data[key] = [
+                shard
+                for name in names
+                for shard in (prepared_shards(name, split) if Path(name).expanduser().is_dir() else [name])
+            ]
+
+
 def _with_whole_paths(config: DictConfig) -> DictConfig:
     """Make relative paths of users' code files absolute, because workers have another working directory."""
     plain = _plain(config)
@@ -219,6 +227,12 @@ def composing_problem(error: Exception) -> Problem:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         wanted = str(error.missing_cfg_file)
         group, _, choice = wanted.rpartition("/")
+        if group == "data" and (config_dir() / f"prepare/data/{choice}.yaml").is_file():
+            says = (
+                "is a kind of data set for `medix-r1 data prepare`; train on the folder that it writes: "
+                "data=prepared data.folder=FOLDER"
+            )
+            return Problem(f"data={choice}", "not-prepared", says)
         return Problem(
             f"{group or 'config'}={choice}",
             "no-such-file",
@@ -273,7 +287,8 @@ def known_keys() -> frozenset[str]:
         tree.pop("defaults", None)
         keys |= {key for key, _ in flatten(tree, prefix)}
     return frozenset(
-        keys | {"judge", "judge.client", "judge.server", "embedder", "demo_dir", "reward.signals", "alarms"}
+        keys
+        | {"judge", "judge.client", "judge.server", "embedder", "demo_dir", "data.folder", "reward.signals", "alarms"}
     )
 
 

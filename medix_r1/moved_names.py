@@ -37,6 +37,7 @@ _RENAMED = {
     "checkpoints.shards": "checkpoints.fsdp_shards",
     "checkpoints.staging": "checkpoints.atomic_folder",
     "data.images": "images.decode",
+    "data.sources.lines.CsvSource": "data.sources.csv_file.CsvSource",
     "demo.compare": "demo.evaluate",
     "demo.pictures": "demo.summary_plots",
     "demo.report": "demo.summary",

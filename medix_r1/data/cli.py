@@ -17,9 +17,10 @@ Folder = Annotated[Path, typer.Argument(help="Folder that `data prepare` wrote."
 def prepare(
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(help="data=medix_rl|folder|jsonl|csv|parquet and key=value of configs/prepare/prepare.yaml."),
+        typer.Argument(help="data=jsonl|csv|parquet|folder or a public set, and key=value of configs/prepare/."),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first row that is rejected.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Prepare anew what the folder holds already.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check a sample, print the plan, write nothing.")] = False,
 ) -> None:
     """Check, measure and split a data set: `medix-r1 data prepare data=medix_rl`. The same command again goes on."""
@@ -29,7 +30,7 @@ def prepare(
     if dry_run:
         show_plan(overrides or [], console)
     else:
-        prepare_set(overrides or [], console, strict=strict)
+        prepare_set(overrides or [], console, strict=strict, force=force)
 
 
 @app.command()

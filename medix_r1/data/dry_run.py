@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from medix_r1.data.check import check_row
+from medix_r1.data.ending import show_notes
 from medix_r1.data.row import RawRow, RowRejected
 from medix_r1.data.settings import Settings, read_settings
 from medix_r1.data.sources.base import Unit
@@ -30,6 +32,7 @@ def dry_run(overrides: Sequence[str], console: Console) -> None:
     settings = read_settings(overrides)
     counter = PromptCounter(backbone_folder(settings.backbone), settings.min_pixels, settings.max_pixels)
     units = settings.source.units(settings.unit_rows)
+    show_notes(settings.source, console)
     rejected: Counter[str] = Counter()
     lengths: list[int] = []
     shrunk = bytes_out = 0
@@ -38,6 +41,9 @@ def dry_run(overrides: Sequence[str], console: Console) -> None:
             measured = check_row(raw, settings.rules, counter)
         except RowRejected as problem:
             rejected[problem.reason.value] += 1
+            if rejected[problem.reason.value] == 1:
+                example = escape(f"{raw.where}: {problem.detail}")
+                console.print(f"[yellow]{problem.reason.value}[/] {example}", highlight=False)
             continue
         lengths.append(measured.length.total)
         shrunk += any(image.shrunk for image in measured.row.images)

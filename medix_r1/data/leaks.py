@@ -16,27 +16,33 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 
-from medix_r1.config import config_dir
 from medix_r1.data.check import image_bytes, texts_of
 from medix_r1.data.files import atomic_file, sha256_of, write_json
 from medix_r1.data.near import NearIndex
 from medix_r1.data.normalise import normalise_question, question_key
-from medix_r1.data.prepare import Summary
 from medix_r1.data.prepared import MANIFEST, REJECTS, is_prepared, read_index, read_manifest, shard_batches
 from medix_r1.data.row import RawRow
 from medix_r1.data.shards import SHARD_INDEX_SCHEMA
-from medix_r1.data.sources.base import Source
-from medix_r1.data.sources.lines import CsvSource, JsonlSource
+from medix_r1.data.sources.base import Source, known_columns
+from medix_r1.data.sources.csv_file import CsvSource
+from medix_r1.data.sources.lines import JsonlSource
 from medix_r1.data.sources.parquet import ParquetSource
+from medix_r1.data.summary import Summary
 from medix_r1.errors import ConfigError, DataError
 from medix_r1.images.decode import prepare_image
 from medix_r1.images.rules import ImageRules
 
 MIN_WORDS = 8  # of a question that is a match although a row has an image
 _INDEX_COLUMNS = ("row_id", "question", "text_key", "images.list.element.sha256", "images.list.element.phash")
-_SOURCES = {".jsonl": JsonlSource, ".csv": CsvSource, ".parquet": ParquetSource}
+_SOURCES = {
+    ".jsonl": JsonlSource,
+    ".json": JsonlSource,
+    ".csv": CsvSource,
+    ".tsv": CsvSource,
+    ".parquet": ParquetSource,
+}
+_IN_FOLDERS = (".jsonl", ".csv", ".parquet")  # a .json beside them may be anything
 _UNIT_ROWS = 1000
 
 
@@ -105,17 +111,16 @@ def read_entries(path: Path) -> Entries:
 
 
 def _sources(path: Path) -> Iterator[tuple[Source, str]]:
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix in _SOURCES)
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix in _IN_FOLDERS)
     if not files:
         raise ConfigError.of(
             str(path), "no-rows-there", "holds no .jsonl, .csv or .parquet file, and is no prepared folder"
         )
-    columns = yaml.safe_load((config_dir() / "prepare/data/jsonl.yaml").read_text(encoding="utf-8"))["columns"]
     for file in files:
         if file.suffix not in _SOURCES:
             raise ConfigError.of(str(file), "not-a-file-of-rows", f"is none of {', '.join(_SOURCES)}")
         prefix = "" if file.parent == path or file == path else f"{file.parent.relative_to(path)}/"
-        yield _SOURCES[file.suffix](path=str(file), columns=columns, required=("question",)), prefix
+        yield _SOURCES[file.suffix](path=str(file), columns=known_columns(), required=("question",)), prefix
 
 
 def _add_raw(entries: Entries, raw: RawRow, prefix: str) -> None:

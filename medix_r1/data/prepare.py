@@ -7,7 +7,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,73 +17,45 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from medix_r1.config import flatten
-from medix_r1.data import groups, shards, staging
+from medix_r1.data import ending, groups, shards, staging
 from medix_r1.data.files import atomic_file, locked, read_json, write_json
 from medix_r1.data.prepared import MANIFEST, REJECTS, STAGING, read_manifest
 from medix_r1.data.settings import Settings, read_settings
+from medix_r1.data.summary import Summary
 from medix_r1.data.tokens import PromptCounter, backbone_folder, fingerprint
 from medix_r1.errors import ConfigError, DataError
 from medix_r1.prompts import digest, load
 
+__all__ = ["Summary", "prepare"]
+
 FORMAT = 1
-_NOT_IN_PLAN = ("workers", "out")  # settings that change no row
+_NOT_IN_PLAN = ("workers", "out")  # settings that change no row; nor does data.max_rejected
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """The row counts of a prepared set; rows_in = train + validation + sum(rejected) + merged + leaked.
-
-    Attributes:
-        rows_in: read from the source.
-        train, validation: written.
-        rejected: by reason.
-        merged: exact duplicates.
-        shrunk: rows whose images were shrunk to fit.
-        leaked: removed by `medix-r1 data leaks --remove`.
-    """
-
-    rows_in: int
-    train: int
-    validation: int
-    rejected: dict[str, int]
-    merged: int
-    shrunk: int
-    leaked: int = 0
-
-    @property
-    def adds_up(self) -> bool:
-        out = self.train + self.validation
-        return self.rows_in == out + sum(self.rejected.values()) + self.merged + self.leaked
-
-    def __str__(self) -> str:
-        rejected = sum(self.rejected.values())
-        return (
-            f"{self.rows_in} rows in = {self.train + self.validation} out ({self.train} train, {self.validation} "
-            f"validation) + {rejected} rejected + {self.merged} merged"
-            + (f" + {self.leaked} removed as leaks" if self.leaked else "")
-            + f"; {self.shrunk} shrunk"
-        )
-
-
-def prepare(overrides: Sequence[str], console: Console, *, strict: bool = False) -> Summary:
-    """Prepare a data set, or resume preparing it.
+def prepare(overrides: Sequence[str], console: Console, *, strict: bool = False, force: bool = False) -> Summary:
+    """Prepare a data set, or resume preparing it; with `force`, what the folder holds is prepared anew.
 
     Raises:
         ConfigError: wrong settings, or the folder was prepared with other settings.
-        DataError: a file cannot be read or written; with `strict`, a row was rejected.
+        DataError: a file cannot be read or written; no row is left for training, or more are rejected than
+            data.max_rejected allows; with `strict`, a row was rejected.
     """
     settings = read_settings(overrides)
     backbone = backbone_folder(settings.backbone)
     PromptCounter(backbone, settings.min_pixels, settings.max_pixels)  # reports a bad backbone before any work
     with locked(settings.out):
         plan = _plan(settings, backbone)
+        if force:
+            _delete_prepared(settings.out)
         if (settings.out / MANIFEST).is_file():
             _refuse_other(read_manifest(settings.out)["plan"], plan, settings.out)
             console.print(f"{settings.out} is complete; nothing is left to do", highlight=False)
             summary = Summary(**read_manifest(settings.out)["counts"])
         else:
             summary = _run(settings, backbone, plan, console, strict)
+    ending.show_rejects(settings.out, console)
     console.print(f"[green]done:[/] {summary}; {settings.out / MANIFEST}", highlight=False)
+    ending.show_next(settings, summary, console)
     return summary
 
 
@@ -98,6 +70,7 @@ def _run(settings: Settings, backbone: Path, plan: dict[str, Any], console: Cons
     units = settings.source.units(settings.unit_rows)
     if not units:
         raise DataError(f"data: {settings.source.name} has no rows", code="no-rows")
+    ending.show_notes(settings.source, console)
     job = staging.UnitJob(
         settings.source, settings.rules, backbone, settings.min_pixels, settings.max_pixels, folder, strict
     )
@@ -118,6 +91,8 @@ def _run(settings: Settings, backbone: Path, plan: dict[str, Any], console: Cons
             seed=settings.seed,
             near_distance=settings.near_distance,
         )
+        _join_rejects(folder, results, settings.out)
+        ending.check_left(settings, results, split, console)
         tasks = list(shards.plan_shards(results, split, settings.shard_bytes, folder, settings.out))
         bar = progress.add_task("writing shards", total=len(tasks))
         entries = shards.write_shards(tasks, settings.workers, lambda: progress.advance(bar))
@@ -131,7 +106,7 @@ def _finish(
     split: groups.Split,
     entries: list[dict[str, Any]],
 ) -> Summary:
-    """Join the rejects, write the manifest, then remove the staging folder; a kill in between can be resumed."""
+    """Write the manifest, then remove the staging folder; a kill in between can be resumed."""
     folder = settings.out / STAGING
     summary = _count(results, split, entries)
     if not summary.adds_up:
@@ -139,10 +114,6 @@ def _finish(
             f"the counts do not add up ({summary}); this is a fault of the program, nothing was published",
             code="counts-do-not-add-up",
         )
-    with atomic_file(settings.out / REJECTS) as temporary, temporary.open("wb") as joined:
-        for result in results:
-            with staging.unit_path(folder, result.number, "rejects.jsonl").open("rb") as part:
-                shutil.copyfileobj(part, joined)
     write_json(
         settings.out / MANIFEST,
         {
@@ -157,6 +128,21 @@ def _finish(
     )
     shutil.rmtree(folder)
     return summary
+
+
+def _join_rejects(folder: Path, results: list[staging.UnitResult], out: Path) -> None:
+    with atomic_file(out / REJECTS) as temporary, temporary.open("wb") as joined:
+        for result in results:
+            with staging.unit_path(folder, result.number, "rejects.jsonl").open("rb") as part:
+                shutil.copyfileobj(part, joined)
+
+
+def _delete_prepared(out: Path) -> None:
+    """Delete what `data prepare` writes, the manifest first; other files of the folder stay."""
+    for pattern in (MANIFEST, REJECTS, *(f"{split}-*.parquet" for split in (*shards.SPLITS, "index"))):
+        for file in out.glob(pattern):
+            file.unlink()
+    shutil.rmtree(out / STAGING, ignore_errors=True)
 
 
 def _count(results: list[staging.UnitResult], split: groups.Split, entries: list[dict[str, Any]]) -> Summary:
@@ -177,6 +163,7 @@ def _count(results: list[staging.UnitResult], split: groups.Split, entries: list
 def _plan(settings: Settings, backbone: Path) -> dict[str, Any]:
     """Everything that the written rows depend on, with its hash; equal plans give equal shards."""
     options = {key: value for key, value in settings.tree.items() if key not in _NOT_IN_PLAN}
+    options["data"] = {key: value for key, value in options["data"].items() if key != "max_rejected"}
     plan = {
         "source": asdict(settings.source.revision()),
         "options": options,
@@ -188,14 +175,17 @@ def _plan(settings: Settings, backbone: Path) -> dict[str, Any]:
 
 
 def _refuse_other(old: dict[str, Any], new: dict[str, Any], out: Path) -> None:
-    if old["hash"] != new["hash"]:
-        before, now = dict(flatten(old)), dict(flatten(new))
-        keys = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key) and key != "hash")
-        changed = ", ".join(key for key in keys if not isinstance(now.get(key), dict))
+    if old["hash"] == new["hash"]:
+        return
+    before, now = dict(flatten(old)), dict(flatten(new))
+    known = [key for key in before if key != "hash" and not isinstance(before[key], dict)]  # an older version had fewer
+    changed = [f"{key} ({before[key]} → {now.get(key)})" for key in sorted(known) if before[key] != now.get(key)]
+    if changed:
         raise ConfigError.of(
             "out",
             "prepared-otherwise",
-            f"{out} was prepared with another {changed}; choose another out=, or delete that folder",
+            f"{out} was prepared with another {', '.join(changed)}; choose another out=, or give --force to prepare it "
+            "anew",
         )
 
 

@@ -61,12 +61,14 @@ class RawRow:
         fields: by our field names (`FIELDS` of sources/base.py), values as in the file.
         root: folder that image paths are relative to and may not leave; None when paths are not allowed.
         problem: why the row could not be parsed; None when it could.
+        hide_names: errors about the row name no file.
     """
 
     where: str
     fields: Mapping[str, Any]
     root: str | None = None
     problem: str | None = None
+    hide_names: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class CheckedRow:
     question: str
     answers: tuple[str, ...]  # the reference, then accepted alternatives
     tag: str | None
-    choices: tuple[str, ...]
+    choices: tuple[str, ...]  # "" where an option is missing, so that the others keep their letters
     images: tuple[PreparedImage, ...]
 
     def key(self) -> bytes:
@@ -89,7 +91,7 @@ class CheckedRow:
 
     def text_key(self) -> bytes:
         """16-byte key of the normalised question and choices."""
-        return question_key(self.question, self.choices)
+        return question_key(self.question, [choice for choice in self.choices if choice])
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +210,7 @@ def to_index(row: CheckedRow, length: PromptLength) -> dict[str, Any]:
         "question": row.question,
         "answer": row.answers[0],
         "num_answers": len(row.answers),
-        "num_choices": len(row.choices),
+        "num_choices": sum(map(bool, row.choices)),
         "text_tokens": length.text,
         "image_tokens": length.image,
         "row_key": row.key(),

@@ -16,7 +16,9 @@ from omegaconf import OmegaConf
 from medix_r1.composing import NOT_COMPOSED, composing, instantiate
 from medix_r1.config import config_dir
 from medix_r1.data.check import RowRules
+from medix_r1.data.meaning import conversations, options, tags
 from medix_r1.data.sources.base import Source
+from medix_r1.data.sources.hidden import HiddenNames
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.grammar import ModalityTag
 from medix_r1.images.rules import limit_problems, rules_of, window_problems
@@ -24,6 +26,7 @@ from medix_r1.moved_names import replace_moved
 
 MAX_NEAR_DISTANCE = 7
 _MOST_MEBIBYTES = 100_000
+_OF_ROWS = ("tags", "answer_is", "hide_names", "max_rejected")  # keys of `data` that no source takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class Settings:
     max_pixels: int | None
     rules: RowRules
     source: Source
+    max_rejected: float
     validation: float
     seed: int
     near_distance: int
@@ -90,6 +94,8 @@ def read_settings(overrides: Sequence[str]) -> Settings:
         raise ConfigError(problems)
     image, split = tree["image"], tree["split"]
     source = open_source(tree["data"])
+    if tree["data"].get("hide_names"):
+        source = HiddenNames(source)
     return Settings(
         out=Path(tree["out"]).expanduser(),
         backbone=tree["backbone"],
@@ -97,6 +103,7 @@ def read_settings(overrides: Sequence[str]) -> Settings:
         max_pixels=image["max_pixels"],
         rules=_row_rules(tree, source.name),
         source=source,
+        max_rejected=tree["data"].get("max_rejected", 1.0),
         validation=split["validation"],
         seed=split["seed"],
         near_distance=split["near_distance"],
@@ -113,7 +120,7 @@ def open_source(node: Mapping[str, Any]) -> Source:
     Raises:
         ConfigError: its files are missing.
     """
-    source: Source = instantiate(dict(node), "data")
+    source: Source = instantiate({key: value for key, value in node.items() if key not in _OF_ROWS}, "data")
     return source
 
 
@@ -126,6 +133,8 @@ def _row_rules(tree: Mapping[str, Any], name: str) -> RowRules:
         instructions=tree["instructions"],
         max_prompt_tokens=tree["max_prompt_tokens"],
         overlong=tree["overlong"],
+        tags=tree["data"].get("tags") or {},
+        answer_is=tree["data"].get("answer_is"),
     )
 
 
@@ -148,6 +157,7 @@ def _problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
     ):
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             yield Problem(key, "not-a-whole-number", f"{value!r} is not a whole number from {low} to {high}")
+    yield from _row_problems(tree["data"])
     yield from limit_problems(image, "image.")
     size = tree["shard_mebibytes"]
     if not _is_number(size) or not 0 < size <= _MOST_MEBIBYTES:
@@ -158,6 +168,26 @@ def _problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem("split.validation", "out-of-range", f"{split['validation']!r} is not a share from 0 to below 1")
     yield from _pixel_problems(image)
     yield from window_problems(image, "image.")
+
+
+def _row_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
+    for key, choices in (
+        ("answer_is", (None, *options.ANSWER_IS)),
+        ("turns", conversations.TURNS),
+        ("system", conversations.SYSTEM),
+        ("hide_names", (True, False)),
+    ):
+        if key in data and data[key] not in choices:
+            known = ", ".join("null" if choice is None else str(choice) for choice in choices)
+            yield Problem(f"data.{key}", "not-a-choice", f"{data[key]!r} is none of {known}")
+    for key in ("tags", "where", "columns"):
+        if not isinstance(data.get(key) or {}, Mapping):
+            yield Problem(f"data.{key}", "not-a-mapping", f"{data[key]!r} is not a mapping")
+            return
+    yield from tags.map_problems(data.get("tags") or {})
+    share = data.get("max_rejected", 1.0)
+    if not _is_number(share) or not 0 <= share <= 1:
+        yield Problem("data.max_rejected", "out-of-range", f"{share!r} is not a share from 0 to 1")
 
 
 def _pixel_problems(image: Mapping[str, Any]) -> Iterator[Problem]:

@@ -16,8 +16,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from medix_r1.data.files import atomic_file
-from medix_r1.data.prepare import Summary
 from medix_r1.data.prepared import read_index, read_manifest
+from medix_r1.data.summary import Summary
 
 _PERCENTILES = (0, 25, 50, 75, 95, 100)
 _PERCENTILE_NAMES = ("least", "25 %", "median", "75 %", "95 %", "most")

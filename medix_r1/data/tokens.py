@@ -178,7 +178,10 @@ def backbone_folder(name: str) -> Path:
     except (HTTPError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError.of(
-            "backbone", "not-on-the-hub", f"{name} is no folder here and the hub does not give it ({reason})"
+            "backbone",
+            "not-on-the-hub",
+            f"{name} is no folder here and the hub does not give it ({reason}); without the hub, give the model's "
+            "folder: backbone=FOLDER (tokenizer and configs are enough)",
         ) from error
 
 

@@ -77,7 +77,7 @@ def options(choices: Sequence[str]) -> str | None:
         return None
     if len(choices) > len(ascii_uppercase):
         return "; ".join(choices)
-    return "; ".join(f"({letter}) {choice}" for letter, choice in zip(ascii_uppercase, choices, strict=False))
+    return "; ".join(f"({letter}) {choice}" for letter, choice in zip(ascii_uppercase, choices, strict=False) if choice)
 
 
 def neutralise(text: str, *, max_chars: int = 4000) -> str:

@@ -29,14 +29,14 @@ def policy_prompt(
     Args:
         question: may hold `<image>` marks of its own; without any, all images come first.
         num_images: 0 gives the prompt that asks for no modality tag.
-        choices: listed below the question as A., B., ...
+        choices: listed below the question as A., B., ...; an empty one only keeps its letter.
         think_element: the element that the reward requires.
         instructions: False returns question, choices and image marks only.
     """
     text = "\n".join(
-        [question, *(f"{letter}. {choice}" for letter, choice in zip(ascii_uppercase, choices, strict=False))]
+        [question, *(f"{letter}. {choice}" for letter, choice in zip(ascii_uppercase, choices, strict=False) if choice)]
     )
-    marks = "" if "<image>" in question else "<image>" * num_images
+    marks = "" if "<image>" in text else "<image>" * num_images
     if not instructions:
         return marks + text
     fields = {"question": text, "think": think_element, "tags": ", ".join(ModalityTag)}

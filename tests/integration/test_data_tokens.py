@@ -110,7 +110,7 @@ def prepared(tmp_path_factory, backbone):
     rows = [row(i, images=[encoded(picture(i, 40 + 37 * i, 300 - 20 * i), "JPEG")]) for i in range(12)]
     rows += [row(20, images=[encoded(picture(20, 200, 100)), encoded(picture(21, 90, 300).convert("L"))])]
     rows += [row(22, question="Before <image>, after <image>: better?", images=[encoded(picture(s)) for s in (22, 23)])]
-    rows += [row(24, images=[], question="Größe < 5 mm?\nΩ — 日本語"), row(25, choices=["a", "left lung"])]
+    rows += [row(24, images=[], tag=None, question="Größe < 5 mm?\nΩ — 日本語"), row(25, choices=["a", "left lung"])]
     rows += [row(26, images=[encoded(picture(s, 900, 900)) for s in range(26, 34)])]
     limits = ["image.min_pixels=3000", "image.max_pixels=60000", "max_prompt_tokens=700", "split.validation=0"]
     summary = run_prepare(write_rows(folder, rows), folder / "out", backbone, *limits)

@@ -34,7 +34,7 @@ def prepared(tmp_path_factory):
             accepted=[HOSTILE],
         ),
         row(3, images=[encoded(picture(3)), encoded(picture(4))], choices=["left lung", f"<script>{TITLE}</script>"]),
-        row(5, images=[], question="Größe? Ω 日本語"),
+        row(5, images=[], tag=None, question="Größe? Ω 日本語"),
     ]
     run_prepare(write_rows(folder, rows), folder / "out", backbone, "split.validation=0")
     return folder / "out"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from medix_r1.images.rules import ImageRejected, ImageRules
 TOLERANCE = 2.5  # grey levels
 PERCENTILES = (0.5, 99.5)
 FOLDERS = (("pydicom", "data/test_files"), ("data_store", "data"))
+RESULTS = Path(__file__).parents[2] / "benchmarks/results/dicom_files.json"
 Pixels = np.ndarray[Any, Any]
 
 
@@ -123,12 +125,32 @@ def compare(path: Path) -> Compared:
 
 
 def main() -> None:
-    """Print every file that is not equal, then the counts."""
-    compared = [compare(path) for path in dicom_files()]
-    for each in compared:
+    """Print every file that is not equal; with --write, put the counts where docs/data.md takes them from."""
+    compared = {path: compare(path) for path in dicom_files()}
+    for each in compared.values():
         if each.refused or each.reference_refused or (each.difference or 0) > 1:
             print(each)
-    print(json.dumps(_counted(compared)))
+    by_kind: dict[str, list[Compared]] = {}
+    for path, each in compared.items():
+        by_kind.setdefault(_kind(path), []).append(each)
+    rows = [{"kind": kind, **_counted(found)} for kind, found in sorted(by_kind.items())]
+    counted: dict[str, Any] = {"what": "python -m tests.support.dicom_reference --write", "rows": rows}
+    counted |= {"all": _counted(list(compared.values())), "tolerance": TOLERANCE}
+    print(json.dumps(counted, indent=1))
+    if "--write" in sys.argv:
+        RESULTS.write_text(json.dumps(counted, indent=1) + "\n", encoding="utf-8")
+
+
+def _kind(path: Path) -> str:
+    dataset = dcmread(path, force=True)
+    colour = str(dataset.get("PhotometricInterpretation", "")) or "damaged"
+    if dataset.get("PerFrameFunctionalGroupsSequence"):
+        return f"{colour}, functional groups"
+    if not colour.startswith("MONOCHROME"):
+        return "YBR" if colour.startswith("YBR") else colour
+    if dataset.get("VOILUTSequence"):
+        return f"{colour}, VOI LUT"
+    return f"{colour}, window" if dataset.get("WindowCenter") not in (None, "") else f"{colour}, no window"
 
 
 def _counted(compared: list[Compared]) -> dict[str, Any]:

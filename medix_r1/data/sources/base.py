@@ -8,15 +8,23 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from medix_r1.data.row import RawRow
+import yaml
+
+from medix_r1.config import config_dir
+from medix_r1.data.meaning.conversations import System, Turns, unfold
+from medix_r1.data.meaning.pictures import picture_cells
+from medix_r1.data.meaning.text import is_missing, literal_in_text
+from medix_r1.data.row import RawRow, RowRejected
 from medix_r1.errors import ConfigError, Problem
 
-FIELDS = ("question", "answer", "accepted", "images", "tag", "choices", "source", "id")
+FIELDS = ("question", "answer", "conversation", "accepted", "images", "tag", "choices", "source", "id")
 REQUIRED = ("question", "answer")
+_ALL_OF = ("images", "choices", "accepted")  # fields of which a list of columns means all
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +63,17 @@ class Revision:
 
 
 class Source(Protocol):
-    """A set of rows in files."""
+    """A set of rows in files.
+
+    Attributes:
+        name: source of rows that name none.
+        notes: what a user should hear about its columns, known after `units`.
+    """
 
     name: str
+
+    @property
+    def notes(self) -> list[str]: ...
 
     def revision(self) -> Revision: ...
 
@@ -66,7 +82,37 @@ class Source(Protocol):
     def rows(self, unit: Unit) -> Iterator[RawRow]: ...
 
 
-Columns = Mapping[str, str | Sequence[str]]
+Columns = Mapping[str, str | Sequence[str] | None]
+
+
+@cache
+def known_columns() -> Mapping[str, tuple[str, ...]]:
+    """The names by which each field is known when the user maps nothing."""
+    text = (config_dir() / "prepare/rows/default.yaml").read_text(encoding="utf-8")
+    return {field: tuple(names) for field, names in yaml.safe_load(text)["columns"].items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the records of a source become rows; configs/prepare/rows/default.yaml describes each key."""
+
+    columns: Columns
+    turns: Turns = "reject"
+    system: System = "reject"
+    where: Mapping[str, Any] = field(default_factory=dict)
+    required: tuple[str, ...] = REQUIRED
+
+    def rows(self, record: Mapping[str, Any], where: str, root: str | None) -> Iterator[RawRow]:
+        """The rows of a record: none that `where` leaves out, one, or one for each turn of a conversation."""
+        if any(lookup(record, name) != value for name, value in self.where.items()):
+            return
+        try:
+            rows = unfold(pick(record, self.columns), self.turns, self.system)
+        except RowRejected as problem:
+            yield RawRow(where, {}, root, problem=problem.detail)
+            return
+        for number, fields in enumerate(rows):
+            yield RawRow(where if not number else f"{where}#{number + 1}", fields, root)
 
 
 def column_names(columns: Columns, field: str) -> tuple[str, ...]:
@@ -75,46 +121,106 @@ def column_names(columns: Columns, field: str) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
+def is_own(columns: Columns, field: str) -> bool:
+    """Whether a user named the columns of a field, instead of leaving it to the known names."""
+    names = column_names(columns, field)
+    return bool(names) and not set(names) <= set(known_columns().get(field, ()))
+
+
+def lookup(record: Mapping[str, Any], name: str) -> Any:
+    """A column's value; a dot goes inside. Upper and lower case count only where both are columns."""
+    if name in record:
+        return record[name]
+    if (same := _ignoring_case(record, name)) is not None:
+        return record[same]
+    outer, dot, inner = name.partition(".")
+    inside = record.get(outer)
+    if dot and isinstance(inside, str) and inside.lstrip().startswith("{"):
+        inside = literal_in_text(inside.strip())
+    return lookup(inside, inner) if dot and isinstance(inside, Mapping) else None
+
+
+def _ignoring_case(names: Iterable[str], name: str) -> str | None:
+    same = [found for found in names if found.casefold() == name.casefold()]
+    return same[0] if len(same) == 1 else None
+
+
 def pick(record: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
-    """Our fields of a record, each from the first of its columns that has a value."""
+    """Our fields of a record, each from the first of its columns that has a value, or from all of a user's list."""
     fields: dict[str, Any] = {}
-    for field in FIELDS:
-        present = [name for name in column_names(columns, field) if record.get(name) is not None]
-        fields[field] = record[present[0]] if present else None
+    for name in FIELDS:
+        cells = [lookup(record, column) for column in column_names(columns, name)]
+        if name in _ALL_OF and len(cells) > 1 and is_own(columns, name):
+            fields[name] = None if is_missing(cells) else _all_of(name, cells)
+        else:
+            told = [cell for cell in cells if not is_missing(cell)]
+            fields[name] = next(iter(told or (cell for cell in cells if cell is not None)), None)
     return fields
 
 
-def check_columns(found: Iterable[str], columns: Columns, where: str, required: Sequence[str] = REQUIRED) -> None:
-    """Check that a file has a column for each required field, and that all configured fields are known.
+def _all_of(name: str, cells: Sequence[Any]) -> list[Any]:
+    """The cells of several columns as one list, in which a missing one keeps its place."""
+    if name == "images":
+        return [picture for cell in cells for picture in picture_cells(cell) or [None]]
+    if name == "accepted":
+        told = [cell for cell in cells if not is_missing(cell)]
+        return [text for cell in told for text in (cell if isinstance(cell, list) else [cell])]
+    return list(cells)
+
+
+def check_columns(found: Iterable[str], reading: Reading, where: str, *, is_whole: bool = True) -> None:
+    """Check that a file has a column for each required field and for each that the user named.
+
+    Args:
+        found: columns of the file, with those inside as `outer.inner`.
+        reading: of the source.
+        where: name of the file.
+        is_whole: whether `found` are all columns; False where only some rows were looked at.
 
     Raises:
         ConfigError: all problems, with the columns of the file and the closest one.
     """
-    found = sorted(set(found))
+    found, columns = sorted(set(found)), reading.columns
     problems = [
         Problem(f"data.columns.{field}", "no-such-field", f"no such field; known: {', '.join(FIELDS)}")
         for field in columns
         if field not in FIELDS
     ]
-    for field in required:
-        wanted = column_names(columns, field)
-        if not set(wanted) & set(found):
-            near = difflib.get_close_matches((*wanted, field)[0], found, n=1, cutoff=0.4)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            problems.append(
-                Problem(
-                    f"data.columns.{field}",
-                    "no-such-column",
-                    f"{where} has no column {' or '.join(wanted) or field}{hint} "
-                    f"(it has: {', '.join(found) or 'none'})",
-                )
-            )
+    has_conversation = any(_is_there(name, found) for name in column_names(columns, "conversation"))
+    for field_name in FIELDS:
+        wanted = column_names(columns, field_name)
+        absent = [name for name in wanted if not _is_there(name, found)]
+        if field_name in reading.required:
+            if (has_conversation and not is_own(columns, field_name)) or len(absent) < len(wanted):
+                absent = []
+            elif not wanted:
+                absent = [field_name]
+        elif not is_own(columns, field_name) or not is_whole:
+            absent = []
+        if absent:
+            problems.append(_no_such_column(field_name, absent, found, where))
+    for name in reading.where:
+        if not _is_there(name, found):
+            problems.append(_no_such_column(name, [name], found, where, key=f"data.where.{name}"))
     if problems:
         raise ConfigError(problems)
 
 
-def local_files(path: str | None, pattern: str) -> tuple[Path, list[Path]]:
-    """Root folder and sorted files, of a path to a file or to a folder whose files match a pattern.
+def _is_there(name: str, found: Sequence[str]) -> bool:
+    return name in found or _ignoring_case(found, name) is not None
+
+
+def _no_such_column(
+    field_name: str, absent: Sequence[str], found: Sequence[str], where: str, *, key: str | None = None
+) -> Problem:
+    near = difflib.get_close_matches((*absent, field_name)[0], found, n=1, cutoff=0.4)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    says = f"{where} has no column {' or '.join(absent)}{hint} (it has: {', '.join(found) or 'none'})"
+    return Problem(key or f"data.columns.{field_name}", "no-such-column", says)
+
+
+def local_files(path: str | None, *patterns: str) -> tuple[Path, list[Path]]:
+    """Root folder and sorted files, of a path to a file, or to a folder: those of the first pattern that any matches.
 
     Raises:
         ConfigError: there is no such file.
@@ -126,11 +232,12 @@ def local_files(path: str | None, pattern: str) -> tuple[Path, list[Path]]:
     root = Path(path).expanduser()
     if root.is_file():
         return root.parent, [root]
-    files = sorted(file for file in root.rglob(pattern) if file.is_file())
-    if not files:
-        what = f"holds no file like {pattern}" if root.is_dir() else "does not exist"
-        raise ConfigError.of("data.path", "no-such-file", f"{root} {what}")
-    return root, files
+    for pattern in patterns:
+        files = sorted(file for file in root.rglob(pattern) if file.is_file())
+        if files:
+            return root, files
+    what = f"holds no file like {' or '.join(patterns)}" if root.is_dir() else "does not exist"
+    raise ConfigError.of("data.path", "no-such-file", f"{root} {what}")
 
 
 def file_revision(kind: str, root: Path, files: Sequence[Path]) -> Revision:

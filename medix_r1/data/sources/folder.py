@@ -6,19 +6,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from medix_r1.data.meaning.text import is_missing
 from medix_r1.data.row import RawRow
-from medix_r1.data.sources.base import Columns, Revision, Unit, check_columns, file_revision
-from medix_r1.data.sources.lines import CsvSource, JsonlSource, _parse
+from medix_r1.data.sources.base import Columns, Reading, Revision, Unit, file_revision
+from medix_r1.data.sources.csv_file import CsvSource
+from medix_r1.data.sources.lines import JsonlSource, rows_of_line
+from medix_r1.data.sources.look import SAMPLED, look
 from medix_r1.errors import ConfigError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".dcm", ".bmp", ".gif")
+_METADATA = {"metadata.jsonl": JsonlSource, "metadata.csv": CsvSource}
 
 
-def folder(*, path: str | None, columns: Columns, image_root: str | None = None, name: str | None = None) -> Any:
+def folder(
+    *, path: str | None, columns: Columns, image_root: str | None = None, name: str | None = None, **reading: Any
+) -> Any:
     """Open a folder by its metadata file, or by its JSON files if it has none.
 
     Raises:
@@ -27,25 +35,25 @@ def folder(*, path: str | None, columns: Columns, image_root: str | None = None,
     root = Path(path or "").expanduser()
     if not path or not root.is_dir():
         raise ConfigError.of("data.path", "not-a-folder", f"{path or 'no value'} is not a folder")
-    settings: dict[str, Any] = {"columns": columns, "image_root": image_root or str(root), "name": name or root.name}
-    if (root / "metadata.jsonl").is_file():
-        return JsonlSource(path=str(root / "metadata.jsonl"), **settings)
-    if (root / "metadata.csv").is_file():
-        return CsvSource(path=str(root / "metadata.csv"), **settings)
-    return SidecarSource(root, columns, settings["name"])
+    for file, source in _METADATA.items():
+        if (root / file).is_file():
+            where: dict[str, Any] = {"path": str(root / file), "image_root": image_root or str(root)}
+            return source(columns=columns, name=name or root.name, **where, **reading)
+    return SidecarSource(root, Reading(columns, **reading), name or root.name)
 
 
 class SidecarSource:
     """A source in which every `NAME.json` below a folder is a row."""
 
-    def __init__(self, root: Path, columns: Columns, name: str) -> None:
-        self._root, self._columns, self.name = root, columns, name
+    def __init__(self, root: Path, reading: Reading, name: str) -> None:
+        self._root, self._reading, self.name = root, reading, name
+        self.notes: list[str] = []
         self._files = sorted(root.rglob("*.json"))
         if not self._files:
             raise ConfigError.of(
                 "data.path",
                 "no-rows-there",
-                f"{root} holds neither metadata.jsonl, metadata.csv nor NAME.json files",
+                f"{root} holds neither {', '.join(_METADATA)} nor NAME.json files",
             )
 
     def revision(self) -> Revision:
@@ -53,23 +61,29 @@ class SidecarSource:
 
     def units(self, max_rows: int) -> list[Unit]:
         """Slices of `max_rows` files of the sorted list."""
-        first = _parse(self._files[0].read_bytes(), self._files[0].name, {}, "")
-        if first.problem is None:
-            import json
-
-            check_columns(json.loads(self._files[0].read_bytes()), self._columns, self._files[0].name)
+        sample = [record for file in self._files[:SAMPLED] if isinstance(record := _json(file), dict)]
+        if sample:
+            self.notes = look(sample, self._reading, self._files[0].name, is_whole=False, beside=True)
         starts = range(0, len(self._files), max_rows)
         return [Unit(n, ".", start, min(start + max_rows, len(self._files))) for n, start in enumerate(starts)]
 
     def rows(self, unit: Unit) -> Iterator[RawRow]:
         for file in self._files[unit.start : unit.stop]:
             where = str(file.relative_to(self._root))
-            row = _parse(file.read_bytes(), where, self._columns, str(self._root))
-            if row.problem is None and row.fields["images"] is None:
-                beside = next(
-                    (p for s in SUFFIXES for p in (file.with_suffix(s), file.with_suffix(s.upper())) if p.is_file()),
-                    None,
-                )
-                images = str(beside.relative_to(self._root)) if beside else None
-                row = RawRow(where, {**row.fields, "images": images}, row.root)
-            yield row
+            for row in rows_of_line(file.read_bytes(), where, self._reading, str(self._root)):
+                if row.problem is None and is_missing(row.fields["images"]):
+                    yield replace(row, fields={**row.fields, "images": self._beside(file)})
+                else:
+                    yield row
+
+    def _beside(self, file: Path) -> str | None:
+        names = (p for s in SUFFIXES for p in (file.with_suffix(s), file.with_suffix(s.upper())))
+        found = next((name for name in names if name.is_file()), None)
+        return str(found.relative_to(self._root)) if found else None
+
+
+def _json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_bytes())
+    except (ValueError, RecursionError):
+        return None  # rejected as a row

@@ -1,169 +1,160 @@
-"""Rows in JSONL and CSV files. `units` reads each file once, to find the byte offset of each unit."""
+"""Rows in JSON files: one object a line, or one list of objects. `units` reads each file of lines once, for offsets."""
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from medix_r1.data.row import RawRow
-from medix_r1.data.sources.base import (
-    REQUIRED,
-    Columns,
-    Revision,
-    Unit,
-    check_columns,
-    file_revision,
-    local_files,
-    pick,
-)
+from medix_r1.data.sources import packed
+from medix_r1.data.sources.base import Reading, Unit, known_columns
+from medix_r1.data.sources.csv_file import CsvSource
+from medix_r1.data.sources.look import SAMPLED, look
+from medix_r1.data.sources.packed import Lines, TooLong, opened
+from medix_r1.data.sources.text_files import Cutter, TextFiles
 from medix_r1.errors import DataError
 
-_MAX_LINE = 512 * 2**20  # a line may hold images as base64
-_SAMPLED = 50  # rows whose keys are checked before the work starts
+__all__ = ["CsvSource", "JsonlSource", "rows_of_line"]  # CSV had its source here
+
+_MOST_BYTES = 2**30  # of a list, which is read as a whole
 
 
-class _LineFiles:
-    """Files of either kind; image paths are relative to the file's folder or to `image_root`."""
+class JsonlSource(TextFiles):
+    """One JSON object for each line, empty lines skipped; or a list of objects, alone or as an object's one list."""
 
-    kind, pattern = "", ""
-
-    def __init__(
-        self,
-        *,
-        path: str | None,
-        columns: Columns,
-        image_root: str | None = None,
-        name: str | None = None,
-        required: Sequence[str] = REQUIRED,
-    ) -> None:
-        self._columns, self._required = columns, tuple(required)
-        self._root, self._files = local_files(path, self.pattern)
-        self._image_root = Path(image_root).expanduser() if image_root else None
-        self.name = name or (self._files[0].stem if len(self._files) == 1 else self._root.name)
-
-    def revision(self) -> Revision:
-        return file_revision(self.kind, self._root, self._files)
-
-    def _names(self) -> list[str]:
-        return [str(file.relative_to(self._root)) for file in self._files]
-
-    def _root_of(self, name: str) -> str:
-        return str(self._image_root or (self._root / name).parent)
-
-
-class JsonlSource(_LineFiles):
-    """One JSON object for each line; empty lines are skipped."""
-
-    kind, pattern = "jsonl", "*.jsonl"
+    kind = "jsonl"
+    patterns = ("*.jsonl", "*.jsonl.*", "*.ndjson", "*.json", "*.json.*")
 
     def units(self, max_rows: int) -> list[Unit]:
-        """Ranges of `max_rows` lines."""
-        self._check_columns()
+        """Ranges of `max_rows` lines, or of objects of a list."""
         units: list[Unit] = []
-        for name in self._names():
-            start = offset = line = position = 0
-            with (self._root / name).open("rb") as file:
-                while text := file.readline(_MAX_LINE):
-                    line, position = line + 1, position + len(text)
-                    if line - start == max_rows:
-                        units.append(Unit(len(units), name, start, line, offset))
-                        start, offset = line, position
-            if line > start:
-                units.append(Unit(len(units), name, start, line, offset))
+        for number, name in enumerate(self.names()):
+            path = self.root / name
+            if not number:
+                self.notes = look(self._sample(path), self.reading, name, is_whole=False)
+            if (listed := self._listed(path)) is not None:
+                starts = range(0, len(listed), max_rows)
+                cut = [(start, min(start + max_rows, len(listed))) for start in starts]
+                units += [Unit(len(units) + n, name, *ends) for n, ends in enumerate(cut)]
+                continue
+            with opened(path, self.encoding) as (file, is_plain):
+                cutter, lines = Cutter(max_rows), Lines(file, 0, is_plain=is_plain)
+                for _ in lines:
+                    cutter.advance(lines.position)
+            units += cutter.units(len(units), name, is_plain=is_plain)
         return units
 
     def rows(self, unit: Unit) -> Iterator[RawRow]:
-        root = self._root_of(unit.file)
-        with (self._root / unit.file).open("rb") as file:
-            file.seek(unit.offset)
-            for line in range(unit.start, unit.stop):
-                if (text := file.readline(_MAX_LINE)).strip():
-                    yield _parse(text, f"{unit.file}:{line + 1}", self._columns, root)
+        root, path = self.root_of(unit.file), self.root / unit.file
+        if (listed := self._listed(path)) is not None:
+            for number, record in enumerate(listed[unit.start : unit.stop], unit.start + 1):
+                yield from rows_of_record(record, f"{unit.file}:{number}", self.reading, root)
+            return
+        with opened(path, self.encoding) as (file, is_plain):
+            lines = islice(Lines(file, unit.offset, is_plain=is_plain), unit.stop - unit.start)
+            for line, text in enumerate(lines, unit.start + 1):
+                if isinstance(text, TooLong):
+                    says = f"a line of more than {packed.MAX_LINE} bytes; give large pictures as files"
+                    yield RawRow(f"{unit.file}:{line}", {}, root, problem=says)
+                elif text.strip():
+                    yield from rows_of_line(text, f"{unit.file}:{line}", self.reading, root)
 
-    def _check_columns(self) -> None:
-        found: set[str] = set()
-        with self._files[0].open("rb") as file:
-            for text in islice(iter(lambda: file.readline(_MAX_LINE), b""), _SAMPLED):
-                try:
-                    record = json.loads(text)
-                except (ValueError, RecursionError):
-                    continue
-                found |= set(record) if isinstance(record, dict) else set()
-        check_columns(found, self._columns, self._files[0].name, self._required)
+    def _listed(self, path: Path) -> Sequence[Any] | None:
+        status = path.stat()
+        return _list_of(path, self.encoding, status.st_size, status.st_mtime_ns)
+
+    def _sample(self, path: Path) -> list[Mapping[str, Any]]:
+        if (listed := self._listed(path)) is not None:
+            return [record for record in listed[:SAMPLED] if isinstance(record, Mapping)]
+        with opened(path, self.encoding) as (file, is_plain):
+            parsed = [_parsed(text) for text in islice(Lines(file, 0, is_plain=is_plain), SAMPLED)]
+        return [record for record in parsed if isinstance(record, Mapping)]
 
 
-def _parse(text: bytes, where: str, columns: Columns, root: str) -> RawRow:
+@lru_cache(maxsize=1)  # a process reads a file's units one after the other
+def _list_of(path: Path, encoding: str | None, size: int, changed: int) -> Sequence[Any] | None:
+    """The records of a file that is one JSON value; None for a file of lines."""
+    with opened(path, encoding) as (file, is_plain):
+        lines = (text for text in Lines(file, 0, is_plain=is_plain) if text.strip())
+        first, second = next(lines, b"").strip(), next(lines, None)
+    one = _parsed(first)
+    if isinstance(one, dict):
+        return _inside(one, path) if second is None and _is_wrapper(one) else None
+    if second is not None and (isinstance(one, list) or not _goes_on(first)):
+        return None  # lines, of which the first is damaged
+    if not first.startswith((b"[", b"{")):
+        return None
+    if size > _MOST_BYTES:
+        raise DataError(
+            f"{path} is one JSON value of more than {_MOST_BYTES} bytes; make it lines of JSON", code="too-large"
+        )
+    with opened(path, encoding) as (file, _):
+        text = file.read().strip()
+    try:
+        whole = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        if first.startswith(b"{"):
+            return None
+        raise DataError(f"{path} begins as a list of JSON and is none: {error}", code="not-json") from error
+    if isinstance(whole, dict):
+        return _inside(whole, path) if _is_wrapper(whole) else [whole]
+    return list(whole)
+
+
+def _goes_on(first: bytes) -> bool:
+    """Whether a first line can be the beginning of a longer value, as `[` or `{"data": [`."""
+    return first.startswith(b"[") or (first.startswith(b"{") and not first.endswith(b"}"))
+
+
+def _is_wrapper(value: Mapping[str, Any]) -> bool:
+    """Whether an object is no row, but holds rows: it has none of a row's columns, and a list of objects."""
+    known = known_columns()
+    names = {name for field in ("question", "answer", "conversation") for name in known[field]}
+    return not names & set(value) and bool(_lists(value))
+
+
+def _lists(value: Mapping[str, Any]) -> list[str]:
+    return [
+        name
+        for name, inside in value.items()
+        if isinstance(inside, list) and inside and all(isinstance(item, dict) for item in inside)
+    ]
+
+
+def _inside(value: Mapping[str, Any], path: Path) -> Sequence[Any]:
+    names = _lists(value)
+    if len(names) > 1:
+        raise DataError(
+            f"{path} has several lists of rows ({', '.join(names)}); save one of them", code="several-lists"
+        )
+    return list(value[names[0]])
+
+
+def _parsed(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def rows_of_line(text: bytes, where: str, reading: Reading, root: str) -> Iterator[RawRow]:
+    """The rows of one line of JSON, or of one small file of JSON."""
     try:
         record = json.loads(text)
     except (ValueError, RecursionError) as error:
-        return RawRow(where, {}, root, problem=f"not a line of JSON: {error}"[:200])
+        says = "" if isinstance(error, RecursionError) else f": {getattr(error, 'msg', 'not UTF-8')}"
+        yield RawRow(where, {}, root, problem=f"not a line of JSON{says}")
+        return
+    yield from rows_of_record(record, where, reading, root)
+
+
+def rows_of_record(record: Any, where: str, reading: Reading, root: str) -> Iterator[RawRow]:
+    """The rows of one object."""
     if not isinstance(record, dict):
-        return RawRow(where, {}, root, problem=f"a {type(record).__name__} instead of an object")
-    return RawRow(where, pick(record, columns), root)
-
-
-class CsvSource(_LineFiles):
-    """A header, then one row for each record; a cell that starts with `[` holds a JSON list."""
-
-    kind, pattern = "csv", "*.csv"
-
-    def units(self, max_rows: int) -> list[Unit]:
-        """Ranges of `max_rows` records; a quoted cell may contain line breaks."""
-        units: list[Unit] = []
-        for name in self._names():
-            with (self._root / name).open("rb") as file:
-                lines = _CountedLines(file)
-                records = _reader(lines)
-                check_columns(next(records, []), self._columns, name, self._required)
-                start, offset, number = 0, lines.position, 0
-                for _ in records:
-                    number += 1
-                    if number - start == max_rows:
-                        units.append(Unit(len(units), name, start, number, offset))
-                        start, offset = number, lines.position
-                if number > start:
-                    units.append(Unit(len(units), name, start, number, offset))
-        return units
-
-    def rows(self, unit: Unit) -> Iterator[RawRow]:
-        root = self._root_of(unit.file)
-        with (self._root / unit.file).open("rb") as file:
-            header = next(_reader(_CountedLines(file)))
-            file.seek(unit.offset)
-            records = _reader(_CountedLines(file))
-            for number, cells in zip(range(unit.start, unit.stop), records, strict=False):
-                where = f"{unit.file}:{number + 1}"
-                if not any(cells):
-                    continue
-                if len(cells) != len(header):
-                    yield RawRow(where, {}, root, problem=f"{len(cells)} cells under {len(header)} headings")
-                else:
-                    record: dict[str, Any] = {key: cell or None for key, cell in zip(header, cells, strict=True)}
-                    yield RawRow(where, pick(record, self._columns), root)
-
-
-class _CountedLines:
-    """Lines of a binary file as text; `position` is the byte offset after the last line read."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.position = file.tell()
-
-    def __iter__(self) -> Iterator[str]:
-        while line := self._file.readline(_MAX_LINE):
-            start = self.position
-            self.position += len(line)
-            # invalid UTF-8 becomes surrogates, so that only its own row is rejected
-            yield (line.removeprefix(b"\xef\xbb\xbf") if start == 0 else line).decode(errors="surrogateescape")
-
-
-def _reader(lines: _CountedLines) -> Iterator[list[str]]:
-    csv.field_size_limit(_MAX_LINE)
-    try:
-        yield from csv.reader(lines)
-    except csv.Error as error:
-        raise DataError(f"not a CSV file: {error}", code="not-csv") from error
+        yield RawRow(where, {}, root, problem=f"a {type(record).__name__} instead of an object")
+        return
+    yield from reading.rows(record, where, root)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from medix_r1.data.row import RawRow
@@ -15,14 +16,14 @@ from medix_r1.data.sources.base import (
     FIELDS,
     REQUIRED,
     Columns,
+    Reading,
     Revision,
     Unit,
-    check_columns,
     column_names,
     file_revision,
     local_files,
-    pick,
 )
+from medix_r1.data.sources.look import look
 from medix_r1.errors import ConfigError, DataError
 
 _BATCH = 4  # rows in memory at a time, images included
@@ -41,8 +42,10 @@ class ParquetSource:
         image_root: str | None = None,
         name: str | None = None,
         required: Sequence[str] = REQUIRED,
+        **reading: Any,
     ) -> None:
-        self._columns, self._required = columns, tuple(required)
+        self._reading = Reading(columns, required=tuple(required), **reading)
+        self.notes: list[str] = []
         self._root, self._files = local_files(path, pattern)
         self._image_root = str(Path(image_root).expanduser() if image_root else self._root)
         self.name = name or (self._files[0].stem if len(self._files) == 1 else self._root.name)
@@ -53,11 +56,12 @@ class ParquetSource:
     def units(self, max_rows: int) -> list[Unit]:
         """Whole row groups, joined up to `max_rows` rows; a larger row group is one unit."""
         names = [str(file.relative_to(self._root)) for file in self._files]
-        return _plan(names, self._open, self._columns, max_rows, self._required)
+        units, self.notes = _plan(names, self._open, self._reading, max_rows)
+        return units
 
     def rows(self, unit: Unit) -> Iterator[RawRow]:
         with self._open(unit.file) as file:
-            yield from _read(file, unit, self._columns, unit.file, self._image_root)
+            yield from _read(file, unit, self._reading, unit.file, self._image_root)
 
     @contextmanager
     def _open(self, name: str) -> Iterator[pq.ParquetFile]:
@@ -83,12 +87,14 @@ class HubSource:
         revision: str = "main",
         pattern: str = "*.parquet",
         name: str | None = None,
+        **reading: Any,
     ) -> None:
         from httpx import HTTPError
         from huggingface_hub import HfApi
         from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-        self._columns, self._repo = columns, repo
+        self._reading, self._repo = Reading(columns, **reading), repo
+        self.notes: list[str] = []
         self.name = name or repo.rpartition("/")[2]
         try:
             info = HfApi().dataset_info(repo, revision=revision)
@@ -114,11 +120,12 @@ class HubSource:
 
     def units(self, max_rows: int) -> list[Unit]:
         """Whole row groups, joined up to `max_rows` rows; a larger row group is one unit."""
-        return _plan(self._names, self._open, self._columns, max_rows)
+        units, self.notes = _plan(self._names, self._open, self._reading, max_rows)
+        return units
 
     def rows(self, unit: Unit) -> Iterator[RawRow]:
         with self._open(unit.file) as file:
-            yield from _read(file, unit, self._columns, unit.file, None)
+            yield from _read(file, unit, self._reading, unit.file, None)
 
     @contextmanager
     def _open(self, name: str) -> Iterator[pq.ParquetFile]:
@@ -135,21 +142,38 @@ class HubSource:
             ) from error
 
 
-def medix_rl(*, path: str | None, repo: str, revision: str, pattern: str, columns: Columns) -> Any:
-    """MBZUAI/medix-rl-data, from a local copy of its parquet files if `path` is given, else from the hub."""
+def hub_or_copy(
+    *,
+    path: str | None,
+    repo: str,
+    revision: str,
+    pattern: str,
+    columns: Columns,
+    image_root: str | None = None,
+    name: str | None = None,
+    **reading: Any,
+) -> Any:
+    """A set of parquet files: a local copy of them if `path` is given, else the hub's."""
+    name = name or repo.rpartition("/")[2]
     if path:
-        return ParquetSource(path=path, columns=columns, pattern=pattern.rpartition("/")[2], name="medix-rl-data")
-    return HubSource(repo=repo, columns=columns, revision=revision, pattern=pattern)
+        pattern = pattern.rpartition("/")[2]
+        return ParquetSource(path=path, columns=columns, pattern=pattern, image_root=image_root, name=name, **reading)
+    return HubSource(repo=repo, columns=columns, revision=revision, pattern=pattern, name=name, **reading)
 
 
-def _plan(
-    names: Sequence[str], opened: Any, columns: Columns, max_rows: int, required: Sequence[str] = REQUIRED
-) -> list[Unit]:
+def medix_rl(*, path: str | None, repo: str, revision: str, pattern: str, columns: Columns, **reading: Any) -> Any:
+    """MBZUAI/medix-rl-data, from a local copy of its parquet files if `path` is given, else from the hub."""
+    reading["name"] = reading.get("name") or "medix-rl-data"
+    return hub_or_copy(path=path, repo=repo, revision=revision, pattern=pattern, columns=columns, **reading)
+
+
+def _plan(names: Sequence[str], opened: Any, reading: Reading, max_rows: int) -> tuple[list[Unit], list[str]]:
     units: list[Unit] = []
-    for name in names:
+    notes: list[str] = []
+    for number, name in enumerate(names):
         with opened(name) as file:
-            if not units:
-                check_columns(file.schema_arrow.names, columns, name, required)
+            if not number:
+                notes = look(_sample(file), reading, name, found=_columns(file), is_whole=True)
             start = rows = 0
             for group in range(file.num_row_groups):
                 here = file.metadata.row_group(group).num_rows
@@ -159,15 +183,44 @@ def _plan(
                 rows += here
             if rows:
                 units.append(Unit(len(units), name, start, file.num_row_groups))
-    return units
+    return units, notes
 
 
-def _read(file: pq.ParquetFile, unit: Unit, columns: Columns, name: str, image_root: str | None) -> Iterator[RawRow]:
-    wanted = {column for field in FIELDS for column in column_names(columns, field)}
-    present = [column for column in file.schema_arrow.names if column in wanted]
+def _columns(file: pq.ParquetFile) -> list[str]:
+    """Names of the columns, with those inside a structure as `outer.inner`."""
+    names = []
+    for field in file.schema_arrow:
+        names.append(field.name)
+        if pa.types.is_struct(field.type):
+            names += [f"{field.name}.{inner.name}" for inner in field.type]
+    return names
+
+
+def _sample(file: pq.ParquetFile) -> list[dict[str, Any]]:
+    if not file.metadata.num_rows:
+        return []
+    for batch in file.iter_batches(batch_size=_BATCH, use_threads=False):
+        return _records(batch)
+    return []
+
+
+def _records(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """The records of a batch; numbers of 32 bits and fewer as they were written, 0.1 and not 0.10000000149011612."""
+    for number, field in enumerate(batch.schema):
+        if pa.types.is_float16(field.type) or pa.types.is_float32(field.type):
+            kind, values = field.type.to_pandas_dtype(), batch.column(number).to_pylist()
+            short = [None if value is None else float(str(kind(value))) for value in values]
+            batch = batch.set_column(number, field.name, pa.array(short, pa.float64()))
+    return list(batch.to_pylist())
+
+
+def _read(file: pq.ParquetFile, unit: Unit, reading: Reading, name: str, image_root: str | None) -> Iterator[RawRow]:
+    wanted = {column for field in FIELDS for column in column_names(reading.columns, field)} | set(reading.where)
+    tops = {column.casefold() for column in wanted} | {column.partition(".")[0].casefold() for column in wanted}
+    present = [column for column in file.schema_arrow.names if column.casefold() in tops]
     groups = list(range(unit.start, unit.stop))
     number = sum(file.metadata.row_group(group).num_rows for group in range(unit.start))
     for batch in file.iter_batches(batch_size=_BATCH, row_groups=groups, columns=present, use_threads=False):
-        for record in batch.to_pylist():
-            yield RawRow(where=f"{name}:{number}", fields=pick(record, columns), root=image_root)
+        for record in _records(batch):
+            yield from reading.rows(record, f"{name}:{number}", image_root)
             number += 1

@@ -9,7 +9,8 @@ from PIL import Image
 from rich.console import Console
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
-from medix_r1.data.prepare import Summary, prepare
+from medix_r1.data.prepare import prepare
+from medix_r1.data.summary import Summary
 
 TEMPLATE = Path(__file__).parents[3] / "tools" / "nano" / "policy" / "chat_template.jinja"
 SPECIALS = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
@@ -70,7 +71,10 @@ def row(seed: int, **changes) -> dict:
     return {**base, "images": [encoded(picture(seed))], **changes}
 
 
-def run_prepare(rows: Path, out: Path, backbone: Path, *overrides: str, strict=False) -> Summary:
+def run_prepare(
+    rows: Path, out: Path, backbone: Path, *overrides: str, strict=False, force=False, quiet=True
+) -> Summary:
     settings = [f"data.path={rows}", f"out={out}", f"backbone={backbone}", "workers=1"]
     limits = ["image.min_pixels=null", "image.max_pixels=null"]
-    return prepare(["data=jsonl", *settings, *limits, *overrides], Console(quiet=True), strict=strict)
+    console = Console(quiet=quiet, width=400)
+    return prepare(["data=jsonl", *settings, *limits, *overrides], console, strict=strict, force=force)

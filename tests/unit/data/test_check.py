@@ -40,8 +40,9 @@ def raw(root=None, **fields):
         ({"answer": "<X_RAY>\n"}, Reason.EMPTY_ANSWER),
         ({"accepted": ["left", ""]}, Reason.EMPTY_ANSWER),
         ({"tag": None}, Reason.MISSING_TAG),
-        ({"tag": "XRAY"}, Reason.UNKNOWN_TAG),
-        ({"tag": None, "answer": "<XRAY>left lung"}, Reason.UNKNOWN_TAG),
+        ({"tag": "lung"}, Reason.UNKNOWN_TAG),
+        ({"tag": "CT, MRI"}, Reason.UNKNOWN_TAG),
+        ({"tag": None, "answer": "<LUNG>left lung"}, Reason.UNKNOWN_TAG),
         ({"tag": "CT_SCAN", "answer": "<X_RAY>left lung"}, Reason.UNKNOWN_TAG),
         ({"choices": ["right", "both"]}, Reason.WRONG_CHOICE),
         ({"question": "<image><image> Which?"}, Reason.IMAGE_MARKS),
@@ -57,7 +58,7 @@ def raw(root=None, **fields):
         ({"images": ["data:image/png;base64,%%%"]}, Reason.CORRUPT_IMAGE),
         ({"images": [PNG[:200]]}, Reason.CORRUPT_IMAGE),
         ({"images": [encoded(picture(1, 4100, 20))]}, Reason.ASPECT_RATIO),
-        ({"question": "long " * 2000, "images": None}, Reason.TOO_LONG),
+        ({"question": "long " * 2000, "images": None, "tag": None}, Reason.TOO_LONG),
     ],
 )
 def test_a_bad_row_is_rejected_with_its_reason(fields, reason, counter, tmp_path):
@@ -68,9 +69,10 @@ def test_a_bad_row_is_rejected_with_its_reason(fields, reason, counter, tmp_path
     assert caught.value.detail
 
 
-def test_an_unknown_tag_is_answered_with_the_nearest(counter):
-    with pytest.raises(RowRejected, check=coded("unknown_tag", "X_RAY?")):
-        check_row(raw(tag="XRAY"), RULES, counter)
+def test_an_unknown_tag_is_answered_with_the_setting_and_no_guess(counter):
+    with pytest.raises(RowRejected, check=coded("unknown_tag", "data.tags={XRY: TAG}")) as caught:
+        check_row(raw(tag="XRY"), RULES, counter)
+    assert "X_RAY" not in caught.value.detail
 
 
 def test_a_row_becomes_what_verl_reads(counter):

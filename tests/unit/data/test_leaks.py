@@ -14,7 +14,13 @@ from tests.support.problems import only
 from tests.unit.data.support import encoded, picture, row, run_prepare, write_rows
 
 LONG = "In this radiograph of the chest, which of the lobes shows the consolidation?"
-OPTIONS = {"question": "Which drug is given first?", "images": [], "choices": ["Aspirin", "Heparin"], "answer": "a"}
+OPTIONS = {
+    "question": "Which drug is given first?",
+    "images": [],
+    "tag": None,
+    "choices": ["Aspirin", "Heparin"],
+    "answer": "a",
+}
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +31,8 @@ def train(tmp_path_factory, backbone):
         row(2),  # 2: re-encoded and smaller
         row(3, question=LONG),  # 3: long question, other picture
         row(4, question="What is shown?"),  # 4: short question, other picture: no leak
-        row(5, images=[], question="Name the largest organ of the body."),  # 5: text
-        row(6, images=[], question="What is shown?"),  # 6: only the test row with a picture asks the same: no leak
+        row(5, images=[], tag=None, question="Name the largest organ of the body."),  # 5: text
+        row(6, images=[], tag=None, question="What is shown?"),  # 6: the test row with a picture asks it: no leak
         row(7, **OPTIONS),  # 7: same question, same options
         row(8, **{**OPTIONS, "choices": ["Aspirin", "Warfarin"]}),  # 8: other options: no leak
         row(9, images=[encoded(picture(90)), encoded(picture(9))]),  # 9: the second picture

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
+from medix_r1.data.ending import experiment_of
 from medix_r1.data.files import locked, sha256_of
 from medix_r1.data.prepare import prepare
 from medix_r1.data.prepared import read_index, read_manifest
@@ -22,7 +23,7 @@ def rows_of(folder, split):
 
 def test_in_is_out_and_rejected_and_merged(tmp_path, backbone):
     rows = [row(i) for i in range(10)]
-    bad = [row(11, answer=""), row(12, tag="XRAY"), row(13, images=[encoded(picture(13))[:50]])]
+    bad = [row(11, answer=""), row(12, tag="lung"), row(13, images=[encoded(picture(13))[:50]])]
     rows += [row(3), row(3), *bad]  # two exact duplicates
 
     summary = run_prepare(write_rows(tmp_path, rows), tmp_path / "out", backbone, "unit_rows=4")
@@ -76,8 +77,8 @@ def test_no_image_stands_on_both_sides(tmp_path, backbone):
             row(i, images=[near, encoded(picture(i + 100))]),
         ]
         rows += [
-            row(i, images=[], question=f"Name number {i}."),
-            row(i, images=[], question=f"name  number {i}", answer="b"),
+            row(i, images=[], tag=None, question=f"Name number {i}."),
+            row(i, images=[], tag=None, question=f"name  number {i}", answer="b"),
         ]
 
     run_prepare(write_rows(tmp_path, rows), tmp_path / "out", backbone, "split.validation=0.4")
@@ -123,7 +124,7 @@ def test_again_does_nothing_and_other_settings_are_refused(tmp_path, backbone):
     with pytest.raises(ConfigError, check=only(("out", "prepared-otherwise"))):
         run_prepare(path, tmp_path / "out", backbone, "split.seed=5")
     with path.open("a") as file:
-        file.write(json.dumps(row(9, images=[])) + "\n")
+        file.write(json.dumps(row(9, images=[], tag=None)) + "\n")
     with pytest.raises(ConfigError, match=r"source\.revision"):
         run_prepare(path, tmp_path / "out", backbone)
 
@@ -134,10 +135,72 @@ def test_one_at_a_time(tmp_path, backbone):
         run_prepare(path, tmp_path / "out", backbone)
 
 
-def test_every_row_is_rejected(tmp_path, backbone):
-    summary = run_prepare(write_rows(tmp_path, [row(1, answer="")] * 3), tmp_path / "out", backbone)
+def test_nothing_out_of_something_is_an_error(tmp_path, backbone):
+    path = write_rows(tmp_path, [row(1, answer="")] * 3)
 
-    assert (summary.rows_in, summary.train, summary.rejected) == (3, 0, {"empty_answer": 3})
+    with pytest.raises(DataError, check=coded("no-train-rows", "rejects.jsonl")):
+        run_prepare(path, tmp_path / "out", backbone)
+
+    assert not (tmp_path / "out/manifest.json").exists()
+    rejects = (tmp_path / "out/rejects.jsonl").read_text().splitlines()
+    assert [json.loads(line)["reason"] for line in rejects] == ["empty_answer"] * 3
+
+
+def test_too_many_rejected_rows_are_an_error_and_the_work_is_kept(tmp_path, backbone, capsys):
+    path = write_rows(tmp_path, [row(1), row(2, answer=""), row(3, tag="lung"), row(4, answer="")])
+
+    with pytest.raises(DataError, check=coded("too-many-rejected", "3 of 4", "data.max_rejected=0.5", "rejects.jsonl")):
+        run_prepare(path, tmp_path / "out", backbone, "data.max_rejected=0.5", quiet=False)
+    told = capsys.readouterr().out
+    assert "empty_answer" in told
+    assert "unknown_tag" in told
+    assert "rows.jsonl:2" in told
+    assert list((tmp_path / "out/.staging").glob("unit-*.json"))
+    assert run_prepare(path, tmp_path / "out", backbone, "data.max_rejected=0.8").train == 1
+
+
+def test_when_all_rows_share_a_picture_it_is_said(tmp_path, backbone):
+    rows = [row(1, question=f"What is number {i}?") for i in range(5)]
+
+    with pytest.raises(DataError, check=coded("no-train-rows", "all 5 rows share pictures", "split.validation")):
+        run_prepare(write_rows(tmp_path, rows), tmp_path / "out", backbone, "split.validation=0.99")
+    assert run_prepare(tmp_path / "rows.jsonl", tmp_path / "new", backbone, "split.validation=0").train == 5
+
+
+def test_a_changed_source_is_said_and_rebuilt_with_force(tmp_path, backbone):
+    path = write_rows(tmp_path, [row(i) for i in range(4)])
+    run_prepare(path, tmp_path / "out", backbone, "split.validation=0")
+    (tmp_path / "out/notes.txt").write_text("mine")
+    write_rows(tmp_path, [row(i) for i in range(6)])
+
+    with pytest.raises(ConfigError, match=r"source\.revision.*→.*--force"):
+        run_prepare(path, tmp_path / "out", backbone, "split.validation=0")
+    assert run_prepare(path, tmp_path / "out", backbone, "split.validation=0", force=True).train == 6
+    assert len(rows_of(tmp_path / "out", "train")) == 6
+    assert (tmp_path / "out/notes.txt").read_text() == "mine"
+
+
+def test_it_ends_with_the_command_that_trains(tmp_path, backbone, capsys):
+    path = write_rows(tmp_path, [row(i) for i in range(4)])
+
+    run_prepare(path, tmp_path / "out", backbone, quiet=False)
+
+    told = " ".join(capsys.readouterr().out.split())
+    assert "medix-r1 train" in told
+    assert "data=prepared data.folder=" in told
+    assert experiment_of("Qwen/Qwen3-VL-8B-Instruct").startswith("medix_r1_8b")
+    assert experiment_of("outputs/demo/models/policy") == "nano_cpu"
+
+
+def test_an_old_folder_is_complete_whatever_keys_are_new(tmp_path, backbone):
+    path = write_rows(tmp_path, [row(i) for i in range(4)])
+    first = run_prepare(path, tmp_path / "out", backbone)
+    manifest = read_manifest(tmp_path / "out")
+    del manifest["plan"]["options"]["data"]["turns"]
+    manifest["plan"]["hash"] = "0" * 16
+    (tmp_path / "out/manifest.json").write_text(json.dumps(manifest))
+
+    assert run_prepare(path, tmp_path / "out", backbone) == first
 
 
 def test_a_full_disk_leaves_nothing_half_done(tmp_path, backbone, monkeypatch):
@@ -187,7 +250,7 @@ def test_every_kind_composes_and_names_its_folder(kind):
 
 
 def test_training_reads_what_is_prepared(tmp_path):
-    from medix_r1.config import prepared_shards
+    from medix_r1.prepared_folders import prepared_shards
 
     for name in ("train-00001", "train-00000", "validation-00000", "index-00000"):
         (tmp_path / f"{name}.parquet").touch()

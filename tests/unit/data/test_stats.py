@@ -16,7 +16,7 @@ def prepared(tmp_path_factory, backbone):
     folder = tmp_path_factory.mktemp("stats")
     rows = [row(i, source="a|b<c>" if i % 2 else "plain") for i in range(6)]
     rows += [row(7, tag="CT_SCAN", images=[encoded(picture(7, 320, 200)), encoded(picture(8))], answer="Yes.")]
-    rows += [row(9, images=[], answer="28 mm", question="How large?"), row(10, answer="")]
+    rows += [row(9, images=[], tag=None, answer="28 mm", question="How large?"), row(10, answer="")]
     run_prepare(write_rows(folder, rows), folder / "out", backbone)
     return folder / "out"
 

@@ -1,0 +1,67 @@
+"""What sources of text files share: their files, the folder of their images, and how a file is cut into units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from medix_r1.data.sources.base import REQUIRED, Columns, Reading, Revision, Unit, file_revision, local_files
+from medix_r1.data.sources.packed import MOST_UNITS
+
+
+class TextFiles:
+    """Files of either kind of text; image paths are relative to the file's folder or to `image_root`."""
+
+    kind = ""
+    patterns: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        *,
+        path: str | None,
+        columns: Columns,
+        image_root: str | None = None,
+        name: str | None = None,
+        required: Sequence[str] = REQUIRED,
+        encoding: str | None = None,
+        **reading: Any,
+    ) -> None:
+        self.reading = Reading(columns, required=tuple(required), **reading)
+        self.encoding = encoding
+        self.root, self.files = local_files(path, *self.patterns)
+        self._image_root = Path(image_root).expanduser() if image_root else None
+        self.name = name or (self.files[0].name.partition(".")[0] if len(self.files) == 1 else self.root.name)
+        self.notes: list[str] = []
+
+    def revision(self) -> Revision:
+        return file_revision(self.kind, self.root, self.files)
+
+    def names(self) -> list[str]:
+        """Names of the files, relative to the root."""
+        return [str(file.relative_to(self.root)) for file in self.files]
+
+    def root_of(self, name: str) -> str:
+        """The folder that the image paths of a file are relative to."""
+        return str(self._image_root or (self.root / name).parent)
+
+
+class Cutter:
+    """Cuts consecutive rows of a file into units; a file that cannot be entered anywhere gets few of them."""
+
+    def __init__(self, max_rows: int, offset: int = 0) -> None:
+        self._max_rows, self._bounds = max_rows, [(0, offset)]
+        self._row, self._position = 0, offset
+
+    def advance(self, position: int) -> None:
+        """One more row, which ends at a position."""
+        self._row, self._position = self._row + 1, position
+        if self._row - self._bounds[-1][0] == self._max_rows:
+            self._bounds.append((self._row, position))
+
+    def units(self, first: int, name: str, *, is_plain: bool) -> list[Unit]:
+        """The units, numbered from `first`."""
+        bounds = self._bounds if is_plain else self._bounds[:: -(-len(self._bounds) // MOST_UNITS)]
+        ends = [row for row, _ in bounds[1:]] + [self._row]
+        cut = [(start, end, offset) for (start, offset), end in zip(bounds, ends, strict=True) if end > start]
+        return [Unit(first + n, name, start, end, offset) for n, (start, end, offset) in enumerate(cut)]

@@ -1,0 +1,216 @@
+"""Files as people have them: each gives the same two rows, or is refused with a reason."""
+
+import bz2
+import gzip
+import json
+import lzma
+import zipfile
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from medix_r1.data.sources import packed
+from medix_r1.data.sources.base import known_columns
+from medix_r1.data.sources.hidden import HiddenNames
+from medix_r1.data.sources.lines import CsvSource, JsonlSource
+from medix_r1.data.sources.parquet import ParquetSource
+from medix_r1.errors import ConfigError, DataError
+from tests.support.problems import coded, only
+
+ROWS = [{"question": "Größe, in cm?", "answer": "24"}, {"question": "Which\nside?", "answer": "None"}]
+LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS)
+ARRAY = json.dumps(ROWS, ensure_ascii=False)
+PRETTY = json.dumps(ROWS, ensure_ascii=False, indent=2)
+
+
+def table(delimiter, end="\n"):
+    quoted = [[f'"{row[key]}"' for key in ("question", "answer")] for row in ROWS]
+    return end.join(delimiter.join(cells) for cells in [["question", "answer"], *quoted]) + end
+
+
+JSON_FILES = {
+    "lines": LINES.encode(),
+    "lines without a last line feed": LINES.rstrip("\n").encode(),
+    "lines with empty ones": ("\n" + LINES.replace("\n", "\n\n")).encode(),
+    "lines of Windows": LINES.replace("\n", "\r\n").encode(),
+    "lines with a mark of UTF-8": LINES.encode("utf-8-sig"),
+    "lines in UTF-16": LINES.encode("utf-16"),
+    "lines in UTF-16 without a mark": LINES.encode("utf-16-le"),
+    "lines in big-endian UTF-16": LINES.encode("utf-16-be"),
+    "gzip of lines": gzip.compress(LINES.encode()),
+    "bz2 of lines": bz2.compress(LINES.encode()),
+    "xz of lines": lzma.compress(LINES.encode()),
+    "gzip of UTF-16": gzip.compress(LINES.encode("utf-16")),
+    "a list": ARRAY.encode(),
+    "a list over many lines": PRETTY.encode(),
+    "gzip of a list": gzip.compress(PRETTY.encode()),
+    "a list in UTF-16": PRETTY.encode("utf-16"),
+    "a list inside an object": json.dumps({"version": 1, "data": ROWS}).encode(),
+    "a list inside an object over many lines": json.dumps({"info": {}, "data": ROWS}, indent=1).encode(),
+}
+CSV_FILES = {
+    "commas": table(",").encode(),
+    "semicolons": table(";").encode(),
+    "tabs": table("\t").encode(),
+    "bars": table("|").encode(),
+    "lines of Windows": table(",", "\r\n").encode(),
+    "a mark of UTF-8": table(";").encode("utf-8-sig"),
+    "Excel's Unicode text": table("\t").encode("utf-16"),
+    "Excel's line about the delimiter": b"sep=;\n" + table(";").encode(),
+    "gzip": gzip.compress(table(",").encode()),
+    "empty rows": (table(",") + ",\n\n").encode(),
+    "spaces in the header": table(",").replace("question,answer", " question , answer ").encode(),
+    "capitals in the header": table(",").replace("question,answer", "Question,ANSWER").encode(),
+    "a column more": table(",").replace("question,answer", "no,question,answer").replace('\n"', '\n1,"').encode(),
+}
+
+
+def read(source, max_rows=1):
+    return [row for unit in source.units(max_rows) for row in source.rows(unit)]
+
+
+def same(rows):
+    return [(row.fields["question"], row.fields["answer"]) for row in rows] == [
+        (row["question"], row["answer"]) for row in ROWS
+    ]
+
+
+@pytest.mark.parametrize("max_rows", [1, 10])
+@pytest.mark.parametrize("name", JSON_FILES)
+def test_json(name, max_rows, tmp_path):
+    (tmp_path / "rows.json").write_bytes(JSON_FILES[name])
+
+    assert same(read(JsonlSource(path=str(tmp_path), columns=known_columns()), max_rows))
+
+
+@pytest.mark.parametrize("max_rows", [1, 10])
+@pytest.mark.parametrize("name", CSV_FILES)
+def test_csv(name, max_rows, tmp_path):
+    (tmp_path / "rows.csv").write_bytes(CSV_FILES[name])
+
+    assert same(read(CsvSource(path=str(tmp_path), columns=known_columns()), max_rows))
+
+
+def test_another_encoding_is_named(tmp_path):
+    (tmp_path / "rows.csv").write_bytes(table(";").encode("cp1252"))
+
+    assert same(read(CsvSource(path=str(tmp_path), columns=known_columns(), encoding="cp1252")))
+    assert "\udcf6" in read(CsvSource(path=str(tmp_path), columns=known_columns()))[0].fields["question"]
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (gzip.compress(LINES.encode())[:-20], "not-readable"),
+        (b'[{"question": 1},\n {]', "not-json"),
+        (b"PAR1" + b"\0" * 20, "not-text"),
+        (json.dumps({"train": ROWS, "test": ROWS}).encode(), "several-lists"),
+    ],
+)
+def test_a_json_file_that_is_none_is_refused(content, code, tmp_path):
+    (tmp_path / "rows.json").write_bytes(content)
+
+    with pytest.raises(DataError, check=coded(code)):
+        read(JsonlSource(path=str(tmp_path), columns=known_columns()))
+
+
+def test_a_workbook_is_refused_with_what_to_do(tmp_path):
+    with zipfile.ZipFile(tmp_path / "rows.xlsx", "w") as file:
+        file.writestr("xl/workbook.xml", "<workbook/>")
+
+    with pytest.raises(DataError, check=coded("not-text", "CSV")):
+        read(CsvSource(path=str(tmp_path / "rows.xlsx"), columns=known_columns()))
+
+
+def test_a_column_twice_is_refused(tmp_path):
+    (tmp_path / "rows.csv").write_text("question,answer,answer\nq,a,b\n")
+
+    with pytest.raises(DataError, check=coded("column-twice", "answer")):
+        read(CsvSource(path=str(tmp_path), columns=known_columns()))
+
+
+def test_a_line_that_is_too_long_is_one_rejected_row(tmp_path, monkeypatch):
+    monkeypatch.setattr(packed, "MAX_LINE", 1000)
+    long = json.dumps({"question": "x" * 5000, "answer": "y"})
+    (tmp_path / "rows.jsonl").write_text(LINES + long + "\n" + LINES)
+
+    rows = read(JsonlSource(path=str(tmp_path), columns=known_columns()), 2)
+
+    assert [row.problem is None for row in rows] == [True, True, False, True, True]
+    assert [row.where for row in rows] == [f"rows.jsonl:{line}" for line in range(1, 6)]
+
+
+def test_a_packed_file_is_cut_into_few_units(tmp_path):
+    lines = "".join(json.dumps({"question": f"q{n}", "answer": "a"}) + "\n" for n in range(500))
+    (tmp_path / "rows.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+
+    source = JsonlSource(path=str(tmp_path), columns=known_columns())
+
+    assert 2 < len(source.units(5)) <= packed.MOST_UNITS
+    assert [row.fields["question"] for row in read(source, 5)] == [f"q{n}" for n in range(500)]
+
+
+def test_parquet_text_stays_text(tmp_path):
+    import datetime
+
+    columns = {
+        "question": pa.array(["q1", "q2"]),
+        "answer": pa.array([0.1, 2.5], pa.float32()),
+        "id": pa.array([24.0, None], pa.float64()),
+        "accepted": pa.array([datetime.date(2020, 1, 2), None]),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
+
+    rows = read(ParquetSource(path=str(tmp_path), columns=known_columns()))
+
+    assert [row.fields["answer"] for row in rows] == [0.1, 2.5]
+    assert [row.fields["id"] for row in rows] == [24.0, None]
+
+
+def test_rows_are_chosen_by_their_columns(tmp_path):
+    rows = [{**row, "q_lang": lang} for row, lang in zip(ROWS, ("en", "zh"), strict=True)]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+
+    (row,) = read(JsonlSource(path=str(tmp_path), columns=known_columns(), where={"q_lang": "en"}))
+
+    assert row.fields["answer"] == "24"
+    with pytest.raises(ConfigError, check=only(("data.where.lang", "no-such-column"))):
+        read(JsonlSource(path=str(tmp_path), columns=known_columns(), where={"lang": "en"}))
+
+
+def test_pictures_that_are_not_read_are_said_or_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("question,answer,figure,reply,label\nq,a,x.png,r,l\n")
+    source = CsvSource(path=str(tmp_path / "a.csv"), columns=known_columns())
+    source.units(10)
+    told = "\n".join(source.notes)
+    assert "figure" in told
+    assert "label" in told
+
+    (tmp_path / "b.csv").write_text("question,answer,figure,tag\nq,a,x.png,CT\n")
+    with pytest.raises(ConfigError, check=only(("data.columns.images", "pictures-not-read"))) as caught:
+        CsvSource(path=str(tmp_path / "b.csv"), columns=known_columns()).units(10)
+    assert "data.columns.images=figure" in str(caught.value)
+
+
+def test_a_column_that_was_named_and_is_not_there_is_told(tmp_path):
+    (tmp_path / "a.csv").write_text("question,answer,image_1\nq,a,x.png\n")
+    columns = {**known_columns(), "images": ["image_1", "image_2"], "tag": "modalty"}
+
+    with pytest.raises(ConfigError) as caught:
+        CsvSource(path=str(tmp_path / "a.csv"), columns=columns).units(10)
+
+    assert [problem.key for problem in caught.value.problems] == ["data.columns.images", "data.columns.tag"]
+
+
+def test_names_of_files_can_be_hidden(tmp_path):
+    (tmp_path / "Doe_Jane.jsonl").write_text(LINES)
+    source = HiddenNames(JsonlSource(path=str(tmp_path), columns=known_columns()))
+
+    rows = read(source)
+
+    assert same(rows)
+    assert not any("Doe" in row.where for row in rows)
+    assert len({row.where for row in rows}) == 2
+    assert "Doe" not in str(source.revision().files)
+    assert all(row.hide_names for row in rows)
