@@ -13,6 +13,8 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -134,11 +136,17 @@ def main() -> None:
     for path, each in compared.items():
         by_kind.setdefault(_kind(path), []).append(each)
     rows = [{"kind": kind, **_counted(found)} for kind, found in sorted(by_kind.items())]
-    counted: dict[str, Any] = {"what": "python -m tests.support.dicom_reference --write", "rows": rows}
-    counted |= {"all": _counted(list(compared.values())), "tolerance": TOLERANCE}
+    counted = {
+        "command": "python -m tests.support.dicom_reference --write",
+        "machine": f"any, with pydicom {version('pydicom')}",
+        "date": date.today().isoformat(),
+        "tolerance": TOLERANCE,
+        "rows": rows,
+        "all": _counted(list(compared.values())),
+    }
     print(json.dumps(counted, indent=1))
     if "--write" in sys.argv:
-        RESULTS.write_text(json.dumps(counted, indent=1) + "\n", encoding="utf-8")
+        RESULTS.write_text(json.dumps({"files": counted}, indent=1) + "\n", encoding="utf-8")
 
 
 def _kind(path: Path) -> str:
