@@ -18,6 +18,7 @@ from medix_r1.bounded_cache import bounded_cache
 from medix_r1.wording.comparing import (
     Likeness,
     abbreviates,
+    abbreviates_loosely,
     akin,
     compare,
     completed,
@@ -28,15 +29,26 @@ from medix_r1.wording.comparing import (
     same_quantities,
 )
 from medix_r1.wording.parts import Joint, Part, split
-from medix_r1.wording.terms import FILLERS, KINDS, LISTS, QUALIFYING, plain_stem, readings
+from medix_r1.wording.spelling import normalize_answer
+from medix_r1.wording.terms import FILLERS, KINDS, LISTS, QUALIFYING, content, longest_reading, plain_stem, readings
 
 # Fast path: an answer of letters, digits, blanks and hyphens with none of these words has one part.
 _PLAIN = re.compile(r"[A-Za-z0-9 %'-]+")
 _JOINING = frozenset(LISTS["joining"])
 _SENTENCE = re.compile(rf"\b(?:{'|'.join(LISTS['verbs'])})\b")
-_CIRCUMSTANCE = re.compile(rf"(?:{'|'.join(map(re.escape, LISTS['circumstances']))})\b")
 _ALL = re.compile(r"(?:both|all|any|either|(?:all|any|either|none|one|both) of .*|neither\b.*)")
-_TWO_SIDES = re.compile(r"\b(?:left and right|right and left)\b(?:[ -]sided?)?", re.IGNORECASE)
+_AND = r" ?(?:and|&|\+|/|,) ?(?:the )?"
+_TWO_SIDES = re.compile(
+    rf"\b(?:both (?:the )?)?(?:left{_AND}right|right{_AND}left)\b(?:[ -]sided?)?|\b(?:on )?both sides\b", re.IGNORECASE
+)
+_BOTH_WAYS = re.compile(
+    r"\b(?:present (?:or|and) absent|absent (?:or|and) present|positive or negative|negative or positive)\b"
+)
+_TO = r"\s?(?:-|to|through)\s?"
+_RANGE = re.compile(
+    rf"(?<![\w.-])(?:(\d{{1,4}}){_TO}(\d{{1,4}})|([a-e]){_TO}([a-e])|([ivx]{{1,4}}){_TO}([ivx]{{1,4}}))(?![\w.-])"
+)
+_PARTICIPLE = re.compile(r"[a-z]{4,}(?:ed|ing)")
 _VERDICTS = frozenset(("yes", "no"))
 _PARTS_OF_A_LIST = 3
 _MOST_PARTS = 40  # parts that are looked at: each is compared with those before it
@@ -59,13 +71,15 @@ def alternatives(answer: str, reference: str) -> tuple[str, ...]:
         and " -" not in answer
         and _JOINING.isdisjoint(answer.lower().replace("-", " ").split())
     ):
-        return _run_together(answer)
+        return _spanned(answer, reference) if _RANGE.search(answer.lower()) else _run_together(answer, reference)
+    if (found := _BOTH_WAYS.search(answer.lower())) and not _BOTH_WAYS.search(reference.lower()):
+        return (found[0],)
     given = split(answer)
     if len(given) < 2:
-        return ()
+        return _spanned(answer, reference)
     wanted = split(reference)
     known = frozenset(itertools.chain.from_iterable(part.stems for part in wanted))
-    if len({"left", "right"} & known) != 1 and _TWO_SIDES.search(answer):
+    if len({"left", "right"} & known) != 1 and (_TWO_SIDES.search(answer) or _TWO_SIDES.search(reference)):
         given, wanted = split(_TWO_SIDES.sub("bilateral", answer)), split(_TWO_SIDES.sub("bilateral", reference))
         known = frozenset(itertools.chain.from_iterable(part.stems for part in wanted))
     given, wanted = given[:_MOST_PARTS], wanted[:_MOST_PARTS]
@@ -80,18 +94,41 @@ def alternatives(answer: str, reference: str) -> tuple[str, ...]:
     return _Offer(given, wanted, known).rivals()
 
 
-def _run_together(answer: str) -> tuple[str, ...]:
-    """Things of one kind, from three on, that make up most of an answer with nothing between them."""
-    words = [plain_stem(word) for word in answer.lower().split()]
-    if len(words) < _PARTS_OF_A_LIST:
+def _run_together(answer: str, reference: str) -> tuple[str, ...]:
+    """The rivals among things of one kind that follow each other with nothing between them, from three on."""
+    words = [plain_stem(word) for word in content(normalize_answer(answer))]
+    if not _PARTS_OF_A_LIST <= len(words) <= _MOST_PARTS:
         return ()
     named: dict[str, dict[int, str]] = {}
-    for word in words:
-        for term in readings((word,))[0]:
-            if term.kind in ("diagnosis", "organ", "region", "modality"):
-                named.setdefault(term.kind, {}).setdefault(term.family, word)
-    lists = [tuple(things.values()) for things in named.values()]
-    return next((one for one in lists if len(one) >= _PARTS_OF_A_LIST and len(one) > len(words) / 2), ())
+    covered = place = 0
+    while place < len(words):
+        size, found = longest_reading(words[place : place + 4])
+        for term in found:
+            named.setdefault(term.kind, {}).setdefault(term.family, " ".join(words[place : place + size]))
+        covered += size if found else 0
+        place += max(size, 1)
+    if covered <= len(words) * 2 / 3:
+        return ()
+    wanted = " ".join(plain_stem(word) for word in content(normalize_answer(reference)))
+    for things in named.values():
+        rivals = tuple(phrase for phrase in things.values() if phrase not in wanted)
+        if len(things) >= _PARTS_OF_A_LIST and 1 < len(rivals) < len(things):
+            return rivals
+    return ()
+
+
+def _spanned(answer: str, reference: str) -> tuple[str, ...]:
+    """The first and last value of a range that an answer gives where the reference has one value: "grade 1-3"."""
+    spelled = normalize_answer(answer)
+    span = _RANGE.search(spelled)
+    if span is None or _RANGE.search(normalize_answer(reference)):
+        return ()
+    ends = [Part.of(spelled[: span.start()] + value + spelled[span.end() :]) for value in span.groups() if value]
+    wanted = split(reference)
+    if len(wanted) != 1 or len(ends) != 2 or any(len(end.stems) != len(wanted[0].stems) for end in ends):
+        return ()
+    known = [end.stems == wanted[0].stems or other_value(end, wanted[0]) for end in ends]
+    return tuple(end.text for end in ends) if all(known) and ends[0].stems != ends[1].stems else ()
 
 
 class _Offer:
@@ -114,18 +151,18 @@ class _Offer:
         return tuple(dict.fromkeys(offered))
 
     def _names(self, part: Part) -> bool:
-        return any(includes(part, one) for one in self.wanted)
+        return any(includes(part, one) or _shortens(part, one) for one in self.wanted)
 
     def _unexplained(self, parts: Sequence[Part], others: int) -> list[Part]:
-        """The parts of unknown kind that are rivals: behind a choice or list mark, or as a list of three or more."""
+        """The open parts that are rivals: those that are joined by a plain sign, or all of a list of three or more."""
         size = max(len(part.stems) for part in self.wanted) + 2
         brief = [part for part in parts if len(part.stems) <= size and not _SENTENCE.search(part.text)]
-        nouns = [part for part in brief if not is_adjective(part.stems[-1])]
-        plain = [part for part in brief if part.joint is Joint.OR] + [
-            part for part in nouns if part.joint is Joint.LIST
-        ]
-        rest = [part for part in nouns if Joint.LOOSE < part.joint < Joint.LIST]
-        return plain + (rest if rest and len(rest) + len(plain) + others >= _PARTS_OF_A_LIST - 1 else [])
+        nouns = [part for part in brief if part.joint is Joint.OR or not is_adjective(part.stems[-1])]
+        plain = [part for part in nouns if part.joint >= (Joint.AND if self._probably_rivals(part) else Joint.LIST)]
+        return nouns if len(nouns) + others >= _PARTS_OF_A_LIST - 1 else plain
+
+    def _probably_rivals(self, part: Part) -> bool:
+        return any(compare(part, one) is Likeness.PROBABLY_OTHER for one in self.wanted)
 
     def _choice(self) -> list[Part]:
         """The parts that rival the first one, where none is the reference: several wrong things."""
@@ -137,7 +174,7 @@ class _Offer:
         return others if certain and len(others) == len(things) - 1 else []
 
     def _role(self, part: Part, place: int) -> _Role:
-        if not part.stems or _ALL.fullmatch(part.text):
+        if not part.stems or _ALL.fullmatch(part.text) or self._is_label(part.text):
             return _Role.DETAIL
         if self._contradicts_itself(part):
             return _Role.RIVAL
@@ -147,34 +184,54 @@ class _Offer:
             return _Role.SAME
         if self._has_other_value(part):
             return _Role.RIVAL
-        if part.restated or _CIRCUMSTANCE.match(part.text):
+        if part.restated:
             return _Role.DETAIL
-        if set(part.stems) <= self.known or self._names(part):
+        if self._names(part) or all(word in self.known or self._is_known(word) for word in part.stems):
             return _Role.SAME
         if _qualifies(part):
             return _Role.RIVAL if self._qualified_before(part, place) else _Role.DETAIL
-        if any(abbreviates([part], [one]) or abbreviates([one], [part]) for one in self.wanted):
-            return _Role.SAME
         return self._role_of_thing(part, place)
 
     def _role_of_thing(self, part: Part, place: int) -> _Role:
         """The role of a part that names something and does not say the reference."""
-        before = self.given[:place]
-        if any(includes(part, one) or abbreviates([part], [one]) or abbreviates([one], [part]) for one in before):
+        others = [one for number, one in enumerate(self.given) if number != place]
+        if any(includes(part, one) for one in others[:place]) or any(_shortens(part, one) for one in others):
+            return _Role.DETAIL
+        if part.set_off and any(abbreviates_loosely(part, one) for one in others[:place]):
             return _Role.DETAIL
         likeness = {compare(part, one) for one in self.wanted}
-        if Likeness.OTHER in likeness and Likeness.SAME not in likeness:
+        if Likeness.OTHER in likeness and not likeness & {Likeness.SAME, Likeness.RELATED}:
             joined = part.joint > Joint.LOOSE or part.set_off or is_firm(part)
             return _Role.RIVAL if joined else _Role.DETAIL
         if place + 1 < len(self.given) and (whole := completed(part, self.given[place + 1])) is not None:
             differs = any(compare(whole, one) is Likeness.OTHER or other_value(whole, one) for one in self.wanted)
             if differs and not self._names(whole):
                 return _Role.RIVAL
-        if Likeness.SAME in likeness or (Likeness.CONTEXT in likeness and part.joint is not Joint.OR):
+        if Likeness.SAME in likeness or part.joint is Joint.LOOSE:
             return _Role.DETAIL
-        if part.joint is Joint.LOOSE or any(akin(word, other) for word in part.stems for other in self.known):
+        if Likeness.RELATED in likeness:
+            return _Role.RIVAL if part.joint >= Joint.LIST else _Role.DETAIL
+        if Likeness.PROBABLY_OTHER in likeness:
+            return _Role.OPEN
+        if Likeness.CONTEXT in likeness and part.joint < Joint.LIST and len(self.wanted) < 2:
             return _Role.DETAIL
-        return _Role.OPEN
+        return _Role.DETAIL if self._describes(part) else _Role.OPEN
+
+    def _is_label(self, text: str) -> bool:
+        """Whether a text is the letter or number of an option, and the reference is neither."""
+        if len(text) > 1:
+            return False
+        return not any(word[:1].isdigit() if text.isdigit() else len(word) == 1 for word in self.known)
+
+    def _is_known(self, word: str) -> bool:
+        return any(akin(word, other) for other in self.known)
+
+    def _describes(self, part: Part) -> bool:
+        """Whether a part of unknown kind shares a word with the reference, or looks like a description of it."""
+        numbers = any(map(str.isdigit, part.text)) and not any(word[:1].isdigit() for word in self.known)
+        if numbers or any(_PARTICIPLE.fullmatch(word) for word in part.plain):
+            return True
+        return part.joint < Joint.LIST and any(map(self._is_known, part.stems))
 
     def _contradicts_itself(self, part: Part) -> bool:
         """Whether the answer affirms and denies what the reference says, and this part is the wrong one."""
@@ -204,9 +261,14 @@ class _Offer:
         )
 
 
+def _shortens(part: Part, one: Part) -> bool:
+    """Whether one of two parts is the initials of the other."""
+    return abbreviates([part], [one]) or abbreviates([one], [part])
+
+
 def _qualifies(part: Part) -> bool:
     """Whether a part consists of words that qualify, or is one adjective."""
     words = part.text.replace("-", " ").split()
     if all(word in QUALIFYING or word in FILLERS or word.isdigit() for word in words):
         return any(word in QUALIFYING for word in words)
-    return len(words) == 1 and is_adjective(words[0]) and not readings(part.plain)[0]
+    return len(words) == 1 and is_adjective(words[0]) and (words[0].endswith("ing") or not readings(part.plain)[0])

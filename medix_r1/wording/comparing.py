@@ -18,8 +18,10 @@ from medix_r1.wording.units import PINT_NAMES
 class Likeness(Enum):
     """What one phrase is to another."""
 
-    SAME = "same"  # one names or includes the other, or the two go together
+    SAME = "same"  # one names or includes the other
+    RELATED = "related"  # the two go together, as a disease and its signs
     OTHER = "other"  # another thing of the same kind
+    PROBABLY_OTHER = "probably other"  # unless it is a name that terms.txt does not have
     CONTEXT = "context"  # a thing of another kind, such as the organ of a finding
     UNKNOWN = "unknown"
 
@@ -27,17 +29,23 @@ class Likeness(Enum):
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[/:+=^x]\d+(?:\.\d+)?)*")
 _DIGITS = re.compile(r"\d+(?:\.\d+)?")
 _CODE = re.compile(r"([a-z]{1,4})?(\d+)([a-z])?")
+_SPINE = ("c", "t", "l", "s")
 _STAGES = re.compile(r"[a-z]?t\d[a-d]?n\d[a-c]?m\d[a-c]?")
 _ORDINAL = re.compile(r"\d+th")
 _ADJECTIVE = re.compile(
     r"\w{2,}(?:al|ic|ar|ous|ary|oid|ive|ed|ing|ible|able|ent|ly|wise|form|like|eal|ior|cyte|genic)$"
 )
+_TUMOR = re.compile(r"(?:cancer|carcinoma|tumor|neoplasm|malignancy|sarcoma|blastoma|adenoma)$")
 _DISEASE = re.compile(
     r"\w{3,}(?:itis|oma|osis|emia|pathy|algia|iasis|plegia|ectasis|penia|cele|megaly|trophy|rrhea|rrhage)$"
 )
 _ENDINGS = frozenset(LISTS["endings"])
 # Readings that a phrase keeps when words stand in front: a tension pneumothorax is one, but "femoral neck" is no neck.
 _HEADS = frozenset(("diagnosis", "symptom", "procedure", "modality", "device", "drug", "drug class"))
+_ANATOMY = frozenset(
+    ("organ", "region", "bone", "brain part", "heart part", "vessel", "nerve", "soft part", "eye part", "tissue")
+)
+_FIRM = _ANATOMY - {"tissue", "region"} | {"drug", "organism"}
 _SYSTEMATIC = frozenset(
     ("drug", "organism", "modality", "sequence", "stain", "analyte")
 )  # names without synonyms by roots
@@ -60,12 +68,20 @@ def includes(part: Part, one: Part) -> bool:
     """Whether a part names one part of the reference, perhaps with details or in other words."""
     if not one.stems or one.denied != part.denied:
         return False
-    if set(one.stems) <= set(part.stems) or "".join(part.plain) == "".join(one.plain):
+    if set(one.stems) <= set(part.stems) or "".join(part.plain) == "".join(one.plain) or _same_initials(part, one):
         return True
     found, wanted = readings(part.plain)[0], readings(one.plain)
     if not wanted[1] and _things(found) & _things(wanted[0]):
         return True
     return all(any(akin(word, given) for given in part.stems) for word in one.stems)
+
+
+def _same_initials(part: Part, one: Part) -> bool:
+    """Whether two phrases differ in words of one letter alone: "B. henselae" and "Bartonella henselae"."""
+    if len(part.plain) != len(one.plain) or len(part.plain) < 2:
+        return False
+    pairs = list(zip(part.plain, one.plain, strict=True))
+    return all(a == b or (min(len(a), len(b)) == 1 and a[0] == b[0]) for a, b in pairs)
 
 
 def compare(part: Part, one: Part) -> Likeness:
@@ -77,18 +93,30 @@ def compare(part: Part, one: Part) -> Likeness:
     if _things(mine) & _things(theirs):
         return _compare_modifiers(part, one)
     if {term.family for term in mine} & {term.family for term in theirs}:
-        return Likeness.SAME
+        return Likeness.RELATED
     shared = {term.kind for term in mine} & {term.kind for term in theirs}
-    if shared:
-        return Likeness.UNKNOWN if _share_roots(part, one, shared) else Likeness.OTHER
-    if part.stems[-1] == one.stems[-1]:
+    if part.stems[-1] == one.stems[-1] and (before or before_theirs or not shared):
         return _compare_modifiers(part, one)
+    if shared:
+        unsure = (before or before_theirs) and _share_roots(part, one, shared)
+        return Likeness.UNKNOWN if unsure else Likeness.OTHER
     if mine and theirs:
-        return Likeness.CONTEXT
-    listed, other = (mine, one) if mine else (theirs, part)
-    if any(term.kind == "diagnosis" for term in listed) and _DISEASE.fullmatch(other.plain[-1]):
-        return Likeness.UNKNOWN if _share_roots(part, one, {"diagnosis"}) else Likeness.OTHER
-    return Likeness.UNKNOWN
+        both = {term.kind for term in mine} <= _ANATOMY and {term.kind for term in theirs} <= _ANATOMY
+        return Likeness.PROBABLY_OTHER if both and part.joint >= Joint.AND else Likeness.CONTEXT
+    diseases = [
+        any(term.kind == "diagnosis" for term in terms) or _is_disease(phrase)
+        for terms, phrase in ((mine, part), (theirs, one))
+    ]
+    if all(diseases):
+        return Likeness.UNKNOWN if _share_roots(part, one, {"diagnosis"}) else Likeness.PROBABLY_OTHER
+    alone = len(part.stems) < 3 and not is_adjective(part.stems[-1])
+    return Likeness.PROBABLY_OTHER if alone and {term.kind for term in theirs} & _FIRM else Likeness.UNKNOWN
+
+
+def _is_disease(part: Part) -> bool:
+    return bool(_DISEASE.fullmatch(part.plain[-1])) or (
+        len(part.plain) > 1 and part.plain[-1] in ("syndrome", "disease", "disorder")
+    )
 
 
 def _things(terms: Sequence[Term]) -> set[int]:
@@ -105,44 +133,72 @@ def _compare_modifiers(part: Part, one: Part) -> Likeness:
     """Compare phrases with the same head: a pleural and a pericardial effusion are two things."""
     mine = [plain for plain, word in zip(part.plain, part.stems, strict=True) if word not in one.stems]
     theirs = [plain for plain, word in zip(one.plain, one.stems, strict=True) if word not in part.stems]
-    if len(mine) != 1 or len(theirs) != 1 or len(part.stems) != len(one.stems):
-        return Likeness.SAME if not mine or not theirs else Likeness.UNKNOWN
-    first, second = readings((mine[0],))[0], readings((theirs[0],))[0]
-    if {term.kind for term in first} & {term.kind for term in second}:
-        return Likeness.SAME if {term.family for term in first} & {term.family for term in second} else Likeness.OTHER
-    proper = all(term.kind == "diagnosis" for term in (*first, *second))  # Crohn's, Whipple's
-    if proper and not any(is_adjective(word) or word in QUALIFYING or word in FILLERS for word in (*mine, *theirs)):
+    if not mine or not theirs:
+        return Likeness.SAME
+    first = [term for word in mine for term in readings((word,))[0]]
+    second = [term for word in theirs for term in readings((word,))[0]]
+    if {term.family for term in first} & {term.family for term in second}:
+        return Likeness.UNKNOWN
+    short = len(mine) == len(theirs) == 1
+    if short and {term.kind for term in first} & {term.kind for term in second}:
         return Likeness.OTHER
-    return Likeness.UNKNOWN
+    if any(_is_detail(word) for word in mine) and any(_is_detail(word) for word in theirs):
+        return Likeness.UNKNOWN
+    eponyms = any(word.endswith("'s") for word in (*part.words, *one.words))
+    proper = all(term.kind == "diagnosis" for term in (*first, *second))  # Crohn's, Whipple's
+    if short and eponyms and proper and not any(is_adjective(word) for word in (*mine, *theirs)):
+        return Likeness.OTHER
+    return Likeness.PROBABLY_OTHER
+
+
+def _is_detail(word: str) -> bool:
+    return word in QUALIFYING or word in FILLERS
 
 
 def _share_roots(part: Part, one: Part, kinds: set[str]) -> bool:
     """Whether two phrases have a root in common, so that they may be two names of one thing."""
     if kinds <= _SYSTEMATIC:
         return False
-    return any(a[:5] == b[:5] and min(len(a), len(b)) > 4 for a in part.stems[:-1] for b in one.stems[:-1]) and (
-        part.stems[-1] == one.stems[-1]
-    )
+    if _TUMOR.search(part.plain[-1]) and _TUMOR.search(one.plain[-1]):
+        return bool(set(part.stems) & set(one.stems))
+    long, other = [word for word in part.plain if len(word) > 5], [word for word in one.plain if len(word) > 5]
+    return any(a[:7] in b or b[:7] in a for a in long for b in other if min(len(a), len(b)) > 6 and a != b)
 
 
 def other_value(part: Part, one: Part) -> bool:
     """Whether a part is another value in the frame of the reference: grade 3 for grade 2, L5 for L4, right for left.
 
-    A bare value counts too, where the reference has as many: "40 mg, 80", "grade 2, 3".
+    Bare values count too, where each has its place in the reference: "grade 2, 3", "left, right lower lobe".
     """
-    given, wanted = part.stems, one.stems
-    if part.denied != one.denied or not given or len(given) > len(wanted):
+    if part.denied != one.denied or not part.stems or len(part.stems) > len(one.stems):
         return False
-    if len(given) < len(wanted):
-        if not all(map(_classes, given)):
-            return False
-        wanted = tuple([word for word in wanted if _classes(word)])
-    if len(given) != len(wanted):
+    wanted = one.stems if len(part.stems) == len(one.stems) else _places(part.stems, one.stems)
+    if not wanted:
         return False
-    pairs = [(a, b) for a, b in zip(given, wanted, strict=True) if a != b]
-    if not pairs or (len(given) < len(one.stems) and any({a, b} & PINT_NAMES.keys() for a, b in pairs)):
+    pairs = [(a, b) for a, b in zip(part.stems, wanted, strict=True) if a != b]
+    if not pairs or any(not _classes(a) & _classes(b) or _within(a, b) or _one_name(a, b) for a, b in pairs):
         return False
-    return all(_classes(a) & _classes(b) and not _within(a, b) for a, b in pairs) and not same_quantities(part, one)
+    if any(_is_unit(a) or _is_unit(b) for a, b in pairs):
+        given, other = quantities(part.text), quantities(one.text)
+        if [one.dimension for one in given] != [one.dimension for one in other]:
+            return False  # a duration beside an age, mmol/l beside mg/dl
+    return not same_quantities(part, one)
+
+
+def _places(given: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
+    """The words of the reference that bare values stand for: one of the same class for each, or nothing."""
+    found: list[str] = []
+    for word in given:
+        classes = _classes(word)
+        places = [other for other in wanted if other == word or classes & _classes(other)]
+        if not classes or len(places) != 1:
+            return ()
+        found += places
+    return tuple(found)
+
+
+def _one_name(one: str, other: str) -> bool:
+    return bool(_things(readings((one,))[0]) & _things(readings((other,))[0]))
 
 
 @bounded_cache
@@ -150,17 +206,22 @@ def _classes(word: str) -> frozenset[str]:
     """The classes of values that a word belongs to: numbers, codes such as t1 and l4, letters, kinds of qualifiers."""
     if word in KINDS:
         return KINDS[word]
-    if word in PINT_NAMES or word.partition("/")[0] in PINT_NAMES:
+    if _is_unit(word):
         return frozenset(("unit",))
     if _NUMBER.fullmatch(word):
         return frozenset(("number",))
     if code := _CODE.fullmatch(word):
-        return frozenset((f"code {code[1]}",)) if code[1] else frozenset(("number",))
+        kind = f"code {'of the spine' if code[1] in _SPINE else code[1]}" if code[1] else "number"
+        return frozenset((kind,))
     if _ORDINAL.fullmatch(word):
         return frozenset(("ordinal",))
     if _STAGES.fullmatch(word):
         return frozenset(("stages",))
     return frozenset(("letter",)) if len(word) == 1 and word.isalpha() else frozenset()
+
+
+def _is_unit(word: str) -> bool:
+    return word.partition("/")[0] in PINT_NAMES
 
 
 def _within(one: str, other: str) -> bool:
@@ -186,6 +247,14 @@ def abbreviates(short: Sequence[Part], long: Sequence[Part]) -> bool:
     small = ("of", "the", "and", "in", "with", "to", "a", "or", "versus", "vs")
     initials = ("".join(word[0] for word in named), "".join(word[0] for word in named if word not in small))
     return len(named) > 1 and letters in initials
+
+
+def abbreviates_loosely(short: Part, long: Part) -> bool:
+    """Whether a short word has letters of a phrase, in their order: "dm" of "dermatomyositis"."""
+    if len(short.plain) != 1 or not 1 < len(short.plain[0]) < 6:
+        return False
+    letters = iter("".join(long.plain))
+    return short.plain[0][0] == long.text[:1] and all(letter in letters for letter in short.plain[0])
 
 
 def is_firm(part: Part) -> bool:

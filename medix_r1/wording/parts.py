@@ -8,6 +8,18 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from medix_r1.bounded_cache import bounded_cache
+from medix_r1.wording.joints import (
+    BREAKS,
+    BULLETS,
+    COMPOUND,
+    JOINT,
+    MARK,
+    NUMBER_MARK,
+    OPTION,
+    QUOTED,
+    UNIT_SLASH,
+    phrases,
+)
 from medix_r1.wording.spelling import normalize_answer
 from medix_r1.wording.terms import LISTS, content, plain_stem, stem
 
@@ -16,10 +28,10 @@ class Joint(IntEnum):
     """What joins a part to the one before it, from the loosest sign to the plainest choice."""
 
     LOOSE = 0  # with, a colon, a dash, brackets: mostly a detail
-    AND = 1  # and, plus, a slash
-    COMMA = 2  # a comma or full stop: a list or a detail
-    BREAK = 3  # a semicolon, a line break, a slash with blanks: the same
-    LIST = 4  # bullets, numbers, arrows, question marks, quotes: a list
+    COMMA = 1  # a comma, a full stop, a slash: a list, a detail or another name
+    BREAK = 2  # a semicolon, a line break, a slash with blanks: the same
+    AND = 3  # and, plus: several things
+    LIST = 4  # bullets, numbers, arrows, question marks, quotes: the same
     OR = 5  # or, versus, either: a choice
 
 
@@ -36,6 +48,7 @@ class Part:
         denied: the part says that something is absent.
         restated: it follows "i.e." or the like.
         set_off: it stands in brackets, or behind a colon or dash.
+        aside: it starts a circumstance, such as "in the chest", or goes on with one.
     """
 
     text: str
@@ -46,59 +59,36 @@ class Part:
     denied: bool = False
     restated: bool = False
     set_off: bool = False
+    aside: bool = False
+
+    @classmethod
+    def of(cls, text: str, joint: Joint = Joint.LOOSE, **marks: bool) -> Part:
+        """Make a part of a normalised text."""
+        kept = content(text)
+        if marks.get("denied"):
+            kept = tuple([word for word in kept if word not in _DENIALS]) or kept
+        return cls(text, kept, tuple(map(plain_stem, kept)), tuple(map(stem, kept)), joint, **marks)
 
 
-def _phrases(name: str) -> str:
-    """A list of words.yaml as a pattern, the longest phrase first."""
-    return "|".join(re.escape(phrase) for phrase in sorted(LISTS[name], key=len, reverse=True))
-
-
-_COMPOUND = re.compile(rf"\b(?:{_phrases('compounds')}|[a-z]/[a-z])\b")
-_UNIT_SLASH = re.compile(r"(?<=\d)[^\W\d_°%]{1,2}/|(?<=\d )[^\W\d_]{1,8}/[^\W\d_]{1,8}(?:/[^\W\d_]{1,8})?|%/")
 # Letters that no answer has, in place of signs that join nothing.
-_HIDE = str.maketrans("/&, .", "\ua727\ua729\ua72b\ua72d\ua72f")
-_SHOW = str.maketrans("\ua727\ua729\ua72b\ua72d\ua72f", "/&, .")
-_BULLETS = re.compile(r"^[ ]?(?:[-*+>•·▪●◦‣■➢✓–]|->) +", re.MULTILINE)
-_MARK = "\ue000"  # stands for the bullet or number of a list
-_NUMBER_MARK = re.compile(
-    r"(?:(?<=^)|(?<=[\s,;(]))\(?(?:(\d{1,2})|([a-h]))[.):](?=\s)|(?:(?<=^)|(?<=\s))\((?:(\d{1,2})|([a-h]))\)"
-)
-# The letter of an option before its text. A letter and a full stop before one word may be an initial: "e. coli".
-_OPTION = re.compile(
-    r"^(?:(?:option|choice|answer):? )?\(?(?:[1-9][.):] ?|[a-h][):] ?|[a-h]\. (?=\S+ )|[a-h1-9] - )(?=[^\s\d])"
-)
-_NAMED_BY_LETTER = "|".join(rf"(?<={word[-4:]}\ \w)" for word in ("hepatitis", "type", "class", "grade", "group"))
-_JOINT = re.compile(
-    rf"""
-    (?P<restated>,?\s?\(?\b(?:{_phrases("restatements")})(?:,|(?=\s))\s?)
-  | (?P<denied>,?\s?\b(?:{_phrases("exclusions")})\b\s?)
-  | (?P<or>,?\s?\b(?:{_phrases("choices")})(?!\w),?:?\s?)
-  | (?P<list>\s?(?:[|•·▪●◦‣■➢{_MARK}]|//+|[-=]+>|[→⇒➔»]|\?)\s?)
-  | (?P<break>\s?[;\n]+\s?|\s/\s?|/\s)
-  | (?P<and>,?\s?\b(?:{_phrases("additions")})\b\s?|\s&\s|(?<=\w\w)&(?=\w\w)|\s\+\s
-      |(?<=[^\W\d_])\s?/(?=[^\W\d_])|(?<=\d)/(?=[^\W\d_])|(?<=[+-])/(?=\w))
-  | (?P<comma>(?<!\d),|,(?!\d)|(?:(?<=\w\w)|(?<=[^\w\s.])|{_NAMED_BY_LETTER})\.(?=\s))
-  | (?P<quote>")
-  | (?P<open>\s?[(\[]\s?)
-  | (?P<close>\s?[)\]]\s?)
-  | (?P<colon>:\s|\s-+\s)
-  | (?P<loose>,?\s?\b(?:{_phrases("loose")})\b\s?)
-    """,
-    re.VERBOSE,
-)
-_DENIED = re.compile(rf"^(?:{_phrases('denied before')})\b|\b(?:{_phrases('denied behind')})$")
+_HIDE = str.maketrans("/&, .();", "\ua727\ua729\ua72b\ua72d\ua72f\ua731\ua733\ua735")
+_SHOW = str.maketrans("\ua727\ua729\ua72b\ua72d\ua72f\ua731\ua733\ua735", "/&, .();")
+_ONE_OPTION = re.compile(r"(?:option|choice|answer) [a-h1-9]")
+_CIRCUMSTANCE = re.compile(rf"(?:{phrases('circumstances')})\b")
+_DENIED = re.compile(rf"^(?:{phrases('denied before')})\b|\b(?:{phrases('denied behind')})$")
 _DENIALS = frozenset(LISTS["denials"])
-_LEAD = re.compile(rf"^(?:{_phrases('leads')})(?![\w'/-])[:,]?\s?(?:(?:the|an?) )?")
+_LEAD = re.compile(rf"^(?:({phrases('doubts')})|{phrases('leads')})(?![\w'/-])[:,]?\s?(?:(?:the|an?) )?")
 _LABELS = frozenset(LISTS["labels"])
-_JOINTS = (("break", Joint.BREAK), ("comma", Joint.COMMA), ("and", Joint.AND))
+_JOINTS = (("and", Joint.AND), ("break", Joint.BREAK), ("comma", Joint.COMMA))
 
 
 @bounded_cache
 def split(text: str) -> tuple[Part, ...]:
     """Split an answer, as it was given, into its parts."""
-    lines = [normalize_answer(line) for line in _BULLETS.sub(_MARK, text).splitlines()]
+    text = QUOTED.sub(r'"\1"', BREAKS.sub("\n", text))
+    lines = [normalize_answer(line) for line in BULLETS.sub(MARK, text).splitlines()]
     text = _without_numbers("\n".join(line for line in lines if line))
-    text = _UNIT_SLASH.sub(_hide, _COMPOUND.sub(_hide, text))
+    text = UNIT_SLASH.sub(_hide, COMPOUND.sub(_hide, text))
     return tuple(_parts(text))
 
 
@@ -111,8 +101,8 @@ def _without_numbers(text: str) -> str:
 
     They are a list when at least two of them run on, as in "1. … 2. …"; "S. pneumoniae and H. influenzae" has initials.
     """
-    marks = list(_NUMBER_MARK.finditer(text))
-    values = [int(mark[1] or mark[3]) if mark[1] or mark[3] else ord(mark[2] or mark[4]) for mark in marks]
+    marks = list(NUMBER_MARK.finditer(text))
+    values = [int(found) if (found := str(mark[mark.lastindex or 0])).isdigit() else ord(found) for mark in marks]
     closed = [mark[0].endswith(")") for mark in marks]
     listed: set[int] = set()
     for place in range(len(marks) - 1):
@@ -120,13 +110,13 @@ def _without_numbers(text: str) -> str:
         if 0 < values[place + 1] - values[place] <= gap:
             listed |= {place, place + 1}
     if not listed:
-        option = _OPTION.match(text)
+        option = OPTION.match(text)
         return text[option.end() :] if option and "\n" not in text else text
     pieces, last = [], 0
     for place in sorted(listed):
         pieces.append(text[last : marks[place].start()])
         last = marks[place].end()
-    return _MARK.join([*pieces, text[last:]])
+    return MARK.join([*pieces, text[last:]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,15 +131,17 @@ def _pieces(text: str) -> list[_Piece]:
     found: list[_Piece] = []
     joints: set[str] = set()
     start = depth = 0
-    for match in [*_JOINT.finditer(text), None]:
+    cuts = list(JOINT.finditer(text))
+    dashes = sum(" -" in cut[0] for cut in cuts) > 1  # "a - b - c" is a list
+    for match in [*cuts, None]:
         piece = text[start : match.start() if match else len(text)].strip(" .,;:")
         if piece:
             found.append(_Piece(piece, frozenset(joints), depth > 0 or "colon" in joints))
             joints = set()
         if match is not None:
-            name, start = str(match.lastgroup), match.end()
+            name, start = "break" if dashes and " -" in match[0] else str(match.lastgroup), match.end()
             depth = depth + 1 if name == "open" else max(0, depth - 1) if name == "close" else depth
-            joints.add(name)
+            joints.add("several quotes" if name == "quote" and name in joints else name)
     return found
 
 
@@ -157,15 +149,18 @@ def _parts(text: str) -> Iterator[Part]:
     pieces = _pieces(text)
     behind_first = pieces[1].joints - {"denied", "restated"} if len(pieces) > 1 else frozenset()
     last: Part | None = None
+    excluded = False
     for place, piece in enumerate(pieces):
         joint = _strength(piece.joints if place else piece.joints | behind_first)
         part = _part(piece, joint)
         if part is None:
             continue
-        if last is not None and _goes_on_denying(last, part):  # "no effusion or pneumothorax"
+        if last is not None and last.aside and part.joint in (Joint.COMMA, Joint.AND):
+            part = replace(part, joint=Joint.LOOSE, aside=True)  # "with loops and fluid levels", "in chest and neck"
+        if last is not None and not excluded and _goes_on_denying(last, part):  # "no effusion or pneumothorax"
             part = replace(part, denied=True)
         yield part
-        last = part if "denied" not in piece.joints else None
+        last, excluded = part, "denied" in piece.joints
 
 
 def _goes_on_denying(last: Part, part: Part) -> bool:
@@ -180,7 +175,7 @@ def _goes_on_denying(last: Part, part: Part) -> bool:
 def _strength(joints: frozenset[str]) -> Joint:
     if "or" in joints:
         return Joint.OR
-    if "list" in joints or ("comma" in joints and ("quote" in joints or {"open", "close"} <= joints)):
+    if "list" in joints or "several quotes" in joints or {"open", "close"} <= joints:
         return Joint.LIST
     return next((joint for name, joint in _JOINTS if name in joints), Joint.LOOSE)
 
@@ -188,24 +183,22 @@ def _strength(joints: frozenset[str]) -> Joint:
 def _part(piece: _Piece, joint: Joint) -> Part | None:
     """Read one piece; None for a label, such as "findings"."""
     text = piece.text.translate(_SHOW)
-    if text in _LABELS:
+    if text in _LABELS or _ONE_OPTION.fullmatch(text):
         return None
+    aside = (joint is Joint.LOOSE and "loose" in piece.joints) or bool(_CIRCUMSTANCE.match(text))
     denied = "denied" in piece.joints or bool(_DENIED.search(text))
     for _ in range(3):
         lead = _LEAD.match(text)
         if not lead or lead.end() == len(text):
             break
+        if lead[1] and piece.joints:  # "a, perhaps b"
+            joint = Joint.OR
         text = text[lead.end() :]
-    kept = content(text)
-    if denied:
-        kept = tuple([word for word in kept if word not in _DENIALS]) or kept
-    return Part(
-        text=text,
-        words=kept,
-        plain=tuple(map(plain_stem, kept)),
-        stems=tuple(map(stem, kept)),
-        joint=joint,
+    return Part.of(
+        text,
+        joint,
         denied=denied,
         restated="restated" in piece.joints,
         set_off=piece.set_off,
+        aside=aside,
     )

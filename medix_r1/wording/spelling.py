@@ -31,7 +31,10 @@ _TYPOGRAPHY = str.maketrans(
     dict.fromkeys("‘’‚‛ʼ´ʹ′`", "'")
     | dict.fromkeys("“”„‟«»″", '"')
     | dict.fromkeys("‐‑‒–—―−﹣－", "-")
-    | {"⁄": "/", "∕": "/", "º": "°", "、": ",", "∶": ":", "∙": "·"}
+    | dict.fromkeys("⁄∕⧸╱⟋／", "/")
+    | dict.fromkeys("│┃∣❘ǀ¦‖∥", "|")
+    | dict.fromkeys("،、，､﹐﹑", ",")
+    | {"؛": ";", "º": "°", "∶": ":", "∙": "·"}
 )
 # Cyrillic and Greek letters that look like Latin ones. β and μ are none: they mean something.
 _LOOK_ALIKES = str.maketrans(
@@ -52,6 +55,7 @@ _LATEX_SIGNS = ((r"\times", "x"), (r"\%", "%"), (r"\(", ""), (r"\)", ""), (r"\pm
 _POWER = re.compile(r"\^\{(-?\d{1,4})\}")
 _SPACES = re.compile(r"\s+")
 _TIMES = re.compile(r"(?<=\d)\s{0,4}(?:[x×*]|by)\s{0,4}(?=\d)")
+_UNIT_TIMES = re.compile(r"(\d) (mm|cm|meter|inch) ?(?:[x×*]|by) ?(?=\d{1,9}(?:\.\d{1,9})? \2(?![^\W_]))")
 _RATIO = re.compile(r"(?<=\d)\s{0,4}([/:+=^])\s{0,4}(?=\d)")
 _WITHOUT = re.compile(r"(?<![\w/])w/(o(?![\w])| ?(?=[a-z]{2}))")
 _PAIRS = {'"': '"', "'": "'", "(": ")", "[": "]", "{": "}", "$": "$"}
@@ -118,7 +122,7 @@ def normalize_answer(text: str) -> str:
         text = unicodedata.normalize("NFKC", _latin(text))  # case folding decomposes some characters
         text = _GREEK_LETTER.sub(lambda match: _GREEK[match[0]], text)
     if digits:
-        text = _RATIO.sub(r"\1", _TIMES.sub("x", text))
+        text = _RATIO.sub(r"\1", _TIMES.sub("x", _UNIT_TIMES.sub(r"\1x", text)))
         text = _ISO_DATE.sub(_pad_date, _DATE.sub(_iso_date, text))
     if "/" in text:
         text = _WITHOUT.sub(lambda match: "without" if match[1] == "o" else "with ", text)

@@ -58,7 +58,7 @@ def plain_stem(word: str) -> str:
         return number
     if _STAGES.match(word):
         return word[1:]
-    word = word.removesuffix("'s").removesuffix("'")
+    word = "nondisplaced" if word == "undisplaced" else word.removesuffix("'s").removesuffix("'")
     if len(word) < 4 or not word.isalpha():
         return word
     if word.endswith("ies") and len(word) > 4:
@@ -81,7 +81,9 @@ def content(text: str) -> tuple[str, ...]:
     found: list[str] = []
     for place, word in enumerate(spelled):
         is_name = word == "a" and bool(found) and (place == len(spelled) - 1 or found[-1] in _LETTERED)
-        if is_name or word not in _STOP_WORDS:
+        if found and found[-1] == "non":
+            found[-1] = f"non{word}"
+        elif is_name or word not in _STOP_WORDS:
             found.append(word)
     return tuple(found)
 
@@ -120,6 +122,14 @@ _WITH_ADJECTIVES = ("organ", "region", "bone", "brain part", "eye part", "sex")
 @functools.cache
 def _lexicon() -> _Lexicon:
     return _Lexicon()
+
+
+def longest_reading(words: Sequence[str]) -> tuple[int, Sequence[Term]]:
+    """How many words at the start of some plain stems name a thing, and its readings; 0 where none do."""
+    for size in range(len(words), 0, -1):
+        if found := _lexicon().terms.get(" ".join(words[:size])):
+            return size, found
+    return 0, ()
 
 
 @functools.lru_cache(maxsize=8192)

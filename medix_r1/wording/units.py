@@ -31,12 +31,12 @@ _SPELLINGS = {
 }
 _PHRASES = "|".join(re.escape(name) for name in sorted(_SPELLINGS, key=len, reverse=True) if not name.isalpha())
 _NAME = rf"(?:(?:{_PHRASES})(?![a-z])|[a-zμ°]{{1,12}})"
-_RATE = r"(?: ?/ ?| per | an? | every )"
+_RATE = r"(?: ?/ ?| per | an? )"
 _MEASURED = re.compile(
     r"(?:(?<![\w.,^])|(?<=\dx))(?P<number>\d{1,12}(?:[.,]\d{1,12})?)(?P<gap>[ -]?)"
     rf"(?P<unit>{_NAME})(?P<power>\^?[23])?(?![a-z\d])(?!-?old)"
     rf"(?P<rates>(?:{_RATE}{_NAME}(?![a-z\d])){{0,2}})"
-    r"(?P<daily> (?:once )?(?:daily|qd|q24h|od)(?![a-z]))?",
+    r"(?P<daily> (?:once (?:a|per|every|each) day|once daily|daily|every day|each day|qd|q24h|od)(?![a-z]))?",
     re.IGNORECASE,
 )
 _RATE_NAME = re.compile(rf"{_RATE}(?P<unit>{_NAME})", re.IGNORECASE)
