@@ -37,7 +37,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9 %'-]+")
 _JOINING = frozenset(LISTS["joining"])
 _SENTENCE = re.compile(rf"\b(?:{'|'.join(LISTS['verbs'])})\b")
 _ALL = re.compile(r"(?:both|all|any|either|(?:all|any|either|none|one|both) of .*|neither\b.*)")
-_AND = r" ?(?:and|&|\+|/|,) ?(?:the )?"
+_AND = r" ?(?:and|&|\+|/) ?(?:the )?"
 _TWO_SIDES = re.compile(
     rf"\b(?:both (?:the )?)?(?:left{_AND}right|right{_AND}left)\b(?:[ -]sided?)?|\b(?:on )?both sides\b", re.IGNORECASE
 )
