@@ -159,6 +159,11 @@ def resolved(config: DictConfig) -> DictConfig:
     try:
         OmegaConf.resolve(config)
     except OmegaConfBaseException as error:
+        inner: BaseException | None = error
+        while inner is not None:  # OmegaConf wraps what a resolver of ours raises
+            if isinstance(inner, ConfigError):
+                raise inner from error
+            inner = inner.__context__
         raise ConfigError.of(
             str(getattr(error, "full_key", None) or "config"), "not-resolved", str(error).splitlines()[0]
         ) from error

@@ -1,6 +1,6 @@
 """Resolvers of a config for folders that `medix-r1 data prepare` wrote: their shards, also by shares, and their limit.
 
-Nothing here imports the rest of the package, because every config may name such folders.
+Nothing but errors.py is imported, because every config may name such folders.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import ListConfig
+
+from medix_r1.errors import ConfigError
 
 _MOST_TIMES = 100  # a folder's rows in an epoch
 _NEAR_ENOUGH = 0.02  # between a share that is asked for and one that whole repetitions give
@@ -28,7 +30,7 @@ def prepared_shards(folder: Folders, split: str) -> ListConfig:
         split: train or validation. The rows of validation come once, whatever the shares.
 
     Raises:
-        ValueError: shares are not numbers above 0, or need more repetitions than are sensible.
+        ConfigError: shares are not numbers above 0, or need more repetitions than are sensible.
     """
     if isinstance(folder, str):
         return ListConfig(_shards(folder, split))
@@ -57,10 +59,12 @@ def _manifest(folder: str) -> dict[str, Any]:
 def _times(shares: Mapping[str, float]) -> dict[str, int]:
     """How often each folder's rows come in an epoch, so that they have these shares of it."""
     if not all(isinstance(share, int | float) and share > 0 for share in shares.values()):
-        raise ValueError(f"data.folder: shares have to be numbers above 0, not {dict(shares)}")
+        says = f"shares have to be numbers above 0, not {dict(shares)}"
+        raise ConfigError.of("data.folder", "wrong-share", says)
     rows = {name: int(_manifest(name).get("counts", {}).get("train", 0)) for name in shares}
     if missing := [name for name, count in rows.items() if not count]:
-        raise ValueError(f"data.folder: {', '.join(missing)} holds no prepared training rows, so it can have no share")
+        says = f"{', '.join(missing)} holds no prepared training rows, so it can have no share"
+        raise ConfigError.of("data.folder", "not-prepared", says)
     weights = {name: share / rows[name] for name, share in shares.items()}
     least, total = min(weights.values()), sum(shares.values())
     for scale in range(1, _MOST_TIMES + 1):
@@ -69,7 +73,9 @@ def _times(shares: Mapping[str, float]) -> dict[str, int]:
         errors = [abs(times[name] * rows[name] / epoch - share / total) for name, share in shares.items()]
         if max(times.values()) <= _MOST_TIMES and max(errors) <= _NEAR_ENOUGH:
             return times
-    raise ValueError(
-        f"data.folder: with {rows} rows, these shares need rows to come more than {_MOST_TIMES} times in an epoch; "
-        "choose shares nearer to the numbers of rows"
+    raise ConfigError.of(
+        "data.folder",
+        "wrong-share",
+        f"with {rows} rows, these shares need rows to come more than {_MOST_TIMES} times in an epoch; choose shares "
+        "nearer to the numbers of rows",
     )
