@@ -6,6 +6,7 @@ for each row.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -153,6 +154,17 @@ def reference_problems(row: Row, parser: str, where: str) -> list[Problem]:
     return [Problem(f"{where}: reference", fault.code, text)]
 
 
+def _reference_beside(text: bytes, parser: str, where: str) -> list[Problem]:
+    """`reference_problems` of a line whose other fields are wrong, so that all its problems come together."""
+    with contextlib.suppress(ValueError, RecursionError):  # no JSON, or too deep
+        given = json.loads(text)
+        if isinstance(given, dict) and isinstance(given.get("reference"), str):
+            image = given.get("image", given.get("images"))
+            row = Row(question="", reference=given["reference"], completion="", image=False if image is False else None)
+            return reference_problems(row, parser, where)
+    return []
+
+
 def check(path: Path, kind: type[Row] = Row, *, parser: str = "strict", needs_images: bool = False) -> RowCounts:
     """Validate a whole file.
 
@@ -177,6 +189,7 @@ def check(path: Path, kind: type[Row] = Row, *, parser: str = "strict", needs_im
                 row = kind.model_validate_json(text)
             except ValidationError as error:
                 problems += _problems(error, f"{path}:{number}")
+                problems += _reference_beside(text, parser, f"{path}:{number}")
             else:
                 contents.append(row.content)
                 names.add(row, number)

@@ -34,7 +34,7 @@ def test_every_problem_is_said_with_its_line(tmp_path: Path) -> None:
         "{torn",
         {"question": "q", "reference": "<X_RAY>", "completion": "x"},
         "",
-        {"question": 5, "reference": "a"},
+        {"question": 5, "reference": "-"},
         [1],
         {**GOOD, "cut": "no", "image": 3},
     )
@@ -42,9 +42,9 @@ def test_every_problem_is_said_with_its_line(tmp_path: Path) -> None:
         rows.check(path)
     found = [problem.key.removeprefix(f"{path}:") for problem in raised.value.problems]
     assert found[:2] == ["2", "3: reference"]
-    assert {"5: question", "5: completion", "6", "7: cut"} <= set(found)
+    assert {"5: question", "5: completion", "5: reference", "6", "7: cut"} <= set(found)
     assert any(key.startswith("7: image") for key in found)
-    assert {problem.code for problem in raised.value.problems} == {"not-a-row", "empty-reference"}
+    assert {problem.code for problem in raised.value.problems} == {"not-a-row", "empty-reference", "symbols-only"}
 
 
 @pytest.mark.parametrize(
