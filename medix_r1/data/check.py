@@ -45,6 +45,8 @@ class RowRules:
     overlong: Literal["shrink", "set_aside"] = "shrink"
     tags: Mapping[str, str] = field(default_factory=dict)
     answer_is: AnswerIs | None = None
+    answer_list: Literal["alternatives", "all"] = "alternatives"
+    question_until: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ def check_row(raw: RawRow, rules: RowRules, counter: PromptCounter) -> MeasuredR
     if raw.problem is not None:
         raise RowRejected(Reason.WRONG_TYPE, raw.problem)
     question = _required(raw, "question").strip()
+    if rules.question_until:
+        question = question.partition(rules.question_until)[0].strip()
     options = read_options(raw.fields.get("choices"))
     cells = pictures.picture_cells(raw.fields.get("images"))
     placed = pictures.place(question, options.texts, cells)
@@ -141,7 +145,7 @@ def _chosen(
 
 
 def _tag_and_answers(raw: RawRow, rules: RowRules, *, has_image: bool) -> tuple[str | None, tuple[str, ...]]:
-    answers = [*_answers(raw), *texts("accepted", raw.fields.get("accepted"))]
+    answers = [*_answers(raw, rules.answer_list), *texts("accepted", raw.fields.get("accepted"))]
     stated = tag_of(raw.fields.get("tag"), rules.tags)
     said, first = tag_in(answers[0], rules.tags, expected=has_image and stated is None) if answers else (None, "")
     if stated and said and stated != said:
@@ -160,14 +164,15 @@ def _tag_and_answers(raw: RawRow, rules: RowRules, *, has_image: bool) -> tuple[
     return tag, wordings
 
 
-def _answers(raw: RawRow) -> list[str]:
+def _answers(raw: RawRow, answer_list: str) -> list[str]:
     """The answer, or a list of them. A cell such as `[3]` is text: only a list of texts is a list."""
     value = raw.fields.get("answer")
     if isinstance(value, str):
         listed = list_in_text(value)
         is_list = listed is not None and all(isinstance(item, str) for item in listed)
-        return texts("answer", listed if is_list else [value])
-    return texts("answer", value)
+        value = listed if is_list else [value]
+    found = texts("answer", value)
+    return [", ".join(found)] if answer_list == "all" and len(found) > 1 else found
 
 
 def _check_control_tokens(row: CheckedRow, options: Options, counter: PromptCounter) -> None:

@@ -26,7 +26,9 @@ from medix_r1.moved_names import replace_moved
 
 MAX_NEAR_DISTANCE = 7
 _MOST_MEBIBYTES = 100_000
-_OF_ROWS = ("tags", "answer_is", "hide_names", "max_rejected")  # keys of `data` that no source takes
+_OF_ROWS = (  # keys of `data` that no source takes
+    *("tags", "answer_is", "answer_list", "question_until", "default_tag", "hide_names", "max_rejected"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +130,15 @@ def _row_rules(tree: Mapping[str, Any], name: str) -> RowRules:
     return RowRules(
         image=rules_of(tree["image"]),
         default_source=name,
-        default_tag=tree["default_tag"],
+        default_tag=tree["default_tag"] or tree["data"].get("default_tag"),
         think_element=tree["think_element"],
         instructions=tree["instructions"],
         max_prompt_tokens=tree["max_prompt_tokens"],
         overlong=tree["overlong"],
         tags=tree["data"].get("tags") or {},
         answer_is=tree["data"].get("answer_is"),
+        answer_list=tree["data"].get("answer_list", "alternatives"),
+        question_until=tree["data"].get("question_until"),
     )
 
 
@@ -173,6 +177,8 @@ def _problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
 def _row_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
     for key, choices in (
         ("answer_is", (None, *options.ANSWER_IS)),
+        ("answer_list", ("alternatives", "all")),
+        ("default_tag", (None, *ModalityTag)),
         ("turns", conversations.TURNS),
         ("system", conversations.SYSTEM),
         ("hide_names", (True, False)),

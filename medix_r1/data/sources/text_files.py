@@ -11,7 +11,7 @@ from medix_r1.data.sources.packed import MOST_UNITS
 
 
 class TextFiles:
-    """Files of either kind of text; image paths are relative to the file's folder or to `image_root`."""
+    """Files of text; image paths are relative to the file's folder, to `images_in` beside it, or to `image_root`."""
 
     kind = ""
     patterns: tuple[str, ...] = ()
@@ -22,6 +22,7 @@ class TextFiles:
         path: str | None,
         columns: Columns,
         image_root: str | None = None,
+        images_in: str = "",
         name: str | None = None,
         required: Sequence[str] = REQUIRED,
         encoding: str | None = None,
@@ -31,6 +32,7 @@ class TextFiles:
         self.encoding = encoding
         self.root, self.files = local_files(path, *self.patterns)
         self._image_root = Path(image_root).expanduser() if image_root else None
+        self._images_in = images_in
         self.name = name or (self.files[0].name.partition(".")[0] if len(self.files) == 1 else self.root.name)
         self.notes: list[str] = []
 
@@ -43,7 +45,7 @@ class TextFiles:
 
     def root_of(self, name: str) -> str:
         """The folder that the image paths of a file are relative to."""
-        return str(self._image_root or (self.root / name).parent)
+        return str(self._image_root or (self.root / name).parent / self._images_in)
 
 
 class Cutter:
