@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import subprocess
 import sys
@@ -116,6 +117,29 @@ async def test_what_ends_a_call_otherwise_stops_the_run_and_says_why(function: s
         breakdown = await CompositeReward(signals={"mine": signal_}, weights={"mine": 1.0}).score(CASE)
 
     assert breakdown.outage
+
+
+async def test_a_process_that_died_between_two_calls_is_replaced():
+    before = children()
+    async with contextlib.aclosing(VerlReward(function=f"{HERE}:count")) as signal_:
+        assert (await signal_.score(CASE)).value == 0.1
+        (idle,) = [one for one in children() if one not in before]
+        idle.kill()
+        await wait_until(lambda: not runs(idle.pid))
+
+        assert (await signal_.score(CASE)).value == 0.1  # a new one, which has counted nothing
+
+
+async def test_a_signal_that_nobody_closes_leaves_no_process():
+    before = len(children())
+    signal_ = VerlReward(function=f"{HERE}:count")
+    await signal_.score(CASE)
+    assert len(children()) == before + 1
+
+    del signal_
+    gc.collect()
+
+    assert len(children()) == before
 
 
 async def test_several_calls_run_at_once_in_as_many_processes():

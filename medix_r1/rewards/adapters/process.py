@@ -46,7 +46,7 @@ class FunctionProcesses:
             RewardError: the process died, or could not load the function.
         """
         async with self._free:
-            process = self._idle.pop() if self._idle else _Process(self._name)
+            process = self._take()
             try:
                 await process.loaded()
                 async with asyncio.timeout(self._timeout):
@@ -61,6 +61,15 @@ class FunctionProcesses:
                 raise
             self._idle.append(process)
         return answer
+
+    def _take(self) -> _Process:
+        """An idle process that has not died meanwhile, or a new one."""
+        while self._idle:
+            process = self._idle.pop()
+            if process.is_alive:
+                return process
+            process.kill()  # closes the socket
+        return _Process(self._name)
 
     def close(self) -> None:
         """End the idle processes; those that work are ended by their cancelled calls."""
@@ -84,6 +93,11 @@ class _Process:
             )
         # Also when nobody closes the signal: with its last reference, or with the interpreter.
         self.kill = weakref.finalize(self, _end, self._process, self._connection)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the child still runs."""
+        return self._process.poll() is None
 
     async def loaded(self) -> None:
         """Wait until the child has imported the function."""

@@ -19,8 +19,11 @@ def plain(value: Any) -> Any:
     NumPy's and torch's arrays and scalars are read by their own `tolist`, so neither library is imported. What has no
     plain form becomes its `repr`.
     """
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or isinstance(value, bool):
         return value
+    for kind in (int, float, str):
+        if isinstance(value, kind):
+            return kind(value)  # of a subclass too, whose module the scoring process cannot import
     if hasattr(value, "tolist"):
         return plain(value.tolist())
     if isinstance(value, Mapping):

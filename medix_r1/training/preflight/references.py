@@ -45,26 +45,23 @@ def _faults(path: Path) -> list[tuple[int, Fault]]:
     """(row, fault) of a file; rows are counted from 0, as data frames do. Other files and layouts have none."""
     if not path.is_file() or path.suffix != ".parquet":
         return []
-    found = []
     try:
         with parquet.ParquetFile(path) as file:
-            row = 0
-            for batch in file.iter_batches(columns=["reward_model", "prompt"]):
-                if set(batch.schema.names) != {"reward_model", "prompt"}:
-                    return []
-                for values in batch.to_pylist():
-                    reference = (values["reward_model"] or {}).get("ground_truth")
-                    fault = (
-                        fault_of(reference, has_image=_shows_one(values["prompt"]))
-                        if isinstance(reference, str)
-                        else None
-                    )
-                    if fault is not None:
-                        found.append((row, fault))
-                    row += 1
-    except (pyarrow.ArrowInvalid, AttributeError):  # no parquet file, whatever its name; or another layout
+            references = [(row or {}).get("ground_truth") for row in _column(file, "reward_model")]
+            texts = [(row, text) for row, text in enumerate(references) if isinstance(text, str)]
+            wrong = [(row, text) for row, text in texts if fault_of(text) is not None]
+            prompts = _column(file, "prompt") if wrong else []  # long, and seldom needed
+            found = [(row, fault_of(text, has_image=_shows_one(prompts[row]))) for row, text in wrong]
+    except (pyarrow.ArrowInvalid, AttributeError, IndexError):  # no parquet file, whatever its name; another layout
         return []
-    return found
+    return [(row, fault) for row, fault in found if fault is not None]
+
+
+def _column(file: parquet.ParquetFile, name: str) -> list[Any]:
+    """The values of a column; none if the file has no such column."""
+    table = file.read(columns=[name])
+    values: list[Any] = table[name].to_pylist() if name in table.column_names else []
+    return values
 
 
 def _shows_one(messages: Any) -> bool:
