@@ -9,6 +9,9 @@ from medix_r1.rewards.base import Sample, Score
 from medix_r1.wording.spelling import normalize_answer
 
 _SIDE = re.compile(r"\b(left|right|bilateral|bilaterally|both)\b")
+_EYE = re.compile(r"\bO\.?([DSU])\b")  # oculus dexter, sinister, uterque; capitals only: "os" is a bone
+_EYES = {"D": "right", "S": "left", "U": "both"}
+_DENIED = re.compile(r"(?:[,;(]\s?|\s)(?:and |but )?(?:not|no|rather than|instead of)\s[^.,;()]{0,200}")
 _BOTH = frozenset({"left", "right"})
 _NO_SIDE = Score(None, "the reference names no side")
 
@@ -16,7 +19,8 @@ _NO_SIDE = Score(None, "the reference names no side")
 class LateralityMonitor:
     """Compares the sides that answer and reference name; `both` and `bilateral` mean left and right. English only.
 
-    Not applicable when the reference or the answer names no side: an omission is no contradiction.
+    OD, OS and OU are eyes. A side behind "not" or "rather than" is not named. Not applicable when the reference or the
+    answer names no side: an omission is no contradiction.
     """
 
     def score(self, sample: Sample) -> Score:
@@ -32,7 +36,9 @@ class LateralityMonitor:
 @bounded_cache
 def sides(text: str) -> frozenset[str]:
     """The sides that a text names: a subset of `{"left", "right"}`."""
-    found = set(_SIDE.findall(normalize_answer(text)))
+    spelled = normalize_answer(text)
+    found = set(_SIDE.findall(_DENIED.sub(" ", spelled)))
+    found |= {_EYES[eye] for eye in _EYE.findall(text)}
     return _BOTH if found - _BOTH else frozenset(found)
 
 

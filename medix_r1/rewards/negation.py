@@ -23,6 +23,10 @@ _PASSIVE = re.compile(
     r"\bnot (?:seen|present|visible|identified|detected|found|shown|evident|visuali[sz]ed)\b|\bruled out\b"
 )
 _FREE_OF = re.compile(r"\bfree (?:of|from)\b")
+_BOUND = re.compile(r"\bno(?:t)? (?=(?:more|less|fewer|greater|larger|smaller|longer|later) than\b)")  # denies nothing
+_LABEL = re.compile(r":\s?(?=(?:absent|negative|none|not (?:seen|present))\b)|:\s?no$")  # "fracture: absent"
+_HYPHEN = re.compile(r"\bnon[ -](?=[^\W\d_])")
+_PREFIXED = re.compile(r"^(?:non|un)(?=[^\W\d_]{5})")  # "noncontrast", "undisplaced"
 _FILLING = (
     "a an the of in on at to is are was were be been there this that it its for any evidence sign signs and or image "
     "seen present visible identified detected found shown evident show shows patient yes"
@@ -31,7 +35,6 @@ _EMPTY = frozenset(_FILLING.split())
 _VERDICT = re.compile(r"(yes|no)(?:$|[.,;:!])")
 _NOTHING_SHARED = Score(None, "no finding is named by both")
 _NOTHING_DENIED = Score(None, "nothing that both name is denied")
-_NO_FINDING = _EMPTY | _BEFORE | _BEHIND
 
 
 class NegationMonitor:
@@ -79,8 +82,11 @@ def _compare(answer: str, reference: str, scope: int) -> Score:
 def _findings(text: str, scope: int) -> Mapping[str, bool]:
     """Word → whether it is denied everywhere, for all words but stop words and negations."""
     findings: dict[str, bool] = {}
-    for clause in _CLAUSE.split("\n".join(normalize_answer(line) for line in text.splitlines())):
-        words = _WORD.findall(_FREE_OF.sub("without", _PASSIVE.sub("absent", clause)))
+    spelled = "\n".join(normalize_answer(line) for line in text.splitlines())
+    spelled = _LABEL.sub(_absent, _BOUND.sub("", spelled))
+    for clause in _CLAUSE.split(spelled):
+        words = _WORD.findall(_HYPHEN.sub("non", _FREE_OF.sub("without", _PASSIVE.sub("absent", clause))))
+        words = [word for word in words if word not in _EMPTY]  # they do not count for the scope
         denied: set[int] = set()
         for place, word in enumerate(words):
             if word in _BEFORE:
@@ -88,9 +94,15 @@ def _findings(text: str, scope: int) -> Mapping[str, bool]:
             if word in _BEHIND:
                 denied |= set(range(max(0, place - scope), place))
         for place, word in enumerate(words):
-            if word not in _NO_FINDING:
-                findings[word] = findings.get(word, True) and place in denied
+            if word in _BEFORE or word in _BEHIND:
+                continue
+            bare = _PREFIXED.sub("", word)
+            findings[bare] = findings.get(bare, True) and (place in denied or bare != word)
     return findings
+
+
+def _absent(match: re.Match[str]) -> str:
+    return " " if match.end() < len(match.string) else " absent"
 
 
 @bounded_cache

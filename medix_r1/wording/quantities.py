@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from medix_r1.bounded_cache import bounded_cache
-from medix_r1.wording.spelling import normalize_answer
+from medix_r1.wording.spelling import ROMAN, normalize_answer
 from medix_r1.wording.units import PINT_NAMES
 
 if TYPE_CHECKING:
@@ -33,7 +33,10 @@ _TIMES = re.compile(r"(?<=\d)x(?=\d)")
 _WORDS = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9"}
 _WORDS |= {"ten": "10", "eleven": "11", "twelve": "12"}
 _NUMBER_WORD = re.compile(rf"\b({'|'.join(_WORDS)})\b")
+_OPTION = re.compile(r"^\(?\d[.)] (?=[a-z])")
+_TWICE = re.compile(r"(\d{1,2}) ?\(\1\)")  # "two (2)"
 _DATE = "date"
+_DAILY = "/day"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ def agree(given: Quantity, wanted: Quantity, tolerance: float = 0.0) -> bool:
     """
     if _DATE in (given.dimension, wanted.dimension):
         return (given.dimension, given.number) == (wanted.dimension, wanted.number)
+    if given.unit and wanted.unit and given.unit.removesuffix(_DAILY) == wanted.unit.removesuffix(_DAILY):
+        return abs(given.number - wanted.number) <= (tolerance + 1e-9) * abs(wanted.number)  # "40 mg … daily"
     if given.dimension and wanted.dimension:
         close = abs(given.value - wanted.value) <= (tolerance + 1e-9) * wanted.size
         return given.dimension == wanted.dimension and close
@@ -79,8 +84,10 @@ def ratios(text: str) -> list[tuple[str, str]]:
 @bounded_cache
 def quantities(text: str) -> tuple[Quantity, ...]:
     """Every number of a text with its unit, and every date; digits inside words (T2, L5) are no numbers."""
-    text = _TIMES.sub(" x ", normalize_answer(text))
+    text = _OPTION.sub("", normalize_answer(text))
+    text = _TIMES.sub(" x ", ROMAN.get(text, text))
     text = _NUMBER_WORD.sub(lambda match: _WORDS[match[1]], text)
+    text = _TWICE.sub(r"\1", text)
     found = list(_QUANTITY.finditer(text))
     units = [match["unit"] for match in found]
     for place in range(len(found) - 2, -1, -1):  # the numbers of a series have the unit behind its last one

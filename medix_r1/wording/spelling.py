@@ -61,16 +61,20 @@ _WITHOUT = re.compile(r"(?<![\w/])w/(o(?![\w])| ?(?=[a-z]{2}))")
 _PAIRS = {'"': '"', "'": "'", "(": ")", "[": "]", "{": "}", "$": "$"}
 _OPTION = re.compile(r"\(?([a-z0-9]{1,2})[):]")
 _NUMERALS = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii", "xiii", "xiv", "xv")
-_ROMAN = {numeral: str(value) for value, numeral in enumerate(_NUMERALS, start=1)}
-_NUMERAL = rf"(?:{'|'.join(sorted(_ROMAN, key=len, reverse=True))})"
+ROMAN = {numeral: str(value) for value, numeral in enumerate(_NUMERALS, start=1)}
+_NUMERAL = rf"(?:{'|'.join(sorted(ROMAN, key=len, reverse=True))})"
 # Words before which a roman numeral is a grade, and no initial or unit. Class C and grade X stay letters.
 _GRADED = (
-    r"(?:grad(?:e|es|ing)|stages?|types?|class|categor(?:y|ies)|phase|level|zone|tier|group|segment|division|degree|factor|"
-    r"cn|cranial nerves?|garden|nyha|asa|fitzpatrick|mallampati|salter[- ]harris|schatzker|bethesda|figo|who|wagner|"
-    r"(?:bi|pi|ti|li|lung)-?rads|kellgren[- ]lawrence|forrest|gartland|hinchey|rutherford|bosniak|mobitz)"
+    r"(?:grad(?:e|es|ing)|stages?|types?|class|categor(?:y|ies)|phase|level|zone|tier|group|segment|division|degree|"
+    r"factor|status|cn|cranial nerves?|garden|nyha|asa|fitzpatrick|mallampati|salter[- ]harris|schatzker|bethesda|figo|"
+    r"who|wagner|(?:bi|pi|ti|li|lung|o|cad)-?rads|kellgren[- ]lawrence|forrest|gartland|hinchey|rutherford|bosniak|"
+    r"mobitz|outerbridge|meyerding|crowe|rockwood|debakey|fontaine|gustilo|neer|isup|hunt and hess|killip|"
+    r"braden|tanner|ann arbor)"
 )
+_ROMAN_VALUE = rf"{_NUMERAL}[abc]?"
 _GRADE = re.compile(
-    rf"\b({_GRADED}[ -]?)({_NUMERAL}[abc]?(?:(?: ?[-/,] ?|,? (?:and|or|to) ){_NUMERAL}[abc]?){{0,4}})(?![\w'])"
+    rf"\b({_GRADED}(?: ?[:=] ?|[ -]?))"
+    rf"(?:\(({_ROMAN_VALUE})\)|({_ROMAN_VALUE}(?:(?: ?[-/,] ?|,? (?:and|or|to) ){_ROMAN_VALUE}){{0,4}})(?![\w']))"
 )
 _ONE_GRADE = re.compile(rf"\b({_NUMERAL})([abc]?)\b")
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)[a-z]{0,6}\.?"
@@ -78,6 +82,8 @@ _DATE = re.compile(
     rf"\b(?:\d{{1,2}}(?:st|nd|rd|th)? (?:of )?{_MONTH},? \d{{4}}|{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?,? \d{{4}})\b"
 )
 _ISO_DATE = re.compile(r"\b((?:19|20)\d\d)[-/.](\d{1,2})[-/.](\d{1,2})\b")
+_DAY_FIRST = re.compile(r"(?<![\w.])(\d{1,2})\.(\d{1,2})\.((?:19|20)\d\d)(?![\w.])")
+_SLASHED = re.compile(r"(?<![\w/])(\d{1,2})/(\d{1,2})/((?:19|20)\d\d)(?![\w/])")
 _LETTERS = re.compile(r"[A-Za-z]+(?: [A-Za-z]+)*")
 _WORDS = re.compile(r"[A-Za-z ,;-]+")
 _END = " .;,!"
@@ -123,7 +129,7 @@ def normalize_answer(text: str) -> str:
         text = _GREEK_LETTER.sub(lambda match: _GREEK[match[0]], text)
     if digits:
         text = _RATIO.sub(r"\1", _TIMES.sub("x", _UNIT_TIMES.sub(r"\1x", text)))
-        text = _ISO_DATE.sub(_pad_date, _DATE.sub(_iso_date, text))
+        text = _ISO_DATE.sub(_pad_date, _DATE.sub(_iso_date, _SLASHED.sub(_turn, _DAY_FIRST.sub(r"\3-\2-\1", text))))
     if "/" in text:
         text = _WITHOUT.sub(lambda match: "without" if match[1] == "o" else "with ", text)
     return _without_wrapping(_GRADE.sub(_arabic, text))
@@ -174,7 +180,7 @@ def _without_wrapping(text: str) -> str:
 
 
 def _arabic(match: re.Match[str]) -> str:
-    return match[1] + _ONE_GRADE.sub(lambda grade: _ROMAN[grade[1]] + grade[2], match[2])
+    return match[1] + _ONE_GRADE.sub(lambda grade: ROMAN[grade[1]] + grade[2], match[2] or match[3])
 
 
 def _iso_date(match: re.Match[str]) -> str:
@@ -182,6 +188,14 @@ def _iso_date(match: re.Match[str]) -> str:
         return str(dates.parse(match[0].replace(" of ", " ")).date())
     except (ValueError, OverflowError):  # February 31st
         return match[0]
+
+
+def _turn(match: re.Match[str]) -> str:
+    """Turn a date with slashes round where only one order of day and month is possible."""
+    first, second = int(match[1]), int(match[2])
+    if first > 12 >= second:
+        return f"{match[3]}-{second}-{first}"
+    return f"{match[3]}-{first}-{second}" if second > 12 >= first else match[0]
 
 
 def _pad_date(match: re.Match[str]) -> str:

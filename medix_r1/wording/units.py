@@ -20,7 +20,7 @@ _TABLE = {
     **{"hour": "hour = h = hr", "day": "day", "week": "week = wk", "month": "month = mo", "year": "year = yr"},
     **{"bpm": "1/minute = beats/min = beats/minute = beats per minute = beats per min", "hz": "Hz = hertz"},
     **{"khz": "kHz", "mhz": "MHz", "gy": "Gy = gray", "mgy": "mGy", "sv": "Sv = sievert", "msv": "mSv = millisievert"},
-    **{"kev": "keV", "kv": "kV", "ma": "mA", "tesla": "T"},
+    **{"kev": "keV", "kv": "kV", "ma": "mA", "tesla": "T", "cgy": "cGy = centigray", "mbq": "MBq"},
 }
 PINT_NAMES = {unit: names.split(" = ")[0] for unit, names in _TABLE.items()}
 _SPELLINGS = {
@@ -44,6 +44,16 @@ _AGE = re.compile(
     r"(?<![\w.])(\d{1,3})[ -]?(?:y/o|y\.o\.|yo|yrs? old|yr-old|years?[ -]old|years? of age)(?![a-z])",
     re.IGNORECASE,
 )
+# Names of how often a day, without numbers: "two times a day" holds no second dose.
+_OFTEN = {
+    name: re.compile(
+        rf"(?<![\w-])(?:{times} (?:times )?(?:daily|(?:a|per|each|every) day)|{name}|{'[.]'.join(name)}[.])(?!\w)",
+        re.IGNORECASE,
+    )
+    for name, times in (("bid", "(?:twice|2|two|2x)"), ("tid", "(?:thrice|3|three|3x)"), ("qid", "(?:4|four|4x)"))
+}
+_OF_TIMES = re.compile(r"daily|day|bid|tid|qid|b\.i|t\.i|q\.i", re.IGNORECASE)
+_SPACED = re.compile(r"(?<![\w.,])\d{1,3}(?: \d{3}){0,3} 000(?![\w.,])")
 _THOUSANDS = re.compile(r"(?<![\w.,])\d{1,3}(?:,\d{3}){1,4}(?![\d,])")
 _DECIMAL_COMMA = re.compile(r"(\d{1,3}),(\d{1,2})")
 
@@ -55,6 +65,10 @@ def spell_quantities(text: str) -> str:
         text: in Unicode's compatibility form, with single spaces.
     """
     text = _THOUSANDS.sub(lambda match: match[0].replace(",", ""), text)
+    text = _SPACED.sub(lambda match: match[0].replace(" ", ""), text)
+    if _OF_TIMES.search(text):
+        for name, often in _OFTEN.items():
+            text = often.sub(name, text)
     text = _AGE.sub(r"\1-year-old", text)
     return _MEASURED.sub(_spell, text)
 

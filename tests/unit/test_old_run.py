@@ -62,7 +62,9 @@ def test_nothing_keeps_it_from_going_on(old: RunFolder, today: DictConfig) -> No
     assert checkpoints.latest(old.checkpoints) == old.checkpoints / f"global_step_{STEP}"
     assert checkpoints.best(old.checkpoints) == old.checkpoints / f"global_step_{STEP}"
     changed = resume.differences(old.config, today)
-    assert changed == []
+    assert {(difference.key, difference.safe) for difference in changed} == {
+        ("reward.signals.grade._target_", True),  # a monitor that it did not have
+    }
     assert resume.problems(old, today, changed) == []
 
 
@@ -70,9 +72,28 @@ def test_a_true_change_is_still_one(old: RunFolder, today: DictConfig) -> None:
     other = today.copy()
     other.trainer.v1.sampler.custom_sampler.path = "pkg://my.sampler"
 
-    (changed,) = resume.differences(old.config, other)
+    changed = {difference.key: difference.safe for difference in resume.differences(old.config, other)}
 
-    assert (changed.key, changed.safe) == ("trainer.v1.sampler.custom_sampler.path", False)
+    assert [key for key, safe in changed.items() if not safe] == ["trainer.v1.sampler.custom_sampler.path"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("reward.weights.grade", 0.0),
+        ("reward.weight_tables.source", {"slake": {"grade": 1.0}}),
+        ("reward.gate", "grade"),
+    ],
+)
+def test_a_new_signal_that_counts_is_a_true_change(
+    old: RunFolder, today: DictConfig, setting: str, value: object
+) -> None:
+    other = today.copy()
+    OmegaConf.update(other, setting, value, force_add=True)
+
+    changed = {difference.key: difference.safe for difference in resume.differences(old.config, other)}
+
+    assert not changed["reward.signals.grade._target_"]
 
 
 def test_old_names_in_its_command_line_are_no_change(old: RunFolder, today: DictConfig) -> None:

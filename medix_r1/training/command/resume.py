@@ -184,6 +184,7 @@ def differences(before: Path, now: DictConfig) -> list[Difference]:
         safe, note = _below(key, _SAFE) or (node in clients and name in _TRANSPORT), ""
         safe |= node.startswith("actor_rollout_ref.") and name in _MEMORY
         safe |= moved and _below(key, ["judge.server"])
+        safe |= _is_of_new_monitor(key, old, new)
         if key in _DATA:
             safe, note = _same_data(record.get("data", {}).get(name), value)
         found.append(Difference(key, was, value, safe, note))
@@ -212,6 +213,17 @@ def _copies(nodes: Mapping[str, Any]) -> set[str]:
     """Keys of interpolated copies of judge and embedder in signals; they are compared under their own keys."""
     own = [node for key in ("judge.client", "embedder") if isinstance(node := nodes.get(key), dict)]
     return {key for key, node in nodes.items() if key.startswith("reward.signals.") and node in own}
+
+
+def _is_of_new_monitor(key: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether a key belongs to a signal that the run did not have and that only watches: no weight, no gate."""
+    if not key.startswith("reward.signals."):
+        return False
+    name = key.split(".")[2]
+    if f"reward.signals.{name}" in old or new.get("reward.gate") == name:
+        return False
+    tables = (node for node in new if node == "reward.weights" or node.startswith("reward.weight_tables."))
+    return not any(isinstance(new[node], dict) and name in new[node] for node in tables)
 
 
 def _below(key: str, names: Iterable[str]) -> bool:

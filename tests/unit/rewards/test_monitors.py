@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medix_r1.errors import ConfigError
+from medix_r1.rewards.grade import GradeMonitor
 from medix_r1.rewards.hedging import HedgingMonitor
 from medix_r1.rewards.laterality import LateralityMonitor
 from medix_r1.rewards.length import LengthMonitor
@@ -23,6 +24,7 @@ MONITORS: list[Any] = [
     HedgingMonitor(),
     NumericMonitor(),
     LateralityMonitor(),
+    GradeMonitor(),
     NegationMonitor(),
 ]
 
@@ -103,6 +105,11 @@ async def test_repetition_sees_text_without_spaces():
         ("yes, no", "yes", 0.5),
         # Details, and a yes or no with its reason, are one answer.
         ("chest, frontal view", "chest", 1.0),
+        ("Pleural effusion? No.", "no", 1.0),
+        ("Pleural effusion? No.", "no pleural effusion", 1.0),
+        ("Cough, fever, dyspnea", "Fever, cough, dyspnea", 1.0),
+        ("Fever, cough, dyspnea", "Fever, cough, dyspnea", 1.0),
+        ("possibly pneumonia", "possible pneumonia", 0.5),
         ("pneumonia, right upper and lower lobe", "pneumonia", 1.0),
         ("No, the lungs are clear.", "no", 1.0),
         ("yes, no doubt", "yes", 1.0),
@@ -136,6 +143,17 @@ async def test_hedging(answer, reference, value):
         ("39 °C", "37 °C", 0.0),  # a hundredth of the absolute temperature would be 3 degrees
         ("50%", "50 %", 1.0),
         ("40 mg daily", "40 mg/day", 1.0),
+        ("40 mg furosemide once daily", "furosemide 40 mg once daily", 1.0),
+        ("500 mg two times a day", "500 mg twice daily", 1.0),
+        ("600 mg TID", "600 mg three times daily", 1.0),
+        ("Twelve (12)", "12", 1.0),
+        ("5000 cGy (50 Gy)", "50 Gy", 1.0),
+        ("250 000", "250000", 1.0),
+        ("30.11.2019", "2019-11-30", 1.0),
+        ("11/30/2019", "30 November 2019", 1.0),
+        ("FIGO stage = II", "FIGO stage 2", 1.0),
+        ("III", "CKD stage 3", 1.0),
+        ("1. vision 20/200", "vision 20/200", 1.0),
         ("40 mg per day", "40 mg daily", 1.0),
         ("80 mg daily", "40 mg/day", 0.0),
         ("120/80 mm Hg", "120/80 mmHg", 1.0),
@@ -195,7 +213,44 @@ def test_quantities(text, found):
 @pytest.mark.parametrize(
     ("answer", "reference", "value"),
     [
+        ("Grade II", "Grade III", 0.0),
+        ("Grade II", "grade 2", 1.0),
+        ("Outerbridge grade (II)", "Outerbridge II", 1.0),
+        ("grade 2 or 3", "grade 3", 1.0),
+        ("BI-RADS 2", "BI-RADS category 4", 0.0),
+        ("Hepatitis A", "hepatitis B", 0.0),
+        ("T1-weighted", "T2-weighted", 0.0),
+        ("L4/5", "L4-L5", 1.0),
+        ("L3", "L4-L5", 0.0),
+        ("T1N0M0", "T2N1M0", 0.0),
+        ("pT2N1M0", "T2 N1", 1.0),
+        ("right lower lobe", "right upper lobe", 0.0),
+        ("superior pole", "upper pole", 1.0),
+        ("α-thalassemia", "beta thalassemia", 0.0),
+        ("alpha-thalassemia", "α-thalassemia", 1.0),
+        ("mild stenosis", "severe stenosis", 0.0),
+        ("mild to moderate stenosis", "moderate stenosis", 1.0),
+        ("hypointense", "hyperintense", 0.0),
+        ("upper lobe, not the lower lobe", "upper lobe", 1.0),
+        ("benign", "not malignant", None),
+        ("pneumonia", "grade 2 pneumonia", None),  # an omission
+        ("5 mm", "8 mm", None),  # numbers are numeric's
+        ("", "grade 2", None),
+    ],
+)
+async def test_grade(answer, reference, value):
+    assert await value_of(GradeMonitor(), answer, reference) == value
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference", "value"),
+    [
         ("left lung", "the left lung", 1.0),
+        ("OD", "right eye", 1.0),
+        ("OD", "OS", 0.0),
+        ("OU", "both eyes", 1.0),
+        ("external os", "left ovary", None),
+        ("right upper lobe, not the left one", "right upper lobe", 1.0),
         ("right lung", "left lung", 0.0),
         ("left and right", "left lung", 0.0),
         ("bilateral", "both lungs", 1.0),
@@ -215,6 +270,16 @@ async def test_laterality(answer, reference, value):
     [
         ("effusion", "no effusion", 0.0),
         ("no effusion", "effusion", 0.0),
+        ("Non-contrast CT", "CT without contrast", 1.0),
+        ("CT w/o contrast", "non-contrast CT", 1.0),
+        ("CT with contrast", "non-contrast CT", 0.0),
+        ("Undisplaced fracture", "Non-displaced fracture", 1.0),
+        ("effusion: absent", "no effusion", 1.0),
+        ("effusion: absent", "effusion", 0.0),
+        ("Benign: no", "Benign", 0.0),
+        ("No more than 5 mm", "At most 5 mm", None),
+        ("Deep vein thrombosis and Baker cyst are absent", "No deep vein thrombosis nor Baker cyst", 1.0),
+        ("No T-wave inversion or ST elevation", "No evidence of ST elevation or T-wave inversion", 1.0),
         ("there is no evidence of pleural effusion", "no effusion", 1.0),
         ("effusion is absent", "no effusion", 1.0),
         ("effusion not seen", "pleural effusion", 0.0),
