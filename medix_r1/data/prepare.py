@@ -21,6 +21,7 @@ from medix_r1.data import ending, groups, shards, staging
 from medix_r1.data.files import atomic_file, locked, read_json, write_json
 from medix_r1.data.prepared import MANIFEST, REJECTS, STAGING, read_manifest
 from medix_r1.data.settings import Settings, read_settings
+from medix_r1.data.sources.hidden import hidden
 from medix_r1.data.summary import Summary
 from medix_r1.data.tokens import PromptCounter, backbone_folder, fingerprint
 from medix_r1.errors import ConfigError, DataError
@@ -164,6 +165,9 @@ def _plan(settings: Settings, backbone: Path) -> dict[str, Any]:
     """Everything that the written rows depend on, with its hash; equal plans give equal shards."""
     options = {key: value for key, value in settings.tree.items() if key not in _NOT_IN_PLAN}
     options["data"] = {key: value for key, value in options["data"].items() if key != "max_rejected"}
+    if options["data"].get("hide_names"):
+        paths = {key: hidden(str(options["data"][key])) for key in ("path", "image_root") if options["data"].get(key)}
+        options["data"] |= paths
     plan = {
         "source": asdict(settings.source.revision()),
         "options": options,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -97,7 +98,7 @@ def read_settings(overrides: Sequence[str]) -> Settings:
     image, split = tree["image"], tree["split"]
     source = open_source(tree["data"])
     if tree["data"].get("hide_names"):
-        source = HiddenNames(source)
+        source = HiddenNames(source, tree["data"].get("name"))
     return Settings(
         out=Path(tree["out"]).expanduser(),
         backbone=tree["backbone"],
@@ -186,6 +187,11 @@ def _row_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
         if key in data and data[key] not in choices:
             known = ", ".join("null" if choice is None else str(choice) for choice in choices)
             yield Problem(f"data.{key}", "not-a-choice", f"{data[key]!r} is none of {known}")
+    if (encoding := data.get("encoding")) is not None and not _is_encoding(encoding):
+        yield Problem("data.encoding", "not-a-choice", f"{encoding!r} is no encoding that Python knows, as cp1252 is")
+    delimiter = data.get("delimiter")
+    if delimiter is not None and (not isinstance(delimiter, str) or len(delimiter) != 1):
+        yield Problem("data.delimiter", "not-a-choice", f"{delimiter!r} is not one character")
     for key in ("tags", "where", "columns"):
         if not isinstance(data.get(key) or {}, Mapping):
             yield Problem(f"data.{key}", "not-a-mapping", f"{data[key]!r} is not a mapping")
@@ -194,6 +200,14 @@ def _row_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
     share = data.get("max_rejected", 1.0)
     if not _is_number(share) or not 0 <= share <= 1:
         yield Problem("data.max_rejected", "out-of-range", f"{share!r} is not a share from 0 to 1")
+
+
+def _is_encoding(name: Any) -> bool:
+    try:
+        codecs.lookup(str(name))
+    except LookupError:
+        return False
+    return True
 
 
 def _pixel_problems(image: Mapping[str, Any]) -> Iterator[Problem]:

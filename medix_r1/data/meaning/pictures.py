@@ -120,7 +120,7 @@ def read_cell(item: Any, root: str | None, rules: ImageRules, *, hide_names: boo
         return content
     if text[:7].lower() in ("http://", "https:/", "s3://", "gs://"):
         raise RowRejected(Reason.MISSING_IMAGE, f"{shown(text)} is an address, which is not fetched; give the file")
-    return _from_file(text, root, rules, "a picture" if hide_names else shown(text))
+    return _from_file(text, root, rules, hide_names=hide_names)
 
 
 def _decoded(text: str) -> bytes:
@@ -143,7 +143,8 @@ def _bare_base64(text: str) -> bytes | None:
     return _decoded(standard + "=" * (-len(standard) % 4)) if is_picture(begins) else None
 
 
-def _from_file(name: str, root: str | None, rules: ImageRules, called: str) -> bytes:
+def _from_file(name: str, root: str | None, rules: ImageRules, *, hide_names: bool) -> bytes:
+    called = "a picture" if hide_names else shown(name)
     if root is None:
         raise RowRejected(Reason.MISSING_IMAGE, f"{called} is a path, and this source has no image folder")
     folder = Path(root).resolve()
@@ -157,7 +158,8 @@ def _from_file(name: str, root: str | None, rules: ImageRules, called: str) -> b
         says = getattr(error, "strerror", None) or str(error)
         raise RowRejected(Reason.MISSING_IMAGE, f"{called}: {says}") from error
     if content is None:
-        raise RowRejected(Reason.PATH_OUTSIDE, f"{called} leaves {folder}; set data.image_root")
+        within = "its folder" if hide_names else folder
+        raise RowRejected(Reason.PATH_OUTSIDE, f"{called} leaves {within}; set data.image_root")
     return content
 
 

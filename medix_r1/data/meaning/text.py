@@ -75,7 +75,9 @@ def as_text(name: str, value: Any) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise RowRejected(Reason.WRONG_TYPE, f"{name} is not valid UTF-8") from error
+        raise RowRejected(
+            Reason.WRONG_TYPE, f"{name} is not valid UTF-8; an old Excel file is data.encoding=cp1252"
+        ) from error
     return text.replace("\0", "")
 
 

@@ -17,9 +17,10 @@ _NUMBERED = re.compile(r"(.+)(:\d+(?:#\d+)?)", re.DOTALL)
 class HiddenNames:
     """A source whose rows, revision and errors name no file; the same file has the same hash on every run."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, name: str | None = None) -> None:
+        """Hide the names of a source, and its own, which is that of a file, unless the user gave it one."""
         self._source = source
-        self.name = source.name
+        self.name = name or hidden(source.name)
 
     @property
     def notes(self) -> list[str]:
@@ -28,7 +29,7 @@ class HiddenNames:
 
     def revision(self) -> Revision:
         revision = self._source.revision()
-        return replace(revision, files=tuple(map(hidden, revision.files)))
+        return replace(revision, name=hidden(revision.name), files=tuple(map(hidden, revision.files)))
 
     def units(self, max_rows: int) -> list[Unit]:
         return self._source.units(max_rows)

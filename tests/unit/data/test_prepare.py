@@ -129,6 +129,18 @@ def test_again_does_nothing_and_other_settings_are_refused(tmp_path, backbone):
         run_prepare(path, tmp_path / "out", backbone)
 
 
+def test_no_name_of_a_file_is_written_when_they_are_hidden(tmp_path, backbone):
+    rows = [row(i) for i in range(4)] + [row(5, images=["Doe_gone.png"]), row(6, images=["../Doe.png"])]
+    path = write_rows(tmp_path / "Doe_folder", rows, "Doe.jsonl")
+
+    run_prepare(path, tmp_path / "out", backbone, "data.hide_names=true")
+
+    written = [file for file in (tmp_path / "out").rglob("*") if file.is_file()]
+    assert len(written) >= 4
+    assert not [file.name for file in written if b"Doe" in file.read_bytes()]
+    assert not [value for entry in rows_of(tmp_path / "out", "train") for value in str(entry).split() if "Doe" in value]
+
+
 def test_one_at_a_time(tmp_path, backbone):
     path = write_rows(tmp_path, [row(1)])
     with locked(tmp_path / "out"), pytest.raises(DataError, check=coded("in-use")):
@@ -229,6 +241,10 @@ def test_a_full_disk_leaves_nothing_half_done(tmp_path, backbone, monkeypatch):
         (["data=jsonl", "overlong=cut", "split.validation=1.5", "image.frames=last", "image.max_megapixels=1000"],
          [("overlong", "not-a-choice"), ("image.frames", "not-a-choice"), ("image.max_megapixels", "out-of-range"),
           ("split.validation", "out-of-range")], "'cut'"),
+        (["data=csv", "data.encoding=cp1259", "data.delimiter=ab", "data.turns=all", "+data.tags.CT=CTSCAN",
+          "data.max_rejected=2"],
+         [("data.turns", "not-a-choice"), ("data.encoding", "not-a-choice"), ("data.delimiter", "not-a-choice"),
+          ("data.tags.CT", "not-a-choice"), ("data.max_rejected", "out-of-range")], "CTSCAN"),
         (["image.min_pixels=9", "image.max_pixels=4", "split.near_distance=9", "image.percentiles=[9]"],
          [("split.near_distance", "not-a-whole-number"), ("image.min_pixels", "min-above-max"),
           ("image.percentiles", "not-two-numbers")], "9"),
