@@ -74,9 +74,10 @@ def view(
     seed: Annotated[int, typer.Option(help="Another seed shows other rows.")] = 0,
     source: Annotated[str | None, typer.Option(help="Only rows of this source.")] = None,
     tag: Annotated[str | None, typer.Option(help="Only rows of this modality.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Rows rejected for this reason instead, or all of them.")] = None,
 ) -> None:
     """Show rows with their images in one HTML file: `medix-r1 data view data/medix_rl --out view.html`."""
     from medix_r1.data.view import write_view
 
-    count = write_view(folder, out, rows=rows, seed=seed, source=source, tag=tag)
+    count = write_view(folder, out, rows=rows, seed=seed, source=source, tag=tag, reason=reason)
     console.print(f"{count} rows in {out}; open it in a browser", highlight=False)

@@ -181,6 +181,7 @@ def _cell(text: str) -> str:
 def write_png(stats: Stats, path: Path) -> None:
     """Draw charts of prompt lengths, image sizes, modalities, sources, answer types and rejects."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(12, 7), layout="constrained")
     axes = figure.subplots(2, 3).flatten()
@@ -190,10 +191,17 @@ def write_png(stats: Stats, path: Path) -> None:
     ):
         axis.hist(values, bins=40, color="#33658a")
         axis.set(title=title, ylabel=unit)
+        axis.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
     for axis, (title, counts) in zip(axes[2:], stats.counts.items(), strict=True):
         shown = counts.most_common(16)[::-1]
+        if not shown:
+            axis.set(title=f"{title}: none")
+            axis.set_axis_off()
+            continue
         axis.barh([_plain(name)[:30] for name, _ in shown], [count for _, count in shown], color="#86bbd8")
-        axis.set(title=title if shown else f"{title}: none", ylim=(-0.5, max(len(shown), 6) - 0.5))
+        axis.set(title=title, ylim=(-0.5, max(len(shown), 6) - 0.5))
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.suptitle(f"{_plain(stats.name)}\n{stats.summary}".replace("$", r"\$"), fontsize=10)
     with atomic_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=100)

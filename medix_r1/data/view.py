@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import random
+from collections import Counter
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -20,17 +22,26 @@ from jinja2 import Environment, StrictUndefined
 from PIL import Image
 
 from medix_r1.data.files import atomic_file
-from medix_r1.data.prepared import read_index, read_manifest, shard_batches
+from medix_r1.data.prepared import REJECTS, read_index, read_manifest, shard_batches
+from medix_r1.data.row import IMAGE_MARK
 from medix_r1.errors import ConfigError
 
+_NAMED = 20  # sources and tags in the page's head
 _SIDE = 480  # pixels, of the longer side of an image on the page
 _INDEX = ("row_id", "split", "shard", "position", "source", "tag", "text_tokens", "image_tokens")
 
 
 def write_view(
-    folder: Path, path: Path, *, rows: int = 50, seed: int = 0, source: str | None = None, tag: str | None = None
+    folder: Path,
+    path: Path,
+    *,
+    rows: int = 50,
+    seed: int = 0,
+    source: str | None = None,
+    tag: str | None = None,
+    reason: str | None = None,
 ) -> int:
-    """Write a page with a random sample of a prepared set; return the number of rows on it.
+    """Write a page with a random sample of a prepared set, or of its rejected rows; return the number of rows on it.
 
     Args:
         folder: a prepared set.
@@ -39,24 +50,41 @@ def write_view(
         seed: of the sample.
         source: only rows of this source.
         tag: only rows of this modality.
+        reason: rows that were rejected for it, or `all` of them, in place of those that were taken.
 
     Raises:
         ConfigError: the folder is not prepared, or no row passes the filters.
     """
     manifest = read_manifest(folder)
-    index = _chosen(read_index(folder, _INDEX), rows, seed, source, tag)
+    index = read_index(folder, _INDEX)
+    counts = {name: Counter(map(str, index[name].to_pylist())).most_common(_NAMED) for name in ("source", "tag")}
+    rejected = _rejected(folder, reason, rows, seed) if reason else []
+    index = index.slice(0, 0) if reason else _chosen(index, rows, seed, source, tag)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string((files("medix_r1.data") / "view.html.jinja").read_text(encoding="utf-8"))
     with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         page = template.generate(
-            name=Path(manifest["plan"]["source"]["name"]).name,
+            name=manifest["plan"]["options"]["data"].get("name") or Path(manifest["plan"]["source"]["name"]).name,
+            there=counts,
+            rejected=rejected,
             revision=manifest["plan"]["source"]["revision"],
             counts=manifest["counts"],
-            shown=len(index),
+            shown=len(index) + len(rejected),
             rows=_rows(folder, index),
         )
         file.writelines(page)
-    return len(index)
+    return len(index) + len(rejected)
+
+
+def _rejected(folder: Path, reason: str, rows: int, seed: int) -> list[dict[str, Any]]:
+    with (folder / REJECTS).open(encoding="utf-8") as file:
+        entries = [json.loads(line) for line in file]
+    chosen = [entry for entry in entries if reason in ("all", entry["reason"])]
+    if not chosen:
+        known = ", ".join(sorted({entry["reason"] for entry in entries})) or "none"
+        raise ConfigError.of("--reason", "no-row-matches", f"no row was rejected for {reason}; there are {known}")
+    numbers = sorted(random.Random(seed).sample(range(len(chosen)), min(rows, len(chosen))))
+    return [chosen[number] for number in numbers]
 
 
 def _chosen(index: pa.Table, rows: int, seed: int, source: str | None, tag: str | None) -> pa.Table:
@@ -94,13 +122,32 @@ def _shown(row: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
         "tag": entry["tag"] or "",
         "tokens": entry["text_tokens"] + entry["image_tokens"],
         "image_tokens": entry["image_tokens"],
-        "question": info["question"],
+        "question": marked_question(row["prompt"][0]["content"], info["question"]).split(IMAGE_MARK),
         "choices": info["choices"] or [],
         "reference": row["reward_model"]["ground_truth"],
         "accepted": (info["answers"] or [])[1:],
-        "prompt": row["prompt"][0]["content"],
+        "prompt": row["prompt"][0]["content"].split(IMAGE_MARK),
         "images": [_jpeg(image["bytes"]) for image in row["images"] or ()],
     }
+
+
+def marked_question(prompt: str, question: str) -> str:
+    """The question with its marks, which only the prompt has: as much of the prompt's start as spells the question."""
+    letters, position = iter("".join(question.split())), 0
+    wanted = next(letters, None)
+    while wanted is not None and position < len(prompt):
+        if prompt.startswith(IMAGE_MARK, position):
+            position += len(IMAGE_MARK)
+            continue
+        character = prompt[position]
+        if not character.isspace():
+            if character != wanted:
+                return question
+            wanted = next(letters, None)
+        position += 1
+    while (rest := prompt[position:].lstrip()).startswith(IMAGE_MARK):  # marks behind the last word
+        position = len(prompt) - len(rest) + len(IMAGE_MARK)
+    return prompt[:position]
 
 
 def _jpeg(content: bytes) -> dict[str, Any]:

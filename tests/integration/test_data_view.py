@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medix_r1.data.view import write_view
+from medix_r1.data.view import marked_question, write_view
 from medix_r1.errors import ConfigError
 from tests.support.browser import dom_of, needs_browser
 from tests.support.problems import only
@@ -92,3 +92,37 @@ def test_filters_and_their_mistakes(prepared, tmp_path):
     with pytest.raises(ConfigError, check=only(("--source", "no-row-matches"))):
         write_view(prepared, tmp_path / "other.html", source="mine")
     assert not (tmp_path / "other.html").exists()
+
+
+def test_marks_stand_where_the_pictures_do():
+    for question in (
+        "<image>Which?",
+        "Before <image> and after <image>?",
+        "Which?\n<image>",
+        "No picture?",
+        "Ω <image> 日本",
+    ):
+        plain = question.replace("<image>", " ").strip()
+        for rest in ("", "\n\nLook at the picture.", "\nA. left\nB. right"):
+            assert marked_question(question + rest, plain).strip() == question.strip()
+
+
+def test_rejected_rows_are_shown_by_their_reason(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rejected")
+    rows = [row(1), row(2), row(3, answer=""), row(4, tag="<b>lung</b>", question="Which <i>tag</i>?")]
+    run_prepare(write_rows(folder, rows), folder / "out", make_backbone(folder / "backbone"), "split.validation=0")
+
+    assert write_view(folder / "out", folder / "all.html", reason="all") == 2
+    assert write_view(folder / "out", folder / "one.html", reason="unknown_tag") == 1
+    page = (folder / "one.html").read_text()
+    assert 'id="rejected-1"' in page
+    assert "<i>tag" not in page
+    assert "&lt;i&gt;tag" in page
+    with pytest.raises(ConfigError, check=only(("--reason", "no-row-matches"))):
+        write_view(folder / "out", folder / "none.html", reason="too_long")
+
+
+def test_the_page_has_a_dark_side(prepared, tmp_path):
+    write_view(prepared, tmp_path / "view.html", rows=10)
+
+    assert "prefers-color-scheme: dark" in (tmp_path / "view.html").read_text()
