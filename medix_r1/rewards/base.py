@@ -137,12 +137,13 @@ class PendingScore(Generic[Result]):
 class Reward(Protocol):
     """One signal of the composite reward.
 
-    A signal may have three optional attributes:
+    A signal may have four optional attributes:
 
     - `wants_images`: bool; True fills `Sample.images`.
     - `statistics()`: name → number, for the step metrics. Names that start with `latency` are gauges, all others are
       counters that only grow.
     - `rule_score(sample)`: the `Score` where rules alone decide, else None. `reward audit` skips samples that have one.
+    - `veto`: name of another signal; where that one says NO (below 0.5), this one is 0.
     """
 
     def score(self, sample: Sample) -> Score | Awaitable[Score]:

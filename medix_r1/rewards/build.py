@@ -13,7 +13,7 @@ from medix_r1.rewards.adapters.verl_keys import verl_function_problems
 from medix_r1.rewards.base import PARSERS, Reward
 from medix_r1.rewards.composite import CompositeReward
 from medix_r1.rewards.overlong import overlong_problems
-from medix_r1.rewards.weights import gate_problems, table_problems, weight_problems
+from medix_r1.rewards.weights import gate_problems, table_problems, veto_problems, weight_problems
 
 THINK_ELEMENTS = ("think", "thinking")
 _ADAPTERS = "medix_r1.rewards.adapters."
@@ -58,6 +58,7 @@ def reward_problems(settings: Any) -> list[Problem]:
     problems += weight_problems(node["weights"], signals)
     problems += gate_problems(node["gate"], signals)
     problems += table_problems(node["weight_tables"], signals)
+    problems += veto_problems(signals)
     problems += verl_function_problems(node.get("custom_reward_function"), "reward.custom_reward_function")
     for name, signal in signals.items():
         if isinstance(signal, Mapping):

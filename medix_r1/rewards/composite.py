@@ -24,12 +24,20 @@ from medix_r1.errors import (
     RewardTimeout,
 )
 from medix_r1.rewards.base import PendingScore, Reward, Sample, Score, clamped
-from medix_r1.rewards.weights import WeightTables, gate_problems, renormalise, table_problems, weight_problems
+from medix_r1.rewards.weights import (
+    WeightTables,
+    gate_problems,
+    renormalise,
+    table_problems,
+    veto_problems,
+    weight_problems,
+)
 
 __all__ = ["CompositeReward", "RewardBreakdown", "weight_problems"]
 
 Failure = JudgeError | EmbedderError | RewardError
 _FAILURES = (JudgeError, EmbedderError, RewardError)
+_YES = 0.5  # values below it are a NO to `veto`
 _NOT_ASKED = Score(None, "not asked yet")
 
 
@@ -91,12 +99,14 @@ class CompositeReward:
         weight_tables: Mapping[str, Mapping[str, Mapping[str, float]] | None] | None = None,
     ) -> None:
         problems = weight_problems(weights, signals) + gate_problems(gate, signals)
-        if problems := problems + table_problems(weight_tables, signals):
+        problems += table_problems(weight_tables, signals)
+        if problems := problems + veto_problems(signals):
             raise ConfigError(problems)
         self.signals = {name: signal for name, signal in signals.items() if signal is not None}
         self._calling = {name: signal for name, signal in self.signals.items() if makes_calls(signal)}
         self._computing = {name: signal for name, signal in self.signals.items() if name not in self._calling}
         self.gate = gate
+        self._vetoes = {name: veto for name, signal in self.signals.items() if (veto := getattr(signal, "veto", None))}
         self._tables = WeightTables(self.signals, weights, weight_tables)
 
     @property
@@ -123,6 +133,8 @@ class CompositeReward:
     async def score(self, sample: Sample) -> RewardBreakdown:
         """Score one rollout. A failed signal that has weight masks the sample; all other errors are bugs and raised."""
         results = await score_signals(sample, self._calling, self._computing, self.signals)
+        for name, veto in self._vetoes.items():
+            results.apply_veto(name, veto)
         parts, failures = results.parts, results.failures
         weights = self._tables.of(sample) if self._tables.any else self._tables.default
         shut = self._is_shut(parts)
@@ -188,6 +200,16 @@ class SignalResults:
                 )
             score = replace(score, value=value)
         self.parts[name] = score
+
+    def apply_veto(self, name: str, veto: str) -> None:
+        """Score a signal 0 where another one says NO; where that one failed, this one has failed too."""
+        if name in self.failures:
+            return
+        said, part = self.parts[veto], self.parts[name]
+        if veto in self.failures:
+            self.add_failure(name, self.failures[veto])
+        elif said.value is not None and part.value and said.value < _YES:
+            self.parts[name] = replace(part, value=0.0, reason=f"{part.reason}; {veto} says NO")
 
     def add_failure(self, name: str, error: Failure) -> None:
         """Record a failure."""

@@ -24,6 +24,7 @@ class EmbeddingReward:
         floor: in [0, 1): the cosine up to which `graded` gives 0.
         max_bytes, refuse_echo: answers that score 0 without a call, as in `rule_score`.
         refuse_alternatives: score answers that offer alternatives 0, because they are close to each of them.
+        veto: name of another signal, such as `llm`: where it says NO (below 0.5), this one is 0. The composite does it.
 
     Raises:
         ConfigError: a setting is out of range.
@@ -39,6 +40,7 @@ class EmbeddingReward:
         max_bytes: int | None = 3000,
         refuse_echo: bool = True,
         refuse_alternatives: bool = True,
+        veto: str | None = None,
     ) -> None:
         problems = []
         if not 0.0 < threshold < 1.0:
@@ -57,7 +59,7 @@ class EmbeddingReward:
             raise ConfigError(problems)
         self.embedder, self.mode, self.threshold, self.floor = embedder, mode, threshold, floor
         self.max_bytes, self.refuse_echo = max_bytes, refuse_echo
-        self.refuse_alternatives = refuse_alternatives
+        self.refuse_alternatives, self.veto = refuse_alternatives, veto
 
     def score(self, sample: Sample) -> Score | Awaitable[Score]:
         if (by_rule := self.rule_score(sample)) is not None:

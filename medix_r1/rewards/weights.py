@@ -119,6 +119,18 @@ def gate_problems(gate: str | None, signals: Mapping[str, object]) -> list[Probl
     ]
 
 
+def veto_problems(signals: Mapping[str, object]) -> list[Problem]:
+    """A problem for each signal whose `veto` is no other signal of the reward. Takes settings and built signals."""
+    problems = []
+    for name, node in signals.items():
+        veto = node.get("veto") if isinstance(node, Mapping) else getattr(node, "veto", None)
+        if veto is not None and (veto == name or signals.get(veto) is None):
+            known = sorted(other for other, one in signals.items() if one is not None and other != name)
+            text = f"no other signal '{veto}'; known: {', '.join(known)}, or null for no veto"
+            problems.append(Problem(f"reward.signals.{name}.veto", "no-such-signal", text))
+    return problems
+
+
 def table_problems(tables: Mapping[str, Any] | None, signals: Mapping[str, object]) -> list[Problem]:
     """Every problem of `reward.weight_tables`; each table is checked like `reward.weights`."""
     problems: list[Problem] = []

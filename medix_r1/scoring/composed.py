@@ -163,7 +163,7 @@ def _keeping(config: DictConfig, name: str) -> DictConfig:
         known = ", ".join(str(one) for one, node in signals.items() if node is not None)
         raise ConfigError.of(f"--signal {name}", "no-such-signal", f"this reward has none of that name; known: {known}")
     alone: dict[str, Any] = {
-        "signals": {name: signals[name]},
+        "signals": {name: {**signals[name], "veto": None} if "veto" in signals[name] else signals[name]},
         "weights": {name: 1.0},
         "weight_tables": {"source": {}, "modality": {}},
         "gate": None,

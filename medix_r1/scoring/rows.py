@@ -25,6 +25,10 @@ from medix_r1.rewards.base import Sample, SampleReader
 from medix_r1.rewards.references import fault_of
 
 MAX_PROBLEMS = 50  # after which checking stops
+_END_TOKENS = (
+    *("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end|>", "<|end_of_text|>", "<|eom_id|>", "<|return|>"),
+    *("</s>", "<eos>", "<end_of_turn>", "<pad>", "<|pad|>", "<\uff5cend\u2581of\u2581sentence\uff5c>"),
+)
 
 
 def _either(*names: str) -> AliasChoices:
@@ -93,7 +97,7 @@ class Row(BaseModel):
     def sample(self, reader: SampleReader, images: Sequence[bytes] = ()) -> Sample:
         """The row as a sample of the reward."""
         return reader.read(
-            self.completion,
+            without_end_tokens(self.completion),
             reference=self.reference,
             has_image=self.has_image,
             question=self.question,
@@ -103,6 +107,13 @@ class Row(BaseModel):
             cut=self.cut,
             accepted=self.accepted or (),
         )
+
+
+def without_end_tokens(reply: str) -> str:
+    """Take off the tokens that end a turn, which decoding leaves out in training and a file of replies may hold."""
+    while (shorter := reply.rstrip()).endswith(_END_TOKENS):
+        reply = shorter.removesuffix(next(token for token in _END_TOKENS if shorter.endswith(token)))
+    return reply
 
 
 RowT = TypeVar("RowT", bound=Row)

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from medix_r1.errors import ConfigError, EmbedderError, JudgeRejected, JudgeUnavailable
 from medix_r1.rewards.base import Score
 from medix_r1.rewards.composite import CompositeReward, weight_problems
+from medix_r1.rewards.embed import EmbeddingReward
 from medix_r1.rewards.format import FormatReward
+from medix_r1.rewards.llm import JudgeReward
 from tests.support.problems import codes, only
 from tests.unit.rewards.cases import WEIGHTS, ScriptedEmbedder, ScriptedJudge, composite, reply, sample
 
@@ -297,3 +299,42 @@ async def test_calls_go_out_before_anything_is_computed():
     await CompositeReward(signals={"a": Computes(), "b": Calls()}, weights={"a": 1.0}).score(sample("", ""))
 
     assert order == ["called", "computed"]
+
+
+def vetoed(judge: ScriptedJudge, veto: str | None) -> CompositeReward:
+    embed = EmbeddingReward(embedder=ScriptedEmbedder(0.9), veto=veto)
+    return CompositeReward(
+        signals={"embed": embed, "llm": JudgeReward(judge=judge)}, weights={"llm": 0.6, "embed": 0.4}
+    )
+
+
+@pytest.mark.parametrize(
+    ("veto", "says", "total"),
+    [(None, False, 0.4), ("llm", False, 0.0), ("llm", True, 1.0), ("llm", 0.4, 0.24), ("llm", 0.6, 0.76)],
+)
+async def test_a_veto_takes_the_credit_of_a_signal(veto, says, total):
+    breakdown = await vetoed(ScriptedJudge(says), veto).score(sample(reply("the left one"), REFERENCE))
+
+    assert breakdown.total == pytest.approx(total)
+    assert ("llm says NO" in breakdown.parts["embed"].reason) is (veto == "llm" and total < 0.5)
+
+
+async def test_a_veto_that_is_not_known_masks_the_sample():
+    only_embed = CompositeReward(
+        signals={
+            "embed": EmbeddingReward(embedder=ScriptedEmbedder(0.9), veto="llm"),
+            "llm": JudgeReward(judge=ScriptedJudge(JudgeRejected("no"))),
+        },
+        weights={"embed": 1.0},
+    )
+
+    breakdown = await only_embed.score(sample(reply("the left one"), REFERENCE))
+
+    assert breakdown.total is None
+    assert not breakdown.outage
+
+
+@pytest.mark.parametrize("veto", ["lm", "embed"])
+def test_a_veto_is_another_signal_of_the_reward(veto):
+    with pytest.raises(ConfigError, check=only(("reward.signals.embed.veto", "no-such-signal"))):
+        vetoed(ScriptedJudge(True), veto)

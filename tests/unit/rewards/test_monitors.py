@@ -12,8 +12,9 @@ from medix_r1.rewards.hedging import HedgingMonitor
 from medix_r1.rewards.laterality import LateralityMonitor
 from medix_r1.rewards.length import LengthMonitor
 from medix_r1.rewards.negation import NegationMonitor
-from medix_r1.rewards.numeric import NumericMonitor, quantities
+from medix_r1.rewards.numeric import NumericMonitor
 from medix_r1.rewards.repetition import RepetitionMonitor
+from medix_r1.wording.quantities import quantities
 from tests.support.problems import only
 from tests.support.scaling import is_linear
 from tests.unit.rewards.cases import reply, sample

@@ -15,7 +15,7 @@ from medix_r1.runs.samples_folder import SamplesFolder
 from medix_r1.runs.scored_rollout import ScoredRollout
 from medix_r1.scoring import rows
 from medix_r1.scoring.audit import AuditRow
-from medix_r1.scoring.rows import Row
+from medix_r1.scoring.rows import Row, without_end_tokens
 from tests.support.problems import codes, only
 
 GOOD = {"question": "Which organ?", "reference": "<CT_SCAN>liver", "completion": "<CT_SCAN>..."}
@@ -189,3 +189,25 @@ def test_an_audit_takes_a_bare_prediction_as_it_stands() -> None:
     assert row.sample(SampleReader()).completion.answer == "b</answer>"
     with pytest.raises(ValueError, match="prediction"):
         AuditRow.model_validate({"question": "q", "reference": "a"})
+
+
+@pytest.mark.parametrize(
+    ("end", "left"),
+    [
+        ("<|im_end|>", ""),
+        ("\n<|im_end|>\n<|endoftext|>  ", "\n"),
+        ("</s>", ""),
+        (" <end_of_turn>", " "),
+        ("<|im_end|> and", "<|im_end|> and"),
+    ],
+)
+def test_the_token_that_ends_a_turn_is_no_part_of_the_reply(end: str, left: str) -> None:
+    assert without_end_tokens(f"<answer>left</answer>{end}").rstrip() == f"<answer>left</answer>{left}".rstrip()
+
+
+def test_a_reply_with_an_end_token_is_well_formed() -> None:
+    reply = "<X_RAY><think>It is so.</think><answer>left</answer><|im_end|>"
+
+    sample = Row(question="", reference="<X_RAY>left", completion=reply).sample(SampleReader(think_element="think"))
+
+    assert sample.completion.well_formed
