@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,14 @@ app = typer.Typer(
     help="Reinforcement learning of medical vision-language models on open-ended answers.",
 )
 console = Console(stderr=False, soft_wrap=True)
+
+
+class PrintedConfig(StrEnum):
+    """What `train --cfg` prints."""
+
+    JOB = "job"
+
+
 Overrides = Annotated[list[str] | None, typer.Argument(help="Hydra overrides: group=choice or key=value.")]
 
 
@@ -58,10 +67,18 @@ def train(
     config_dir: Annotated[
         list[Path] | None, typer.Option(help="Folder of your own with config groups; repeatable.")
     ] = None,
+    cfg: Annotated[
+        PrintedConfig | None, typer.Option(help="Print the resolved config, unchecked, and stop; as Hydra's --cfg.")
+    ] = None,
 ) -> None:
     """Train: `medix-r1 train experiment=nano_cpu`. The same command again resumes."""
     from omegaconf import OmegaConf
 
+    if cfg is not None:
+        from medix_r1.config import compose_train
+
+        sys.stdout.write(OmegaConf.to_yaml(compose_train(overrides or [], config_dir or [])))
+        return
     from medix_r1.sweeps.expand import is_sweep
     from medix_r1.training.command import launch
     from medix_r1.training.command.plan import make_plan
@@ -86,6 +103,12 @@ def train(
 def check(
     overrides: Overrides = None,
     gpu_gib: Annotated[float, typer.Option(help="Memory of one GPU, for the estimate.")] = 80.0,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Without data, weights, servers and GPUs: what the config alone tells.")
+    ] = False,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Show also what differs from the recipe that the experiment builds on.")
+    ] = False,
     config_dir: Annotated[
         list[Path] | None, typer.Option(help="Folder of your own with config groups; repeatable.")
     ] = None,
@@ -93,7 +116,7 @@ def check(
     """Check a run before it starts, explain its batches, estimate memory: `medix-r1 check experiment=nano_cpu`."""
     from medix_r1.training.command.check_view import show_check
 
-    raise typer.Exit(show_check(overrides or [], config_dir or [], gpu_gib, console))
+    raise typer.Exit(show_check(overrides or [], config_dir or [], gpu_gib, console, offline=offline, diff=diff))
 
 
 @app.command("list")
@@ -145,11 +168,14 @@ def merge(
 @app.command()
 def doctor(
     judge_url: Annotated[str | None, typer.Option(help="A judge to ask.", envvar="MEDIX_JUDGE_URL")] = None,
+    judge_model: Annotated[str | None, typer.Option(help="Its model; without, the first that it names.")] = None,
+    judge_key_env: Annotated[str | None, typer.Option(help="Environment variable that holds its API key.")] = None,
 ) -> None:
     """Check this machine and say what to do: `medix-r1 doctor --judge-url http://127.0.0.1:8311/v1`."""
-    from medix_r1.doctor import check_all, show
+    from medix_r1.doctor import Judge, check_all, show
 
-    raise typer.Exit(show(check_all(judge_url), console))
+    judge = Judge(judge_url, judge_model, judge_key_env) if judge_url else None
+    raise typer.Exit(show(check_all(judge), console))
 
 
 add_report_verbs(app, console)

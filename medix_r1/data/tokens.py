@@ -8,19 +8,15 @@ steps are arithmetic on (width, height); tests compare them with the real ones.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
 
-from jinja2 import TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 
-from medix_r1.data.row import IMAGE_MARK, PromptLength, Reason, RowRejected
+from medix_r1.data.chat_template import ChatTemplate, read_object, user_message
+from medix_r1.data.row import PromptLength, Reason, RowRejected
 from medix_r1.errors import ConfigError
 from medix_r1.model_names import is_hub_name
 
@@ -111,15 +107,10 @@ class PromptCounter:
         Raises:
             ConfigError: a file is missing, or the image processor's resize rule is not known here.
         """
-        self._tokenizer = Tokenizer.from_file(str(_need(folder / "tokenizer.json")))
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
-        settings = _json(folder / "tokenizer_config.json")
-        self._specials = {name: _token_text(settings.get(name)) for name in ("bos_token", "eos_token", "pad_token")}
-        self._template = _compile(_template_text(folder, settings))
-        self._image_token = _image_token(folder, self._tokenizer)
+        self._chat = ChatTemplate(folder)
+        self._image_token = _image_token(folder, self._chat.tokenizer)
         self.rule = _resize_rule(folder, min_pixels, max_pixels)
-        tokens = self._tokenizer.get_added_tokens_decoder().values()
+        tokens = self._chat.tokenizer.get_added_tokens_decoder().values()
         self.control_tokens = tuple(token.content for token in tokens if token.special or "|" in token.content)
 
     def text_tokens(self, prompt: str, num_images: int) -> int:
@@ -128,17 +119,7 @@ class PromptCounter:
         Raises:
             ConfigError: the chat template fails, or does not give each image one placeholder.
         """
-        try:
-            text = self._template.render(
-                messages=[{"role": "user", "content": _content(prompt, num_images)}],
-                add_generation_prompt=True,
-                **self._specials,
-            )
-        except TemplateError as error:
-            raise ConfigError.of(
-                "backbone", "chat-template-fails", f"its chat template fails on a plain question: {error}"
-            ) from error
-        ids = self._tokenizer.encode(text, add_special_tokens=False).ids
+        ids = self._chat.encode(self._chat.render([user_message(prompt, num_images)]))
         if (seen := ids.count(self._image_token)) != num_images:
             raise ConfigError.of(
                 "backbone",
@@ -193,45 +174,8 @@ def fingerprint(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _content(prompt: str, num_images: int) -> str | list[dict[str, str]]:
-    """Split a message as verl's RLHFDataset does: a list of text and image parts; a plain string without images."""
-    if not num_images:
-        return prompt
-    parts: list[dict[str, str]] = []
-    for position, text in enumerate(prompt.split(IMAGE_MARK)):
-        if position:
-            parts.append({"type": "image"})
-        if text:
-            parts.append({"type": "text", "text": text})
-    return parts
-
-
-def _compile(text: str) -> Any:
-    """Compile a chat template as transformers does: sandboxed, with the same whitespace rules and functions."""
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-    )
-    environment.filters["tojson"] = lambda value, **kwargs: json.dumps(value, ensure_ascii=False, **kwargs)
-    environment.globals["raise_exception"] = _raise
-    environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
-    return environment.from_string(text)
-
-
-def _raise(message: str) -> NoReturn:
-    raise TemplateError(message)
-
-
-def _template_text(folder: Path, settings: dict[str, Any]) -> str:
-    if (path := folder / "chat_template.jinja").is_file():
-        return path.read_text(encoding="utf-8")
-    for candidate in (_json(folder / "chat_template.json"), settings):
-        if isinstance(text := candidate.get("chat_template"), str):
-            return text
-    raise ConfigError.of("backbone", "no-chat-template", f"{folder} has no chat template")
-
-
 def _image_token(folder: Path, tokenizer: Tokenizer) -> int:
-    number = _json(folder / "config.json").get("image_token_id")
+    number = read_object(folder / "config.json").get("image_token_id")
     number = number if isinstance(number, int) else tokenizer.token_to_id("<|image_pad|>")
     if number is None:
         raise ConfigError.of(
@@ -241,7 +185,7 @@ def _image_token(folder: Path, tokenizer: Tokenizer) -> int:
 
 
 def _resize_rule(folder: Path, min_pixels: int | None, max_pixels: int | None) -> ResizeRule:
-    processor = _json(folder / "processor_config.json").get("image_processor") or _json(
+    processor = read_object(folder / "processor_config.json").get("image_processor") or read_object(
         folder / "preprocessor_config.json"
     )
     kind = processor.get("image_processor_type", "")
@@ -263,20 +207,3 @@ def _resize_rule(folder: Path, min_pixels: int | None, max_pixels: int | None) -
         loader_min_pixels=min_pixels,
         loader_max_pixels=max_pixels,
     )
-
-
-def _need(path: Path) -> Path:
-    if not path.is_file():
-        raise ConfigError.of("backbone", "no-such-file", f"{path} is missing")
-    return path
-
-
-def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    content = json.loads(path.read_text(encoding="utf-8"))
-    return content if isinstance(content, dict) else {}
-
-
-def _token_text(token: Any) -> str:
-    return str(token.get("content", "")) if isinstance(token, dict) else str(token or "")

@@ -9,16 +9,19 @@ from rich.markup import escape
 from rich.table import Table
 
 from medix_r1.doctor import packages, resources
-from medix_r1.doctor.finding import Finding, Level
+from medix_r1.doctor.finding import Finding, Judge, Level
 from medix_r1.machine import this_machine
 
 _COLOURS: dict[Level, str] = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
-def check_all(judge_url: str | None = None) -> list[Finding]:
-    """Run all checks; `judge_url` is a judge to check too."""
+__all__ = ["Finding", "Judge", "check_all", "show"]
+
+
+def check_all(judge: Judge | None = None) -> list[Finding]:
+    """Run all checks; `judge` is one to ask too."""
     gpus = resources.list_gpus()
-    return [*packages.findings(gpus), *resources.findings(gpus, judge_url)]
+    return [*packages.findings(gpus), *resources.findings(gpus, judge)]
 
 
 def show(findings: Sequence[Finding], console: Console) -> int:

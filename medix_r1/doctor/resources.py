@@ -11,19 +11,27 @@ from pathlib import Path
 
 import psutil
 
-from medix_r1.doctor.finding import Finding
-from medix_r1.errors import ServerError
+from medix_r1.doctor.finding import Finding, Judge
+from medix_r1.errors import ConfigError, ServerError
 from medix_r1.machine import GIB
 from medix_r1.serving import server
-from medix_r1.training.preflight.checks import CPU_RANK_MEMORY, CPU_RUN_MEMORY, SHARED_MEMORY
+from medix_r1.serving.probe import server_problems
+from medix_r1.training.preflight.hardware import CPU_RANK_MEMORY, CPU_RUN_MEMORY, SHARED_MEMORY
 
+_CURES = {
+    "no-answer": "start one (medix-r1 serve), or mend the address",
+    "wants-a-key": "--judge-key-env VARIABLE sends the key that is in it",
+    "variable-not-set": "export it with the key",
+    "serves-another-model": "--judge-model NAME",
+    "question-not-answered": "look into the server's log",
+}
 _LONGEST_TEMP = 27  # bytes that Ray leaves for the temporary folder, of the 107 of a socket's path
 
 
-def findings(gpus: Sequence[str], judge_url: str | None) -> list[Finding]:
+def findings(gpus: Sequence[str], judge: Judge | None) -> list[Finding]:
     """Check everything but the packages."""
     machine = [_devices(gpus), _memory(gpus), _disk(Path.cwd()), _shared_memory(), _temporary(), _ports()]
-    return [*machine, _judge(judge_url)]
+    return [*machine, _judge(judge)]
 
 
 def list_gpus() -> list[str]:
@@ -97,15 +105,29 @@ def _ports() -> Finding:
     return Finding("ports", "ok", f"free ones on loopback, such as {port}")
 
 
-def _judge(url: str | None) -> Finding:
-    if url is None:
+def _judge(judge: Judge | None) -> Finding:
+    """Ask one question, as the run's own client would."""
+    if judge is None:
         return Finding("judge", "ok", "not looked for; name one with --judge-url")
+    client = {
+        "_target_": "medix_r1.models.judge.ChatJudge",
+        "base_url": judge.url,
+        "model": judge.model or _first_model(judge),
+        "api_key_env": judge.key_env,
+    }
     try:
-        names = server.served_models(url, timeout=5.0)
-    except ServerError as error:
-        return Finding(
-            "judge", "warn", f"{error}, which doctor does not send", "medix-r1 check asks with the run's own"
-        )
-    if not names:
-        return Finding("judge", "fail", f"none answers at {url}", "start one (medix-r1 serve), or mend the address")
-    return Finding("judge", "ok", f"{', '.join(names)} at {url}")
+        found = next(server_problems(client, "judge.client", "judge", "; start one (medix-r1 serve)"), None)
+    except ConfigError as error:
+        found = error.problems[0]
+    if found is None:
+        return Finding("judge", "ok", f"{client['model']} at {judge.url} answers a question")
+    cure = _CURES.get(found.code, "mend the address")
+    return Finding("judge", "fail", found.text, cure)
+
+
+def _first_model(judge: Judge) -> str:
+    try:
+        names = server.served_models(judge.url, timeout=5.0, api_key=os.environ.get(judge.key_env or ""))
+    except ServerError:
+        names = None  # the question tells more
+    return names[0] if names else "default"

@@ -29,6 +29,7 @@ _GROUPS: dict[str, dict[str, str]] = {
         "masked": "reward/masked_share",
         "cut at the limit": "reward/cut_share",
         "left out of the update": "reward/dropped_share",
+        "groups with lost rollouts": "sampler/failed_share",
         "groups filtered out": "sampler/filtered_share",
         "groups of equal reward": "reward/overall/zero_variance_groups",
     },

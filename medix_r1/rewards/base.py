@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from medix_r1.grammar import Completion, Reference, ThinkElement, parse_completion, parse_reference
@@ -42,16 +42,25 @@ class SampleReader:
     Args:
         think_element: the required think element, `think` or `thinking`.
         parser: `strict` (grammar.py), or `public` for the rules of the paper's code (public_grammar.py).
+        prefilled_element: element that the chat template opens before the reply, such as `think`. What the reply has
+            before its closing mark is the model's own reasoning, and what follows is parsed; without that mark nothing.
     """
 
-    def __init__(self, *, think_element: ThinkElement = "thinking", parser: str = "strict") -> None:
+    def __init__(
+        self, *, think_element: ThinkElement = "thinking", parser: str = "strict", prefilled_element: str | None = None
+    ) -> None:
         self._think_element = think_element
         self._parse, self._parse_reference = PARSERS[parser]
+        self._end_of_own = f"</{prefilled_element}>" if prefilled_element else None
 
     @classmethod
     def of(cls, settings: Any) -> SampleReader:
         """Build the reader that a `reward` node of a config asks for."""
-        return cls(think_element=settings["think_element"], parser=settings["parser"])
+        return cls(
+            think_element=settings["think_element"],
+            parser=settings["parser"],
+            prefilled_element=settings.get("prefilled_element"),
+        )
 
     def read(
         self,
@@ -80,7 +89,7 @@ class SampleReader:
             accepted: other right wordings.
         """
         return Sample(
-            completion=self._parse(reply, think_element=self._think_element, wants_modality=has_image),
+            completion=self._completion(reply, has_image),
             reference=self._parse_reference(reference),
             question=question,
             choices=tuple(choices),
@@ -90,6 +99,13 @@ class SampleReader:
             cut=cut,
             accepted=tuple(accepted),
         )
+
+    def _completion(self, reply: str, has_image: bool) -> Completion:
+        if self._end_of_own is None:
+            return self._parse(reply, think_element=self._think_element, wants_modality=has_image)
+        asked = reply.partition(self._end_of_own)[2]
+        parsed = self._parse(asked, think_element=self._think_element, wants_modality=has_image)
+        return replace(parsed, text=reply)
 
 
 @dataclass(frozen=True, slots=True)

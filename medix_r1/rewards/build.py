@@ -55,6 +55,9 @@ def reward_problems(settings: Any) -> list[Problem]:
             text = f"'{node[key]}' is neither {' nor '.join(allowed)}"
             problems.append(Problem(f"reward.{key}", "not-a-choice", text))
     problems += overlong_problems(node)
+    if (prefilled := node.get("prefilled_element")) is not None and prefilled not in THINK_ELEMENTS:
+        says = f"'{prefilled}' is neither think nor thinking; use null where the chat template opens no element"
+        problems.append(Problem("reward.prefilled_element", "not-a-choice", says))
     problems += weight_problems(node["weights"], signals)
     problems += gate_problems(node["gate"], signals)
     problems += table_problems(node["weight_tables"], signals)

@@ -1,4 +1,4 @@
-"""Formats a training step as one line: reward, parts with trend arrows, masked share, judge latency, seconds."""
+"""Formats a training step as one line: reward, parts with trend arrows, lost samples, judge latency, seconds."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ def step_line(history: Sequence[Metrics]) -> str:
     words = [f"{name} {now[key]:.3f}{arrow(history, key)}" for name, key in values.items() if key in now]
     if masked := now.get("reward/masked_share", 0.0):
         words.append(f"masked {masked:.0%}")
+    if failed := now.get("sampler/failed_groups", 0.0):
+        words.append(f"groups with lost rollouts {failed:.0f}")
     if "reward/llm/latency_p95" in now:
         words.append(f"judge {now['reward/llm/latency_p95'] * 1000:.0f} ms")
     words.append(f"{now.get('timing_s/step', 0.0):.1f} s")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from medix_r1.composing import instantiate
-from medix_r1.errors import ConfigError, Problem, ServerError
+from medix_r1.errors import ConfigError, Problem
 from medix_r1.model_names import is_hub_name
 from medix_r1.serving import server
+from medix_r1.serving.probe import Kind, server_problems
 
 VERL_ROUTER = "verl-reward-router"  # placeholder address of judge=verl; verl_plugin/scorer.py replaces it
 
@@ -34,14 +34,15 @@ def judge_problems(config: DictConfig) -> Iterator[Problem]:
     if "reward" in config and not is_used(config, "judge"):
         return
     settings = config.judge.server
-    yield from _settings_problems(config.judge.client, "judge.client")
+    wrong = list(_settings_problems(config.judge.client, "judge.client"))
+    yield from wrong
     judges = members(config.judge.client)
     if any(member.get("base_url") == VERL_ROUTER for _, member in judges):
         yield from _verl_problems(config)
         return
     if settings is None:
-        for key, member in judges:
-            yield from _address_problems(member, key, "judge", "; start one (medix-r1 serve) or mend it")
+        hint = "; start one (medix-r1 serve) or mend it"
+        yield from _server_problems(config.judge.client, "judge.client", "judge", hint, wrong)
         return
     if not isinstance(settings.port, int) or not 0 <= settings.port <= 65535:
         yield Problem(
@@ -68,9 +69,9 @@ def embedder_problems(config: DictConfig) -> Iterator[Problem]:
     """Every problem of the embedder: settings, API key, address."""
     if not is_used(config, "embedder"):
         return
-    yield from _settings_problems(config.embedder, "embedder")
-    if config.embedder.get("base_url") is not None:
-        yield from _address_problems(config.embedder, "embedder", "embedder", "; start one or mend it")
+    wrong = list(_settings_problems(config.embedder, "embedder"))
+    yield from wrong
+    yield from _server_problems(config.embedder, "embedder", "embedder", "; start one or mend it", wrong)
 
 
 def is_used(config: DictConfig, name: str) -> bool:
@@ -103,25 +104,12 @@ def _constructor_problems(plain: dict[str, Any], key: str) -> Iterator[Problem]:
         yield from error.problems
 
 
-def _address_problems(node: DictConfig, key: str, what: str, hint: str) -> Iterator[Problem]:
-    variable = node.get("api_key_env")
-    for number, address in enumerate([node.base_url, *node.get("base_urls", [])]):
-        name = f"{key}.base_url" if number == 0 else f"{key}.base_urls[{number - 1}]"
-        try:
-            names = server.served_models(address, timeout=5.0, api_key=os.environ.get(variable or "", None))
-        except ServerError as error:
-            yield Problem(name, "wants-a-key", f"{error}; put it into a variable and name that as {key}.api_key_env")
-            continue
-        if names is None:
-            yield Problem(name, "no-answer", f"no {what} answers at {address}{hint}")
-        elif node.model not in names:
-            yield Problem(
-                f"{key}.model", "serves-another-model", f"{address} serves {_first_names(names)}, not {node.model}"
-            )
-
-
-def _first_names(names: list[str]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+def _server_problems(node: DictConfig, key: str, kind: Kind, hint: str, wrong: Sequence[Problem]) -> Iterator[Problem]:
+    """Ask the servers of a client one question each, unless its settings are wrong."""
+    plain: Any = OmegaConf.to_container(node, resolve=True)
+    for own, member in members(plain, key):
+        if member.get("base_url") is not None and not any(problem.key.startswith(own) for problem in wrong):
+            yield from server_problems(member, own, kind, hint)
 
 
 def _verl_problems(config: DictConfig) -> Iterator[Problem]:

@@ -9,9 +9,9 @@ from rich.console import Console
 
 from medix_r1 import doctor
 from medix_r1.doctor import packages, resources
-from medix_r1.doctor.finding import Finding
+from medix_r1.doctor.finding import Finding, Judge
 from medix_r1.machine import GIB
-from medix_r1.training.preflight.checks import CPU_RANK_MEMORY, CPU_RUN_MEMORY
+from medix_r1.training.preflight.hardware import CPU_RANK_MEMORY, CPU_RUN_MEMORY
 from tests.support.configs import composed
 from tests.support.judge_stub import MODEL, JudgeStub
 
@@ -129,10 +129,27 @@ def test_a_long_temporary_folder_breaks_rays_sockets(monkeypatch: pytest.MonkeyP
 
 def test_the_judge_is_asked() -> None:
     with JudgeStub() as stub:
-        finding = resources._judge(stub.address)
-    assert finding.level == "ok"
-    assert MODEL in finding.found
-    assert resources._judge("http://127.0.0.1:9/v1").level == "fail"
+        stub.answer = lambda prompt: "YES"
+        finding = resources._judge(Judge(stub.address))
+        assert finding.level == "ok"
+        assert MODEL in finding.found
+        other = resources._judge(Judge(stub.address, model="another"))
+        assert (other.level, other.fix) == ("fail", "--judge-model NAME")
+    assert resources._judge(Judge("http://127.0.0.1:9/v1")).level == "fail"
+
+
+def test_the_judges_key_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SOME_KEY", raising=False)
+    with JudgeStub(lambda prompt: "YES") as stub:
+        stub.behave = lambda call: None if stub.calls[-1]["authorization"] == "Bearer sk-1" else (401, {}, b"{}")
+        assert "--judge-key-env" in resources._judge(Judge(stub.address)).fix
+        keyed = Judge(stub.address, key_env="SOME_KEY")
+        assert resources._judge(keyed).level == "fail"
+        monkeypatch.setenv("SOME_KEY", "sk-1")
+        assert resources._judge(keyed).level == "ok"
+
+
+def test_no_judge_is_no_finding() -> None:
     assert resources._judge(None).level == "ok"
 
 

@@ -1,4 +1,4 @@
-"""`medix-r1 check`: prints a run's problems, its batch arithmetic and a memory estimate."""
+"""`medix-r1 check`: prints what counts in a run, its batch arithmetic, a memory estimate and its problems."""
 
 from __future__ import annotations
 
@@ -15,12 +15,22 @@ from rich.table import Table
 
 from medix_r1 import config as configs
 from medix_r1.errors import ConfigError, Problem
+from medix_r1.training.command.check_difference import Changes, changes
+from medix_r1.training.command.check_summary import summary
 from medix_r1.training.command.plan import plan_of
-from medix_r1.training.preflight import batches, memory, placement
+from medix_r1.training.preflight import batches, checks, hardware, host_memory, memory, placement
 from medix_r1.training.preflight.references import reference_notices
 
 
-def show_check(overrides: Sequence[str], config_dirs: Sequence[Path], gpu_gib: float, console: Console) -> int:
+def show_check(
+    overrides: Sequence[str],
+    config_dirs: Sequence[Path],
+    gpu_gib: float,
+    console: Console,
+    *,
+    offline: bool = False,
+    diff: bool = False,
+) -> int:
     """Print everything; returns the exit code, 1 when there is a problem.
 
     Args:
@@ -28,12 +38,18 @@ def show_check(overrides: Sequence[str], config_dirs: Sequence[Path], gpu_gib: f
         config_dirs: a user's folders of config groups.
         gpu_gib: memory of one GPU, in GiB.
         console: prints.
+        offline: look at no data, no weights, no server and no machine.
+        diff: print also what differs from the recipe that the experiment was made from.
 
     Raises:
         ConfigError: the config does not compose.
     """
     config = configs.compose_train(overrides, config_dirs)
-    problems = _problems(config)
+    problems = checks.problems(config, offline=True) if offline else _problems(config)
+    if diff:
+        _show_changes(changes(overrides, config_dirs), console)
+    with contextlib.suppress(MissingMandatoryValue):
+        console.print(_table(str(config.run.name), summary(config)))
     with contextlib.suppress(MissingMandatoryValue):  # a missing value; it is among the problems
         console.print(_table("batches", batches.of_config(config).lines() | placement.gpu_pools(config)))
         _show_memory(config, gpu_gib, console)
@@ -41,6 +57,8 @@ def show_check(overrides: Sequence[str], config_dirs: Sequence[Path], gpu_gib: f
         console.print(f"  - [yellow]only said, not refused:[/] {escape(notice)}", highlight=False)
     for problem in problems:
         console.print(f"  - {escape(str(problem))}", highlight=False)
+    if unseen := _unseen(config, offline):
+        console.print(f"not looked at: {unseen}", highlight=False)
     console.print(f"[red]{len(problems)} problem(s)[/]" if problems else "[green]no problem found[/]")
     return 1 if problems else 0
 
@@ -54,15 +72,31 @@ def _problems(config: DictConfig) -> Sequence[Problem]:
     return []
 
 
+def _unseen(config: DictConfig, offline: bool) -> str:
+    """What was not checked, for the line before the last; empty if all was."""
+    if offline:
+        return "data, weights, judge, keys, disk and machine (--offline)"
+    if config.trainer.device != "cpu" and not hardware.has_gpu():
+        return "GPUs, logical CPUs and memory of the machine that trains; this one has no GPU"
+    return ""
+
+
+def _show_changes(found: Changes, console: Console) -> None:
+    rows = {key: f"{before!r} -> {now!r}" for key, (before, now) in found.keys.items()}
+    console.print(_table(f"differs from {found.recipe}", rows or {"": "in nothing"}))
+
+
 def _show_memory(config: DictConfig, gpu_gib: float, console: Console) -> None:
     try:
-        size = memory.size_of(Path(config.actor_rollout_ref.model.path).expanduser())
+        size = memory.size_of(config.actor_rollout_ref.model.path)
     except ConfigError as error:
         console.print(f"memory and disk: no estimate; {escape(str(error).splitlines()[0])}", highlight=False)
         return
     found = memory.estimate(size, config, gpu_gib * memory.GIB)
     console.print(_table(f"one rank while it updates (estimate, {gpu_gib:g} GiB a GPU)", _gib(found.update)))
     console.print(_table("one rank while vLLM generates", _gib(found.rollout)))
+    if config.trainer.device != "cpu" and (host := host_memory.estimate(config, host_memory.most_pixels(config))):
+        console.print(_table("memory of one node besides (estimate, at most)", _gib(host)))
 
 
 def _table(title: str, rows: Mapping[str, str]) -> Table:

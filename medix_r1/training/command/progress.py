@@ -146,4 +146,6 @@ def heldout_lines(metrics: dict[str, float]) -> list[str]:
         prefix = f"heldout/{source}/"
         parts = "  ".join(f"{n} {metrics[f'{prefix}{n}/mean']:.3f}" for n in PARTS if f"{prefix}{n}/mean" in metrics)
         lines.append(f"held-out {source}: reward {metrics[f'{prefix}overall/mean']:.3f}  {parts}")
+    if lost := metrics.get("sampler/failed_validation_groups", 0.0):
+        lines.append(f"held-out: {lost:.0f} questions lost a rollout; the log has the errors")
     return lines

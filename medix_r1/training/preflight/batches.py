@@ -158,7 +158,7 @@ def of_config(config: DictConfig) -> BatchArithmetic:
         longest=int(config.data.max_prompt_length + config.data.max_response_length),
         judges=_judges(config),
         refills=int(config.run.max_refills) if filtered else 0,
-        train_rows=_rows(data_files(config, "train_files")),
+        train_rows=_train_rows(config),
     )
 
 
@@ -179,11 +179,16 @@ def data_files(config: DictConfig, key: str) -> list[str]:
     return [str(name) for name in several]
 
 
+def _train_rows(config: DictConfig) -> int | None:
+    rows, most = _rows(data_files(config, "train_files")), config.data.get("train_max_samples", -1)
+    return min(rows, most) if rows is not None and isinstance(most, int) and most > 0 else rows
+
+
 def _rows(files: Sequence[str]) -> int | None:
     paths = [Path(name).expanduser() for name in files]
     if not all(path.is_file() and path.suffix == ".parquet" for path in paths):
         return None
     try:
         return sum(parquet.read_metadata(path).num_rows for path in paths)
-    except pyarrow.ArrowInvalid:  # no parquet file, whatever its name
+    except (OSError, pyarrow.ArrowInvalid):  # no parquet file, whatever its name
         return None

@@ -6,13 +6,10 @@ import contextlib
 import importlib.util
 import netrc
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from urllib.parse import urlsplit
 
-import psutil
 from omegaconf import DictConfig, ListConfig
 from omegaconf.errors import MissingMandatoryValue
 
@@ -26,34 +23,46 @@ from medix_r1.serving.checks import embedder_problems, is_used, judge_problems, 
 from medix_r1.training.preflight import batches
 from medix_r1.training.preflight.algorithm import algorithm_problems, optimizer_problems, plugin_problems
 from medix_r1.training.preflight.current_directory import shadowing_problems
+from medix_r1.training.preflight.data_rows import data_problems
 from medix_r1.training.preflight.disk import disk_problems
+from medix_r1.training.preflight.hardware import hardware_problems
 from medix_r1.training.preflight.lengths import length_problems
 from medix_r1.training.preflight.model_folder import model_problems
+from medix_r1.training.preflight.model_shape import shape_problems
 from medix_r1.training.preflight.placement import cluster_problems, placement_problems
 from medix_r1.training.preflight.references import reference_problems
+from medix_r1.training.preflight.reply_format import format_problems
 
-GIB = 1024**3
-# Measured on the nano model: nearly all of it is torch and vLLM, imported by each process.
-CPU_RUN_MEMORY = 10 * GIB
-CPU_RANK_MEMORY = 2 * GIB
-SHARED_MEMORY = 1.5 * GIB
 Check = Callable[[DictConfig], Iterator[Problem]]
 
 
-def problems(config: DictConfig) -> list[Problem]:
-    """All problems of a composed training config: missing values, then those of each check in turn."""
+def problems(config: DictConfig, *, offline: bool = False) -> list[Problem]:
+    """All problems of a composed training config: missing values, then those of each check in turn.
+
+    Args:
+        config: the config.
+        offline: look at no data, no weights, no server, no key and no machine: what the config alone tells.
+    """
     missing = configs.missing_keys(config)
     named = {problem.key for problem in missing}
-    found = (problem for check in _checks() for problem in _until_missing_value(check, config))
+    checks = [check for check in _checks() if not (offline and check in _OF_THE_MACHINE)]
+    found = (problem for check in checks for problem in _until_missing_value(check, config))
     return missing + [problem for problem in found if problem.key not in named]
+
+
+_OF_THE_MACHINE: Sequence[Check] = (
+    *(data_problems, model_problems, judge_problems, embedder_problems),
+    *(disk_problems, cluster_problems, shadowing_problems, hardware_problems),
+)
 
 
 def _checks() -> Sequence[Check]:
     return (
         *(plugin_problems, _reward, algorithm_problems, optimizer_problems, _alarms),
         *(_batches, length_problems, _limits),
-        *(placement_problems, _data, reference_problems, model_problems, _attention),
-        *(judge_problems, embedder_problems, _trackers, disk_problems, cluster_problems, shadowing_problems, _machine),
+        *(placement_problems, data_problems, reference_problems, model_problems, shape_problems, format_problems),
+        *(judge_problems, embedder_problems, _trackers, disk_problems, cluster_problems),
+        *(shadowing_problems, hardware_problems),
     )
 
 
@@ -149,18 +158,6 @@ def _limits(config: DictConfig) -> Iterator[Problem]:
         )
 
 
-def _data(config: DictConfig) -> Iterator[Problem]:
-    for key in ("train_files", "val_files"):
-        names = batches.data_files(config, key)
-        if not names:
-            yield Problem(f"data.{key}", "no-value", "no file is named; give at least one")
-        for name in names:
-            if not Path(name).expanduser().is_file():
-                demo = "demo_dir" in config
-                hint = "build the demo first: medix-r1 demo build" if demo else "medix-r1 data prepare (docs/data.md)"
-                yield Problem(f"data.{key}", "no-such-file", f"{name} does not exist; {hint}")
-
-
 def _trackers(config: DictConfig) -> Iterator[Problem]:
     loggers = config.trainer.logger
     if "file" not in (loggers if isinstance(loggers, ListConfig) else [loggers]):
@@ -187,38 +184,3 @@ def _wandb_has_a_key() -> bool:
     except (OSError, netrc.NetrcParseError):
         return False
     return found is not None
-
-
-def _attention(config: DictConfig) -> Iterator[Problem]:
-    """verl requests FlashAttention 2 from transformers, which refuses to load a model without flash-attn."""
-    model = config.actor_rollout_ref.model
-    asked = (model.get("override_config") or {}).get("attn_implementation", "flash_attention_2")
-    has_gpu = config.trainer.device == "cuda" and Path("/dev/nvidiactl").exists()  # a login node may lack both
-    if has_gpu and asked == "flash_attention_2" and importlib.util.find_spec("flash_attn") is None:
-        yield Problem(
-            "actor_rollout_ref.model.override_config.attn_implementation",
-            "flash-attn-not-installed",
-            "flash-attn is not installed; pip install "
-            "--no-build-isolation 'flash-attn>=2.8', or do without (docs/gpu.md): "
-            "+actor_rollout_ref.model.override_config.attn_implementation=sdpa",
-        )
-
-
-def _machine(config: DictConfig) -> Iterator[Problem]:
-    if config.trainer.device != "cpu":
-        return
-    needed = CPU_RUN_MEMORY + CPU_RANK_MEMORY * config.trainer.n_gpus_per_node
-    if (available := psutil.virtual_memory().available) < needed:
-        yield Problem(
-            "memory",
-            "too-little-memory",
-            f"{available / GIB:.1f} GiB of memory are available; a CPU run with "
-            f"{config.trainer.n_gpus_per_node} ranks takes about {needed / GIB:.0f} GiB",
-        )
-    shared = Path("/dev/shm")
-    if shared.is_dir() and (free := shutil.disk_usage(shared).free) < SHARED_MEMORY:
-        yield Problem(
-            "/dev/shm",
-            "too-little-shared-memory",
-            f"{free / GIB:.1f} GiB are free, {SHARED_MEMORY / GIB:.1f} needed (docker: --shm-size=4g)",
-        )

@@ -15,7 +15,7 @@ from medix_r1.errors import Problem
 from medix_r1.model_names import VISION_TOWERS
 from medix_r1.runs.checkpoints import all_folders
 from medix_r1.runs.folder import RunFolder
-from medix_r1.training.preflight import batches, memory
+from medix_r1.training.preflight import batches, known_models, memory
 from medix_r1.training.preflight.model_folder import snapshot, tensor_sizes, weight_files
 
 GIB = 1024**3
@@ -65,11 +65,11 @@ def disk_problems(config: DictConfig) -> Iterator[Problem]:
 
 def checkpoints(config: DictConfig) -> Checkpoints | None:
     """The most checkpoints at one time, with the best and the one being written; None if none or of unknown size."""
-    parameters = _parameters(config.actor_rollout_ref.model.path)
+    sizes = parameters(config.actor_rollout_ref.model.path)
     every = config.trainer.save_freq
-    if parameters is None or every < 1:
+    if sizes is None or every < 1:
         return None
-    whole, vision = parameters
+    whole, vision = sizes
     actor = config.actor_rollout_ref.actor
     trained = 0 if config.actor_rollout_ref.model.lora_rank else whole - vision * actor.freeze_vision_tower
     contents = actor.checkpoint.save_contents
@@ -91,8 +91,10 @@ def _saves(config: DictConfig) -> int | None:
     return None if steps is None else max(1, math.ceil(steps / config.trainer.save_freq))
 
 
-def _parameters(model: str) -> tuple[int, int] | None:
-    """Parameters of a model, and of its vision tower, from safetensors headers; None if any is missing."""
+def parameters(model: str) -> tuple[int, int] | None:
+    """Parameters of a model, and of its vision tower: of a known one, or from safetensors headers; None if unknown."""
+    if (known := known_models.find(model)) is not None:
+        return known.size.parameters, known.size.vision
     sizes: dict[str, int] = {}
     for file in weight_files(snapshot(model)):
         found = tensor_sizes(file)

@@ -1,9 +1,9 @@
 """Estimates the memory of one training rank, by part, from the model's config alone.
 
-Exact: parameters (of the model built on torch's `meta` device), gradients and optimizer states of the trained ones, all
-sharded over the ranks by FSDP2. Estimated: activations with gradient checkpointing (one hidden state a layer and token,
-one layer being recomputed) and logits (verl also computes them in fp32). vLLM's share is what the config gives it.
-docs/check.md compares the estimate with the tensors of real runs.
+Exact: parameters (of a known model, or of one built on torch's `meta` device), gradients and optimizer states of the
+trained ones, all sharded over the ranks by FSDP2. Estimated: activations with gradient checkpointing (one hidden state
+a layer and token, one layer being recomputed) and logits (verl also computes them in fp32). vLLM's share is what the
+config gives it. docs/check.md compares the estimate with the tensors of real runs.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 from medix_r1.errors import ConfigError
 from medix_r1.model_names import VISION_TOWERS, is_hub_name
+from medix_r1.training.preflight.known_models import ModelSize, find
 from medix_r1.training.preflight.placement import judge_share
 
 GIB = 1024**3
@@ -25,22 +26,6 @@ _BYTES = {"fp32": 4, "float32": 4, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16
 # Optimizer states of a parameter's size and dtype, other than 2: CompensatedAdamW has two moments and a compensation.
 _STATES = {"CompensatedAdamW": 3}
 _HIDDEN_COPIES, _MLP_COPIES = 10, 4  # of a token, in one layer during its backward pass
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSize:
-    """The sizes of a model that determine its memory."""
-
-    parameters: int
-    vision: int  # parameters of the vision tower
-    linear: int  # sum of inputs and outputs of all linear layers but the last; times rank: LoRA's parameters
-    linear_vision: int  # the same of the vision tower
-    largest_layer: int  # parameters that FSDP all-gathers at once
-    layers: int
-    hidden: int
-    mlp: int  # width of the MLP
-    vocabulary: int
-    kv_bytes_per_token: int  # KV cache of all layers, in bf16
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +41,14 @@ class MemoryEstimate:
 
 
 def size_of(model: Path | str) -> ModelSize:
-    """Sizes of a model, without loading its weights; its config must be on this machine.
+    """Sizes of a model, without loading its weights; of one that is not known, its config must be on this machine.
 
     Raises:
         ConfigError: there is no config that transformers can read.
     """
+    if (known := find(str(model))) is not None:
+        return known.size
+    model = Path(model).expanduser() if Path(model).expanduser().is_dir() else str(model)
     import torch
     from transformers import AutoConfig, AutoModelForImageTextToText
 
@@ -75,6 +63,11 @@ def size_of(model: Path | str) -> ModelSize:
         raise ConfigError.of(_KEY, "no-such-model", f"{model} does not exist") from error
     except ValueError as error:
         raise ConfigError.of(_KEY, "unreadable-model", f"the config of {model} cannot be read: {error}") from error
+    return built_size(built, config)
+
+
+def built_size(built: Any, config: Any) -> ModelSize:
+    """Sizes of a model that transformers built on torch's meta device from a config."""
     text = config.get_text_config()
     layers = [module for name, module in built.named_modules() if name.rpartition(".")[0].endswith("layers")]
     towers = [module for name, module in built.named_modules() if name.rpartition(".")[2] in VISION_TOWERS]

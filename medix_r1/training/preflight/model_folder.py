@@ -18,6 +18,7 @@ from medix_r1.model_names import is_hub_name
 _KEY = "actor_rollout_ref.model.path"
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")  # any one of them is enough
 _TEMPLATES = ("chat_template.jinja", "chat_template.json")
+_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 _WITH_CLASSES = ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json")
 
 
@@ -54,11 +55,33 @@ def model_problems(config: DictConfig) -> Iterator[Problem]:
             _KEY, "no-chat-template", f"{path} has no chat template ({_TEMPLATES[0]}); copy it from the base model"
         )
     yield from _weight_problems(weight_files(folder))
+    yield from _missing_weight_problems(folder, path)
     if code := sorted(file.name for file in folder.glob("*.py")):
         yield Problem(_KEY, "brings-code", f"{path} holds code ({', '.join(code)}), which verl would run; remove it")
     for name in _WITH_CLASSES:
         if (folder / name).is_file() and '"auto_map"' in (folder / name).read_text(encoding="utf-8"):
             yield Problem(_KEY, "brings-code", f"{path}/{name} names code in auto_map, which verl would run; remove it")
+
+
+def _missing_weight_problems(folder: Path, path: str) -> Iterator[Problem]:
+    if not any(any(folder.glob(pattern)) for pattern in _WEIGHTS):
+        run = next((part for part in folder.absolute().parents if part.name.startswith("global_step_")), None)
+        hint = (
+            f"it belongs to a checkpoint that is not merged; medix-r1 merge {run} --out FOLDER, and give that folder"
+            if run is not None
+            else "download or copy the whole model; a checkpoint of a run becomes one by `medix-r1 merge`"
+        )
+        yield Problem(_KEY, "no-weights", f"{path} has no weights ({_WEIGHTS[0]}); {hint}")
+        return
+    named = _read(folder / "model.safetensors.index.json").get("weight_map")
+    gone = sorted({str(name) for name in named.values()} - {file.name for file in folder.iterdir()}) if named else []
+    if gone:
+        yield Problem(
+            _KEY,
+            "weights-not-whole",
+            f"{path} lacks {', '.join(gone[:4])}{' and more' if len(gone) > 4 else ''}, which its index names; "
+            "download or copy them",
+        )
 
 
 def _weight_problems(files: Iterable[Path]) -> Iterator[Problem]:

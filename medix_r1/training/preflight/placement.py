@@ -92,16 +92,26 @@ def _memory_problems(config: DictConfig) -> Iterator[Problem]:
 
 def gpu_pools(config: DictConfig) -> dict[str, str]:
     """The line of `medix-r1 check` on GPUs that verl requests from Ray; empty with the training pool alone."""
-    trainer, rollout, model = config.trainer, config.actor_rollout_ref.rollout, config.reward.reward_model
-    pools = {"train": trainer.nnodes * trainer.n_gpus_per_node}
-    if not config.actor_rollout_ref.hybrid_engine:
-        pools["generate"] = rollout.nnodes * rollout.n_gpus_per_node
-    if model.enable and model.enable_resource_pool:
-        pools["judge"] = model.nnodes * model.n_gpus_per_node
+    pools = _pools(config)
     if len(pools) == 1:
         return {}
     each = " + ".join(f"{gpus} that {work}" for work, gpus in pools.items())
     return {"GPUs": f"{each} = {sum(pools.values())}, in one Ray cluster; with fewer verl stops after it has started"}
+
+
+def _pools(config: DictConfig) -> dict[str, int]:
+    trainer, rollout, model = config.trainer, config.actor_rollout_ref.rollout, config.reward.reward_model
+    pools = {"train": int(trainer.nnodes * trainer.n_gpus_per_node)}
+    if not config.actor_rollout_ref.hybrid_engine:
+        pools["generate"] = int(rollout.nnodes * rollout.n_gpus_per_node)
+    if model.enable and model.enable_resource_pool:
+        pools["judge"] = int(model.nnodes * model.n_gpus_per_node)
+    return pools
+
+
+def gpus_of_pools(config: DictConfig) -> int:
+    """GPUs (ranks, on a CPU) that verl requests from Ray, in all."""
+    return sum(_pools(config).values())
 
 
 def judge_share(config: DictConfig) -> float | None:

@@ -85,6 +85,7 @@ class MedixSamplerMixin(_Base):
         self._discarded: list[ScoredRollout] = []  # this step: filtered groups, fully masked batches
         self.validation: list[ScoredRollout] = []
         self.unjudged_validation = False  # one of its batches was fully masked
+        self.failed_validation = 0  # its groups that lack a rollout, or are lost
         self.workers: WorkerWatch | None = None  # set by the trainer
 
     def sample(self, global_steps: int, partition_id: str, batch_size: int) -> tuple[KVBatchMeta, dict[str, float]]:
@@ -121,6 +122,7 @@ class MedixSamplerMixin(_Base):
                 self.validation.extend(rollouts)
                 judged = [rollout for rollout in rollouts if not rollout.masked]
                 self.unjudged_validation |= not judged
+                self.failed_validation += failed
                 return keep_only(batch, judged or rollouts), metrics  # verl fails on an empty batch
             batch = keep_only(batch, [rollout for rollout in comparable(rollouts) if not rollout.masked])
             if len(batch):
@@ -130,6 +132,7 @@ class MedixSamplerMixin(_Base):
                 return batch, metrics | rewards | {
                     "reward/dropped_share": dropped,
                     "sampler/failed_groups": float(failed),
+                    "sampler/failed_share": failed / batch_size,
                     "timing_s/reward_tail": reward_tail(rollouts),
                     **refill_metrics(metrics, batch_size, len(rollouts) / batch_size, self._refilled, self._waited()),
                 }

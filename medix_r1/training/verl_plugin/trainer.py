@@ -183,10 +183,11 @@ class MedixTrainerMixin(PartsForEstimators, BootstrapOfTheTotal):
         """
         buffer = self.replay_buffer
         buffer.validation.clear()
-        buffer.unjudged_validation = False
+        buffer.unjudged_validation, buffer.failed_validation = False, 0
         with self._saving_finished_step():
             metrics: dict[str, float] = super()._validate()
-        return ({} if buffer.unjudged_validation else metrics) | heldout_metrics(buffer.validation)
+        failed = {"sampler/failed_validation_groups": float(buffer.failed_validation)}
+        return ({} if buffer.unjudged_validation else metrics) | heldout_metrics(buffer.validation) | failed
 
 
 @register_trainer(MODE)

@@ -10,15 +10,15 @@ import psutil
 import pytest
 from omegaconf import OmegaConf
 
-from medix_r1.errors import ServerError
 from medix_r1.serving import checks as judge_checks
-from medix_r1.serving import server
 from medix_r1.training.preflight import checks
 from tests.support.configs import varied
 from tests.support.judge_stub import MODEL, JudgeStub
 from tests.support.problems import codes
+from tests.unit.data.support import make_backbone
+from tests.unit.training.preflight.test_data_rows import parquet, row
 
-GIB = checks.GIB
+GIB = 1024**3
 REMOTE_EMBEDDER = {"_target_": "medix_r1.models.remote_embedder.RemoteEmbedder", "model": MODEL}
 
 
@@ -27,17 +27,22 @@ def composed():
     return varied("experiment=nano_cpu")
 
 
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory):
+    """A model's folder; its weights are no weights, and take no room in the estimates."""
+    folder = make_backbone(tmp_path_factory.mktemp("backbone") / "model")
+    (folder / "pytorch_model.bin").touch()
+    return folder
+
+
 @pytest.fixture
-def good(composed, tmp_path, monkeypatch):
+def good(composed, backbone, tmp_path, monkeypatch):
     """A config with nothing wrong, on a machine with enough of everything."""
     for name in ("train", "heldout_views", "heldout_sources"):
         (tmp_path / "data").mkdir(exist_ok=True)
-        (tmp_path / "data" / f"{name}.parquet").touch()
+        parquet(tmp_path / "data" / f"{name}.parquet", [row(number) for number in range(24)])
     for name in ("policy", "judge"):
-        (tmp_path / "models" / name).mkdir(parents=True)
-        (tmp_path / "models" / name / "config.json").write_text("{}")
-        (tmp_path / "models" / name / "tokenizer.json").write_text("{}")
-        (tmp_path / "models" / name / "chat_template.jinja").write_text("{{ messages }}")
+        shutil.copytree(backbone, tmp_path / "models" / name)
     memory(monkeypatch, available=64 * GIB)
     disk(monkeypatch, free=64 * GIB)
     monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
@@ -212,7 +217,8 @@ def test_any_value_may_be_missing(good, key):
 
 
 def test_a_hub_name_is_not_looked_for_on_disk(good):
-    assert checks.problems(changed(good, **{"actor_rollout_ref.model.path": "Qwen/Qwen3-VL-8B-Instruct"})) == []
+    hub = {"actor_rollout_ref.model.path": "Qwen/Qwen3-VL-8B-Instruct", "trainer.save_freq": -1}
+    assert checks.problems(changed(good, **hub)) == []
 
 
 def test_a_model_that_brings_code(good, tmp_path):
@@ -245,17 +251,14 @@ def test_a_gpu_without_flash_attention(good, monkeypatch, installed):
     assert not any(problem.code == "flash-attn-not-installed" for problem in checks.problems(sdpa))
 
 
-def test_a_judge_that_wants_a_key(good, monkeypatch):
-    def refuse(*_, **__):
-        raise ServerError("http://judge/v1 answers 401")
+def test_a_judge_that_wants_a_key(good):
+    with JudgeStub() as stub:
+        stub.behave = lambda call: (401, {}, b"{}")
+        (problem,) = checks.problems(remote(good, stub.address))
 
-    monkeypatch.setattr(server, "served_models", refuse)
-
-    (problem,) = checks.problems(remote(good, "http://judge/v1"))
-
-    assert (problem.key, problem.code) == ("judge.client.base_url", "wants-a-key")
-    assert problem.text.startswith("http://judge/v1 answers 401")
-    assert problem.text.endswith("judge.client.api_key_env")
+        assert (problem.key, problem.code) == ("judge.client.base_url", "wants-a-key")
+        assert problem.text.startswith(f"{stub.address} answers 401")
+        assert problem.text.endswith("judge.client.api_key_env")
 
 
 def test_a_judges_port_in_use(good):
@@ -402,7 +405,7 @@ def test_settings_that_the_judge_itself_refuses(good):
 
 def test_a_vote_is_looked_at_member_by_member(good):
     target = "medix_r1.models.judge.ChatJudge"
-    with JudgeStub() as stub:
+    with JudgeStub(lambda prompt: "YES") as stub:
         members = [
             {"_target_": target, "base_url": stub.address, "model": MODEL},
             {"_target_": target, "base_url": stub.address, "model": "another"},

@@ -1,0 +1,90 @@
+"""Estimates the memory of a node itself, not of its GPUs: what is offloaded to it, and the images that verl passes on.
+
+Images are what TransferQueue's storage units and the FSDP ranks hold of a step: for each rollout the processed pixels,
+and twice the picture. Measured with verl's own post-processing and a real storage unit, 0.25 to 4 megapixels a rollout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import psutil
+from omegaconf import DictConfig
+
+from medix_r1.errors import Problem
+from medix_r1.training.preflight import batches, disk, memory
+from medix_r1.training.preflight.data_files import UnreadableFile, read_all
+
+GIB = 1024**3
+_BYTES_OF_A_PIXEL = {"storage units": 32.3, "FSDP ranks": 31.3}
+_BYTES_OF_A_ROLLOUT = 0.6e6  # besides pixels, in each of the two
+
+
+def problems(config: DictConfig) -> Iterator[Problem]:
+    """A problem if a node's free memory cannot hold what is known to be needed."""
+    parts = estimate(config, _mean_pixels(config))
+    needed, available = sum(parts.values()), psutil.virtual_memory().available
+    if needed > available:
+        each = ", ".join(f"{name} {size / GIB:.0f}" for name, size in parts.items())
+        yield Problem(
+            "memory",
+            "too-little-host-memory",
+            f"{available / GIB:.0f} GiB of this node's memory are available, about {needed / GIB:.0f} needed ({each}); "
+            "take fewer prompts a step (data.train_batch_size), smaller images (data.mm_processor_kwargs.max_pixels), "
+            "less offloading (actor_rollout_ref.actor.fsdp_config.*_offload), or more nodes",
+        )
+
+
+def estimate(config: DictConfig, pixels: float | None) -> dict[str, float]:
+    """Bytes of one node, by part.
+
+    Args:
+        config: a composed training config.
+        pixels: of the images of a row, all together, as the processor gets them; None leaves images out.
+    """
+    parts = _offloaded(config)
+    if pixels:
+        batch = batches.of_config(config)
+        rollouts = batch.rollouts / config.trainer.nnodes
+        for name, size in _BYTES_OF_A_PIXEL.items():
+            parts[f"images in {name}"] = rollouts * (size * pixels + _BYTES_OF_A_ROLLOUT)
+    return parts
+
+
+def most_pixels(config: DictConfig) -> float | None:
+    """Pixels of a row's images, or the most of one image if no index tells; None if neither is known."""
+    high = (config.data.get("mm_processor_kwargs") or {}).get("max_pixels")
+    return _mean_pixels(config) or (float(high) if high else None)
+
+
+def _offloaded(config: DictConfig) -> dict[str, float]:
+    sizes, actor, ref = disk.parameters(config.actor_rollout_ref.model.path), config.actor_rollout_ref.actor, None
+    if sizes is None:
+        return {}
+    if actor.use_kl_loss or config.algorithm.use_kl_in_reward:
+        ref = config.actor_rollout_ref.ref
+    whole, vision = sizes
+    trained = 0 if config.actor_rollout_ref.model.lora_rank else whole - vision * actor.freeze_vision_tower
+    stored, nodes = memory.stored_bytes(actor), config.trainer.nnodes
+    parts: Mapping[str, float] = {
+        "offloaded parameters": whole * stored * bool(actor.fsdp_config.param_offload),
+        "offloaded optimizer": trained
+        * stored
+        * memory.optimizer_states(actor)
+        * bool(actor.fsdp_config.optimizer_offload),
+        "offloaded reference": whole * memory.stored_bytes(ref) * bool(ref.fsdp_config.param_offload) if ref else 0.0,
+    }
+    return {name: size / nodes for name, size in parts.items() if size}
+
+
+def _mean_pixels(config: DictConfig) -> float | None:
+    """Mean pixels of a row after the processor's limits; None where `data prepare` left no index."""
+    paths = [Path(name).expanduser() for name in batches.data_files(config, "train_files")]
+    if not paths or not all(path.is_file() for path in paths):
+        return None
+    limits = config.data.get("mm_processor_kwargs") or {}
+    try:
+        return read_all(paths, low=limits.get("min_pixels"), high=limits.get("max_pixels")).pixels
+    except UnreadableFile:
+        return None  # reported by the checks of the data

@@ -1,0 +1,202 @@
+"""What a machine lacks for a run, told by stand-ins for its devices, its variables and its packages."""
+
+import importlib.metadata
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+from omegaconf import OmegaConf
+
+from medix_r1.training.preflight import disk, hardware, host_memory
+from medix_r1.training.preflight.hardware import hardware_problems
+from tests.support.configs import composed
+from tests.support.problems import codes, numbers
+
+GIB = 1024**3
+CPUS, GPUS, JUDGES = "ray_kwargs.ray_init.num_cpus", "trainer.n_gpus_per_node", "placement.judge_gpus"
+UNITS = "transfer_queue.backend.SimpleStorage.num_data_storage_units"
+MOE = "actor_rollout_ref.rollout.engine_kwargs.vllm.moe_backend"
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch):
+    """A machine of eight GPUs with the right packages, and enough of all."""
+    monkeypatch.setattr(hardware, "has_gpu", lambda: True)
+    monkeypatch.setattr(hardware, "logical_cpus", lambda: 64)
+    monkeypatch.setattr(hardware, "compute_capabilities", lambda: ["8.0"] * 8)
+    monkeypatch.setattr(hardware.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=2048 * GIB))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3,4,5,6,7")
+    versions(monkeypatch, vllm="0.24.0")
+
+
+def versions(monkeypatch, **known):
+    real = importlib.metadata.version
+
+    def version(name):
+        if known.get(name, "") is None:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return known.get(name) or real(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+
+
+def problems(*words: str, **values):
+    config = composed(*(words or ("experiment=medix_r1_8b_grpo",))).copy()
+    OmegaConf.set_struct(config, False)
+    for key, value in values.items():
+        OmegaConf.update(config, key, value, merge=False, force_add=True)
+    return list(hardware_problems(config))
+
+
+@pytest.mark.parametrize("recipe", ["medix_r1_2b_dapo", "medix_r1_8b_grpo", "medix_r1_30b_dapo", "medix_r1_7b_gspo"])
+def test_the_recipes_run_on_eight_gpus(recipe):
+    assert problems(f"experiment={recipe}") == []
+
+
+@pytest.mark.parametrize("experiment", ["medix_r1_8b_grpo", "nano_cpu"])
+@pytest.mark.parametrize("build", ["0.24.0", "0.24.0+cpu", None])
+def test_the_build_of_vllm_fits_the_device(monkeypatch, experiment, build):
+    versions(monkeypatch, vllm=build)
+    wrong = {("nano_cpu", "0.24.0"): "gpu-build-of-vllm", ("medix_r1_8b_grpo", "0.24.0+cpu"): "cpu-build-of-vllm"}
+    code = wrong.get((experiment, build or ""))
+    assert codes(problems(f"experiment={experiment}")) == ([("trainer.device", code)] if code else [])
+
+
+def test_a_login_node_has_another_build_and_no_gpu(monkeypatch):
+    monkeypatch.setattr(hardware, "has_gpu", lambda: False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    versions(monkeypatch, vllm="0.24.0+cpu")
+    assert problems() == []
+
+
+def test_too_few_logical_cpus_would_hang(monkeypatch):
+    """33 for eight GPUs with verl's eight storage units."""
+    monkeypatch.setattr(hardware, "logical_cpus", lambda: 32)
+    (problem,) = problems()
+    assert (problem.key, problem.code) == (CPUS, "too-few-cpus")
+    assert f"{CPUS}=33" in problem.text
+    assert problems(**{CPUS: 33}) == []
+    assert codes(problems(**{CPUS: 32})) == [(CPUS, "too-few-cpus")]
+    assert problems(**{UNITS: 7}) == []
+    monkeypatch.setattr(hardware, "logical_cpus", lambda: 33)
+    assert problems() == []
+    assert problems("experiment=nano_cpu", **{"trainer.device": "cpu"}) != [], "the build"
+
+
+def test_cpus_of_a_cluster_are_its_own_matter(monkeypatch):
+    monkeypatch.setattr(hardware, "logical_cpus", lambda: 2)
+    assert problems(**{"ray_kwargs.ray_init.address": "head:6379"}) == []
+
+
+@pytest.mark.parametrize("written", ["400000 100000", "max 100000", "", None])
+def test_a_containers_limit_counts(monkeypatch, written):
+    monkeypatch.undo()
+
+    def read_text(path, **_):
+        assert str(path) == "/sys/fs/cgroup/cpu.max"
+        if written is None:
+            raise FileNotFoundError
+        return written
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert hardware.logical_cpus() == (4 if written == "400000 100000" else 64)
+
+
+@pytest.mark.parametrize(("visible", "fits"), [("0,1,2,3", False), ("", False), ("-1", False), ("GPU-1f,GPU-2e", True)])
+def test_fewer_gpus_than_are_to_train(monkeypatch, visible, fits):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert codes(problems()) == ([] if fits else [(GPUS, "too-few-gpus")])
+    assert problems(**{"ray_kwargs.ray_init.address": "head:6379"}) == []
+
+
+OWN = ("experiment=medix_r1_2b_dapo", "placement=own_gpus", "judge=vllm")
+
+
+@pytest.mark.parametrize(
+    ("visible", "trained", "judges", "instead"),
+    [
+        ("0,1,2,3,4,5,6,7", 6, [6, 7], None),
+        ("4,5,6,7", 3, [7], None),
+        ("4,5,6,7", 3, [3], "[7]"),
+        ("4,5,6,7", 3, [5], "[7]"),
+        ("7,6,5,4", 3, [4], None),
+        ("7,6,5,4", 3, [7], "[4]"),
+        ("0,1,2,3,4,5", 6, [6, 7], "trainer.n_gpus_per_node"),
+    ],
+)
+def test_the_judges_numbers_against_the_visible_ones(monkeypatch, visible, trained, judges, instead):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    found = problems(*OWN, **{GPUS: trained, JUDGES: judges})
+    assert codes(found) == ([(JUDGES, "gpus-not-visible")] if instead else [])
+    assert all(instead in problem.text for problem in found)
+
+
+def test_a_shared_gpu_is_one_that_trains(monkeypatch):
+    shared = ("experiment=medix_r1_2b_dapo", "placement=shared", "judge=vllm")
+    assert problems(*shared) == []
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "8,9,10,11,12,13,14,15")
+    (problem,) = problems(*shared)
+    assert (problem.key, problem.code, "[8]" in problem.text) == (JUDGES, "gpus-not-visible", True)
+
+
+BLACKWELL = ["10.0"] * 8
+
+
+@pytest.mark.parametrize(
+    ("recipe", "capabilities", "build", "values", "refused"),
+    [
+        ("medix_r1_30b_dapo", BLACKWELL, "0.24.0", {}, True),
+        ("medix_r1_30b_dapo", BLACKWELL, "0.24.0", {MOE: "triton"}, False),
+        ("medix_r1_30b_dapo", BLACKWELL, "0.25.0", {}, False),
+        ("medix_r1_30b_dapo", ["9.0"] * 8, "0.24.0", {}, False),
+        ("medix_r1_8b_grpo", BLACKWELL, "0.24.0", {}, False),
+    ],
+)
+def test_bf16_experts_on_blackwell(monkeypatch, recipe, capabilities, build, values, refused):
+    monkeypatch.setattr(hardware, "compute_capabilities", lambda: capabilities)
+    versions(monkeypatch, vllm=build)
+    found = problems(f"experiment={recipe}", **values)
+    assert codes(found) == ([(MOE, "experts-repacked")] if refused else [])
+    assert all(f"+{MOE}=triton" in problem.text for problem in found)
+
+
+def test_capabilities_come_from_the_drivers_tool(monkeypatch, tmp_path):
+    monkeypatch.undo()
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho '10.0'\necho '9.0'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert hardware.compute_capabilities() == ["10.0", "9.0"]
+    tool.write_text("#!/bin/sh\nexit 9\n")
+    assert hardware.compute_capabilities() == []
+
+
+def test_a_nodes_memory_holds_what_is_offloaded(monkeypatch):
+    """8.77 billion parameters, fp32: themselves, the reference, two moments."""
+    config = composed("experiment=medix_r1_8b_grpo")
+    parts = host_memory.estimate(config, None)
+    assert sum(parts.values()) == 4 * 8_767_123_696 * (1 + 1 + 2)
+    assert disk.parameters("Qwen/Qwen3-VL-8B-Instruct") == (8_767_123_696, 576_388_336)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=128 * GIB))
+    (problem,) = problems()
+    assert (problem.key, problem.code) == ("memory", "too-little-host-memory")
+    assert numbers(problem.text)[:2] == [128, 131]
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=132 * GIB))
+    assert problems() == []
+    nothing = {f"actor_rollout_ref.actor.fsdp_config.{name}_offload": False for name in ("param", "optimizer")}
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=33 * GIB))
+    assert problems(**nothing) == [], "the reference alone"
+
+
+def test_images_of_a_step_as_measured():
+    """347 and 336 GB for 2,560 rollouts of 4 megapixels; 23 and 22 for a quarter of one."""
+    config = composed("experiment=medix_r1_8b_grpo")
+    for pixels, units, ranks in ((4_194_304, 347, 336), (1_048_576, 87, 84), (262_144, 23, 22)):
+        parts = host_memory.estimate(config, pixels)
+        assert parts["images in storage units"] / 1e9 == pytest.approx(units, rel=0.06)
+        assert parts["images in FSDP ranks"] / 1e9 == pytest.approx(ranks, rel=0.06)
+    assert host_memory.most_pixels(config) == 4_194_304
