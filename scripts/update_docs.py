@@ -27,7 +27,7 @@ from safetensors import safe_open
 
 from medix_r1.machine import GIB
 from medix_r1.scoring.probe_file import load
-from medix_r1.training.preflight.checks import CPU_RANK_MEMORY, CPU_RUN_MEMORY
+from medix_r1.training.preflight.hardware import CPU_RANK_MEMORY, CPU_RUN_MEMORY
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"

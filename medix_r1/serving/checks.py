@@ -17,6 +17,7 @@ from medix_r1.model_names import is_hub_name
 from medix_r1.serving import server
 from medix_r1.serving.probe import Kind, server_problems
 
+_OF_THE_KEY = ("variable-not-set", "key-not-printable")
 VERL_ROUTER = "verl-reward-router"  # placeholder address of judge=verl; verl_plugin/scorer.py replaces it
 
 
@@ -72,6 +73,13 @@ def embedder_problems(config: DictConfig) -> Iterator[Problem]:
     wrong = list(_settings_problems(config.embedder, "embedder"))
     yield from wrong
     yield from _server_problems(config.embedder, "embedder", "embedder", "; start one or mend it", wrong)
+
+
+def client_problems(config: DictConfig) -> Iterator[Problem]:
+    """Problems of the settings of judge and embedder alone, whose keys and servers need not be here."""
+    for name, node, key in (("judge", config.judge.client, "judge.client"), ("embedder", config.embedder, "embedder")):
+        if is_used(config, name):
+            yield from (found for found in _settings_problems(node, key) if found.code not in _OF_THE_KEY)
 
 
 def is_used(config: DictConfig, name: str) -> bool:

@@ -41,8 +41,10 @@ TROUBLE: Mapping[str, Special] = {
 
 
 def same_string(prompt: str) -> str:
-    """YES when reference and prediction of a `match_short` prompt are equal after normalisation."""
+    """YES when reference and prediction of a `match_short` prompt are equal after normalisation; to others NO."""
     fields = dict(_FIELD.findall(prompt))
+    if not fields:
+        return "NO"
     return "YES" if normalize_answer(fields["Reference"]) == normalize_answer(fields["Prediction"]) else "NO"
 
 

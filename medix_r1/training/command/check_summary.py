@@ -66,13 +66,11 @@ def _judge(config: DictConfig) -> str:
 def _embedder(config: DictConfig) -> str:
     if not is_used(config, "embedder"):
         return "none"
-    node, signal = config.embedder, config.reward.signals.get("embed") or {}
+    node, signal = config.embedder, config.reward.signals.get("embed")
     where = f" at {node.base_url}" if node.get("base_url") else f" on {node.get('device') or 'any device'}"
-    how = (
-        f", {signal.mode}" + (f" {signal.threshold:g}" if signal.mode == "threshold" else "")
-        if "mode" in signal
-        else ""
-    )
+    how = ""
+    if signal is not None and "mode" in signal:
+        how = f", threshold {signal.threshold:g}" if signal.mode == "threshold" else f", {signal.mode}"
     return f"{node.get('model')}{where}{how}"
 
 

@@ -53,7 +53,7 @@ def show_check(
     with contextlib.suppress(MissingMandatoryValue):  # a missing value; it is among the problems
         console.print(_table("batches", batches.of_config(config).lines() | placement.gpu_pools(config)))
         _show_memory(config, gpu_gib, console)
-    for notice in reference_notices(config):
+    for notice in [] if offline else reference_notices(config):
         console.print(f"  - [yellow]only said, not refused:[/] {escape(notice)}", highlight=False)
     for problem in problems:
         console.print(f"  - {escape(str(problem))}", highlight=False)

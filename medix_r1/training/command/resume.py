@@ -172,13 +172,14 @@ def differences(before: Path, now: DictConfig) -> list[Difference]:
     old, new = _nodes(saved), _nodes(user_code.changed(container, user_code.identity))
     clients = {key.rpartition(".")[0] for key in old.keys() | new.keys() if key.endswith(".base_url")}
     left_out = (*_NOT_SETTINGS, *(_copies(old) & _copies(new)))
+    alarms = [key for key in new.keys() - old.keys() if key.count(".") == 1 and key.startswith("alarms.")]  # new ones
     record = provenance.read(RunFolder(before.parent))
     # Started → remote is safe (the model's name is still checked); remote → started may change the model.
     moved = isinstance(old.get("judge.server"), dict) and not isinstance(new.get("judge.server"), dict)
     found = []
     for key in sorted(old.keys() | new.keys()):
         was, value = _leaf(old, key), _leaf(new, key)
-        if was == value or _below(key, left_out):
+        if was == value or _below(key, left_out) or _below(key, alarms):
             continue
         node, _, name = key.rpartition(".")
         safe, note = _below(key, _SAFE) or (node in clients and name in _TRANSPORT), ""

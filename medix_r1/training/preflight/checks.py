@@ -19,7 +19,7 @@ from medix_r1.errors import ConfigError, Problem
 from medix_r1.rewards.adapters.verl_keys import verl_function_problems
 from medix_r1.rewards.build import reward_problems
 from medix_r1.rewards.overlong import cache_problems
-from medix_r1.serving.checks import embedder_problems, is_used, judge_problems, members
+from medix_r1.serving.checks import client_problems, embedder_problems, is_used, judge_problems, members
 from medix_r1.training.preflight import batches
 from medix_r1.training.preflight.algorithm import algorithm_problems, optimizer_problems, plugin_problems
 from medix_r1.training.preflight.current_directory import shadowing_problems
@@ -45,24 +45,21 @@ def problems(config: DictConfig, *, offline: bool = False) -> list[Problem]:
     """
     missing = configs.missing_keys(config)
     named = {problem.key for problem in missing}
-    checks = [check for check in _checks() if not (offline and check in _OF_THE_MACHINE)]
-    found = (problem for check in checks for problem in _until_missing_value(check, config))
+    found = (problem for check in _checks(offline) for problem in _until_missing_value(check, config))
     return missing + [problem for problem in found if problem.key not in named]
 
 
-_OF_THE_MACHINE: Sequence[Check] = (
-    *(data_problems, model_problems, judge_problems, embedder_problems),
-    *(disk_problems, cluster_problems, shadowing_problems, hardware_problems),
-)
-
-
-def _checks() -> Sequence[Check]:
-    return (
+def _checks(offline: bool) -> Sequence[Check]:
+    of_the_config: Sequence[Check] = (
         *(plugin_problems, _reward, algorithm_problems, optimizer_problems, _alarms),
-        *(_batches, length_problems, _limits),
-        *(placement_problems, data_problems, reference_problems, model_problems, shape_problems, format_problems),
-        *(judge_problems, embedder_problems, _trackers, disk_problems, cluster_problems),
-        *(shadowing_problems, hardware_problems),
+        *(_batches, length_problems, _limits, placement_problems, shape_problems, format_problems),
+    )
+    if offline:
+        return (*of_the_config, client_problems, _trackers)
+    return (
+        *of_the_config,
+        *(data_problems, reference_problems, model_problems, judge_problems, embedder_problems),
+        *(_trackers, _wandb_key, disk_problems, cluster_problems, shadowing_problems, hardware_problems),
     )
 
 
@@ -162,7 +159,10 @@ def _trackers(config: DictConfig) -> Iterator[Problem]:
     loggers = config.trainer.logger
     if "file" not in (loggers if isinstance(loggers, ListConfig) else [loggers]):
         yield Problem("trainer.logger", "file-logger-missing", "keep `file` in the list; the progress view reads it")
-    if "wandb" in loggers and os.environ.get("WANDB_MODE") != "offline" and not _wandb_has_a_key():
+
+
+def _wandb_key(config: DictConfig) -> Iterator[Problem]:
+    if "wandb" in config.trainer.logger and os.environ.get("WANDB_MODE") != "offline" and not _wandb_has_a_key():
         yield Problem(
             "trainer.logger",
             "wandb-without-key",

@@ -157,7 +157,8 @@ def prepare_line(file: DataFile) -> str:
         if not any(_has_column(file.schema, name) for name in settings["columns"][field])
     ]
     path, out = file.path, f"data/{file.path.parent.name or 'prepared'}"
-    return " ".join(["medix-r1 data prepare", f"data={kind}", f"data.path={path}", *columns, f"out={out}"])
+    line = " ".join(["medix-r1 data prepare", f"data={kind}", f"data.path={path}", *columns, f"out={out}"])
+    return f"{line}, then train with data=prepared data.folder={out}"
 
 
 def _has_column(schema: pa.Schema, name: str) -> bool:

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from medix_r1.data.chat_template import ChatTemplate, user_message
 from medix_r1.errors import ConfigError, Problem
-from medix_r1.grammar import ModalityTag
+from medix_r1.grammar import ModalityTag, ThinkElement
 from medix_r1.prompts.policy import policy_prompt
 from medix_r1.rewards.base import SampleReader
 from medix_r1.training.preflight.known_models import is_known, opened_element
@@ -64,7 +64,7 @@ def _opened_by(chat: ChatTemplate, think_element: str) -> str | None:
 
 
 def _prompt(think_element: str) -> str:
-    element = "think" if think_element == "think" else "thinking"
+    element: ThinkElement = "think" if think_element == "think" else "thinking"
     return policy_prompt("Which side?", num_images=1, think_element=element)
 
 

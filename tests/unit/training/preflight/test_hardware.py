@@ -1,6 +1,7 @@
 """What a machine lacks for a run, told by stand-ins for its devices, its variables and its packages."""
 
 import importlib.metadata
+import importlib.util
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,7 +27,7 @@ def machine(monkeypatch):
     monkeypatch.setattr(hardware, "has_gpu", lambda: True)
     monkeypatch.setattr(hardware, "logical_cpus", lambda: 64)
     monkeypatch.setattr(hardware, "compute_capabilities", lambda: ["8.0"] * 8)
-    monkeypatch.setattr(hardware.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=2048 * GIB))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3,4,5,6,7")
     versions(monkeypatch, vllm="0.24.0")
