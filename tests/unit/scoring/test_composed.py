@@ -42,3 +42,17 @@ def test_scores_of_a_users_file_depend_on_its_content_and_not_on_where_it_lies(t
         return PlannedReward(overrides).settings()
 
     assert settings("a", "1") == settings("b", "1") != settings("c", "2")
+
+
+@pytest.mark.parametrize(("name", "asks"), [("exact", False), ("embed", False), ("llm", True)])
+def test_a_signal_alone_needs_only_its_own_model(name, asks):
+    planned = PlannedReward(["reward.signals.embed.veto=llm", "reward.gate=format"], alone=name)
+
+    assert planned.asks_a_judge is asks
+    assert (planned.config.reward.weights, list(planned.config.reward.signals)) == ({name: 1.0}, [name])
+
+
+def test_a_signal_that_is_not_there_cannot_be_alone():
+    with pytest.raises(ConfigError, check=only(("--signal llm", "no-such-signal"))) as refused:
+        PlannedReward(["reward=embedding_only"], alone="llm")
+    assert "embed, format" in str(refused.value)
