@@ -23,8 +23,9 @@ from medix_r1.checkpoints.blueprint import Blueprint
 from medix_r1.checkpoints.fsdp_shards import Parameter, open_shards
 from medix_r1.checkpoints.model_card import base_model, model_card
 from medix_r1.checkpoints.options import Options
-from medix_r1.checkpoints.source import actor_of, find, ranks_of
+from medix_r1.checkpoints.source import actor_of, files_of, find, ranks_of
 from medix_r1.checkpoints.target import check_disk, check_target, explained, resolved
+from medix_r1.checkpoints.watch import Watch
 from medix_r1.checkpoints.weights import Entry, Writer
 from medix_r1.errors import CheckpointError
 
@@ -64,13 +65,15 @@ def merge(
     write = _write_adapter if options.adapter else _write_model
     try:
         with atomic_folder(out, check) as folder, _progress(console) as start:
-            write(source, folder, options, start)
+            watch = Watch(files_of(source))
+            write(source, folder, options, start, watch)
+            watch.look()
     except OSError as error:
         raise explained(error, out, source) from None
     return source
 
 
-def _write_model(source: Path, folder: Path, options: Options, start: Callable[[int], Advance]) -> None:
+def _write_model(source: Path, folder: Path, options: Options, start: Callable[[int], Advance], watch: Watch) -> None:
     actor = actor_of(source)
     blueprint = blueprints.build(actor / "huggingface")
     base, adapter = lora.split(open_shards(actor, ranks_of(actor)), actor)
@@ -91,6 +94,7 @@ def _write_model(source: Path, folder: Path, options: Options, start: Callable[[
     check_disk(folder, size + _DISK_RESERVE)
     with Writer(folder, entries, shard_size=options.shard_size, advance=start(size)) as writer:
         for name, parameter in written.items():
+            watch.glance()
             _write_parameter(writer, name, parameter, blueprint, adapter)
     model_files.copy(actor / "huggingface", folder)
     model_files.write_config(folder, dtype=_main_dtype(entries), is_tied=bool(blueprint.tied))
@@ -116,7 +120,7 @@ def _write_parameter(
         writer.write(key, [value])
 
 
-def _write_adapter(source: Path, folder: Path, options: Options, start: Callable[[int], Advance]) -> None:
+def _write_adapter(source: Path, folder: Path, options: Options, start: Callable[[int], Advance], watch: Watch) -> None:
     actor = actor_of(source)
     blueprints.refuse_code(actor / "huggingface")
     _, adapter = lora.split(open_shards(actor, ranks_of(actor)), actor)
@@ -127,6 +131,7 @@ def _write_adapter(source: Path, folder: Path, options: Options, start: Callable
     advance = start(sum(entry.size for entry in entries.values()))
     with Writer(folder, entries, name="adapter_model", shard_size=1 << 62, advance=advance) as writer:
         for name, parameter in tensors.items():
+            watch.glance()
             writer.write(name, parameter.blocks())
     model_files.copy(actor / "huggingface", folder)
     model_files.write_older_forms(folder)
@@ -177,7 +182,8 @@ def _are_equal(one: Parameter, other: Parameter) -> bool:
 def _progress(console: Console | None) -> Iterator[Callable[[int], Advance]]:
     """Yield a function that starts a progress bar for a number of bytes and returns the function that advances it."""
     columns = (TextColumn("merge"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console or Console(quiet=True), transient=True) as progress:
+    shown = console is not None and console.is_terminal  # elsewhere it would leave an empty line
+    with Progress(*columns, console=console, transient=True, disable=not shown) as progress:
 
         def start(total: int) -> Advance:
             task = progress.add_task("merge", total=total)

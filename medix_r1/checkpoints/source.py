@@ -61,6 +61,13 @@ def actor_of(checkpoint: Path) -> Path:
     return checkpoint / "actor" if (checkpoint / "actor").is_dir() else checkpoint
 
 
+def files_of(checkpoint: Path) -> list[Path]:
+    """The files of a checkpoint that a merge reads: shards and settings."""
+    actor = actor_of(checkpoint)
+    settings = (path for path in (actor / "huggingface").rglob("*") if path.is_file())
+    return [*(path for path in actor.iterdir() if _SHARD.fullmatch(path.name)), *settings]
+
+
 def best_of(run: Path) -> Path:
     """The checkpoint of a run with the best held-out reward.
 

@@ -98,7 +98,7 @@ def explained(error: OSError, out: Path, source: Path) -> CheckpointError:
             f"{path}: {error.strerror}; the checkpoint changed or cannot be read", code="source-unreadable"
         )
     advice = _ADVICE.get(error.errno or 0, _ANOTHER_FOLDER)
-    return CheckpointError(f"{path} cannot be written: {error.strerror}; {advice}", code="cannot-write")
+    return CheckpointError(f"{out} cannot be written: {error.strerror}; {advice}", code="cannot-write")
 
 
 def _is_of_checkpoints(folder: Path) -> bool:
