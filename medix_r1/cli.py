@@ -150,6 +150,8 @@ def merge(
     shard_size: Annotated[str, typer.Option(help="Most bytes of weights in one file, as 5GB or 500MB.")] = "5GB",
     adapter: Annotated[bool, typer.Option("--adapter", help="Write the LoRA adapter as a PEFT folder.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Load the result, compare its logits.")] = False,
+    verify_with: Annotated[str | None, typer.Option(help="Verify with transformers, vllm or both.")] = None,
+    like: Annotated[str | None, typer.Option(help="Base model, whose tokenizer and other files are kept.")] = None,
     unsealed: Annotated[bool, typer.Option("--unsealed", help="One that verl or EasyR1 wrote alone.")] = False,
     best: Annotated[bool, typer.Option("--best", help="Of a RUN: the best held-out checkpoint.")] = False,
     push: Annotated[str | None, typer.Option(help="Hub repository to upload to, OWNER/NAME; private.")] = None,
@@ -161,7 +163,15 @@ def merge(
     from medix_r1.checkpoints.source import best_of
 
     checkpoint = best_of(checkpoint) if best else checkpoint
-    options = Options.of(dtype=dtype, shard_size=shard_size, adapter=adapter, verify=verify, unsealed=unsealed)
+    options = Options.of(
+        dtype=dtype,
+        shard_size=shard_size,
+        adapter=adapter,
+        verify=verify,
+        verify_with=verify_with,
+        unsealed=unsealed,
+        like=like,
+    )
     merge_and_push(checkpoint, out, options, force=force, push=push, public=public, console=console)
 
 

@@ -45,7 +45,6 @@ def merge_and_push(
     merging.merge(source, out, force=force, options=options, console=console)
     size = sum(file.stat().st_size for file in out.iterdir())
     seconds = time.monotonic() - started
-    checked = ", answers as the shards do" if options.verify else ""
-    console.print(f"merged {source} into {out}: {filesize.decimal(size)} in {seconds:.1f} s{checked}", highlight=False)
+    console.print(f"merged {source} into {out}: {filesize.decimal(size)} in {seconds:.1f} s", highlight=False)
     if push is not None:
         console.print(f"uploaded to {hub.upload(out, push)}", highlight=False)

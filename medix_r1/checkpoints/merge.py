@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -17,12 +18,13 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from medix_r1.checkpoints import blueprint as blueprints
-from medix_r1.checkpoints import lora, model_files, verify
+from medix_r1.checkpoints import like, lora, model_files, verify, verify_vllm
 from medix_r1.checkpoints.atomic_folder import atomic_folder
 from medix_r1.checkpoints.blueprint import Blueprint
 from medix_r1.checkpoints.fsdp_shards import Parameter, open_shards
+from medix_r1.checkpoints.json_files import read_object
 from medix_r1.checkpoints.model_card import base_model, model_card
-from medix_r1.checkpoints.options import Options
+from medix_r1.checkpoints.options import READERS, Options
 from medix_r1.checkpoints.source import actor_of, files_of, find, ranks_of
 from medix_r1.checkpoints.target import check_disk, check_target, explained, resolved
 from medix_r1.checkpoints.watch import Watch
@@ -33,6 +35,21 @@ _DTYPES = {"trained": None, "bf16": torch.bfloat16, "fp16": torch.float16, "fp32
 _DISK_RESERVE = 64 * 1024 * 1024  # bytes, for all files but weights
 
 Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Hooks:
+    """What happens beside the writing.
+
+    Attributes:
+        start: starts a progress bar for a number of bytes; returns what advances it.
+        watch: notices when the checkpoint changes.
+        say: prints a line.
+    """
+
+    start: Callable[[int], Advance]
+    watch: Watch
+    say: Callable[[str], None]
 
 
 def merge(
@@ -62,18 +79,19 @@ def merge(
     base = base_model(source)
     check = partial(check_target, out, force=force, base=Path(base) if base is not None else None)
     check()  # before anything is created
+    say = partial((console or Console(quiet=True)).print, highlight=False, markup=False)
     write = _write_adapter if options.adapter else _write_model
     try:
         with atomic_folder(out, check) as folder, _progress(console) as start:
             watch = Watch(files_of(source))
-            write(source, folder, options, start, watch)
+            write(source, folder, options, _Hooks(start, watch, say))
             watch.look()
     except OSError as error:
         raise explained(error, out, source) from None
     return source
 
 
-def _write_model(source: Path, folder: Path, options: Options, start: Callable[[int], Advance], watch: Watch) -> None:
+def _write_model(source: Path, folder: Path, options: Options, hooks: _Hooks) -> None:
     actor = actor_of(source)
     blueprint = blueprints.build(actor / "huggingface")
     base, adapter = lora.split(open_shards(actor, ranks_of(actor)), actor)
@@ -92,18 +110,41 @@ def _write_model(source: Path, folder: Path, options: Options, start: Callable[[
     }
     size = sum(entry.size for entry in entries.values())
     check_disk(folder, size + _DISK_RESERVE)
-    with Writer(folder, entries, shard_size=options.shard_size, advance=start(size)) as writer:
+    with Writer(folder, entries, shard_size=options.shard_size, advance=hooks.start(size)) as writer:
         for name, parameter in written.items():
-            watch.glance()
+            hooks.watch.glance()
             _write_parameter(writer, name, parameter, blueprint, adapter)
     model_files.copy(actor / "huggingface", folder)
+    if options.like is not None:
+        like.copy_like(like.settings_of(options.like), folder)
     model_files.write_config(folder, dtype=_main_dtype(entries), is_tied=bool(blueprint.tied))
     model_files.write_older_forms(folder)
     card = model_card(source, dtype=_main_dtype(entries))
     (folder / "README.md").write_text(card, encoding="utf-8")
     model_files.check_complete(folder)
     if options.verify:
-        verify.compare(actor / "huggingface", base, adapter, folder)
+        _verify(actor / "huggingface", base, adapter, folder, options, hooks.say)
+
+
+def _verify(
+    huggingface: Path,
+    base: Mapping[str, Parameter],
+    adapter: lora.Adapter | None,
+    folder: Path,
+    options: Options,
+    say: Callable[[str], None],
+) -> None:
+    for reader in READERS[options.verify_with]:
+        if reader == "transformers":
+            share = verify.compare(huggingface, base, adapter, folder)
+            say(f"transformers answers as the shards do: logits differ by {share:.1g} of the largest one")
+        else:
+            dtype = str(read_object(folder / "config.json")["dtype"])
+            found = verify_vllm.compare(huggingface, base, adapter, folder, dtype)
+            say(
+                f"vLLM answers as the shards do: {found.tokens} tokens, whose log-probabilities differ by "
+                f"{found.difference:.1g} nats"
+            )
 
 
 def _write_parameter(
@@ -120,7 +161,7 @@ def _write_parameter(
         writer.write(key, [value])
 
 
-def _write_adapter(source: Path, folder: Path, options: Options, start: Callable[[int], Advance], watch: Watch) -> None:
+def _write_adapter(source: Path, folder: Path, options: Options, hooks: _Hooks) -> None:
     actor = actor_of(source)
     blueprints.refuse_code(actor / "huggingface")
     _, adapter = lora.split(open_shards(actor, ranks_of(actor)), actor)
@@ -128,10 +169,10 @@ def _write_adapter(source: Path, folder: Path, options: Options, start: Callable
         raise CheckpointError(f"{actor}: no LoRA adapter in there; leave --adapter out", code="no-adapter")
     tensors = lora.peft_tensors(adapter)
     entries = {name: Entry(_dtype(parameter.dtype, options), parameter.shape) for name, parameter in tensors.items()}
-    advance = start(sum(entry.size for entry in entries.values()))
+    advance = hooks.start(sum(entry.size for entry in entries.values()))
     with Writer(folder, entries, name="adapter_model", shard_size=1 << 62, advance=advance) as writer:
         for name, parameter in tensors.items():
-            watch.glance()
+            hooks.watch.glance()
             writer.write(name, parameter.blocks())
     model_files.copy(actor / "huggingface", folder)
     model_files.write_older_forms(folder)

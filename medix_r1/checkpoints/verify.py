@@ -6,11 +6,13 @@ names in training, and lets PEFT apply a LoRA adapter without merging it. One mo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from transformers import AutoConfig, AutoProcessor, AutoTokenizer
 from transformers.initialization import no_init_weights
 from transformers.utils.logging import disable_progress_bar
@@ -26,6 +28,46 @@ _QUESTION = "What does the picture show?"
 _SIDE = 64  # pixels, of the image
 
 
+@dataclass(frozen=True)
+class Question:
+    """One question, with an image if the model sees.
+
+    Attributes:
+        prompt: with the chat template applied.
+        picture: of the question.
+        inputs: of the model, by transformers' processor.
+    """
+
+    prompt: str
+    picture: Image.Image | None
+    inputs: Mapping[str, torch.Tensor]
+
+    @classmethod
+    def of(cls, folder: Path) -> Question:
+        """The question by the processor or tokenizer in a model folder."""
+        if not any((folder / name).is_file() for name in ("processor_config.json", "preprocessor_config.json")):
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+            return cls(_QUESTION, None, dict(tokenizer([_QUESTION], return_tensors="pt")))
+        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        chat = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": _QUESTION}]}]
+        text = processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+        picture = Image.radial_gradient("L").resize((_SIDE, _SIDE)).convert("RGB")
+        return cls(text, picture, dict(processor(text=[text], images=[picture], return_tensors="pt")))
+
+    def continued(self, tokens: Sequence[int]) -> dict[str, torch.Tensor]:
+        """The inputs of the model with an answer after the question."""
+        answer = torch.tensor([list(tokens)])
+        longer = {
+            "input_ids": answer,
+            "attention_mask": torch.ones_like(answer),
+            "mm_token_type_ids": torch.zeros_like(answer),
+        }
+        return {
+            name: torch.cat([value, longer[name].to(value.dtype)], dim=1) if name in longer else value
+            for name, value in self.inputs.items()
+        }
+
+
 def compare(huggingface: Path, base: Mapping[str, Parameter], adapter: Adapter | None, folder: Path) -> float:
     """Compare the logits; return their largest difference as a share of the largest logit.
 
@@ -39,8 +81,8 @@ def compare(huggingface: Path, base: Mapping[str, Parameter], adapter: Adapter |
         CheckpointError: transformers reports missing or unexpected weights, or the logits differ.
     """
     disable_progress_bar()  # its bars would break ours
-    inputs = _inputs(folder)
-    expected = _answer(_from_shards(huggingface, base, adapter), inputs)
+    inputs = Question.of(folder).inputs
+    expected = _answer(from_shards(huggingface, base, adapter), inputs)
     model, dtype = _from_folder(huggingface, folder)
     difference = float((_answer(model, inputs) - expected).abs().max() / expected.abs().max())
     is_exact = adapter is None and all(parameter.dtype == dtype for parameter in base.values())
@@ -54,7 +96,12 @@ def compare(huggingface: Path, base: Mapping[str, Parameter], adapter: Adapter |
     return difference
 
 
-def _from_shards(huggingface: Path, base: Mapping[str, Parameter], adapter: Adapter | None) -> Any:
+def from_shards(huggingface: Path, base: Mapping[str, Parameter], adapter: Adapter | None) -> Any:
+    """The model in float32 with the checkpoint's parameters, joined without the code that merges.
+
+    Raises:
+        CheckpointError: PEFT does not know a tensor of the adapter.
+    """
     config = AutoConfig.from_pretrained(huggingface, trust_remote_code=False, local_files_only=True)
     with no_init_weights():
         model = auto_class(config, huggingface).from_config(config, dtype=torch.float32, trust_remote_code=False)
@@ -98,16 +145,3 @@ def _answer(model: Any, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
     with torch.no_grad():
         logits: torch.Tensor = model.eval()(**inputs, use_cache=False).logits
     return logits.float()
-
-
-def _inputs(folder: Path) -> Mapping[str, torch.Tensor]:
-    if not any((folder / name).is_file() for name in ("processor_config.json", "preprocessor_config.json")):
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-        return dict(tokenizer([_QUESTION], return_tensors="pt"))
-    from PIL import Image
-
-    processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    chat = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": _QUESTION}]}]
-    text = processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
-    picture = Image.radial_gradient("L").resize((_SIDE, _SIDE)).convert("RGB")
-    return dict(processor(text=[text], images=[picture], return_tensors="pt"))

@@ -146,8 +146,11 @@ def _train(arguments: Sequence[str], console: Console) -> None:
 
 def _merge(run_dir: Path, out: Path, console: Console) -> None:
     from medix_r1.checkpoints.merge import merge
+    from medix_r1.checkpoints.options import Options
 
-    console.print(f"merged {merge(run_dir, out, force=True)} into {out}", highlight=False)
+    options = Options(verify=True, verify_with="both")
+    merged = merge(run_dir, out, force=True, options=options, console=console)
+    console.print(f"merged {merged} into {out}", highlight=False)
 
 
 def _report(folder: RunFolder, out: Path, seconds: dict[str, float], console: Console) -> None:

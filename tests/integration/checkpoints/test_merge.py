@@ -308,10 +308,12 @@ def test_wrong_options_are_named_together() -> None:
     wrong = (
         ("--dtype fp8", "not-a-choice"),
         ("--shard-size 3", "not-a-size"),
+        ("--verify-with all", "not-a-choice"),
         ("--verify", "adapter-cannot-answer"),
+        ("--like", "adapter-has-no-settings"),
     )
     with pytest.raises(ConfigError, check=only(*wrong)):
-        Options.of(dtype="fp8", shard_size="3", adapter=True, verify=True)
+        Options.of(dtype="fp8", shard_size="3", adapter=True, verify=False, verify_with="all", like="base")
     assert Options.of(dtype="bf16", shard_size="500mb", adapter=False, verify=False).shard_size == 500_000_000
 
 
