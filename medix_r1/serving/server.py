@@ -23,6 +23,8 @@ from typing import IO, Any
 from medix_r1.errors import ServerError
 from medix_r1.log_tail import tail
 
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
+
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
@@ -34,7 +36,8 @@ class ServerSettings:
         host, port: where it listens; port 0 means any free one, chosen by the launcher.
         start_timeout: maximum seconds until the server is ready.
         arguments: further arguments of `vllm serve`, one item a word.
-        environment: environment variables of the server, such as CUDA_VISIBLE_DEVICES.
+        environment: environment variables of the server; numbers in CUDA_VISIBLE_DEVICES count the GPUs that this
+            process may use.
     """
 
     model: str
@@ -102,9 +105,36 @@ def start(settings: ServerSettings, log: IO[bytes]) -> subprocess.Popen[bytes]:
             code="port-in-use",
         )
     environment = {**os.environ, **{name: str(value) for name, value in settings.environment.items()}}
+    if _VISIBLE in settings.environment:
+        environment[_VISIBLE] = of_allocation(environment[_VISIBLE], os.environ.get(_VISIBLE, ""))
     return subprocess.Popen(
         settings.command(), env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
     )
+
+
+def of_allocation(wanted: str, visible: str) -> str:
+    """GPU numbers of a config, which count the GPUs that this process may use, as the driver's names.
+
+    A job that shares a node may have got GPUs 4 to 7: then 2 and 3 are 6 and 7. On a whole node they stay.
+
+    Args:
+        wanted: numbers from 0, separated by commas; anything else, such as UUIDs, is taken as it is.
+        visible: CUDA_VISIBLE_DEVICES of this process; empty if it may use all.
+
+    Raises:
+        ServerError: a number is larger than there are GPUs.
+    """
+    names = [name.strip() for name in visible.split(",") if name.strip()]
+    numbers = [number.strip() for number in wanted.split(",")]
+    if not names or not all(number.isdecimal() for number in numbers):
+        return wanted
+    if odd := [number for number in numbers if int(number) >= len(names)]:
+        raise ServerError(
+            f"judge.server.environment.{_VISIBLE}: GPU {', '.join(odd)} of {len(names)} that this job may use "
+            f"({visible}); numbers count them from 0 (placement.judge_gpus)",
+            code="no-such-gpu",
+        )
+    return ",".join(names[int(number)] for number in numbers)
 
 
 def wait_until_ready(settings: ServerSettings, process: subprocess.Popen[bytes], log: Path) -> float:

@@ -2,7 +2,8 @@
 # Run one Ray node in the foreground: scripts/ray/node.sh head|worker HOST:PORT; SIGTERM ends it and removes its files.
 # RAY_NODE_ARGUMENTS has further arguments of `ray start`, such as "--num-gpus=6".
 set -uo pipefail
-kind=$1 address=$2
+case ${1:-} in -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0" && exit ;; esac
+kind=${1:-} address=${2:-}
 bin=${MEDIX_BIN:-$(cd "$(dirname "$0")/../.." && pwd)/.venv/bin}
 export RAY_TMPDIR=${RAY_TMPDIR:-/tmp} # short: Ray puts sockets below it
 read -ra more <<<"${RAY_NODE_ARGUMENTS:-}"

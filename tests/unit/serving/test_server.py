@@ -14,7 +14,7 @@ import pytest
 
 from medix_r1.errors import ServerError
 from medix_r1.serving import server
-from medix_r1.serving.server import ServerSettings
+from medix_r1.serving.server import ServerSettings, of_allocation
 from tests.support.judge_stub import MODEL, JudgeStub
 from tests.support.loopback import LoopbackHandler, LoopbackServer
 from tests.support.problems import coded
@@ -222,3 +222,23 @@ def test_a_server_that_takes_too_long():
             server.wait_until_ready(settings, process, Path("log"))
     finally:
         end(process)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "visible", "found"),
+    [
+        ("6,7", "", "6,7"),  # a whole machine
+        ("6,7", "0,1,2,3,4,5,6,7", "6,7"),
+        ("2,3", "4,5,6,7", "6,7"),  # a part of a node
+        ("1", "GPU-aa, GPU-bb", "GPU-bb"),
+        ("GPU-cc", "4,5", "GPU-cc"),
+        ("", "4,5", ""),
+    ],
+)
+def test_gpu_numbers_count_those_of_the_allocation(wanted: str, visible: str, found: str) -> None:
+    assert of_allocation(wanted, visible) == found
+
+
+def test_a_gpu_that_the_job_did_not_get_is_named() -> None:
+    with pytest.raises(ServerError, check=coded("no-such-gpu", "GPU 7 of 4", "4,5,6,7", "placement.judge_gpus")):
+        of_allocation("0,7", "4,5,6,7")
