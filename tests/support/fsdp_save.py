@@ -89,7 +89,7 @@ def save_base(folder: Path, kind: str) -> None:
     elif kind == "moe":
         settings.pop("model_type")
         text = {**settings.pop("text_config"), "model_type": "qwen3_vl_moe_text", "decoder_sparse_step": 1}
-        text |= {"num_experts": 3, "num_experts_per_tok": 2, "moe_intermediate_size": 48, "norm_topk_prob": True}
+        text |= {"num_experts": 3, "num_experts_per_tok": 2, "moe_intermediate_size": 96, "norm_topk_prob": True}
         vision = {**settings.pop("vision_config"), "model_type": "qwen3_vl_moe_vision"}
         settings["architectures"] = ["Qwen3VLMoeForConditionalGeneration"]
         model = Qwen3VLMoeForConditionalGeneration(Qwen3VLMoeConfig(text_config=text, vision_config=vision, **settings))

@@ -35,7 +35,8 @@ from tools.nano.policy import model as nano
 from tools.nano.policy import tokenizer as tokens
 
 HIDDEN = nano.HIDDEN
-EXPERT_WIDTH = 96  # neither HIDDEN nor half of it, so that a transposed tensor has another shape
+# Neither HIDDEN nor half of it, so that a transposed tensor has another shape; a multiple of 32 for vLLM's CPU kernel.
+EXPERT_WIDTH = 96
 LAYERS = 2
 HEADS = nano.HEADS
 QWEN25_PATCH = 14
