@@ -15,6 +15,11 @@ def test_step_line():
     assert step_line([METRICS]) == "reward 0.512  llm 0.250  embed 0.500  format 1.000  exact 0.100  12.3 s"
 
 
+def test_step_line_shows_lost_rollouts():
+    assert "groups with lost rollouts 3" in step_line([METRICS | {"sampler/failed_groups": 3.0}])
+    assert "lost" not in step_line([METRICS | {"sampler/failed_groups": 0.0}])
+
+
 def test_step_line_shows_what_was_masked_and_how_the_judge_is():
     assert "  masked 25%  judge 40 ms  " in step_line(
         [METRICS | {"reward/masked_share": 0.25, "reward/llm/latency_p95": 0.04}]

@@ -118,6 +118,18 @@ def test_masked_samples_and_lone_survivors_are_not_trained_on(made):
     assert metrics["reward/overall/mean"] == pytest.approx(2 / 3)
 
 
+def test_groups_that_lost_a_rollout_are_counted(made):
+    """vLLM refuses a row, or a reward fails: verl marks its group and goes on with what is left."""
+    built = made([group("a", 1.0, 0.0), group("b", 1.0)], [group("v", 1.0)])
+    built.failure_keys["train"], built.failure_keys["val"] = {"b"}, {"v", "w"}
+
+    _, metrics = built.sample(3, "train", 2)
+    built.sample(3, "val", 2)
+
+    assert (metrics["sampler/failed_groups"], metrics["sampler/failed_share"]) == (1.0, 0.5)
+    assert built.failed_validation == 2
+
+
 def test_a_lost_judge_ends_the_step_and_its_samples_are_kept_to_look_at(made):
     built = made([group("a", 1.0, 0.0), group("b", None, None, outage=True)])
 

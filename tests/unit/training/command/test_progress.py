@@ -41,6 +41,9 @@ def test_heldout_lines():
 
     assert heldout_lines(metrics) == ["held-out a/c: reward 0.250  llm 0.333", "held-out b: reward 0.500  "]
     assert heldout_lines(METRICS) == []
+    lost = {"sampler/failed_validation_groups": 2.0}
+    assert heldout_lines(METRICS | lost) == ["held-out: 2 questions lost a rollout; the log has the errors"]
+    assert heldout_lines(METRICS | {"sampler/failed_validation_groups": 0.0}) == []
 
 
 @pytest.fixture
