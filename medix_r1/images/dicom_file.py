@@ -7,6 +7,7 @@ understood here; dicom.py renders what is opened.
 from __future__ import annotations
 
 import io
+import logging
 import zlib
 from typing import Any
 
@@ -23,6 +24,7 @@ from pydicom.uid import (
 
 from medix_r1.images.rules import ImageReason, ImageRejected, ImageRules
 
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote what stands in a file
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _COLOURS = ("Red", "Green", "Blue", "Alpha")
 _PALETTES = tuple(

@@ -82,6 +82,26 @@ def test_killed_and_started_again_gives_the_same_bytes(command, tmp_path):
     assert sorted(p.name for p in (tmp_path / "out").iterdir() if p.name.startswith(".")) == [".lock"]
 
 
+def test_control_c_ends_it_without_a_traceback_and_it_goes_on(command, tmp_path):
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [*command, f"out={out}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 240
+    while not list(out.glob(".staging/unit-*.json")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the command and its workers
+    text, _ = process.communicate(timeout=120)
+
+    assert process.returncode == 130
+    assert "Traceback" not in text
+    assert not (out / "manifest.json").exists()
+    finish(command, out)
+    assert read_manifest(out)["counts"]["rows_in"] == ROWS
+
+
 def test_the_other_verbs_and_a_bad_one(command, tmp_path):
     def run(*words):
         return subprocess.run([*command[:4], *words], capture_output=True, text=True, timeout=200)

@@ -7,9 +7,11 @@ processes share the work.
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,6 +26,7 @@ from medix_r1.errors import ConfigError, Problem
 
 FIELDS = ("question", "answer", "conversation", "accepted", "images", "tag", "choices", "source", "id")
 REQUIRED = ("question", "answer")
+_LISTED = 10_000  # files of a folder that are counted for an error
 _ALL_OF = ("images", "choices", "accepted")  # fields of which a list of columns means all
 
 
@@ -219,8 +222,12 @@ def _no_such_column(
     return Problem(key or f"data.columns.{field_name}", "no-such-column", says)
 
 
-def local_files(path: str | None, *patterns: str) -> tuple[Path, list[Path]]:
-    """Root folder and sorted files, of a path to a file, or to a folder: those of the first pattern that any matches.
+def local_files(path: str | None, *kinds: str | Sequence[str]) -> tuple[Path, list[Path]]:
+    """Root folder and sorted files, of a path to a file, or to a folder: those of the first kind that there are any of.
+
+    Args:
+        path: to either.
+        kinds: patterns of names, each alone or several that are one kind.
 
     Raises:
         ConfigError: there is no such file.
@@ -232,12 +239,16 @@ def local_files(path: str | None, *patterns: str) -> tuple[Path, list[Path]]:
     root = Path(path).expanduser()
     if root.is_file():
         return root.parent, [root]
-    for pattern in patterns:
-        files = sorted(file for file in root.rglob(pattern) if file.is_file())
-        if files:
+    patterns = [(kind,) if isinstance(kind, str) else tuple(kind) for kind in kinds]
+    for kind in patterns:
+        if files := sorted({file for pattern in kind for file in root.rglob(pattern) if file.is_file()}):
             return root, files
-    what = f"holds no file like {' or '.join(patterns)}" if root.is_dir() else "does not exist"
-    raise ConfigError.of("data.path", "no-such-file", f"{root} {what}")
+    if not root.is_dir():
+        raise ConfigError.of("data.path", "no-such-file", f"{root} does not exist")
+    there = Counter(file.suffix or "no suffix" for file in islice(root.rglob("*"), _LISTED) if file.is_file())
+    what = ", ".join(f"{count} {suffix}" for suffix, count in there.most_common(5)) or "nothing"
+    named = " or ".join(pattern for kind in patterns for pattern in kind)
+    raise ConfigError.of("data.path", "no-such-file", f"{root} holds no file like {named} (it holds {what})")
 
 
 def file_revision(kind: str, root: Path, files: Sequence[Path]) -> Revision:

@@ -16,7 +16,7 @@ from medix_r1.data.row import RawRow
 from medix_r1.data.sources.base import Columns, Unit, check_columns
 from medix_r1.data.sources.look import SAMPLED, look
 from medix_r1.data.sources.packed import MAX_LINE, Lines, opened
-from medix_r1.data.sources.text_files import Cutter, TextFiles
+from medix_r1.data.sources.text_files import Cutter, TextFiles, packed_patterns
 from medix_r1.errors import ConfigError, DataError
 
 _DELIMITERS = (",", ";", "\t", "|")
@@ -38,7 +38,7 @@ class CsvSource(TextFiles):
     """A header, then one row for each record; a cell that starts with `[` holds a JSON list."""
 
     kind = "csv"
-    patterns = ("*.csv", "*.csv.*", "*.tsv", "*.tsv.*")
+    kinds = (packed_patterns("csv", "tsv"),)
 
     def __init__(self, *, path: str | None, columns: Columns, delimiter: str | None = None, **settings: Any) -> None:
         super().__init__(path=path, columns=columns, **settings)

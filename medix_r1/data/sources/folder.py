@@ -77,7 +77,7 @@ class SidecarSource:
                     yield row
 
     def _beside(self, file: Path) -> str | None:
-        names = (p for s in SUFFIXES for p in (file.with_suffix(s), file.with_suffix(s.upper())))
+        names = (p for s in (*SUFFIXES, "") for p in (file.with_suffix(s), file.with_suffix(s.upper())))
         found = next((name for name in names if name.is_file()), None)
         return str(found.relative_to(self._root)) if found else None
 

@@ -16,7 +16,8 @@ from medix_r1.data.sources.csv_file import CsvSource
 from medix_r1.data.sources.look import SAMPLED, look
 from medix_r1.data.sources.packed import Lines, TooLong, opened
 from medix_r1.data.sources.text_files import Cutter, TextFiles
-from medix_r1.errors import DataError
+from medix_r1.data.sources.text_files import packed_patterns as _packed
+from medix_r1.errors import ConfigError, DataError
 
 __all__ = ["CsvSource", "JsonlSource", "rows_of_line"]  # CSV had its source here
 
@@ -27,7 +28,7 @@ class JsonlSource(TextFiles):
     """One JSON object for each line, empty lines skipped; or a list of objects, alone or as an object's one list."""
 
     kind = "jsonl"
-    patterns = ("*.jsonl", "*.jsonl.*", "*.ndjson", "*.json", "*.json.*")
+    kinds = (_packed("jsonl", "ndjson"), _packed("json"))
 
     def units(self, max_rows: int) -> list[Unit]:
         """Ranges of `max_rows` lines, or of objects of a list."""
@@ -35,7 +36,13 @@ class JsonlSource(TextFiles):
         for number, name in enumerate(self.names()):
             path = self.root / name
             if not number:
-                self.notes = look(self._sample(path), self.reading, name, is_whole=False)
+                sample = self._sample(path)
+                if not sample and path.stat().st_size:
+                    says = (
+                        f"no line of {name} is an object of JSON; CSV is read with data=csv, parquet with data=parquet"
+                    )
+                    raise ConfigError.of("data.path", "not-json", says)
+                self.notes = look(sample, self.reading, name, is_whole=False)
             if (listed := self._listed(path)) is not None:
                 starts = range(0, len(listed), max_rows)
                 cut = [(start, min(start + max_rows, len(listed))) for start in starts]

@@ -14,7 +14,7 @@ class TextFiles:
     """Files of text; image paths are relative to the file's folder, to `images_in` beside it, or to `image_root`."""
 
     kind = ""
-    patterns: tuple[str, ...] = ()
+    kinds: tuple[Sequence[str], ...] = ()
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class TextFiles:
     ) -> None:
         self.reading = Reading(columns, required=tuple(required), **reading)
         self.encoding = encoding
-        self.root, self.files = local_files(path, *self.patterns)
+        self.root, self.files = local_files(path, *self.kinds)
         self._image_root = Path(image_root).expanduser() if image_root else None
         self._images_in = images_in
         self.name = name or (self.files[0].name.partition(".")[0] if len(self.files) == 1 else self.root.name)
@@ -46,6 +46,11 @@ class TextFiles:
     def root_of(self, name: str) -> str:
         """The folder that the image paths of a file are relative to."""
         return str(self._image_root or (self.root / name).parent / self._images_in)
+
+
+def packed_patterns(*suffixes: str) -> tuple[str, ...]:
+    """Patterns of files with these suffixes, plain or compressed."""
+    return tuple(f"*.{suffix}{packed}" for suffix in suffixes for packed in ("", ".gz", ".bz2", ".xz"))
 
 
 class Cutter:

@@ -12,6 +12,7 @@ import pytest
 
 from medix_r1.data.sources import packed
 from medix_r1.data.sources.base import known_columns
+from medix_r1.data.sources.folder import folder
 from medix_r1.data.sources.hidden import HiddenNames
 from medix_r1.data.sources.lines import CsvSource, JsonlSource
 from medix_r1.data.sources.parquet import ParquetSource
@@ -214,3 +215,40 @@ def test_names_of_files_can_be_hidden(tmp_path):
     assert len({row.where for row in rows}) == 2
     assert "Doe" not in str(source.revision().files)
     assert all(row.hide_names for row in rows)
+
+
+def test_plain_and_packed_files_of_a_folder_are_all_read(tmp_path):
+    (tmp_path / "a.jsonl").write_text(LINES.splitlines()[0] + "\n")
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(LINES.splitlines()[1].encode()))
+    (tmp_path / "notes.json").write_text("{}")
+
+    assert same(read(JsonlSource(path=str(tmp_path), columns=known_columns())))
+
+
+def test_another_kind_of_file_is_answered_with_its_kind(tmp_path):
+    (tmp_path / "rows.csv").write_bytes(CSV_FILES["commas"])
+
+    with pytest.raises(ConfigError, check=only(("data.path", "not-json"))):
+        JsonlSource(path=str(tmp_path / "rows.csv"), columns=known_columns()).units(10)
+    with pytest.raises(ConfigError, check=only(("data.path", "no-such-file"))) as caught:
+        JsonlSource(path=str(tmp_path), columns=known_columns())
+    assert "1 .csv" in str(caught.value)
+
+
+def test_a_picture_without_a_suffix_stands_beside_its_row(tmp_path):
+    (tmp_path / "IM0001.json").write_text(json.dumps(ROWS[0]))
+    (tmp_path / "IM0001").write_bytes(b"")
+
+    assert read(folder(path=str(tmp_path), columns=known_columns()))[0].fields["images"] == "IM0001"
+
+
+def test_damaged_files_among_many_are_rows_with_a_problem(tmp_path):
+    for number in range(300):
+        (tmp_path / f"{number:03d}.json").write_text(json.dumps({"question": f"q{number}", "answer": "a"}))
+    (tmp_path / "100.json").write_bytes(b"\xff\xfe{")
+    (tmp_path / "200.json").write_bytes(b"")
+
+    rows = read(folder(path=str(tmp_path), columns=known_columns()), 7)
+
+    assert [row.where for row in rows if row.problem] == ["100.json", "200.json"]
+    assert len(rows) == 300
