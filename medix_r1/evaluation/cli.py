@@ -73,11 +73,17 @@ def rejudge(
 
 
 @app.command()
-def tasks() -> None:
-    """List the tasks: `medix-r1 eval tasks`."""
+def tasks(
+    config_dir: ConfigDirs = None,
+    check: Annotated[Path | None, typer.Option(help="Check the file of a task of your own, and its first row.")] = None,
+) -> None:
+    """List the tasks, or check a file of yours: `medix-r1 eval tasks --check configs/task/mine.yaml`."""
     from medix_r1.evaluation import show
 
-    show.tasks(console)
+    if check is not None:
+        show.checked(check, console)
+        return
+    show.tasks(console, config_dir or [])
 
 
 app.add_typer(numbers)  # table, compare, audit, submit, blind

@@ -20,7 +20,15 @@ from medix_r1.evaluation.phases.fingerprint import describe_judge, folder_name, 
 from medix_r1.evaluation.phases.generate_and_judge import GENERATIONS, AnsweredItem, read_judgements
 from medix_r1.evaluation.phases.replies import Reply
 from medix_r1.evaluation.phases.scoring import with_judgement
-from medix_r1.evaluation.results.records import RECORDS_FILE, Record, RunInfo, read_run, write_records, write_run
+from medix_r1.evaluation.results.records import (
+    RECORDS_FILE,
+    Record,
+    RunInfo,
+    atomic_write,
+    read_run,
+    write_records,
+    write_run,
+)
 from medix_r1.evaluation.run import CODE_DIR, DATA_FILE, Outcome, ToJudge, judge_all, locked
 from medix_r1.evaluation.settings import compose_eval
 
@@ -77,11 +85,10 @@ def _scorer_of(info: RunInfo, task: str, folder: Path) -> str:
 def _copy(source: Path, target: Path) -> None:
     """Copy the replies, so that `medix-r1 eval` with this judge can resume in the new folder."""
     target.mkdir(parents=True, exist_ok=True)
+    target.chmod(source.stat().st_mode)  # restricted texts stay for the user alone
     for name in (GENERATIONS, DATA_FILE):
         if (source / name).is_file() and not (target / name).exists():
-            half = target / f".{name}"
-            shutil.copyfile(source / name, half)
-            half.replace(target / name)
+            atomic_write(target / name, (source / name).read_text(encoding="utf-8"))
 
 
 def _answered(row: Record) -> AnsweredItem:
@@ -97,6 +104,7 @@ def _answered(row: Record) -> AnsweredItem:
         reference=row.reference,
         letter=row.reference_letter,
         images=(),
+        restricted=row.restricted,
     )
     return AnsweredItem(item, row.reply or "", Reply(row.think, row.answer, row.problems))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -39,6 +38,7 @@ from medix_r1.evaluation.results.records import RUN_FILE, Record, RunInfo, atomi
 from medix_r1.evaluation.settings import EvalSettings
 
 DATA_FILE, CODE_DIR, _LOCK_FILE = "data.key", "code", ".lock"
+PRIVATE = 0o700  # the mode of a folder with texts under a data-use agreement
 _ASIDE_MARK = "@"  # TASK@KEY: a task's results on other data; read_run skips such folders
 
 
@@ -151,6 +151,8 @@ def run(evaluation: Evaluation, console: Console) -> Outcome:
         for data in evaluation.tasks:
             _open_task_folder(evaluation, data)
         failures: dict[str, str] = {}
+        if phase == "all":
+            _ask_judges_first(evaluation)
         if phase in ("all", "generate"):
             failures |= _generate(evaluation, console)
         if phase in ("all", "judge"):
@@ -159,6 +161,13 @@ def run(evaluation: Evaluation, console: Console) -> Outcome:
             records = score_task(data, evaluation.folder_of(data), evaluation.request, failures)
             outcome.records[data.task.name] = records
     return outcome
+
+
+def _ask_judges_first(evaluation: Evaluation) -> None:
+    """Find a judge that cannot answer before anything is generated."""
+    scorers = {data.task.scorer for data in evaluation.tasks if remaining_work(evaluation, data).judge_calls}
+    if scorers and (wrong := servers.unready_judges(evaluation.settings, _voting(evaluation.settings), scorers)):
+        raise ConfigError(wrong)
 
 
 def _generate(evaluation: Evaluation, console: Console) -> dict[str, str]:
@@ -221,10 +230,7 @@ def judge_all(work: Sequence[ToJudge], settings: EvalSettings, folder: Path, con
     with _progress(console, "judge", counts) as bars, contextlib.ExitStack() as stack:
         open_judges: Callable[[], list[Model]] = list
         if needs_judge:
-            wrong: list[Problem] = []
-            for index, j in enumerate(judge.judges):
-                wrong += servers.unreachable(f"judge.judges[{index}].", j.model, j.base_url, j.api_key_env)
-            if wrong:
+            if wrong := servers.unready_judges(settings, _voting(settings), {each.scorer for each in todo}):
                 raise ConfigError(wrong)
             open_judges = stack.enter_context(servers.judges(settings, folder / "judge_server.log"))
         for t in todo:
@@ -322,9 +328,10 @@ def _open_task_folder(evaluation: Evaluation, data: TaskData) -> None:
         if aside.is_dir():
             aside.rename(folder)
         elif _keys(other)[1:] == [data.asked_key] and (other / GENERATIONS).is_file():
-            folder.mkdir()
-            shutil.copyfile(other / GENERATIONS, folder / GENERATIONS)
+            atomic_write(folder / GENERATIONS, (other / GENERATIONS).read_text(encoding="utf-8"))
     atomic_write(folder / DATA_FILE, f"{data.key}\n{data.asked_key}\n")
+    if data.task.restricted:
+        folder.chmod(PRIVATE)  # inspect's logs hold the texts, too
 
 
 def _data_key(folder: Path) -> str | None:

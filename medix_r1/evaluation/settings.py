@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import yaml
 from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
@@ -17,6 +16,7 @@ from medix_r1.composing import NOT_COMPOSED, composing
 from medix_r1.config import config_dir
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.evaluation.benchmarks.formats import load_format
+from medix_r1.evaluation.benchmarks.task_file import field_problems, load_task_file
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec, load_scorer, select, task_files
 from medix_r1.images.rules import ImageRules, rule_problems
 from medix_r1.moved_names import replace_moved
@@ -112,7 +112,8 @@ def compose_eval(
         ConfigError: all problems that can be found without reading data.
     """
     expressions = [text.removeprefix("task=") for text in overrides if text.startswith("task=")]
-    names = select(expressions[-1], known_tasks(config_dirs)) if expressions else []
+    known, broken = read_tasks(config_dirs)
+    names = select(expressions[-1], known, broken) if expressions else []
     chosen = [f"+task@tasks.{name}={name}" for name in names]
     # ++: a task's file need not list every key; keys that TaskSpec does not know are refused below
     rest = [f"++{t}" if t.startswith("tasks.") else t for t in overrides if not t.startswith("task=")]
@@ -120,10 +121,10 @@ def compose_eval(
     if missing := sorted(OmegaConf.missing_keys(config)):
         raise ConfigError([Problem(key, "no-value", "has no value; give one") for key in missing])
     tree: Any = OmegaConf.to_container(config, resolve=True)
-    tree["tasks"] = {name: _with_whole_paths(task) for name, task in tree["tasks"].items()}
     replace_moved(tree, tree)
     settings = _build_all(tree)
-    problems = [*_wrong(settings), *_code_problems(settings.tasks), *_image_problems(settings.tasks)]
+    settings = replace(settings, tasks={name: with_whole_paths(task) for name, task in settings.tasks.items()})
+    problems = [*_wrong(settings), *code_problems(settings.tasks)]
     if needs_task and not settings.tasks:
         problems.append(
             Problem("task", "no-value", "has no value; give task=all, open, llm, vlm, a task's name or a list")
@@ -133,20 +134,41 @@ def compose_eval(
     return settings
 
 
-def _with_whole_paths(task: dict[str, Any]) -> dict[str, Any]:
-    """Make paths of the user's own code absolute; they are given relative to the current directory."""
-    return task | {key: user_code.absolute(task[key]) for key in ("format", "scorer") if isinstance(task.get(key), str)}
-
-
 def known_tasks(config_dirs: Sequence[Path] = ()) -> dict[str, TaskSpec]:
-    """Every task by name, from our folder and the user's.
+    """Every task with a whole file by name, from our folder and the user's."""
+    return read_tasks(config_dirs)[0]
+
+
+def read_tasks(config_dirs: Sequence[Path] = ()) -> tuple[dict[str, TaskSpec], dict[str, ConfigError]]:
+    """Every task with a whole file, and what is wrong with each of the others, which keep no task back."""
+    known: dict[str, TaskSpec] = {}
+    broken: dict[str, ConfigError] = {}
+    for name, path in task_files(config_dirs).items():
+        try:
+            known[name] = read_task(path)
+        except ConfigError as error:
+            broken[name] = error
+    return known, broken
+
+
+def read_task(path: Path) -> TaskSpec:
+    """One task from its file.
 
     Raises:
-        ConfigError: a task's file has unknown or missing keys.
+        ConfigError: every field that is unknown, missing or has a value that it cannot have.
     """
-    files = task_files(config_dirs)
-    loaded = {name: yaml.safe_load(path.read_text(encoding="utf-8")) for name, path in files.items()}
-    return {name: build(TaskSpec, tree, f"tasks.{name}") for name, tree in loaded.items()}
+    tree, where = load_task_file(path), f"tasks.{path.stem}"
+    problems = list(field_problems(tree, where))
+    if tree.get("name", path.stem) != path.stem:
+        says = f"{tree['name']!r} is not the name of its file; both have to be the same"
+        problems.append(Problem(f"{where}.name", "another-name", says))
+    try:
+        task = build(TaskSpec, tree, where)
+    except ConfigError as error:
+        raise ConfigError([*error.problems, *problems]) from None
+    if problems:
+        raise ConfigError(problems)
+    return task
 
 
 def _compose(overrides: Sequence[str], config_dirs: Sequence[Path]) -> DictConfig:
@@ -221,13 +243,27 @@ def _image_problems(tasks: Mapping[str, TaskSpec]) -> Iterator[Problem]:
             yield from rule_problems(task.image, f"tasks.{name}.image.")
 
 
-def _code_problems(tasks: Mapping[str, TaskSpec]) -> Iterator[Problem]:
+def with_whole_paths(task: TaskSpec) -> TaskSpec:
+    """The task with the absolute paths of the user's own code; they are given relative to the current directory."""
+    form, scorer = (user_code.absolute(n) if isinstance(n, str) else n for n in (task.format, task.scorer))
+    return replace(task, format=form, scorer=scorer)
+
+
+def code_problems(tasks: Mapping[str, TaskSpec]) -> list[Problem]:
+    """Fields with values that they cannot have, and code that cannot be loaded."""
+    problems: list[Problem] = []
     for name, task in tasks.items():
+        where = f"tasks.{name}"
+        told = {field.name: getattr(task, field.name) for field in fields(task)}
+        if wrong := [*field_problems(told, where), *_image_problems({name: task})]:
+            problems += wrong
+            continue
         for load, value, key in ((load_format, task.format, "format"), (load_scorer, task.scorer, "scorer")):
             try:
-                load(value, f"tasks.{name}.{key}")
+                load(value, f"{where}.{key}")
             except ConfigError as error:
-                yield from error.problems
+                problems += error.problems
+    return problems
 
 
 def _wrong(settings: EvalSettings) -> list[Problem]:

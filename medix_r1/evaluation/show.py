@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from medix_r1.errors import ConfigError
+from medix_r1.evaluation.benchmarks import sources
+from medix_r1.evaluation.benchmarks.items import load_items
+from medix_r1.evaluation.phases.messages import message_text
 from medix_r1.evaluation.rejudge import Rejudged
 from medix_r1.evaluation.results import comparison_text, table
 from medix_r1.evaluation.results.compare import read_comparison
 from medix_r1.evaluation.run import Evaluation, Outcome, remaining_work
-from medix_r1.evaluation.settings import known_tasks
+from medix_r1.evaluation.settings import code_problems, read_task, read_tasks, with_whole_paths
 from medix_r1.untrusted import one_line
 
 _LISTED = 20
@@ -60,10 +67,42 @@ def rejudged(result: Rejudged, console: Console) -> int:
     return code
 
 
-def tasks(console: Console) -> None:
-    """Print every task with its data set, access and licence."""
+def checked(path: Path, console: Console) -> None:
+    """Check a task's file, and read the first row where its rows are in a file of the user's.
+
+    Raises:
+        ConfigError: every field that is wrong.
+        DataError: the first row does not fit the format.
+    """
+    task = with_whole_paths(read_task(path))
+    if problems := code_problems({task.name: task}):
+        raise ConfigError(problems)
+    console.print(
+        f"{path} is a task: {task.kind}, format {task.format}, scorer {task.scorer}", highlight=False, markup=False
+    )
+    if task.file is None:
+        console.print("its rows are not looked at: it names no file of yours", highlight=False)
+        return
+    if wrong := sources.problems(task, None):
+        raise ConfigError(wrong)
+    data = load_items(task, data_dir=None, cache_dir=Path("outputs/eval/.images"), limit=1)
+    console.print(f"{data.total} rows; the first as it is asked, and its reference:", highlight=False)
+    first = data.items[0]
+    if task.restricted:
+        console.print("(not shown: it is under a data-use agreement)", highlight=False)
+        return
+    console.print(one_line(message_text(first, "plain", "thinking"), 1000), highlight=False, markup=False)
+    console.print(f"reference: {one_line(first.reference)}", highlight=False, markup=False)
+
+
+def tasks(console: Console, config_dirs: Sequence[Path]) -> None:
+    """Print every task with its data set, access and licence; then the tasks of the user's whose files are wrong."""
     table = Table("task", "kind", "data set", "split", "scorer", "access", "licence")
-    for name, task in known_tasks().items():
+    known, broken = read_tasks(config_dirs)
+    for name, task in known.items():
         kind = task.kind if task.headline else f"{task.kind}, not of the 17"
-        table.add_row(name, kind, task.path or "your own file", task.split, task.scorer, task.access, task.licence)
+        cells = (name, kind, task.path or "your own file", task.split, task.scorer, task.access, task.licence)
+        table.add_row(*map(escape, cells))
     console.print(table)
+    for error in broken.values():
+        console.print(escape(str(error)), highlight=False, style="yellow")

@@ -16,6 +16,8 @@ from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from medix_r1.errors import EmbedderError, EmbedderRejected
+from medix_r1.models.reading.faults import why
+from medix_r1.models.reading.sent_texts import SentTexts
 
 Vector = NDArray[np.float32]
 Encode = Callable[[list[str]], Awaitable[Sequence[Vector] | Vector]]
@@ -116,9 +118,9 @@ class Batches:
                 await self._run(texts[: len(texts) // 2])
                 await self._run(texts[len(texts) // 2 :])
         except Exception as error:  # noqa: BLE001  a future that gets no exception would never resolve
-            self._fail(
-                texts, error if isinstance(error, EmbedderError) else EmbedderError(str(error), code="embedder-failed")
-            )
+            if not isinstance(error, EmbedderError):
+                error = EmbedderError(why(error, SentTexts.of(*texts)).text, code="embedder-failed")
+            self._fail(texts, error)
 
     def _deliver(self, texts: list[str], vectors: Sequence[Vector] | Vector) -> None:
         for text, vector in zip(texts, vectors, strict=True):

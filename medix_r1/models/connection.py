@@ -23,8 +23,10 @@ from pyreqwest.exceptions import DetailedPyreqwestError, PyreqwestError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from medix_r1.errors import BudgetSpent, EmbedderRejected, JudgeRejected, MedixError
-from medix_r1.models.http_errors import RetryableError, error_message, retryable_error
+from medix_r1.models.http_errors import RetryableError, retryable_error
 from medix_r1.models.rate_limit import RateLimit
+from medix_r1.models.reading.faults import Fault, fault_of_body, fault_of_status, line, server_sentence
+from medix_r1.models.reading.sent_texts import SentTexts
 from medix_r1.models.retry_policy import RetryPolicy
 from medix_r1.models.server_state import Address, Addresses, ServerState, Usage
 
@@ -185,6 +187,7 @@ class Connection:
         data = to_json(call.body())
         self.usage.calls += 1
         where, start = f"{self.name} at {address.url}", time.monotonic()
+        sent = SentTexts.of_body(call.body, self._key)
         try:
             if self._client is None:
                 self._client = _open_client(self._key, self._timeout)
@@ -193,9 +196,9 @@ class Connection:
         except TimeoutError:
             raise RetryableError(f"{where}: no answer within {self._timeout:g} s; timed out") from None
         except PyreqwestError as error:
-            raise RetryableError(f"{where}: {self._redacted(_innermost_cause(error))}") from None
+            raise RetryableError(f"{where}: {line(_innermost_cause(error), sent)}") from None
         if status != 200:
-            said = f"{where}: HTTP {status}: {error_message(text, self._key)}"
+            said = f"{where}: {fault_of_status(status, text, sent, call.model).problem().text}"
             if retryable := retryable_error(status, headers, said, call.model):
                 raise retryable
             if status in (401, 402):
@@ -210,8 +213,8 @@ class Connection:
             result = call.read(reply)
             tokens = self.usage.count(reply, time.monotonic() - start)
         except _UNREADABLE:
-            said = f"{where} sent no proper reply: {error_message(text, self._key)}"
-            raise RetryableError(said) from None
+            fault = fault_of_body(text, sent) or Fault("", "HTTP 200 with a damaged reply", server_sentence(text, sent))
+            raise RetryableError(f"{where}: {fault.problem().text}") from None
         if self._rate_limit is not None:
             self._rate_limit.observe(call.characters, tokens)
         if tokens is None and self._cost_cap is not None:
@@ -239,10 +242,6 @@ class Connection:
                 "raise cost_cap to go on",
                 code="cost-cap-reached",
             )
-
-    def _redacted(self, text: str) -> str:
-        """Remove the API key: some servers repeat it in their errors, which go into files."""
-        return text if self._key is None else text.replace(self._key, "***")
 
     def _log_waiting(self, state: RetryCallState) -> None:
         now, waited = time.monotonic(), self.state.down_for()

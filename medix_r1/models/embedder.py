@@ -15,6 +15,8 @@ from typing import Any, Protocol
 from medix_r1 import gc_tuning
 from medix_r1.errors import ConfigError, EmbedderError
 from medix_r1.models.batching import Batches, Vector
+from medix_r1.models.reading.faults import why
+from medix_r1.models.reading.sent_texts import SentTexts
 from medix_r1.models.settings import count_problems
 
 logger = logging.getLogger(__name__)
@@ -91,7 +93,8 @@ class SentenceTransformerEmbedder:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._encode, texts)
         except Exception as error:  # torch and the model may raise anything
-            raise EmbedderError(f"embedder {self.model}: {error}", code="embedder-failed") from error
+            reason = why(error, SentTexts.of(*texts)).text
+            raise EmbedderError(f"embedder {self.model}: {reason}", code="embedder-failed") from error
 
     def _encode(self, texts: list[str]) -> Vector:
         self.load()

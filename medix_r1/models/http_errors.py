@@ -1,17 +1,14 @@
-"""Classifies HTTP errors as retryable or not, and extracts their messages."""
+"""Classifies HTTP errors as retryable or not."""
 
 from __future__ import annotations
 
 import email.utils
-import json
 import time
 from collections.abc import Mapping
 
 _NOT_FOUND = 404
 _BUSY = (429, 503)
 _TRANSIENT = (408, 409, 425)
-_LENGTH = 240
-_READ = 1 << 16  # bytes of a body that are searched for its message
 
 
 class RetryableError(Exception):
@@ -62,21 +59,3 @@ def retry_after(value: str | None) -> float | None:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
     except ValueError:
         return None
-
-
-def error_message(body: bytes, secret: str | None = None) -> str:
-    """The message in an error's body, or the start of the body, on one line without control characters.
-
-    `secret` is redacted before the text is truncated, because truncation could leave a part of it.
-    """
-    text = body[:_READ].decode(errors="replace")
-    try:
-        error = json.loads(text)
-        error = error.get("error", error)
-        text = str(error.get("message", error) if isinstance(error, dict) else error)
-    except (ValueError, AttributeError, RecursionError):
-        pass  # no JSON object: take the raw text
-    if secret:
-        text = text.replace(secret, "***")
-    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * _LENGTH]).split())
-    return line[:_LENGTH] or "(empty)"

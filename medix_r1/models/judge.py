@@ -20,8 +20,9 @@ from typing import Any, Literal
 
 from medix_r1 import prompts
 from medix_r1.errors import ConfigError, JudgeRejected, JudgeUnavailable, Problem
-from medix_r1.models.chat_message import Message, message_of, why_unreadable
 from medix_r1.models.connection import Call, Connection, to_json
+from medix_r1.models.reading.chat_message import Message, message_of, why_unreadable
+from medix_r1.models.reading.sent_texts import SentTexts
 from medix_r1.models.response_cache import ResponseCache
 from medix_r1.models.settings import connection_problems, count_problems, key_problems
 from medix_r1.models.verdict import Judge, Question, Verdict, parse_verdict, yes_probability
@@ -204,7 +205,8 @@ class ChatJudge:
                 return verdict
         self.rejected += 1
         wanted = "YES or NO beyond doubt" if self.mode == "binary" else "YES or NO by its first token"
-        problem = why_unreadable(message, self._base["max_tokens"], wanted)
+        sent = SentTexts.of(question.question, question.reference, question.prediction, *question.choices)
+        problem = why_unreadable(message, self._base["max_tokens"], wanted, sent)
         raise JudgeRejected.from_problem(replace(problem, text=f"judge {self.model} {problem.text}"))
 
     async def _complete(self, text: str, images: Sequence[bytes]) -> tuple[Verdict | None, Message]:

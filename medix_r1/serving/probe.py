@@ -14,8 +14,9 @@ from typing import Any, Literal
 
 from medix_r1.composing import instantiate
 from medix_r1.errors import EmbedderError, JudgeError, Problem
-from medix_r1.models.http_errors import error_message
 from medix_r1.models.judge import Question
+from medix_r1.models.reading.faults import server_sentence
+from medix_r1.models.reading.sent_texts import SentTexts
 
 Kind = Literal["judge", "embedder"]
 QUESTION = Question("Which side is affected?", "left lung", "the left lung")
@@ -118,8 +119,9 @@ class _Server:
 def _reason(server: _Server, name: str, node: Mapping[str, Any], key: str, kind: Kind, hint: str) -> Problem | None:
     """What is wrong with address, key or model, by a request of a few words; None if it is something else."""
     model, at = str(node["model"]), server.address
-    status, body = server.call(*_REQUESTS[kind](model))
-    said = error_message(body, server.secret)
+    path, request = _REQUESTS[kind](model)
+    status, body = server.call(path, request)
+    said = server_sentence(body, SentTexts.of_body(lambda: request, server.secret))
     if status is None:
         return Problem(name, "no-answer", f"no {kind} answers at {at}{hint}")
     if status in (401, 403):

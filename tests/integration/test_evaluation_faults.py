@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from medix_r1.errors import DataError
+from medix_r1.errors import ConfigError, DataError
 from medix_r1.evaluation import run as runs
 from medix_r1.evaluation import show
 from medix_r1.evaluation.results.records import Record
 from medix_r1.evaluation.settings import compose_eval
 from tests.integration.test_evaluation import QUIET, hub, judge, policy, words  # noqa: F401 - fixtures
-from tests.support.chat_stub import ChatStub, text_of
-from tests.support.problems import coded
+from tests.support.chat_stub import ChatStub, is_first_question, text_of
+from tests.support.problems import coded, only
 
 GARBAGE = [
     (500, {}, b"{}"),
@@ -70,10 +70,10 @@ def test_a_judgement_that_fails_is_unscored_and_owed(words, policy, judge, fault
 
 @pytest.mark.parametrize("reply", ['{"reason": "wonderful", "score": 9}', "5", "", '{"score": 3}'])
 def test_a_grade_out_of_range_is_no_grade(words, judge, reply) -> None:  # noqa: F811
-    judge.answer = lambda request: reply
+    judge.answer = lambda request: '{"reason": "same", "score": 5}' if is_first_question(request) else reply
     record = _run(words("mimic_cxr_report_summarization", "judge.seeds=[1]"))["mimic_cxr_report_summarization"][0]
     assert record.score is None
-    assert "JSON" in (record.unscored or "")
+    assert ("JSON" if reply else "empty reply") in (record.unscored or "")
     assert record.votes[0].reply == reply
     assert len(judge.calls) == 3  # as often as parse_attempts says
 
@@ -127,7 +127,41 @@ def test_a_full_disk_ends_the_command_and_keeps_what_is_there(words, policy, mon
 def test_a_redirecting_judge_gets_no_key_elsewhere(words, judge, monkeypatch) -> None:  # noqa: F811
     monkeypatch.setenv("JUDGE_KEY", "sk-secret")
     with ChatStub(lambda request: "YES", "judge") as elsewhere:
-        judge.behave = lambda call, request: (307, {"Location": f"{elsewhere.address}/chat/completions"}, b"")
+        moved = {"Location": f"{elsewhere.address}/chat/completions"}
+        judge.behave = lambda call, request: (307, moved, b"") if call else None
         judges = f"judge.judges=[{{model: judge, base_url: '{judge.address}', api_key_env: JUDGE_KEY}}]"
         _run(words("rad_vqa", judges, "judge.seeds=[1]"))
         assert all("sk-secret" not in (call["authorization"] or "") for call in elsewhere.calls)
+
+
+@pytest.mark.parametrize(
+    ("fault", "problem"),
+    [
+        ((401, {}, b'{"error": {"message": "Incorrect API key"}}'), ("judge.judges[0].api_key_env", "wrong-key")),
+        ((400, {}, b'{"error": {"message": "unknown field"}}'), ("judge.judges[0]", "refused-by-server")),
+        ((402, {}, b"{}"), ("judge.judges[0]", "no-credit")),
+        ("Well, that depends.", ("judge.judges[0]", "no-verdict")),
+        ("", ("judge.judges[0]", "empty-reply")),
+    ],
+)
+def test_a_bad_judge_is_found_before_anything_is_generated(words, policy, judge, fault, problem) -> None:  # noqa: F811
+    if isinstance(fault, str):
+        judge.answer = lambda request: fault
+    else:
+        judge.behave = lambda call, request: fault
+    with pytest.raises(ConfigError, check=only(problem)):
+        _run(words("rad_vqa"))
+    assert policy.calls == []
+
+
+def test_each_judge_is_asked_as_the_tasks_need(words, policy, judge) -> None:  # noqa: F811
+    _run(words("[rad_vqa,mimic_cxr_report_summarization]"))
+    assert ["JSON" in text_of(request) for request in judge.first_questions[:2]] == [False, True]
+
+
+def test_no_judge_is_asked_where_none_is_needed(words, policy, judge) -> None:  # noqa: F811
+    _run(words("rad_vqa"))
+    judge.first_questions.clear()
+    judge.behave = lambda call, request: (500, {}, b"")
+    _run(words("rad_vqa"))
+    assert judge.first_questions == []

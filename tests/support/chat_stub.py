@@ -32,8 +32,16 @@ def images_of(request: Request) -> list[str]:
     return [p["image_url"]["url"] for p in content if p["type"] == "image_url"] if isinstance(content, list) else []
 
 
+def is_first_question(request: Request) -> bool:
+    """Whether this is the easy question that a judge is asked before the real ones."""
+    return "<reference> the heart </reference>" in text_of(request) or "No acute cardiopulmonary" in text_of(request)
+
+
 class ChatStub(LoopbackServer):
-    """Answers by a function of the request; `behave` may give another reply, by the number of the call."""
+    """Answers by a function of the request; `behave` may give another reply, by the number of the call.
+
+    The easy questions to a judge get replies as all others do; they are kept apart, and are call number 0.
+    """
 
     def __init__(self, answer: Callable[[Request], str], model: str = "stub", port: int = 0) -> None:
         super().__init__(_Handler, port)
@@ -43,6 +51,7 @@ class ChatStub(LoopbackServer):
         self.delay = 0.0
         self.finish_reason = "stop"
         self.calls: list[Request] = []
+        self.first_questions: list[Request] = []
         self._lock = threading.Lock()
 
     @property
@@ -51,6 +60,9 @@ class ChatStub(LoopbackServer):
 
     def record(self, request: Request) -> int:
         with self._lock:
+            if is_first_question(request):
+                self.first_questions.append(request)
+                return 0
             self.calls.append(request)
             return len(self.calls)
 

@@ -116,6 +116,15 @@ FORMATS: Mapping[str, Format] = {
     "open": open_answer,
     "mmmu": mmmu,
 }
+_PICTURES = ("images", "modality")
+COLUMNS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "choice_index": (("question", "choices", "answer"), _PICTURES),
+    "choice_mapping": (("question", "choices", "answer"), _PICTURES),
+    "pubmedqa": (("question", "context", "answer"), _PICTURES),
+    "open": (("question", "answer"), ("context", *_PICTURES)),
+    "mmmu": (("question", "choices", "answer", "type"), _PICTURES),
+}
+"""Format -> the names that `columns` has to give, `question` only where the task has none of its own; and may give."""
 
 
 def load_format(name: str, key: str) -> Format:

@@ -12,17 +12,22 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import RetryError, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from medix_r1.errors import ConfigError, DataError, Problem
+from medix_r1.models.reading.faults import CallFailed, fault_of_exception, fault_of_status, why
+from medix_r1.models.reading.sent_texts import SentTexts
 
 USER, PASSWORD = "PHYSIONET_USERNAME", "PHYSIONET_PASSWORD"
 _ATTEMPTS = 4
 _MAX_BYTES = 64 * 2**20
 
 
-class _Transient(Exception):
-    """A failure that a retry may overcome."""
+def _is_transient(error: BaseException) -> bool:
+    """Whether a retry may overcome a failure."""
+    if not isinstance(error, CallFailed):
+        return False
+    return error.status is None or error.status in (408, 429) or error.status >= 500
 
 
 class ImageServer:
@@ -62,40 +67,41 @@ class ImageServer:
         parts = urlsplit(address)
         if (parts.scheme, parts.netloc) != (self._host.scheme, self._host.netloc):
             raise DataError(
-                f"image address {address!r} is not at {self._host.geturl()}; credentials go nowhere else",
-                code="another-host",
+                f"an image's address is not at {self._host.geturl()}; credentials go nowhere else", code="another-host"
             )
         kept = self._cache / hashlib.sha256(address.encode()).hexdigest()
         if kept.is_file():
             return kept.read_bytes()
         retrying = Retrying(
-            retry=retry_if_exception_type(_Transient),
+            retry=retry_if_exception(_is_transient),
             stop=stop_after_attempt(_ATTEMPTS),
             wait=wait_random_exponential(multiplier=0.5, max=20),
-            reraise=True,
         )
         try:
             data = retrying(self._fetch, address)
-        except _Transient as error:
-            raise DataError(f"{address} cannot be fetched: {error}", code="not-fetched") from error
+        except (RetryError, CallFailed) as error:
+            raise DataError(
+                f"an image cannot be fetched from {self._host.netloc}: {why(error, SentTexts.of(address)).text}",
+                code="not-fetched",
+            ) from None
         self._keep(kept, data)
         return data
 
     def _fetch(self, address: str) -> bytes:
         try:
             with self._client.stream("GET", address, follow_redirects=False) as reply:
-                if reply.status_code in (408, 429) or reply.status_code >= 500:
-                    raise _Transient(f"status {reply.status_code}")
                 if reply.status_code != 200:
-                    raise DataError(f"{address} cannot be fetched: status {reply.status_code}", code="not-fetched")
+                    body = next(reply.iter_bytes(1 << 16), b"")
+                    sent = SentTexts(lambda: [address], [os.environ[USER], os.environ[PASSWORD]])
+                    raise CallFailed(fault_of_status(reply.status_code, body, sent), reply.status_code)
                 data = bytearray()
                 for chunk in reply.iter_bytes():
                     data += chunk
                     if len(data) > _MAX_BYTES:
-                        raise DataError(f"{address} is larger than {_MAX_BYTES} bytes", code="too-large")
+                        raise DataError(f"an image is larger than {_MAX_BYTES} bytes", code="too-large")
                 return bytes(data)
         except httpx.TransportError as error:
-            raise _Transient(type(error).__name__) from error
+            raise CallFailed(fault_of_exception(error, SentTexts.of(address))) from None
 
     def _keep(self, path: Path, data: bytes) -> None:
         self._cache.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from medix_r1.evaluation.benchmarks.sources import Source, open_source
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec
 from medix_r1.evaluation.results.records import passage
 from medix_r1.images.rules import ImageRules, rules_of
+from medix_r1.models.reading.faults import line
+from medix_r1.models.reading.sent_texts import SentTexts
 
 _MAX_PROBLEMS = 20  # rows named in one error; a wrong column name breaks every row
 
@@ -40,7 +43,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One sample; fields as in `Record` (records.py)."""
+    """One sample; fields as in `Record` (records.py), `restricted` among them."""
 
     id: str
     task: str
@@ -53,6 +56,12 @@ class Item:
     reference: str
     letter: str | None
     images: tuple[Image, ...]
+    restricted: bool = False
+
+    @property
+    def texts(self) -> SentTexts:
+        """What no reason may repeat."""
+        return SentTexts.of(self.question, self.context, self.reference, *self.choices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +111,12 @@ def load_items(task: TaskSpec, *, data_dir: Path | None, cache_dir: Path, limit:
             row = source.rows[index]
             items.append(_item(task, source, index, make_parts(row, task), row, seen))
         except DataError as error:
-            problems.append(Problem(f"{task.name} row {index}", error.code, str(error)))
+            said = (
+                line(str(error), SentTexts.of_body(partial(source.rows.__getitem__, index)))
+                if task.restricted
+                else str(error)
+            )
+            problems.append(Problem(f"{task.name} row {index}", error.code, said))
             if len(problems) == _MAX_PROBLEMS:
                 break
     if problems:
@@ -132,6 +146,7 @@ def _item(task: TaskSpec, source: Source, index: int, parts: Parts, row: Mapping
         reference=parts.reference,
         letter=parts.letter,
         images=images,
+        restricted=task.restricted,
     )
 
 

@@ -76,21 +76,22 @@ def open_source(task: TaskSpec, data_dir: Path | None, cache_dir: Path) -> Sourc
     Args:
         task: what to read.
         data_dir: folder that holds `ORG/NAME` copies of data sets; None reads from the hub.
-        cache_dir: of images from a server; only this user can read it.
+        cache_dir: of images from a server and of rows whose texts are restricted; only this user can read it.
 
     Raises:
         DataError: files or columns are missing.
     """
+    private = cache_dir / "rows" if task.restricted else None
     if task.file is not None:
         file = Path(task.file)
-        folder, rows, revision = file.parent, _read_files([file]), _digest([file])
+        folder, rows, revision = file.parent, _read_files([file], private), _digest([file])
     elif data_dir is not None and task.path is not None:
         folder = data_dir / task.path
         files = _split_files(folder, task)
-        rows, revision = _read_files(files), _digest(files)
+        rows, revision = _read_files(files, private), _digest(files)
     else:
         folder = _download(task)
-        rows, revision = _read_files(_split_files(folder, task)), folder.name
+        rows, revision = _read_files(_split_files(folder, task), private), folder.name
     counted = list(range(len(rows)))
     for column, value in task.where.items():
         if column not in rows.column_names:
@@ -162,15 +163,24 @@ def _of_split(task: TaskSpec, files: Sequence[Path], where: Path | str) -> list[
     return chosen
 
 
-def _read_files(files: Sequence[Path]) -> Dataset:
+def _read_files(files: Sequence[Path], private: Path | None) -> Dataset:
+    """The rows of files; `private` is a folder for copies that only this user can read."""
     import datasets
 
     datasets.disable_progress_bars()
+    if private is not None:
+        private.mkdir(parents=True, exist_ok=True)
+        private.chmod(0o700)
+    cache = str(private) if private else None
     try:
         parts = [
-            _undecoded(datasets.load_dataset(_BUILDERS[file.suffix], data_files=str(file), split="train"))
+            _undecoded(
+                datasets.load_dataset(_BUILDERS[file.suffix], data_files=str(file), split="train", cache_dir=cache)
+            )
             for file in files
         ]
+        for copy in private.rglob("*") if private else ():
+            copy.chmod(0o700 if copy.is_dir() else 0o600)
         return datasets.concatenate_datasets(parts)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise DataError(f"{', '.join(map(str, files))}: cannot be read: {error}", code="not-readable") from error

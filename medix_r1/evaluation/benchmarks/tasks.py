@@ -94,16 +94,19 @@ def task_files(config_dirs: Sequence[Path] = ()) -> dict[str, Path]:
     return {path.stem: path for folder in reversed(folders) for path in sorted(folder.glob("*.yaml"))}
 
 
-def select(expression: str | Sequence[str], known: Mapping[str, TaskSpec]) -> list[str]:
+def select(
+    expression: str | Sequence[str], known: Mapping[str, TaskSpec], broken: Mapping[str, ConfigError] | None = None
+) -> list[str]:
     """Names of the tasks that an expression selects, without duplicates, in the order of `known`.
 
     Args:
         expression: `all` (the 17), `llm`, `vlm`, `open` (those of the 17 that need no credentials), a task's name, or a
             list of these (`[a,b]` or `a,b`).
         known: every task.
+        broken: what is wrong with the files of further tasks; it matters only where one of them is named.
 
     Raises:
-        ConfigError: all unknown names, each with the closest known ones.
+        ConfigError: all unknown names, each with the closest known ones, and what is wrong with named tasks.
     """
     words = expression.strip("[] ").split(",") if isinstance(expression, str) else list(expression)
     wanted: set[str] = set()
@@ -111,6 +114,8 @@ def select(expression: str | Sequence[str], known: Mapping[str, TaskSpec]) -> li
     for word in (str(word).strip() for word in words):
         if word in known:
             wanted.add(word)
+        elif broken and word in broken:
+            problems += broken[word].problems
         elif word in _GROUPS:
             wanted |= {n for n, spec in known.items() if spec.headline and word in ("all", spec.kind, spec.access)}
         else:

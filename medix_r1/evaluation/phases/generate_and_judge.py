@@ -27,6 +27,7 @@ from medix_r1.evaluation.phases.judging import Judgement, VotingSettings, ask_vo
 from medix_r1.evaluation.phases.messages import PromptName, message_text, user_message
 from medix_r1.evaluation.phases.replies import Reply, parse_reply
 from medix_r1.grammar import ThinkElement
+from medix_r1.models.reading.faults import why
 
 GENERATIONS, JUDGEMENTS, LOGS = "generations.jsonl", "judgements.jsonl", "logs"
 Advance = Callable[[], None]
@@ -83,9 +84,9 @@ class CircuitBreaker:
         self.done.add(sample)
         self.consecutive = 0
 
-    def failed(self, sample: str, error: BaseException | str) -> None:
+    def failed(self, sample: str, reason: str) -> None:
         """Record why a sample has no result."""
-        self.failures[sample] = error if isinstance(error, str) else f"{type(error).__name__}: {str(error)[:300]}"
+        self.failures[sample] = reason
         self.consecutive += 1
 
 
@@ -198,9 +199,8 @@ def judge_missing(
             each = missing[sample]
             try:
                 judgement = await ask_votes(each.item, each.reply, scorer, judges, voting, known.get(sample))
-            except Exception as error:  # counted and re-raised
-                breaker.failed(sample, error)
-                raise
+            except Exception as error:  # noqa: BLE001 - counted, and raised again without the sample's texts
+                raise _failed(sample, error, each.item, breaker) from None
             _append(journal, judgement.to_json(sample), breaker)
             if judgement.is_final:
                 breaker.succeeded(sample)
@@ -260,6 +260,8 @@ def _run(
         ctl_server=False,
         acp_server=False,
     )
+    for log in logs:
+        Path(log.location).chmod(0o600)  # the texts of questions and replies are in it
     _check(logs, {str(sample.id) for sample in samples}, breaker)
 
 
@@ -288,9 +290,8 @@ def _asking(
                 state.messages = [message]
                 start = time.monotonic()
                 state = await generate(state)
-            except Exception as error:  # counted and re-raised
-                breaker.failed(sample, error)
-                raise
+            except Exception as error:  # noqa: BLE001 - counted, and raised again without the sample's texts
+                raise _failed(sample, error, items[sample], breaker) from None
             _append(journal, _generation(sample, state.output, time.monotonic() - start), breaker)
             breaker.succeeded(sample)
             if not isinstance(message.content, str):  # keeps image bytes out of memory and the log
@@ -301,6 +302,13 @@ def _asking(
         return solve
 
     return ask()
+
+
+def _failed(sample: str, error: Exception, item: Item, breaker: CircuitBreaker) -> EvaluationError:
+    """Count a failed sample; returns the error for inspect's log, which holds the reason and no text of the sample."""
+    reason = why(error, item.texts)
+    breaker.failed(sample, reason.text)
+    return EvaluationError.from_problem(reason)
 
 
 def _append(journal: Journal, entry: dict[str, Any], breaker: CircuitBreaker) -> None:

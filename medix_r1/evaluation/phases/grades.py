@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from medix_r1.models.verdict_text import read_verdict, strip_thinking
+from medix_r1.models.reading.verdict_text import read_verdict, strip_thinking
 
 BEST_GRADE = 5
 _WHOLE = re.compile(r"\s*(\d+)(?:\.0+)?\s*(?:/\s*5)?\s*")

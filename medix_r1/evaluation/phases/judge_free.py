@@ -9,6 +9,7 @@ from medix_r1.errors import EvaluationError
 from medix_r1.evaluation.benchmarks.items import Item
 from medix_r1.evaluation.benchmarks.tasks import load_scorer
 from medix_r1.evaluation.phases.replies import Reply, option_letter
+from medix_r1.models.reading.faults import why
 from medix_r1.wording.spelling import is_gradable
 
 UserScorer = Callable[[Item, Reply], float | None]
@@ -40,7 +41,7 @@ def _own_score(item: Item, reply: Reply, scorer: str) -> float | None:
         score = function(item, reply)
         number = None if score is None else float(score)
     except Exception as error:  # user code may raise anything
-        raise EvaluationError(f"{scorer} raised {type(error).__name__}: {error}", code="raised") from error
+        raise EvaluationError(f"{scorer} raised {why(error, item.texts).text}", code="raised") from error
     if number is not None and not 0.0 <= number <= 1.0:
         raise EvaluationError(f"{scorer} gave {number}; a score is in [0, 1]", code="out-of-range")
     return number

@@ -6,19 +6,22 @@ A failed vote is kept with its reason and leaves the sample unscored; it never c
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from inspect_ai.model import ContentReasoning, GenerateConfig, Model, ModelOutput, ResponseSchema
 from inspect_ai.util import JSONSchema
 
 from medix_r1 import prompts
+from medix_r1.errors import Problem
 from medix_r1.evaluation.benchmarks.items import Item
 from medix_r1.evaluation.phases.grades import BEST_GRADE, read_grade, read_match
 from medix_r1.evaluation.phases.judge_free import judge_free_score
 from medix_r1.evaluation.phases.replies import Reply
 from medix_r1.evaluation.results.records import Vote, passage
-from medix_r1.models.chat_message import Message, why_unreadable
+from medix_r1.models.reading.chat_message import Message, why_unreadable
+from medix_r1.models.reading.faults import why
+from medix_r1.models.reading.sent_texts import SentTexts
 from medix_r1.wording.spelling import is_gradable
 
 _MAX_CHARS = 16_000  # of one inserted field; reports are shorter
@@ -118,7 +121,7 @@ async def ask_votes(
         for judge in judges:
             for seed in settings.seeds:
                 vote = kept.get((judge.name, seed))
-                votes.append(vote or await _vote(judge, seed, text, scorer == "report", settings))
+                votes.append(vote or await _vote(judge, seed, text, scorer == "report", settings, _sent(item, reply)))
     rubric = known.rubric if known else None
     if settings.rubric and (rubric is None or rubric.value is None):
         rubric = await _rubric(item, reply, judges[0], settings)
@@ -129,10 +132,41 @@ async def ask_votes(
 async def _rubric(item: Item, reply: Reply, judge: Model, settings: VotingSettings) -> Vote:
     if not is_gradable(reply.think):
         return Vote(judge.name, None, 0.0, "there is no reasoning", "")
-    return await _vote(judge, settings.seeds[0], rubric_prompt(item, reply, settings), True, settings)
+    return await _vote(
+        judge, settings.seeds[0], rubric_prompt(item, reply, settings), True, settings, _sent(item, reply)
+    )
 
 
-async def _vote(judge: Model, seed: int, text: str, graded: bool, settings: VotingSettings) -> Vote:
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What was put into a judge's prompt, and whether a reason may quote the judge's reply to it."""
+
+    texts: SentTexts
+    quote: bool
+
+
+def _sent(item: Item, reply: Reply) -> _Sent:
+    texts = (item.question, item.context, item.reference, *item.choices, reply.answer, reply.think)
+    return _Sent(SentTexts.of(*texts), quote=not item.restricted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A judge's answer: score and reason, or the problem; and its raw reply."""
+
+    read: tuple[float, str] | None
+    reply: str
+    problem: Problem | None = None
+
+
+async def _vote(judge: Model, seed: int, text: str, graded: bool, settings: VotingSettings, sent: _Sent) -> Vote:
+    answer = await _ask(judge, seed, text, graded, settings, sent)
+    if answer.read is not None:
+        return Vote(judge.name, seed, *answer.read, answer.reply)
+    return Vote(judge.name, seed, None, f"the judge {answer.problem.text if answer.problem else ''}", answer.reply)
+
+
+async def _ask(judge: Model, seed: int, text: str, graded: bool, settings: VotingSettings, sent: _Sent) -> _Answer:
     reply, output = "", ModelOutput()
     for attempt in range(settings.parse_attempts):
         config = GenerateConfig(
@@ -141,13 +175,42 @@ async def _vote(judge: Model, seed: int, text: str, graded: bool, settings: Voti
         try:
             output = await judge.generate(text, config=config)
         except Exception as error:  # noqa: BLE001 - whatever a provider raises becomes a failed vote with its reason
-            return Vote(judge.name, seed, None, f"{type(error).__name__}: {str(error)[:300]}", reply)
+            reason = why(error, sent.texts)
+            return _Answer(None, reply, replace(reason, text=f"did not answer: {reason.text}"))
         reply = output.completion
         if (read := (read_grade if graded else read_match)(reply)) is not None:
-            return Vote(judge.name, seed, read[0], read[1], reply)
+            return _Answer(read, reply)
     wanted = f"JSON with a reason and a whole score from 0 to {BEST_GRADE}" if graded else "YES or NO beyond doubt"
-    problem = why_unreadable(_message(output), judge.config.max_tokens, wanted)
-    return Vote(judge.name, seed, None, f"the judge {problem.text}", reply)
+    return _Answer(
+        None, reply, why_unreadable(_message(output), judge.config.max_tokens, wanted, sent.texts, quote=sent.quote)
+    )
+
+
+async def first_questions(
+    judges: Mapping[str, Model], settings: VotingSettings, *, short: bool, report: bool
+) -> list[Problem]:
+    """Ask each judge one easy question of each kind that is needed, so that a bad judge or key is found at once.
+
+    Args:
+        judges: by the config key of each.
+        settings: as for the votes.
+        short: whether answers are to be judged.
+        report: whether reports or reasoning are to be graded.
+    """
+    problems = []
+    for key, judge in judges.items():
+        for item, graded, needed in ((_EASY, False, short), (_EASY_REPORT, True, report)):
+            if not needed:
+                continue
+            reply = Reply(None, item.reference, ())
+            text = voting_prompt(item, reply, "report" if graded else "short", settings)
+            answer = await _ask(judge, settings.seeds[0], text, graded, settings, _sent(item, reply))
+            if answer.problem is not None:
+                where = f"{key}.api_key_env" if answer.problem.code == "wrong-key" else key
+                problems.append(replace(answer.problem, key=where, text=f"{judge.name} {answer.problem.text}"))
+                break
+        await judge.api.aclose()
+    return problems
 
 
 def _message(output: ModelOutput) -> Message:
@@ -180,3 +243,5 @@ _SCHEMA = ResponseSchema(
     ),
     strict=True,
 )
+_EASY = Item("", "", 0, "", None, "Which organ pumps the blood?", "", (), "the heart", None, ())
+_EASY_REPORT = Item("", "", 0, "", None, "Write the impression.", "", (), "No acute cardiopulmonary disease.", None, ())

@@ -1,23 +1,27 @@
-"""inspect's client of OpenAI-compatible servers, with three changes.
+"""inspect's client of OpenAI-compatible servers, with four changes.
 
 The reply's text is kept verbatim (inspect strips `<think>`). A refused request is an error, never a reply. A body that
-is no chat completion is retried.
+is no chat completion is retried. An error holds the status and the server's own words, never the request.
 """
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable
 from typing import Any
 
 import openai
 from inspect_ai.model import (
     ChatCompletionChoice,
+    ChatMessage,
     ChatMessageAssistant,
     Content,
     ContentReasoning,
     ContentText,
     GenerateConfig,
     Model,
+    ModelCall,
     ModelOutput,
     get_model,
     modelapi,
@@ -25,18 +29,25 @@ from inspect_ai.model import (
 from inspect_ai.model._model import RetryDecision
 from inspect_ai.model._model_output import as_stop_reason
 from inspect_ai.model._providers.openai_compatible import OpenAICompatibleAPI
-from inspect_ai.tool import ToolInfo
+from inspect_ai.tool import ToolChoice, ToolInfo
+from openai.types.chat import ChatCompletion
 from tenacity import wait_random_exponential
 from tenacity.wait import WaitBaseT
 
-from medix_r1.models.chat_message import content_text
+from medix_r1.models.reading.chat_message import message_of
+from medix_r1.models.reading.faults import CallFailed, Fault, fault_of_body, fault_of_exception
+from medix_r1.models.reading.sent_texts import SentTexts
 from medix_r1.serving.address import is_loopback
 
 _NO_KEY = "none"  # the client insists on a value; a server without authentication ignores it
 
 
-class BadCompletion(openai.OpenAIError):
-    """A reply with status 200 that is no chat completion."""
+class ChatFailed(CallFailed):
+    """A call that failed, and whether inspect tries it again."""
+
+    def __init__(self, fault: Fault, decision: RetryDecision) -> None:
+        super().__init__(fault)
+        self.decision = decision
 
 
 class VerbatimChatAPI(OpenAICompatibleAPI):
@@ -57,7 +68,7 @@ class VerbatimChatAPI(OpenAICompatibleAPI):
             api_key=api_key or os.environ.get("MEDIX_API_KEY") or _NO_KEY,
             config=config,
             service="medix",
-            http_client=openai.DefaultAsyncHttpxClient(trust_env=trust_env),
+            http_client=openai.DefaultAsyncHttpxClient(trust_env=trust_env, follow_redirects=False),
             max_retries=0,  # inspect's own retries are bounded and counted
             **model_args,
         )
@@ -66,30 +77,60 @@ class VerbatimChatAPI(OpenAICompatibleAPI):
         return wait_random_exponential(multiplier=0.5, max=20)
 
     def should_retry(self, ex: BaseException) -> bool | RetryDecision:
-        if isinstance(ex, BadCompletion | openai.APIResponseValidationError | ValueError):
-            return RetryDecision.transient()
-        return super().should_retry(ex)
+        return ex.decision if isinstance(ex, ChatFailed) else super().should_retry(ex)
+
+    async def generate(
+        self, input: list[ChatMessage], tools: list[ToolInfo], tool_choice: ToolChoice, config: GenerateConfig
+    ) -> ModelOutput | tuple[ModelOutput | Exception, ModelCall]:
+        """Make one call.
+
+        Raises:
+            ChatFailed: whatever went wrong; inspect logs its text, and puts no request before it.
+        """
+        try:
+            return await super().generate(input, tools, tool_choice, config)
+        except ChatFailed:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, its own text may hold the request
+            sent = self._sent(lambda: [config.extra_body, *(message.model_dump() for message in input)])
+            fault = fault_of_exception(error, sent)
+            decision = super().should_retry(error)
+            tried_again = decision if isinstance(decision, RetryDecision) else RetryDecision(decision)
+            raise ChatFailed(fault, tried_again) from None
+
+    async def _generate_completion(self, request: dict[str, Any], config: GenerateConfig) -> ChatCompletion:
+        reply = await self.client.chat.completions.with_raw_response.create(**request)
+        body, fault = reply.content, Fault("no-completion", "HTTP 200 with a message that is no text")
+        if found := fault_of_body(body, self._sent(lambda: request)):
+            raise ChatFailed(found, RetryDecision.transient())
+        try:
+            completion = json.loads(body)
+            completion["choices"] = [_in_plain_text(choice) for choice in completion["choices"][:1]]
+            return ChatCompletion.construct(**completion)
+        except (TypeError, AttributeError, LookupError):
+            raise ChatFailed(fault, RetryDecision.transient()) from None
+
+    def _sent(self, body: Callable[[], object]) -> SentTexts:
+        return SentTexts.of_body(body, self.api_key if self.api_key != _NO_KEY else None)
 
     def handle_bad_request(self, ex: openai.APIStatusError) -> ModelOutput | Exception:
-        return ex
+        raise ex  # returned, inspect would put the request before it
 
     def chat_choices_from_completion(
-        self, completion: openai.types.chat.ChatCompletion, tools: list[ToolInfo]
+        self, completion: ChatCompletion, tools: list[ToolInfo]
     ) -> list[ChatCompletionChoice]:
-        try:
-            return [_choice(completion.model, choice) for choice in completion.choices[:1]] or _nothing()
-        except (TypeError, AttributeError, LookupError) as error:
-            raise BadCompletion(f"the server sent no chat completion: {error}") from error
+        return [_choice(completion.model, choice) for choice in completion.choices]
 
 
-def _nothing() -> list[ChatCompletionChoice]:
-    raise BadCompletion("the server sent a completion without choices")
+def _in_plain_text(choice: dict[str, Any]) -> dict[str, Any]:
+    """A choice whose content is one text; the SDK's models know no list of parts, and warn with what is in it."""
+    said = message_of(choice)
+    message = {"role": "assistant", "content": said.text, "reasoning_content": said.thinking}
+    return {**choice, "message": message}
 
 
 def _choice(model: str, choice: Any) -> ChatCompletionChoice:
-    text, thinking = content_text(choice.message.content)
-    beside = getattr(choice.message, "reasoning_content", None) or getattr(choice.message, "reasoning", None)
-    apart = thinking + (beside if isinstance(beside, str) else "")
+    text, apart = choice.message.content, choice.message.reasoning_content
     content: str | list[Content] = [ContentReasoning(reasoning=apart), ContentText(text=text)] if apart else text
     message = ChatMessageAssistant(content=content, model=model, source="generate")
     return ChatCompletionChoice(message=message, stop_reason=as_stop_reason(choice.finish_reason))

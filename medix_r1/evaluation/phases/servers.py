@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-from inspect_ai.model import Model
+from inspect_ai.model import GenerateConfig, Model
 
 from medix_r1.errors import Problem
 from medix_r1.evaluation.phases.generate_and_judge import decoding
+from medix_r1.evaluation.phases.judging import VotingSettings, first_questions
 from medix_r1.evaluation.phases.model_api import open_model
 from medix_r1.evaluation.settings import EvalSettings, JudgeAddress, ServedModel
 from medix_r1.model_names import is_hub_name
+from medix_r1.models.reading.faults import Fault, fault_of_body, fault_of_status, why
+from medix_r1.models.reading.sent_texts import SentTexts
 from medix_r1.models.settings import key_problems
 from medix_r1.serving import server
 from medix_r1.serving.address import is_loopback
@@ -54,14 +58,7 @@ def judges(settings: EvalSettings, log: Path) -> Iterator[Callable[[], list[Mode
     Raises:
         ServerError: a server that had to be started did not come up.
     """
-    judge = settings.judge
-    parameters: dict[str, Any] = {
-        "temperature": judge.temperature,
-        "top_p": judge.top_p,
-        "max_tokens": judge.max_tokens,
-        "extra_body": dict(judge.extra_body) or None,
-    }
-    config = decoding(parameters, connections=judge.connections, timeout=judge.timeout, attempts=judge.attempts)
+    judge, config = settings.judge, _judge_decoding(settings)
     with contextlib.ExitStack() as stack:
         opened: list[tuple[JudgeAddress, str]] = []
         for each in judge.judges:
@@ -90,6 +87,33 @@ def _address(
     )
     with served(server_settings, log):
         yield f"{server_settings.address}/v1"
+
+
+def unready_judges(settings: EvalSettings, voting: VotingSettings, scorers: Collection[str]) -> list[Problem]:
+    """Problems of the judges that must be running now: each is asked one easy question of each kind that is needed."""
+    judge, wrong, opened = settings.judge, list[Problem](), dict[str, Model]()
+    config = _judge_decoding(settings)
+    for index, each in enumerate(judge.judges):
+        if each.base_url is None:
+            continue  # started when the model's server has ended
+        if found := unreachable(f"judge.judges[{index}].", each.model, each.base_url, each.api_key_env):
+            wrong += found
+        else:
+            opened[f"judge.judges[{index}]"] = open_model(each.model, each.base_url, each.api_key_env, config)
+    graded = "report" in scorers
+    asked = first_questions(opened, voting, short=bool(set(scorers) - {"report"}), report=graded or voting.rubric)
+    return wrong + asyncio.run(asked)
+
+
+def _judge_decoding(settings: EvalSettings) -> GenerateConfig:
+    judge = settings.judge
+    parameters: dict[str, Any] = {
+        "temperature": judge.temperature,
+        "top_p": judge.top_p,
+        "max_tokens": judge.max_tokens,
+        "extra_body": dict(judge.extra_body) or None,
+    }
+    return decoding(parameters, connections=judge.connections, timeout=judge.timeout, attempts=judge.attempts)
 
 
 def problems(settings: EvalSettings) -> list[Problem]:
@@ -129,12 +153,22 @@ def unreachable(prefix: str, model: str, base_url: str | None, key: str | None) 
     if base_url is None:
         return []
     headers = {"Authorization": f"Bearer {os.environ[key]}"} if key else {}
+    sent = SentTexts(lambda: (), [os.environ[key]] if key else [])
     try:
         with httpx.Client(trust_env=not is_loopback(base_url), timeout=10.0) as client:
             reply = client.get(f"{base_url.rstrip('/')}/models", headers=headers)
-            names = [str(entry["id"]) for entry in reply.raise_for_status().json()["data"]]
-    except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
-        says = f"no model server answers at {base_url} ({type(error).__name__}); start one first"
+    except httpx.HTTPError as error:
+        says = f"no model server answers at {base_url} ({why(error, sent).text}); start one first"
+        return [Problem(f"{prefix}base_url", "no-answer", says)]
+    if reply.status_code != 200:
+        problem = fault_of_status(reply.status_code, reply.content, sent).problem()
+        where = "api_key_env" if problem.code == "wrong-key" else "base_url"
+        return [Problem(f"{prefix}{where}", problem.code, f"{base_url}/models: {problem.text}")]
+    try:
+        names = [str(entry["id"]) for entry in reply.json()["data"]]
+    except (ValueError, LookupError, TypeError):
+        fault = fault_of_body(reply.content, sent) or Fault("no-list", "HTTP 200 without a list of models")
+        says = f"{base_url}/models: {fault.problem().text}; base_url ends in /v1"
         return [Problem(f"{prefix}base_url", "no-answer", says)]
     if model in names:
         return []

@@ -1,6 +1,6 @@
 import pytest
 
-from medix_r1.models.chat_message import Message, message_of, why_unreadable
+from medix_r1.models.reading.chat_message import Message, message_of, why_unreadable
 
 
 @pytest.mark.parametrize(

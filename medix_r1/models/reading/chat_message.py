@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from medix_r1.errors import Problem
-from medix_r1.models.verdict_text import is_cut_thinking
+from medix_r1.models.reading.sent_texts import NOTHING_SENT, SentTexts
+from medix_r1.models.reading.verdict_text import is_cut_thinking
 from medix_r1.untrusted import one_line
 
 _QUOTED = 80  # characters of a reply that a reason quotes
@@ -64,21 +65,35 @@ def content_text(content: object) -> tuple[str, str]:
     return "".join(texts), "".join(thoughts)
 
 
-def why_unreadable(message: Message, max_tokens: int | None, wanted: str) -> Problem:
-    """Say why no verdict can be read in a reply; `wanted` names what was asked for."""
+def why_unreadable(
+    message: Message, max_tokens: int | None, wanted: str, sent: SentTexts = NOTHING_SENT, *, quote: bool = True
+) -> Problem:
+    """Say why no verdict can be read in a reply, and quote it without the passages that repeat what was sent.
+
+    Args:
+        message: the reply.
+        max_tokens: the limit that it had.
+        wanted: what was asked for.
+        sent: the texts that were put into the prompt.
+        quote: False where the texts are under a data-use agreement, so that nothing is quoted.
+    """
     text, thinking = message.text.strip(), message.thinking.strip()
+
+    def quoted(part: str) -> str:
+        return repr(one_line(part)) if quote else "(a text that is not shown)"
+
     is_cut = message.finish_reason == "length"
     if is_cut and (is_cut_thinking(text) or (thinking and not text)):
-        end = one_line((thinking or text)[-_QUOTED:])
-        says = f"was cut at {max_tokens} tokens while thinking: '…{end}'; raise max_tokens, or turn thinking off"
+        end = quoted("…" + sent.hide_quotes(thinking or text)[-_QUOTED:])
+        says = f"was cut at {max_tokens} tokens while thinking: {end}; raise max_tokens, or turn thinking off"
         return Problem("", "cut-while-thinking", says)
     if not text and message.refusal:
-        says = f"refused: {one_line(message.refusal[:_QUOTED])!r}"
+        says = f"refused: {quoted(sent.hide_quotes(message.refusal)[:_QUOTED])}"
         return Problem("", "refused-to-answer", says)
     if not text:
         says = f"sent an empty reply (finish reason {message.finish_reason}, max_tokens {max_tokens})"
         return Problem("", "empty-reply", says)
-    quoted = repr(one_line(text[:_QUOTED]))
+    start = quoted(sent.hide_quotes(text)[:_QUOTED])
     if is_cut:
-        return Problem("", "cut-reply", f"was cut at {max_tokens} tokens: {quoted}, which is not {wanted}")
-    return Problem("", "no-verdict", f"answered {quoted}, which is not {wanted}")
+        return Problem("", "cut-reply", f"was cut at {max_tokens} tokens: {start}, which is not {wanted}")
+    return Problem("", "no-verdict", f"answered {start}, which is not {wanted}")
