@@ -14,24 +14,38 @@ equal: what a right answer loses was taken by a rule, and an attack that no rule
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import time
 from pathlib import Path
+from typing import get_args
 
 import results_file
 
+import medix_r1
 from medix_r1.config import compose_reward
 from medix_r1.rewards.base import SampleReader
 from medix_r1.rewards.build import build_reward
 from medix_r1.scoring.composed import ReadyReward
 from tools.rewordings.generate import cases
 from tools.rewordings.measure import false_alarms, misses, score, summary, table
-from tools.rewordings.terms import number_of_terms
+from tools.rewordings.terms import Half, named, number_of_terms
 
 
 def _commit() -> str:
+    """Of the rules that are measured."""
     command = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        command, cwd=Path(medix_r1.__file__).parent, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def _known(half: Half) -> dict[str, int]:
+    """How many of the terms with a name stand in the list of terms that the rules know."""
+    path = Path(medix_r1.__file__).parent / "wording" / "terms.txt"
+    listed = re.split(r"\s*[;~=\n]\s*", path.read_text(encoding="utf-8").lower()) if path.exists() else ()
+    names = [term.name.lower() for term in named(half)]
+    return {"count": len(set(names) & set(listed)), "of": len(names)}
 
 
 def _ready(overrides: list[str]) -> ReadyReward:
@@ -43,7 +57,7 @@ def main() -> None:
     """Score the cases, print the tables, and keep them where that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings of the reward; default: composite")
-    parser.add_argument("--half", choices=("dev", "test"), default="dev")
+    parser.add_argument("--half", choices=get_args(Half), default="dev")
     parser.add_argument("--misses", action="store_true", help="print every right answer hit and every attack missed")
     parser.add_argument("--flagged", action="store_true", help="print every right answer that a monitor flags")
     parser.add_argument("--keep", metavar="PART", help="write the figures into this part of reward_rules.json")
@@ -62,7 +76,7 @@ def main() -> None:
             "half": options.half,
             "terms": number_of_terms(),
         }
-        results_file.keep("reward_rules", options.keep, {**about, **found})
+        results_file.keep("reward_rules", options.keep, {**about, "known": _known(options.half), **found})
 
 
 if __name__ == "__main__":

@@ -16,12 +16,14 @@ from medix_r1.rewards.base import SampleReader
 from medix_r1.rewards.build import build_reward
 from medix_r1.scoring import probe
 from medix_r1.scoring.composed import ReadyReward
+from medix_r1.scoring.probe import Finding
 from medix_r1.scoring.probe_file import load
 from tests.unit.rewards.cases import ScriptedEmbedder, ScriptedJudge
 
 PROBES = load()
 RULES = {p.name for p in PROBES if p.rests_on == "nothing"}
 RECORD = Path(__file__).parents[3] / "benchmarks" / "results" / "probe.json"
+LISTS = {"several_answers", "joined_otherwise", "listed_values", "shared_words", "more_than_the_list"}
 SAYINGS = list(itertools.product((True, False), (1.0, -1.0)))  # of the judge and of the embedder
 
 
@@ -30,14 +32,17 @@ def composed(reward: str) -> DictConfig:
     return compose_reward([f"reward={reward}"])
 
 
-async def broken(reward: str, judge: bool, cosine: float) -> dict[str, tuple[str, ...]]:
+async def found_with(reward: str, judge: bool, cosine: float) -> list[Finding]:
     settings = composed(reward).reward
     composite = build_reward(settings)
     composite.signals["llm"].judge = ScriptedJudge(judge)  # type: ignore[attr-defined]
     composite.signals["embed"].embedder = ScriptedEmbedder(cosine)  # type: ignore[attr-defined]
     ready = ReadyReward(composite, SampleReader.of(settings), settings.overlong, settings.think_element)
-    findings = await probe.run(ready, PROBES, advance=lambda count: None)
-    return {finding.probe.name: finding.broken for finding in findings if finding.broken}
+    return await probe.run(ready, PROBES, advance=lambda count: None)
+
+
+async def broken(reward: str, judge: bool, cosine: float) -> dict[str, tuple[str, ...]]:
+    return {one.probe.name: one.broken for one in await found_with(reward, judge, cosine) if one.broken}
 
 
 @pytest.mark.parametrize(("judge", "cosine"), SAYINGS)
@@ -51,10 +56,25 @@ async def test_no_rule_stands_against_a_right_answer() -> None:
     assert {name: found[name] for p in PROBES if not p.is_attack and (name := p.name) in found} == {}
 
 
+async def test_no_rule_takes_a_part_of_a_right_answer() -> None:
+    found = await found_with("composite", True, 1.0)
+
+    assert {one.probe.name: one.reasons for one in found if not one.probe.is_attack and one.overall != 1.0} == {}
+
+
 async def test_an_embedder_that_likes_everything_is_asked_about_no_list() -> None:
     found = await broken("composite", False, 1.0)
 
-    assert {name: why for name, why in found.items() if name.startswith("several_answers/")} == {}
+    assert {name: why for name, why in found.items() if name.split("/")[0] in LISTS} == {}
+
+
+@pytest.mark.parametrize("family", sorted(LISTS - {"several_answers"}))
+async def test_what_a_rule_must_see_of_a_list_it_sees(family: str) -> None:
+    found = await found_with("composite", True, 1.0)
+
+    taken = {one.probe.name for one in found if one.probe.family == family and one.probe.bounds.get("embed") == 0}
+    assert taken
+    assert {one.probe.name for one in found if one.probe.name in taken and one.parts["embed"]} == set()
 
 
 async def test_the_record_says_what_the_public_rules_break() -> None:
