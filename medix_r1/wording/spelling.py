@@ -51,6 +51,7 @@ _FRACTION = re.compile("[\u00bc-\u00be\u2150-\u215e]")
 
 _EMPHASIS = re.compile(r"(?<![\w*])(\*{1,3}|_{1,3}|`{1,3}|'{2,3})(?=[^\s*_])([^*_`\n]{1,400}?)(?<=\S)\1(?![\w*])")
 _LATEX = re.compile(r"\\(?:boxed|text|textbf|mathrm|mathbf|textit)\s?\{([^{}]{0,400})\}")
+_MATH = re.compile(r"\$([^$\n]{0,200}[\\^{_][^$\n]{0,200})\$")
 _LATEX_SIGNS = ((r"\times", "x"), (r"\%", "%"), (r"\(", ""), (r"\)", ""), (r"\pm", "±"))
 _POWER = re.compile(r"\^\{(-?\d{1,4})\}")
 _SPACES = re.compile(r"\s+")
@@ -155,6 +156,7 @@ def _latin_word(match: re.Match[str]) -> str:
 
 def _without_marks(text: str) -> str:
     """Remove Markdown emphasis and headings, and LaTeX that only wraps words."""
+    text = _MATH.sub(r"\1", text)
     if "\\" in text:
         for sign, plain in _LATEX_SIGNS:
             text = text.replace(sign, plain)
