@@ -60,6 +60,7 @@ class _Role(Enum):
     SAME = "same"
     DETAIL = "detail"
     RIVAL = "rival"
+    RELATED = "related"  # it goes with the reference: no rival by itself
     OPEN = "open"  # nothing is known about it
 
 
@@ -145,6 +146,8 @@ class _Offer:
             rivals += self._unexplained([part for part, role in roles if role is _Role.OPEN], len(rivals))
         elif not same and not rivals:
             rivals = self._choice()
+        if rivals:
+            rivals += [part for part, role in roles if role is _Role.RELATED]
         offered = [part.text for part in rivals]
         if (rivals or same) and len(self.given) > 2 and not self.known & {"both", "neither", "all", "any", "none"}:
             offered += [part.text for part in self.given if _ALL.fullmatch(part.text)]
@@ -210,7 +213,7 @@ class _Offer:
         if Likeness.SAME in likeness or part.joint is Joint.LOOSE:
             return _Role.DETAIL
         if Likeness.RELATED in likeness:
-            return _Role.RIVAL if part.joint >= Joint.LIST else _Role.DETAIL
+            return _Role.RIVAL if part.joint >= Joint.LIST else _Role.RELATED
         if Likeness.PROBABLY_OTHER in likeness:
             return _Role.OPEN
         if Likeness.CONTEXT in likeness and part.joint < Joint.LIST and len(self.wanted) < 2:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -94,26 +95,31 @@ class _Lexicon:
     def __init__(self) -> None:
         self.terms: dict[str, list[Term]] = {}
         self.names_of_words: dict[str, str] = {}
-        kind, thing, family = "", 0, 0
-        ambiguous: set[str] = set()
+        self._ambiguous: set[str] = set()
+        self._things, self._families = itertools.count(), itertools.count()
+        kind = ""
         for line in (_FOLDER / "terms.txt").read_text(encoding="utf-8").splitlines():
             if line.startswith("["):
                 kind = line.strip("[]")
-            if not line or line[0] in "#[":
-                continue
-            for group in line.split(";"):
-                family += 1
-                for names in group.split("~"):
-                    thing += 1
-                    spelled = [" ".join(map(plain_stem, content(name.strip()))) for name in names.split("=")]
-                    for name in spelled:
-                        self.terms.setdefault(name, []).append(Term(kind, thing, family))
-                    single = [name for name in spelled if " " not in name]
-                    if kind in _WITH_ADJECTIVES:
-                        ambiguous |= {name for name in single if name in self.names_of_words}
-                        self.names_of_words |= dict.fromkeys(single[1:], single[0]) if single else {}
-        for name in ambiguous:
+            elif line and not line.startswith("#"):
+                for group in line.split(";"):
+                    first, *others = group.split("<")
+                    for related in [f"{first}~{other}" for other in others] or [group]:
+                        self._add(kind, related.split("~"))
+        for name in self._ambiguous:
             del self.names_of_words[name]
+
+    def _add(self, kind: str, things: Sequence[str]) -> None:
+        family = next(self._families)
+        for names in things:
+            thing = next(self._things)
+            spelled = [" ".join(map(plain_stem, content(name.strip()))) for name in names.split("=")]
+            for name in spelled:
+                self.terms.setdefault(name, []).append(Term(kind, thing, family))
+            if kind in _WITH_ADJECTIVES:
+                first, *others = [name for name in spelled if " " not in name] or [""]
+                self._ambiguous |= {name for name in others if name in self.names_of_words}
+                self.names_of_words |= dict.fromkeys(others, first)
 
 
 _WITH_ADJECTIVES = ("organ", "region", "bone", "brain part", "eye part", "sex")
