@@ -82,7 +82,9 @@ def check_left(settings: Settings, results: list[UnitResult], split: Split, cons
             code="too-many-rejected",
         )
     if not rows:
-        raise DataError(f"{settings.source.name} has no rows to read", code="no-rows")
+        chosen = settings.tree["data"].get("where")
+        which = f" with data.where={chosen}" if chosen else ""
+        raise DataError(f"{settings.source.name} has no rows to read{which}", code="no-rows")
     if not train:
         show_rejects(settings.out, console)
         raise DataError(_nothing_left(split), code="no-train-rows")

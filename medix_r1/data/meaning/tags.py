@@ -76,6 +76,10 @@ def _tag_of_word(word: str, own: Mapping[str, str]) -> str:
     )
 
 
+def _is_known(word: str, own: Mapping[str, str]) -> bool:
+    return _plain(word) in known_words() or _plain(word) in map(_plain, own)
+
+
 def _plain(word: str) -> str:
     return _SEPARATORS.sub(" ", word).strip(" .").casefold()
 
@@ -92,6 +96,7 @@ def tag_in(answer: str, own: Mapping[str, str], *, expected: bool) -> tuple[str 
         RowRejected: a tag is expected and what stands in its place is not known.
     """
     parsed = parse_reference(answer)
-    if parsed.modality is not None or not expected or (name := like_a_tag(answer)) is None:
+    name = like_a_tag(answer) if parsed.modality is None else None
+    if name is None or not (expected or _is_known(name, own)):
         return parsed.modality, parsed.answer
     return tag_of(name, own), answer.partition(">")[2].strip()

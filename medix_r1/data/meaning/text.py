@@ -84,9 +84,11 @@ def as_text(name: str, value: Any) -> str:
 def list_in_text(text: str) -> list[Any] | None:
     """The list that a text cell holds, as JSON, Python or numpy writes it; None if it is plain text."""
     text = text.strip()
-    if not (text.startswith("[") and text.endswith("]")) or len(text) > _MAX_LITERAL:
+    if not (text.startswith("[") and text.endswith("]")):
         return None
-    if _WITHOUT_COMMAS.fullmatch(text):  # numpy's: ['left' 'right'], which Python would join
+    if len(text) <= _MAX_LITERAL and _WITHOUT_COMMAS.fullmatch(
+        text
+    ):  # numpy's: ['left' 'right'], which Python would join
         return [single or double for single, double in _QUOTED.findall(text)]
     value = literal_in_text(text)
     return value if isinstance(value, list) else None
@@ -94,12 +96,12 @@ def list_in_text(text: str) -> list[Any] | None:
 
 def literal_in_text(text: str) -> Any:
     """A value written as JSON or as a Python literal (no code is run); None if it is neither."""
-    if len(text) > _MAX_LITERAL:
-        return None
     try:
-        return json.loads(text)
+        return json.loads(text)  # may hold pictures, and be long
     except (ValueError, RecursionError):
         pass
+    if len(text) > _MAX_LITERAL:
+        return None
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):

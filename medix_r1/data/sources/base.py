@@ -107,7 +107,7 @@ class Reading:
 
     def rows(self, record: Mapping[str, Any], where: str, root: str | None) -> Iterator[RawRow]:
         """The rows of a record: none that `where` leaves out, one, or one for each turn of a conversation."""
-        if any(lookup(record, name) != value for name, value in self.where.items()):
+        if not all(_is_equal(lookup(record, name), value) for name, value in self.where.items()):
             return
         try:
             rows = unfold(pick(record, self.columns), self.turns, self.system)
@@ -116,6 +116,11 @@ class Reading:
             return
         for number, fields in enumerate(rows):
             yield RawRow(where if not number else f"{where}#{number + 1}", fields, root)
+
+
+def _is_equal(found: Any, wanted: Any) -> bool:
+    """Whether a cell has a value; in CSV, 1 is text."""
+    return bool(found == wanted) or (found is not None and str(found) == str(wanted))
 
 
 def column_names(columns: Columns, field: str) -> tuple[str, ...]:

@@ -127,8 +127,22 @@ class CsvSource(TextFiles):
 
 def _reader(lines: Lines, delimiter: str) -> Iterator[list[str]]:
     csv.field_size_limit(MAX_LINE)
+    quotes = first = 0
+
+    def texts() -> Iterator[str]:
+        nonlocal quotes
+        for line in lines:
+            quotes += line.count(b'"')
+            yield line.decode(
+                errors="surrogateescape"
+            )  # invalid UTF-8 becomes surrogates: only its own row is rejected
+        if quotes % 2 and lines.count - first > 1:  # the csv module would take all these lines for one row
+            says = f"a quotation mark in the row at line {first + 1} is not closed; close or double it"
+            raise DataError(f"not a CSV file: {says}", code="not-csv")
+
     try:
-        # invalid UTF-8 becomes surrogates, so that only its own row is rejected
-        yield from csv.reader((line.decode(errors="surrogateescape") for line in lines), delimiter=delimiter)
+        for record in csv.reader(texts(), delimiter=delimiter):
+            quotes, first = 0, lines.count
+            yield record
     except csv.Error as error:
         raise DataError(f"not a CSV file: {error}", code="not-csv") from error

@@ -29,10 +29,10 @@ class TooLong(bytes):
 
 
 class Lines:
-    """Lines of one open file; `position` is that after the last line, in bytes of what was read."""
+    """Lines of one open file; `position` is that after the last line, in bytes of what was read, `count` the lines."""
 
     def __init__(self, file: BinaryIO, offset: int, *, is_plain: bool) -> None:
-        self._file, self.position = file, 0
+        self._file, self.position, self.count = file, 0, 0
         if is_plain:
             file.seek(offset)
             self.position = offset
@@ -47,7 +47,7 @@ class Lines:
     def _next(self) -> bytes:
         start = self.position
         line = self._file.readline(MAX_LINE)
-        self.position += len(line)
+        self.position, self.count = self.position + len(line), self.count + 1
         if len(line) < MAX_LINE or line.endswith(b"\n"):
             return line.removeprefix(codecs.BOM_UTF8) if start == 0 else line
         while (more := self._file.readline(1 << 20)) and not more.endswith(b"\n"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -204,14 +205,30 @@ def _sample(file: pq.ParquetFile) -> list[dict[str, Any]]:
     return []
 
 
+def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
+    """Columns whose numbers stand for names, which the hub's library keeps in the schema (ClassLabel)."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+    except (KeyError, TypeError, ValueError):
+        return {}
+    labelled = {name: kind for name, kind in features.items() if isinstance(kind, dict)}
+    return {name: kind["names"] for name, kind in labelled.items() if kind.get("_type") == "ClassLabel"}
+
+
 def _records(batch: pa.RecordBatch) -> list[dict[str, Any]]:
-    """The records of a batch; numbers of 32 bits and fewer as they were written, 0.1 and not 0.10000000149011612."""
+    """The records of a batch: numbers of 32 bits as written, 0.1 and not 0.10000000149011612; classes by name."""
     for number, field in enumerate(batch.schema):
         if pa.types.is_float16(field.type) or pa.types.is_float32(field.type):
             kind, values = field.type.to_pandas_dtype(), batch.column(number).to_pylist()
             short = [None if value is None else float(str(kind(value))) for value in values]
             batch = batch.set_column(number, field.name, pa.array(short, pa.float64()))
-    return list(batch.to_pylist())
+    records = list(batch.to_pylist())
+    for name, names in _class_names(batch.schema).items():
+        for record in records:
+            number = record.get(name)
+            if isinstance(number, int) and 0 <= number < len(names):
+                record[name] = names[number]
+    return records
 
 
 def _read(file: pq.ParquetFile, unit: Unit, reading: Reading, name: str, image_root: str | None) -> Iterator[RawRow]:

@@ -1,6 +1,7 @@
 """Odd rows as data: what a user meant is read, or refused with the way to say it (tests/unit/golden/rows.yaml)."""
 
 import base64
+import json
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ STAND_INS = {
     "{base64}": BASE64,
     "{struct}": {"bytes": PNG, "path": "of_another_machine/a.png"},
     "{long}": "x/" * 50_000,
+    "{many}": json.dumps([f"data:image/png;base64,{BASE64}"] * 40),
 }
 PLAIN = {"question": "Which lung?", "answer": "left lung", "tag": "X_RAY", "image": "a.png"}
 

@@ -252,3 +252,31 @@ def test_damaged_files_among_many_are_rows_with_a_problem(tmp_path):
 
     assert [row.where for row in rows if row.problem] == ["100.json", "200.json"]
     assert len(rows) == 300
+
+
+def test_classes_of_the_hub_are_their_names(tmp_path):
+    features = {"answer": {"names": ["no", "yes"], "_type": "ClassLabel"}, "question": {"_type": "Value"}}
+    about = {"huggingface": json.dumps({"info": {"features": features}})}
+    rows = pa.table({"question": ["q1", "q2", "q3"], "answer": [1, 0, None]})
+    pq.write_table(rows.replace_schema_metadata(about), tmp_path / "rows.parquet")
+
+    rows = read(ParquetSource(path=str(tmp_path), columns=known_columns()))
+
+    assert [row.fields["answer"] for row in rows] == ["yes", "no", None]
+
+
+def test_an_open_quotation_mark_does_not_swallow_rows(tmp_path):
+    lines = [f"q{n},a{n}" for n in range(200)]
+    lines[20] = 'q20,"a20'
+    (tmp_path / "rows.csv").write_text("question,answer\n" + "\n".join(lines) + "\n")
+
+    with pytest.raises(DataError, check=coded("not-csv", "line 22")):
+        CsvSource(path=str(tmp_path), columns=known_columns()).units(10)
+
+
+def test_rows_of_csv_are_chosen_by_a_number(tmp_path):
+    (tmp_path / "rows.csv").write_text("question,answer,fold\nq1,a,1\nq2,a,2\n")
+
+    (row,) = read(CsvSource(path=str(tmp_path), columns=known_columns(), where={"fold": 1}))
+
+    assert row.fields["question"] == "q1"

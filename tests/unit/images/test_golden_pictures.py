@@ -2,12 +2,16 @@
 
 import base64
 import io
+import struct
+import zipfile
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
 from medix_r1.errors import DataError
+from medix_r1.evaluation.benchmarks.archive import ImageArchive
 from medix_r1.evaluation.benchmarks.items import Image, Item
 from medix_r1.evaluation.phases.messages import user_message
 from medix_r1.images.decode import prepare_image
@@ -57,6 +61,21 @@ def test_the_cases_are_those_that_are_made():
     for case in golden_pictures.cases():
         if case.pixels is not None:
             assert np.allclose(np.round(case.pixels.astype(float), 2), CASES[case.name].pixels)
+
+
+def test_a_bomb_inside_a_zip_is_refused_by_its_header(tmp_path):
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", 12_000, 12_000, 8, 2, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+    with zipfile.ZipFile(tmp_path / "imgs.zip", "w") as file:
+        file.writestr("imgs/a.png", bomb + chunk(b"IEND", b""))
+    image = Image(0, "key", lambda: ImageArchive(tmp_path / "imgs.zip").read("a.png"))
+    item = Item("id", "mine", 0, "g", None, "What is it?", "", (), "a dot", None, (image,))
+
+    with pytest.raises(DataError, match="image_bomb"):
+        user_message(item, "plain", "think")
 
 
 def test_nothing_that_identifies_a_person_is_read():
