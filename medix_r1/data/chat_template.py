@@ -71,15 +71,21 @@ class ChatTemplate:
 
 def user_message(prompt: str, num_images: int) -> dict[str, Any]:
     """The message of a prompt with one `<image>` for each image, split as verl's RLHFDataset does."""
-    if not num_images:
-        return {"role": "user", "content": prompt}
+    return split_message({"role": "user", "content": prompt}, num_images)
+
+
+def split_message(message: Mapping[str, Any], num_images: int) -> dict[str, Any]:
+    """Any message of a chat with images, in the same way."""
+    prompt = message["content"]
+    if not num_images or not isinstance(prompt, str):
+        return dict(message)
     parts: list[dict[str, str]] = []
     for position, text in enumerate(prompt.split(IMAGE_MARK)):
         if position:
             parts.append({"type": "image"})
         if text:
             parts.append({"type": "text", "text": text})
-    return {"role": "user", "content": parts}
+    return {**message, "content": parts}
 
 
 def _compile(text: str) -> Any:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 
@@ -119,7 +120,15 @@ class PromptCounter:
         Raises:
             ConfigError: the chat template fails, or does not give each image one placeholder.
         """
-        ids = self._chat.encode(self._chat.render([user_message(prompt, num_images)]))
+        return self.chat_tokens([user_message(prompt, num_images)], num_images)
+
+    def chat_tokens(self, messages: Sequence[Mapping[str, Any]], num_images: int) -> int:
+        """The same of a whole chat, whose images are parts of its messages.
+
+        Raises:
+            ConfigError: as `text_tokens`.
+        """
+        ids = self._chat.encode(self._chat.render(messages))
         if (seen := ids.count(self._image_token)) != num_images:
             raise ConfigError.of(
                 "backbone",

@@ -30,6 +30,7 @@ from medix_r1.training.preflight.lengths import length_problems
 from medix_r1.training.preflight.model_folder import model_problems
 from medix_r1.training.preflight.model_shape import shape_problems
 from medix_r1.training.preflight.placement import cluster_problems, placement_problems
+from medix_r1.training.preflight.prompt_lengths import prompt_length_problems
 from medix_r1.training.preflight.references import reference_problems
 from medix_r1.training.preflight.reply_format import format_problems
 
@@ -58,7 +59,7 @@ def _checks(offline: bool) -> Sequence[Check]:
         return (*of_the_config, client_problems, _trackers)
     return (
         *of_the_config,
-        *(data_problems, reference_problems, model_problems, judge_problems, embedder_problems),
+        *(data_problems, prompt_length_problems, reference_problems, model_problems, judge_problems, embedder_problems),
         *(_trackers, _wandb_key, disk_problems, cluster_problems, shadowing_problems, hardware_problems),
     )
 

@@ -5,6 +5,7 @@ Images are the bulk of a file. Their bytes are read for a few rows only; their n
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 from medix_r1.data.prepared import is_prepared, read_index
 
 FIRST_ROWS = 64
-_WITH_BYTES = 4
+_WITH_BYTES = 8
 _SUFFIXES = (".parquet", ".json", ".jsonl")  # what verl's RLHFDataset reads
 _LAZY = {"buffer_size": 1 << 20, "pre_buffer": False}  # read pages, not whole column chunks
 
@@ -145,8 +146,14 @@ def read_all(paths: Sequence[Path], *, low: int | None = None, high: int | None 
     Raises:
         UnreadableFile: a file is broken.
     """
-    files = [path for path in paths if path.suffix == ".parquet"]
-    if len(files) < len(paths):
+    changes = tuple((path, path.stat().st_mtime_ns) for path in paths)
+    return _read_all(changes, low, high)
+
+
+@functools.lru_cache(maxsize=4)  # several checks ask, and the files may be large
+def _read_all(changes: tuple[tuple[Path, int], ...], low: int | None, high: int | None) -> AllRows:
+    files = [path for path, _ in changes if path.suffix == ".parquet"]
+    if len(files) < len(changes):
         return AllRows()
     sources, references = (_distinct(files, column) for column in ("data_source", "reward_model.ground_truth"))
     folders = {path.parent for path in files}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from medix_r1.data.prepared import is_prepared, read_manifest
 from medix_r1.errors import Problem
 from medix_r1.training.preflight.batches import data_files, sequence_parallel
+from medix_r1.training.preflight.data_files import UnreadableFile, read_all
 from medix_r1.training.preflight.model_folder import model_config
 
 # Side in pixels of the square that becomes one token, by hub name; for models whose config is not on this machine.
@@ -93,6 +94,14 @@ def _image_problems(config: DictConfig) -> Iterator[Problem]:
         )
 
 
+def _longest_row(files: Sequence[str]) -> int | None:
+    """Tokens of the longest prompt by the index of a prepared folder; None without one."""
+    try:
+        return read_all([Path(name).expanduser() for name in files]).longest
+    except (UnreadableFile, OSError):
+        return None  # reported by the checks of the data
+
+
 def _prepared_problems(config: DictConfig) -> Iterator[Problem]:
     """`data prepare` counted lengths for its own backbone and limits; verl stops at the first longer prompt."""
     files = data_files(config, "train_files")
@@ -121,11 +130,11 @@ def _prepared_problems(config: DictConfig) -> Iterator[Problem]:
             f"counted the lengths {again} backbone={model}, or let verl leave long rows out "
             "(data.filter_overlong_prompts=true)",
         )
-    if (longest := options["max_prompt_tokens"]) > (limit := config.data.max_prompt_length):
+    if (longest := _longest_row(files) or options["max_prompt_tokens"]) > (limit := config.data.max_prompt_length):
         yield Problem(
             "data.max_prompt_length",
             "prepared-for-longer-prompts",
-            f"{limit} is less than the {longest} tokens allowed in the rows {again} "
+            f"{limit} is less than the {longest} tokens of the longest row {again} "
             f"max_prompt_tokens={limit}, or let verl leave long rows out (data.filter_overlong_prompts=true)",
         )
     low = (config.data.get("mm_processor_kwargs") or {}).get("min_pixels")

@@ -87,6 +87,11 @@ def test_too_few_logical_cpus_would_hang(monkeypatch):
     assert problems("experiment=nano_cpu", **{"trainer.device": "cpu"}) != [], "the build"
 
 
+def test_one_gpu_needs_few():
+    assert problems("experiment=medix_r1_2b_gpu24", **{CPUS: 6}) == []
+    assert codes(problems("experiment=medix_r1_2b_gpu24", **{CPUS: 5})) == [(CPUS, "too-few-cpus")]
+
+
 def test_cpus_of_a_cluster_are_its_own_matter(monkeypatch):
     monkeypatch.setattr(hardware, "logical_cpus", lambda: 2)
     assert problems(**{"ray_kwargs.ray_init.address": "head:6379"}) == []

@@ -1,0 +1,97 @@
+"""Measures the first prompts of data that `data prepare` did not write, by the model's tokenizer and resize rule."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from PIL import Image
+
+from medix_r1.data.chat_template import split_message
+from medix_r1.data.prepared import is_prepared
+from medix_r1.data.row import RowRejected
+from medix_r1.data.tokens import PromptCounter, ResizeRule
+from medix_r1.errors import ConfigError, Problem
+from medix_r1.training.preflight import batches
+from medix_r1.training.preflight.data_files import DataFile, UnreadableFile, read_beginning
+from medix_r1.training.preflight.model_folder import snapshot
+
+_UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, Image.DecompressionBombError)
+
+
+def prompt_length_problems(config: DictConfig) -> Iterator[Problem]:
+    """A problem for the first prompt of a file that is longer than verl takes, or has an image that no loader takes."""
+    if config.data.filter_overlong_prompts:
+        return  # verl leaves them out
+    try:
+        counter = PromptCounter(snapshot(config.actor_rollout_ref.model.path))
+    except (ConfigError, OSError):
+        return  # the model is not here, is reported, or has a processor that is not known
+    for key in ("train_files", "val_files"):
+        for path in [Path(name).expanduser() for name in batches.data_files(config, key)][:1]:
+            if path.is_file() and not is_prepared(path.parent):
+                yield from _first_problem(config, f"data.{key}", path, counter)
+
+
+def _first_problem(config: DictConfig, key: str, path: Path, counter: PromptCounter) -> Iterator[Problem]:
+    try:
+        file = read_beginning(path, config.data.image_key)
+    except UnreadableFile:
+        return  # reported by the checks of the data
+    limit = config.data.max_prompt_length
+    for number, (messages, pictures) in enumerate(_rows(config, file)):
+        try:
+            text, sizes, images = _measured(config, counter, messages, pictures)
+        except RowRejected as error:
+            yield Problem(key, "image-not-readable", f"{path}, row {number}: {error.detail}")
+            return
+        except (ConfigError, *_UNREADABLE):
+            return  # another layout, or a template that fails: reported
+        if text + images > limit:
+            shown = f"{images} of images of {', '.join(f'{wide}x{high}' for wide, high in sizes)} pixels"
+            yield Problem(
+                "data.max_prompt_length",
+                "prompt-too-long",
+                f"{limit} is less than the {text + images} tokens of {path}, row {number} ({text} of text, {shown}), "
+                "at which verl stops; allow more, take smaller images (data.mm_processor_kwargs.max_pixels), or let verl "
+                "leave long rows out (data.filter_overlong_prompts=true)",
+            )
+            return
+
+
+def _rows(config: DictConfig, file: DataFile) -> Iterator[tuple[Sequence[Mapping[str, Any]], Sequence[Any]]]:
+    pictures = file.with_bytes or [()] * len(file.rows)
+    for row, own in zip(file.rows, pictures, strict=False):
+        yield row.get(config.data.prompt_key) or (), own or ()
+
+
+def _measured(
+    config: DictConfig, counter: PromptCounter, messages: Sequence[Mapping[str, Any]], pictures: Sequence[Any]
+) -> tuple[int, list[tuple[int, int]], int]:
+    """Tokens of the text, sizes of the images, and tokens of the images."""
+    limits = config.data.get("mm_processor_kwargs") or {}
+    processor = replace(
+        counter.rule,
+        processor_min_pixels=limits.get("min_pixels") or counter.rule.processor_min_pixels,
+        processor_max_pixels=limits.get("max_pixels") or counter.rule.processor_max_pixels,
+    )
+    sizes = [_size(picture) for picture in pictures]
+    images = sum(_loaded(processor, picture).tokens(*size) for picture, size in zip(pictures, sizes, strict=True))
+    split = [split_message(message, len(pictures)) for message in messages]
+    return counter.chat_tokens(split, len(pictures)), sizes, images
+
+
+def _loaded(rule: ResizeRule, picture: Any) -> ResizeRule:
+    """The rule with the limits that a row gives the loader for this image."""
+    own = picture if isinstance(picture, Mapping) else {}
+    return replace(rule, loader_min_pixels=own.get("min_pixels"), loader_max_pixels=own.get("max_pixels"))
+
+
+def _size(picture: Any) -> tuple[int, int]:
+    source = picture if isinstance(picture, str) else io.BytesIO(picture["bytes"])
+    with Image.open(source) as image:
+        return image.size
