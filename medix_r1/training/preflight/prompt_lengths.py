@@ -57,8 +57,8 @@ def _first_problem(config: DictConfig, key: str, path: Path, counter: PromptCoun
                 "data.max_prompt_length",
                 "prompt-too-long",
                 f"{limit} is less than the {text + images} tokens of {path}, row {number} ({text} of text, {shown}), "
-                "at which verl stops; allow more, take smaller images (data.mm_processor_kwargs.max_pixels), or let verl "
-                "leave long rows out (data.filter_overlong_prompts=true)",
+                "at which verl stops; allow more, take smaller images (data.mm_processor_kwargs.max_pixels), or let "
+                "verl leave long rows out (data.filter_overlong_prompts=true)",
             )
             return
 
