@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Any
@@ -51,7 +51,7 @@ class Parts:
 def choice_index(row: Row, task: TaskSpec) -> Parts:
     """MMLU, MedMCQA, MedQA: the answer is an index; the options are a list or one column each."""
     names = task.columns["choices"]
-    choices = _value(row, names) if isinstance(names, str) else [_value(row, name) for name in names]
+    choices = _value(row, names) if isinstance(names, str) else [_option(row, name) for name in names]
     index = _value(row, task.columns["answer"])
     if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(choices):
         raise DataError(
@@ -64,9 +64,9 @@ def choice_mapping(row: Row, task: TaskSpec) -> Parts:
     """USMLE self assessment, PMC-VQA: the answer is a letter or an option's text; options are a mapping or a list."""
     raw = _value(row, task.columns["choices"])
     if isinstance(raw, Mapping):
-        choices = [str(raw[letter]) for letter in sorted(raw) if raw[letter] is not None]  # Arrow adds absent letters
+        choices = _by_letter(raw)
     else:
-        choices = _without_marks([str(choice) for choice in (_list_in_text(raw) if isinstance(raw, str) else raw)])
+        choices = _without_marks(_texts(_list_in_text(raw) if isinstance(raw, str) else raw))
     return _choice(row, task, choices, _index_of(str(_value(row, task.columns["answer"])), choices))
 
 
@@ -154,11 +154,15 @@ def load_format(name: str, key: str) -> Format:
 
 
 def _choice(row: Row, task: TaskSpec, choices: Sequence[Any], index: int, context: str = "") -> Parts:
-    texts = tuple(str(choice).strip() for choice in choices)
+    texts = _texts(choices)
+    while texts and not texts[-1]:
+        texts.pop()
+    if index >= len(texts) or not texts[index]:
+        raise DataError(f"the right option, {ascii_uppercase[index]}, has no text", code="answer-not-an-option")
     return Parts(
         question=_question(row, task),
         context=context,
-        choices=texts,
+        choices=tuple(texts),
         reference=texts[index],
         letter=ascii_uppercase[index],
         images=_images(row, task),
@@ -168,7 +172,7 @@ def _choice(row: Row, task: TaskSpec, choices: Sequence[Any], index: int, contex
 
 def _index_of(answer: str, choices: Sequence[str]) -> int:
     """Index of the option that an answer gives by text or letter; text is compared first."""
-    same = [i for i, choice in enumerate(choices) if normalize_answer(choice) == normalize_answer(answer)]
+    same = [i for i, choice in enumerate(choices) if choice and normalize_answer(choice) == normalize_answer(answer)]
     if len(same) == 1:
         return same[0]
     letter = answer.strip().rstrip(".)").lstrip("(").upper()
@@ -183,8 +187,28 @@ def _index_of(answer: str, choices: Sequence[str]) -> int:
 def _without_marks(choices: list[str]) -> list[str]:
     """Strip `A:`, `B:`, ... only when every option has its own mark, so that `A. fumigatus` stays whole."""
     marks = [match[1].upper() if (match := _OPTION_MARK.match(choice)) else "" for choice in choices]
-    marked = "".join(marks) == ascii_uppercase[: len(choices)]
+    marked = any(choices) and all(
+        mark == letter or not choice for mark, letter, choice in zip(marks, ascii_uppercase, choices, strict=False)
+    )
     return [_OPTION_MARK.sub("", choice) for choice in choices] if marked else choices
+
+
+def _texts(choices: Iterable[Any]) -> list[str]:
+    """The options' texts; a missing option keeps its place, and so the letters of the others, as an empty text."""
+    return ["" if choice is None else str(choice).strip() for choice in choices]
+
+
+def _by_letter(options: Mapping[str, Any]) -> list[str]:
+    """Options by letter in their places; Arrow adds the letters that other rows have."""
+    letters = {str(key).strip().upper(): value for key, value in options.items()}
+    if set(letters) <= set(ascii_uppercase):
+        return _texts(letters.get(letter) for letter in ascii_uppercase[: ascii_uppercase.index(max(letters)) + 1])
+    return _texts(options[key] for key in sorted(options))
+
+
+def _option(row: Row, column: str) -> Any:
+    """The option in a column, which may be empty but not absent."""
+    return row[column] if column in row else _value(row, column)
 
 
 def _list_in_text(text: str) -> list[str]:
@@ -211,6 +235,8 @@ def _images(row: Row, task: TaskSpec) -> tuple[tuple[int, tuple[str | int, ...]]
     if not isinstance(columns, str):  # one column for each image: the n-th belongs to the mark <image n>
         numbered = enumerate(columns, start=1)
         return tuple((number, (column,)) for number, column in numbered if row.get(column) is not None)
+    if columns in row and row[columns] in (None, "", []):
+        return ()  # a question of text alone among those with pictures
     value = _value(row, columns)
     if isinstance(value, list):
         return tuple((0, (columns, index)) for index in range(len(value)))

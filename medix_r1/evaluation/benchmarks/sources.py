@@ -175,7 +175,9 @@ def _read_files(files: Sequence[Path], private: Path | None) -> Dataset:
     try:
         parts = [
             _undecoded(
-                datasets.load_dataset(_BUILDERS[file.suffix], data_files=str(file), split="train", cache_dir=cache)
+                datasets.load_dataset(
+                    _BUILDERS[file.suffix], data_files=str(file), split="train", cache_dir=cache, **_words(file)
+                )
             )
             for file in files
         ]
@@ -184,6 +186,11 @@ def _read_files(files: Sequence[Path], private: Path | None) -> Dataset:
         return datasets.concatenate_datasets(parts)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise DataError(f"{', '.join(map(str, files))}: cannot be read: {error}", code="not-readable") from error
+
+
+def _words(file: Path) -> dict[str, Any]:
+    """None, NA and null in a CSV are words; only an empty cell is no value."""
+    return {"keep_default_na": False, "na_values": [""]} if file.suffix == ".csv" else {}
 
 
 def _undecoded(rows: Dataset) -> Dataset:

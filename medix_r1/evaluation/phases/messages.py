@@ -31,7 +31,7 @@ def message_text(item: Item, prompt: PromptName, think_element: ThinkElement) ->
     marked = place_images(item)
     lines = [
         marked.question,
-        *(f"{letter}. {text}" for letter, text in zip(ascii_uppercase, marked.choices, strict=False)),
+        *(f"{letter}. {text}" for letter, text in zip(ascii_uppercase, marked.choices, strict=False) if text),
     ]
     return policy_prompt(
         "\n".join(lines),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
@@ -10,8 +11,16 @@ from string import ascii_uppercase
 from medix_r1.grammar import ThinkElement, parse_completion
 from medix_r1.wording.spelling import normalize_answer
 
-_LETTER = re.compile(r"^[\s*_]*\(?\s*([A-Za-z])\s*(?:[).:,]\s*|\s+[-–]\s+|$)(.*)$", re.DOTALL)
-_BEFORE = re.compile(r"^\s*(?:the\s+)?(?:correct\s+)?(?:answer|option|choice)(?:\s+is)?\s*:?\s+", re.IGNORECASE)
+_LETTER = re.compile(r"[(\[]?\s*([A-Za-z])\s*(?:[).:,\]]\s*|\s+[-–]\s+|$)(.*)$", re.DOTALL)
+_LABEL = re.compile(
+    r"(?:the\s+)?(?:(?:final|correct|right|best|my)\s+){0,2}(?:answer|option|choice)(?:\s+is)?(?:\s*[:=]\s*|[*_]*\s+)",
+    re.IGNORECASE,
+)
+_WRAPPED = re.compile(  # the whole, in TeX's box, dollars, brackets or quotes
+    r"\\(?:boxed|text|textbf|mathrm|mathbf)\{(.*)\}|\$(.*)\$|\[(.*)\]|\((.*)\)|\{(.*)\}|【(.*)】|\"(.*)\"|“(.*)”",
+    re.DOTALL,
+)
+_MOST_WRAPPINGS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +68,38 @@ def _without_thinking(text: str) -> str | None:
 
 
 def option_letter(answer: str, choices: Sequence[str]) -> str | None:
-    """The letter of the option that an answer names unambiguously; None when a judge has to read it.
+    r"""The letter of the option that an answer names unambiguously; None when a judge has to read it.
 
-    Unambiguous is a letter alone (`B`, `(b)`, `B.`, `Answer: B`), a letter with its own option's text, or exactly one
-    option's text. `B or C`, or a letter with another option's text, is ambiguous.
+    Unambiguous is a letter alone (`B`, `(b)`, `B.`, `Answer: B`, `\boxed{B}`), a letter with its own option's text, or
+    exactly one option's text. `B or C`, or a letter that is or stands with another option's text, is ambiguous.
+
+    Args:
+        answer: the text to grade.
+        choices: the options' texts in the order of their letters; an empty one is no option.
     """
-    letters = ascii_uppercase[: len(choices)]
-    spelt = [normalize_answer(choice) for choice in choices]
-    core = _BEFORE.sub("", answer, count=1).strip("*_ \n")
-    same = [letter for letter, text in zip(letters, spelt, strict=True) if text == normalize_answer(core)]
-    if len(same) == 1:
-        return same[0]
-    match = _LETTER.match(core)
-    if same or match is None or (letter := match[1].upper()) not in letters:
-        return None
-    rest = normalize_answer(match[2].strip("*_ "))
-    return letter if rest in ("", spelt[letters.index(letter)]) else None
+    spelt = {
+        letter: normalize_answer(text) for letter, text in zip(ascii_uppercase, choices, strict=False) if text.strip()
+    }
+    forms = _unwrapped(answer)
+    same = {letter for letter, text in spelt.items() if text in {normalize_answer(form) for form in forms}}
+    match = _LETTER.match(forms[-1])
+    named = match[1].upper() if match and match[1].upper() in spelt else None
+    if match and named and not match[2].strip("*_ "):
+        return named if not same or named in same else None
+    if same:
+        return same.pop() if len(same) == 1 else None
+    return named if match and named and normalize_answer(match[2].strip("*_ ")) == spelt[named] else None
+
+
+def _unwrapped(answer: str) -> list[str]:
+    """The answer and what is left of it without emphasis, label and wrapping, from the outside to the inside."""
+    forms = [unicodedata.normalize("NFKC", answer).strip()]
+    for _ in range(_MOST_WRAPPINGS):
+        form = forms[-1].strip("*_`# \n\t")
+        form = _LABEL.sub("", form, count=1) if _LABEL.match(form) else form
+        if wrapped := _WRAPPED.fullmatch(form.rstrip(" .;,")):
+            form = next(inner for inner in wrapped.groups() if inner is not None)
+        if form == forms[-1]:
+            break
+        forms.append(form)
+    return forms

@@ -126,7 +126,7 @@ def _row(record: Record) -> dict[str, Any]:
 
 
 def _asked(record: Record) -> str:
-    options = [f"{letter}. {text}" for letter, text in zip(ascii_uppercase, record.choices, strict=False)]
+    options = [f"{letter}. {text}" for letter, text in zip(ascii_uppercase, record.choices, strict=False) if text]
     return "\n".join([f"{record.passage}\n\nChoices:", *options]) if options else record.passage
 
 

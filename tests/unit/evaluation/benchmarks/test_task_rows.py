@@ -1,6 +1,7 @@
 """Every task on rows in its real schema, laid out as the data set's own files."""
 
 import base64
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,6 +109,55 @@ def test_any_task_reads_a_users_own_file_with_the_same_fields(load, tmp_path) ->
     assert load("medmcqa", file=str(file)).items[0].reference == "z"
 
 
+OPTIONS = [
+    ({"A": None, "B": "heart", "C": "liver"}, "B", "heart", "B", ("", "heart", "liver")),
+    ({"A": None, "B": "heart", "C": "liver"}, "liver", "liver", "C", ("", "heart", "liver")),
+    ({"B": "heart", "C": "liver"}, "C", "liver", "C", ("", "heart", "liver")),
+    ({"A": "heart", "B": "liver", "E": None}, "B", "liver", "B", ("heart", "liver")),
+    (["heart", None, "liver"], "C", "liver", "C", ("heart", "", "liver")),
+    (["A: heart", None, "C: liver"], "C", "liver", "C", ("heart", "", "liver")),
+]
+
+
+@pytest.mark.parametrize(("options", "answer", "reference", "letter", "choices"), OPTIONS)
+def test_a_missing_option_keeps_the_letters_of_the_others(
+    load, tmp_path, options, answer, reference, letter, choices
+) -> None:
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"question": "q", "options": options, "answer": answer}) + "\n")
+    item = load("usmle_sa", file=str(tmp_path / "rows.jsonl")).items[0]
+    assert (item.reference, item.letter, item.choices) == (reference, letter, choices)
+    text = message_text(item, "plain", "think")
+    assert f"{letter}. {reference}" in text
+    assert "A. \n" not in text
+
+
+def test_a_missing_option_that_would_be_right_is_refused(load, tmp_path) -> None:
+    row = {"question": "q", "options": {"A": None, "B": "heart"}, "answer": "A"}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(DataError) as caught:
+        load("usmle_sa", file=str(tmp_path / "rows.jsonl"))
+    assert codes(caught.value) == [("usmle_sa row 0", "answer-not-an-option")]
+
+
+@pytest.mark.parametrize("word", ["None", "NA", "null", "nan", "N/A", "n/a", "NULL", "<NA>", "-nan"])
+def test_a_word_for_nothing_in_a_csv_is_a_word(load, tmp_path, word) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text(f"question,opa,opb,opc,opd,cop\nA?,{word},w,x,,0\nB?,q,w,x,z,1\n")
+    first = load("medmcqa", file=str(file)).items[0]
+    assert (first.reference, first.letter, first.choices) == (word, "A", (word, "w", "x"))
+
+
+@pytest.mark.parametrize("empty", [None, []])
+def test_a_question_of_text_alone_is_a_row_among_those_with_pictures(load, tmp_path, empty) -> None:
+    eval_rows.write_medpix(tmp_path)
+    rows = [eval_rows.MEDPIX[0], {"question": "Which organ?", "answer": "the heart", "images": empty}]
+    file = tmp_path / "mixed.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with_pictures, alone = load("medpix", file=str(file)).items
+    assert (len(with_pictures.images), alone.images, alone.reference) == (2, (), "the heart")
+    assert isinstance(user_message(alone, "training", "think").content, str)
+
+
 def test_an_image_outside_the_files_folder_is_refused(load, tmp_path) -> None:
     (tmp_path / "secret.png").write_bytes(eval_rows.png((1, 1, 1)))
     file = tmp_path / "in" / "cases.jsonl"
@@ -145,8 +195,6 @@ def test_wrong_rows_are_named_together(load, tmp_path) -> None:
 
 @pytest.mark.parametrize("options", ["__import__('os')", "['a', 1]", "[" * 5000, "'just text'", "x" * 60_000])
 def test_options_in_text_are_read_as_data_only(load, tmp_path, options) -> None:
-    import json
-
     row = {"question": "q", "options": options, "answer": "A", "question_type": "multiple-choice"}
     (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
     with pytest.raises(DataError, check=coded("rows-refused")) as caught:

@@ -17,6 +17,32 @@ CHOICES = ("the ulna", "the radius", "the femur", "A. fumigatus")
         ("C. the femur", "C"),
         ("C) The femur.", "C"),
         ("the FEMUR", "C"),
+        ("Answer:C", "C"),
+        ("**Answer: C**", "C"),
+        ("**Answer:** C", "C"),
+        ("Final Answer: C", "C"),
+        ("final answer is (C).", "C"),
+        ("The answer is option C.", "C"),
+        ("Answer\nC", "C"),
+        (r"\boxed{C}", "C"),
+        (r"$\boxed{\text{C}}$", "C"),
+        (r"Answer: \boxed{C}.", "C"),
+        (r"\boxed{the femur}", "C"),
+        ("[C]", "C"),
+        ("[C] the femur", "C"),
+        ("（C）", "C"),
+        ("【C】", "C"),
+        ("Ｃ", "C"),
+        ('"C"', "C"),
+        ("`C`", "C"),
+        ("# C", "C"),
+        ("C: the femur", "C"),
+        (r"\boxed{B} or \boxed{C}", None),
+        ("(B) and (C)", None),
+        ("[B][C]", None),
+        ("B/C", None),
+        ("Answer: B or C", None),
+        ("[C] the ulna", None),
         ("A. fumigatus", "D"),  # an option's text, though it looks like the letter A
         ("E", None),  # there is no E
         ("C. the ulna", None),  # a letter with another option's text
@@ -31,6 +57,22 @@ CHOICES = ("the ulna", "the radius", "the femur", "A. fumigatus")
 )
 def test_only_a_letter_beyond_doubt_needs_no_judge(answer, letter) -> None:
     assert option_letter(answer, CHOICES) == letter
+
+
+@pytest.mark.parametrize(
+    ("answer", "choices", "letter"),
+    [
+        ("A", ("B", "A"), None),  # the letter of one, the text of the other
+        ("B", ("B", "A"), None),
+        ("C", ("A", "B12", "C", "D"), "C"),  # letter and text of the same
+        ("B12", ("A", "B12", "C", "D"), "B"),
+        ("A", ("", "heart", "liver"), None),  # there is no option A
+        ("B", ("", "heart", "liver"), "B"),
+        ("liver", ("", "heart", "liver"), "C"),
+    ],
+)
+def test_a_letter_that_is_another_options_text_is_for_the_judge(answer, choices, letter) -> None:
+    assert option_letter(answer, choices) == letter
 
 
 def test_two_options_with_the_same_text_are_not_told_apart() -> None:
