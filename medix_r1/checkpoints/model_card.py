@@ -142,10 +142,13 @@ def _fingerprint(path: Path) -> str:
 def _results(run: RunFolder, step: int | None) -> str:
     """Table of the last means up to a step; held-out sets are not scored at every step."""
     rows: dict[tuple[str, str], tuple[float, int]] = {}
-    for at, metrics in run.metrics_by_step().items():
-        for key, value in metrics.items():
-            if (step is None or at <= step) and (match := _MEAN.fullmatch(key)):
-                rows[match[1], match[2]] = (value, at)
+    try:
+        for at, metrics in run.metrics_by_step().items():
+            for key, value in metrics.items():
+                if (step is None or at <= step) and (match := _MEAN.fullmatch(key)):
+                    rows[match[1], match[2]] = (float(value), at)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{run.root / 'metrics'}: not readable: {error}", code="run-metrics-unreadable") from None
     if not rows:
         return "Unknown: the run's metrics were not there."
     lines = [f"| {where} | {name} | {value:.3f} | {at} |" for (where, name), (value, at) in sorted(rows.items())]

@@ -44,7 +44,22 @@ class Question:
 
     @classmethod
     def of(cls, folder: Path) -> Question:
-        """The question by the processor or tokenizer in a model folder."""
+        """The question by the processor or tokenizer in a model folder.
+
+        Raises:
+            CheckpointError: transformers cannot use them.
+        """
+        try:
+            return cls._of(folder)
+        except Exception as error:  # noqa: BLE001  anybody may have written a checkpoint's tokenizer and template
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
+            raise CheckpointError(
+                f"transformers cannot ask a question with the tokenizer, processor and template: {reason}",
+                code="tokenizer-unusable",
+            ) from None
+
+    @classmethod
+    def _of(cls, folder: Path) -> Question:
         if not any((folder / name).is_file() for name in ("processor_config.json", "preprocessor_config.json")):
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
             return cls(_QUESTION, None, dict(tokenizer([_QUESTION], return_tensors="pt")))

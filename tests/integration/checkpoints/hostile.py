@@ -155,6 +155,14 @@ def run_config(content: str | bytes) -> Callable[[Path], object]:
     return lambda folder: (folder.parents[1] / "config.yaml").write_bytes(data)
 
 
+def metrics(content: str) -> Callable[[Path], object]:
+    def spoil(folder: Path) -> None:
+        (folder.parents[1] / "metrics").mkdir()
+        (folder.parents[1] / "metrics" / "attempt_001.jsonl").write_text(f"{content}\n", encoding="utf-8")
+
+    return spoil
+
+
 DEEP = "[" * 200_000
 CASES: dict[str, Case] = {
     "a link to a secret as a tokenizer": Case(
@@ -225,5 +233,9 @@ CASES: dict[str, Case] = {
     ),
     "a broken run config": Case(run_config("a: [1"), "run-config-unreadable", ("config.yaml",)),
     "a run config in UTF-16": Case(run_config("a: ü".encode("utf-16")), "run-config-unreadable"),
+    "broken metrics": Case(metrics('{"step": 1'), "run-metrics-unreadable"),
+    "metrics in words": Case(
+        metrics('{"step": 1, "data": {"reward/overall/mean": "great"}}'), "run-metrics-unreadable"
+    ),
     "a run config that calls": Case(run_config("!!python/object/apply:os.system [id]"), "run-config-unreadable"),
 }

@@ -1,5 +1,6 @@
 """A merge of a hostile or damaged checkpoint says in one line what is wrong, runs nothing and writes nothing."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from medix_r1.checkpoints.merge import merge
+from medix_r1.checkpoints.verify import Question
 from medix_r1.errors import CheckpointError
 from medix_r1.runs import checkpoints
 from tests.integration.checkpoints.hostile import CASES, ESCAPE, manifest
@@ -40,6 +42,18 @@ def test_it_is_refused_in_one_line_and_nothing_is_written(good: Path, tmp_path: 
 def test_the_untouched_checkpoint_is_merged(good: Path, tmp_path: Path) -> None:
     merge(good, tmp_path / "model")
     assert (tmp_path / "model" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("template", ["{{ nothing.a.b }}", "{% for", "{{ ''.__class__.__mro__[1].__subclasses__() }}"])
+def test_a_template_that_does_not_work_or_reaches_out_is_said_by_verify(
+    nano_policy: Path, tmp_path: Path, template: str
+) -> None:
+    for file in nano_policy.iterdir():
+        if file.suffix == ".json":
+            shutil.copy(file, tmp_path)
+    (tmp_path / "chat_template.jinja").write_text(template, encoding="utf-8")
+    with pytest.raises(CheckpointError, check=coded("tokenizer-unusable")):
+        Question.of(tmp_path)
 
 
 def test_a_link_within_the_checkpoint_is_followed(good: Path, tmp_path: Path) -> None:
