@@ -176,6 +176,25 @@ def merge(
 
 
 @app.command()
+def fetch(
+    overrides: Overrides = None,
+    out: Annotated[Path, typer.Option(help="Folder, on a file system that the job sees.")] = Path("outputs/hub"),
+    task: Annotated[
+        list[str] | None, typer.Option(help="Evaluation sets: task names, open (all open ones), or none; repeatable.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what and how large, download nothing.")] = False,
+    config_dir: Annotated[
+        list[Path] | None, typer.Option(help="Folder of your own with config groups; repeatable.")
+    ] = None,
+) -> None:
+    """Download what a run needs from the hub: `medix-r1 fetch experiment=medix_r1_8b_grpo judge=vllm --dry-run`."""
+    from medix_r1 import fetch as fetching
+
+    parts = fetching.wanted(overrides or [], config_dir or [], task or ["open"])
+    fetching.fetch(parts, out.absolute(), console, dry_run=dry_run)
+
+
+@app.command()
 def doctor(
     judge_url: Annotated[str | None, typer.Option(help="A judge to ask.", envvar="MEDIX_JUDGE_URL")] = None,
     judge_model: Annotated[str | None, typer.Option(help="Its model; without, the first that it names.")] = None,
