@@ -113,20 +113,26 @@ def _text(value: Any) -> str:
 
 def _marked(labels: list[str], texts: list[str]) -> tuple[list[str], list[str]]:
     """Take `A:`, `(B)`, `3.` off, if every option has its own; their letters or numbers are then the labels."""
-    if not (marks := _own_marks([text for text in texts if text])):
+    if not (marks := _own_marks(texts)):
         return labels, texts
-    bare = [_MARK.sub("", text, count=1).strip() if text else "" for text in texts]
-    own = iter(marks)
-    named = [next(own) if text else label for label, text in zip(labels, texts, strict=True)]
-    return named, bare
+    return marks, [_MARK.sub("", text, count=1).strip() for text in texts]
 
 
 def _own_marks(texts: Sequence[str]) -> list[str]:
-    """The marks of texts that each begin with theirs, in order; empty if they do not, as `A. fumigatus` does not."""
-    marks = [match[1].upper() if (match := _MARK.match(text)) else "" for text in texts]
-    ends = [text[match.end() :].strip() if (match := _MARK.match(text)) else "" for text in texts]
-    letters, numbers = list(ascii_uppercase[: len(texts)]), [str(n) for n in range(1, len(texts) + 1)]
-    return marks if len(texts) > 1 and marks in (letters, numbers) and all(ends) else []
+    """The marks of texts that each begin with that of their place; empty if one does not, as `A. fumigatus` may not.
+
+    A missing text has the mark of its place.
+    """
+    found = [_MARK.match(text) for text in texts]
+    for marks in (list(ascii_uppercase[: len(texts)]), [str(n) for n in range(1, len(texts) + 1)]):
+        fit = [
+            match is not None and match[1].upper() == mark and bool(text[match.end() :].strip())
+            for match, mark, text in zip(found, marks, texts, strict=False)
+            if text
+        ]
+        if len(fit) > 1 and all(fit):
+            return marks
+    return []
 
 
 def resolve(answer: str, options: Options, answer_is: AnswerIs | None) -> str:

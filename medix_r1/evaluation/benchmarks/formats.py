@@ -61,8 +61,9 @@ def choice_index(row: Row, task: TaskSpec) -> Parts:
 
 
 def choice_mapping(row: Row, task: TaskSpec) -> Parts:
-    """USMLE self assessment, PMC-VQA: the answer is a letter or an option's text; options are a mapping or a list."""
-    raw = _value(row, task.columns["choices"])
+    """USMLE self assessment, PMC-VQA: the answer is a letter or an option's text; options: mapping, list or columns."""
+    names = task.columns["choices"]
+    raw = _value(row, names) if isinstance(names, str) else [_option(row, name) for name in names]
     if isinstance(raw, Mapping):
         choices = _by_letter(raw)
     else:

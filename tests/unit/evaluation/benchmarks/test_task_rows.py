@@ -109,6 +109,15 @@ def test_any_task_reads_a_users_own_file_with_the_same_fields(load, tmp_path) ->
     assert load("medmcqa", file=str(file)).items[0].reference == "z"
 
 
+def test_a_list_of_columns_means_all_of_them(load, tmp_path) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text("question,a,b,c,answer\nWhich?, A:cyst,B:node,,B\nWhich?,cyst,,vessel,vessel\n")
+    columns = {"question": "question", "choices": ["a", "b", "c"], "answer": "answer"}
+    items = load("usmle_sa", file=str(file), columns=columns).items
+    assert [(item.reference, item.letter) for item in items] == [("node", "B"), ("vessel", "C")]
+    assert items[1].choices == ("cyst", "", "vessel")
+
+
 OPTIONS = [
     ({"A": None, "B": "heart", "C": "liver"}, "B", "heart", "B", ("", "heart", "liver")),
     ({"A": None, "B": "heart", "C": "liver"}, "liver", "liver", "C", ("", "heart", "liver")),
