@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -47,16 +48,22 @@ def run(
     from medix_r1.evaluation.settings import compose_eval
 
     words = [*(overrides or []), *([f"limit={limit}"] if limit else [])]
-    evaluation = plan(compose_eval(words, config_dir or []))
-    if dry_run:
-        show.planned(evaluation, console)
-        return
-    try:
-        outcome = run_evaluation(evaluation, console)
-    except KeyboardInterrupt:
-        console.print(f"stopped; the same command goes on from {escape(str(evaluation.folder))}", highlight=False)
-        raise typer.Exit(130) from None
-    raise typer.Exit(show.outcome(outcome, console))
+    settings = compose_eval(words, config_dir or [])
+    evaluations = {condition: plan(replace(settings, images=[condition])) for condition in settings.images}
+    failed = 0
+    for evaluation in evaluations.values():
+        if dry_run:
+            show.planned(evaluation, console)
+            continue
+        try:
+            outcome = run_evaluation(evaluation, console)
+        except KeyboardInterrupt:
+            console.print(f"stopped; the same command goes on from {escape(str(evaluation.folder))}", highlight=False)
+            raise typer.Exit(130) from None
+        failed |= show.outcome(outcome, console)
+    if not dry_run and len(evaluations) > 1:
+        show.looking({condition: evaluation.folder for condition, evaluation in evaluations.items()}, console)
+    raise typer.Exit(failed)
 
 
 @app.command()

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from medix_r1 import user_code
 from medix_r1.errors import ConfigError, DataError, EvaluationError, Problem
 from medix_r1.evaluation.benchmarks import sources
+from medix_r1.evaluation.benchmarks.image_conditions import with_images
 from medix_r1.evaluation.benchmarks.items import TaskData, load_items
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec
 from medix_r1.evaluation.phases import servers
@@ -86,6 +87,9 @@ class Outcome:
 def plan(settings: EvalSettings) -> Evaluation:
     """Read the data and name the result folder; starts and writes nothing.
 
+    Args:
+        settings: with one condition in `images`; tasks without pictures are left out where it is not `real`.
+
     Raises:
         ConfigError: all problems of settings, API keys and sources together.
         DataError: rows do not have the schema of their format.
@@ -96,16 +100,20 @@ def plan(settings: EvalSettings) -> Evaluation:
         problems += sources.problems(task, data_dir)
     if problems:
         raise ConfigError(problems)
-    cache = Path(settings.out_dir) / ".images"
+    cache, (condition,) = Path(settings.out_dir) / ".images", settings.images
     tasks: list[TaskData] = []
     broken: list[Problem] = []
     for task in settings.tasks.values():
         try:
-            tasks.append(load_items(task, data_dir=data_dir, cache_dir=cache, limit=settings.limit))
+            data = load_items(task, data_dir=data_dir, cache_dir=cache, limit=settings.limit)
+            if (changed := with_images(data, condition)) is not None:
+                tasks.append(changed)
         except DataError as error:
             broken += error.problems or (Problem("", error.code, str(error)),)
     if broken:
         raise DataError.listing(broken, code="rows-refused")
+    if not tasks:
+        raise ConfigError.of("images", "no-pictures", f"none of the tasks has pictures, so {condition} has no meaning")
     info = describe(settings, {data.task.name: data.revision for data in tasks})
     request = RequestSettings(settings.prompt, settings.think_element, settings.connections)
     return Evaluation(settings, info, Path(settings.out_dir) / folder_name(info), tuple(tasks), request)

@@ -16,6 +16,7 @@ from medix_r1.composing import NOT_COMPOSED, composing
 from medix_r1.config import config_dir
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.evaluation.benchmarks.formats import load_format
+from medix_r1.evaluation.benchmarks.image_conditions import CONDITIONS
 from medix_r1.evaluation.benchmarks.task_file import field_problems, load_task_file
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec, load_scorer, select, task_files
 from medix_r1.images.rules import ImageRules, rule_problems
@@ -85,6 +86,7 @@ class EvalSettings:
     prompt: Literal["training", "plain"]
     think_element: Literal["think", "thinking"]
     decoding: Mapping[str, Any]
+    images: Sequence[str]
     data_dir: str | None
     out_dir: str
     phase: Phase
@@ -116,7 +118,7 @@ def compose_eval(
     names = select(expressions[-1], known, broken) if expressions else []
     chosen = [f"+task@tasks.{name}={name}" for name in names]
     # ++: a task's file need not list every key; keys that TaskSpec does not know are refused below
-    rest = [f"++{t}" if t.startswith("tasks.") else t for t in overrides if not t.startswith("task=")]
+    rest = [f"++{t}" if t.startswith("tasks.") else _listed(t) for t in overrides if not t.startswith("task=")]
     config = _compose([*chosen, *rest], config_dirs)
     if missing := sorted(OmegaConf.missing_keys(config)):
         raise ConfigError([Problem(key, "no-value", "has no value; give one") for key in missing])
@@ -132,6 +134,12 @@ def compose_eval(
     if problems:
         raise ConfigError(problems)
     return settings
+
+
+def _listed(override: str) -> str:
+    """`images=real,none` as the list that it means; Hydra would take it for a sweep."""
+    key, _, value = override.partition("=")
+    return f"images=[{value}]" if key == "images" and not value.startswith("[") else override
 
 
 def known_tasks(config_dirs: Sequence[Path] = ()) -> dict[str, TaskSpec]:
@@ -185,6 +193,7 @@ def _compose(overrides: Sequence[str], config_dirs: Sequence[Path]) -> DictConfi
 
 def _build_all(tree: dict[str, Any]) -> EvalSettings:
     judge = dict(tree["judge"])
+    tree["images"] = [tree["images"]] if isinstance(tree["images"], str) else tree["images"]
     problems: list[Problem] = []
 
     def part(cls: type[T], values: Any, where: str) -> T | None:
@@ -278,6 +287,10 @@ def _wrong(settings: EvalSettings) -> list[Problem]:
         for key, (v, known) in choices.items()
         if v not in known
     ]
+    wrong = [word for word in settings.images or ("",) if word not in CONDITIONS]
+    if wrong or len(set(settings.images)) != len(settings.images):
+        says = f"{', '.join(map(str, settings.images)) or 'nothing'}: give some of {', '.join(CONDITIONS)}, each once"
+        problems.append(Problem("images", "not-a-choice", says))
     positive = {
         "connections": settings.connections,
         "attempts": settings.attempts,

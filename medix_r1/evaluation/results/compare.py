@@ -204,6 +204,8 @@ def _averages(pairs: Mapping[str, Sequence[Pair]]) -> Iterable[Row]:
 
 
 def _differing(first: RunInfo, second: RunInfo) -> Iterable[str]:
+    if (one := first.extra.get("images", "real")) != (other := second.extra.get("images", "real")):
+        yield f"images: {one} / {other}"
     for name in ("prompt", "prompt_sha"):
         if (one := getattr(first, name)) != (other := getattr(second, name)):
             yield f"{name}: {one} / {other}"

@@ -170,7 +170,8 @@ def sheet(found: RunNumbers) -> Sheet:
         score = average.score
         cells = [average.name, str(score.samples), number(score.value), between(score.interval)]
         rows.append(cells + [""] * (len(header) - len(cells)))
-    return Sheet(f"{found.info.model}, prompt {found.info.prompt}", header, rows, list(_notes(found)))
+    images = f", images {found.info.extra['images']}" if "images" in found.info.extra else ""
+    return Sheet(f"{found.info.model}, prompt {found.info.prompt}{images}", header, rows, list(_notes(found)))
 
 
 def flat_rows(found: RunNumbers) -> list[dict[str, Any]]:
@@ -246,6 +247,8 @@ def _notes(found: RunNumbers) -> Iterable[str]:
     info = found.info
     judge = ", ".join(judge_names(info)) or "none"
     yield f"Prompt hash {info.prompt_sha[:12]}, judge {judge}, key {info.key[:12]}. Tokens and seconds: mean a reply."
+    if images := info.extra.get("images"):
+        yield f"The pictures were {images}, to see whether the model looks: these are not the benchmarks' scores."
     covered = {task for average in found.averages[:1] for task in average.tasks}
     if apart := [task.task for task in found.tasks if task.task not in covered and task.score.value is not None]:
         yield f"Not in the averages: {', '.join(apart)}."

@@ -64,9 +64,14 @@ def submit(run: Path, out: Path, *, mmmu: Path | None = None) -> Bundle:
         mmmu: MedEvalKit's `MMMU-Medical-val` folder, whose JSON files are added unchanged.
 
     Raises:
-        DataError: this is not a result folder, or it has no reply to any of the 17 tasks.
+        DataError: this is not a result folder, its pictures were not the real ones, or it has no reply to any of the 17
+            tasks.
     """
     info, records = read_run(run)
+    if images := info.extra.get("images"):
+        raise DataError(
+            f"{run}: its pictures were {images}, so these are no replies to submit", code="not-real-pictures"
+        )
     chosen = {task: records[task] for task in HEADLINE if any(r.reply is not None for r in records.get(task, ()))}
     if not chosen:
         raise DataError(

@@ -1,0 +1,67 @@
+"""The pictures of a task taken away, to see whether the model looks: a grey one, another row's, or none."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from PIL import Image as PillowImage
+
+from medix_r1.errors import DataError
+from medix_r1.evaluation.benchmarks.items import Image, Item, TaskData
+from medix_r1.images.decode import read_image
+
+CONDITIONS = ("real", "blank", "shuffled", "none")
+_GREY = (128, 128, 128)
+
+
+def with_images(data: TaskData, condition: str) -> TaskData | None:
+    """The task with its pictures as `condition` has them; None for a task without pictures, except with `real`.
+
+    Samples keep their ids and groups, so that results can be compared sample by sample. Shuffled, each picture becomes
+    the same other one of the task wherever it stands.
+
+    Raises:
+        DataError: there is one picture only, so that none can stand in for it.
+    """
+    if condition == "real":
+        return data
+    if not any(item.images for item in data.items):
+        return None
+    change = _CHANGES[condition](data)
+    return replace(data, items=tuple(replace(item, images=change(item)) for item in data.items))
+
+
+def _blank(data: TaskData) -> Callable[[Item], tuple[Image, ...]]:
+    return lambda item: tuple(replace(image, read=partial(_grey, image)) for image in item.images)
+
+
+def _grey(image: Image) -> bytes:
+    """A grey picture of the same size."""
+    shown = read_image(image.read(), image.rules)
+    with PillowImage.open(io.BytesIO(shown.content)) as opened:
+        size = opened.size
+    buffer = io.BytesIO()
+    PillowImage.new("RGB", size, _GREY).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _shuffled(data: TaskData) -> Callable[[Item], tuple[Image, ...]]:
+    by_key = {image.key: image for item in data.items for image in item.images}
+    if len(by_key) < 2:
+        raise DataError(
+            f"{data.task.name} has one picture only, which none can stand in for", code="nothing-to-shuffle"
+        )
+    order = sorted(by_key, key=lambda key: hashlib.sha256(key.encode()).digest())
+    other = {key: by_key[after] for key, after in zip(order, [*order[1:], order[0]], strict=True)}
+    return lambda item: tuple(replace(other[image.key], number=image.number) for image in item.images)
+
+
+def _none(data: TaskData) -> Callable[[Item], tuple[Image, ...]]:
+    return lambda item: ()
+
+
+_CHANGES = {"blank": _blank, "shuffled": _shuffled, "none": _none}
