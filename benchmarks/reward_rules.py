@@ -1,9 +1,10 @@
 """What the reward's rules do to right rewordings and to answers that offer several things: `python reward_rules.py`.
 
 tools/rewordings makes the cases from medical terms. Those of the half `dev` are there to write rules by. The half
-`test` has other terms, and forms of its own in tools/rewordings/held_back.yaml. Printed are figures by kind, unless
-`--misses` asks for the cases. The judge says YES to right answers and NO to all others, the embedder finds all texts
-equal: what a right answer loses was taken by a rule, and an attack that no rule refused earns the embedding's part.
+`test` has other terms, and forms of its own in tools/rewordings/held_back.yaml; `later` has the same forms, and terms
+that were written when the rules had landed. Printed are figures by kind, unless `--misses` asks for the cases. The
+judge says YES to right answers and NO to all others, the embedder finds all texts equal: what a right answer loses was
+taken by a rule, and an attack that no rule refused earns the embedding's part.
 
     python benchmarks/reward_rules.py --half dev --misses
     python benchmarks/reward_rules.py --half test --keep after reward.signals.embed.refuse_alternatives=true
@@ -18,7 +19,7 @@ import re
 import subprocess
 import time
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import results_file
 
@@ -28,7 +29,7 @@ from medix_r1.rewards.base import SampleReader
 from medix_r1.rewards.build import build_reward
 from medix_r1.scoring.composed import ReadyReward
 from tools.rewordings.generate import cases
-from tools.rewordings.measure import false_alarms, misses, score, summary, table
+from tools.rewordings.measure import false_alarms, misses, score, summary, table, too_much
 from tools.rewordings.terms import Half, named, number_of_terms
 
 
@@ -46,6 +47,11 @@ def _known(half: Half) -> dict[str, int]:
     listed = re.split(r"\s*[;~=\n]\s*", path.read_text(encoding="utf-8").lower()) if path.exists() else ()
     names = [term.name.lower() for term in named(half)]
     return {"count": len(set(names) & set(listed)), "of": len(names)}
+
+
+def _about(half: Half) -> dict[str, Any]:
+    about = {**results_file.provenance(), "commit": _commit(), "half": half}
+    return {**about, "terms": number_of_terms(half == "later"), "known": _known(half)}
 
 
 def _ready(overrides: list[str]) -> ReadyReward:
@@ -67,16 +73,12 @@ def main() -> None:
     scored = score(_ready(options.overrides), made)
     seconds = time.perf_counter() - start
     found = summary(scored)
-    listed = [*(misses(scored) if options.misses else ()), *(false_alarms(scored) if options.flagged else ())]
-    print("\n".join([*listed, *table(found), f"{seconds:.1f} s"]))
+    lines = [*(misses(scored) if options.misses else ()), *(false_alarms(scored) if options.flagged else ())]
+    print("\n".join([*lines, *table(found), f"{seconds:.1f} s"]))
     if options.keep:
-        about = {
-            **results_file.provenance(),
-            "commit": _commit(),
-            "half": options.half,
-            "terms": number_of_terms(),
-        }
-        results_file.keep("reward_rules", options.keep, {**about, "known": _known(options.half), **found})
+        # The misses of the other halves are for `--misses`: whoever reads this file may write rules.
+        listed = {"too_much": too_much(scored)} if options.half == "dev" else {}
+        results_file.keep("reward_rules", options.keep, {**_about(options.half), **found, **listed})
 
 
 if __name__ == "__main__":

@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from typing import get_args
 
 from tools.rewordings.generate import cases
+from tools.rewordings.terms import Half
 
 
 def main() -> None:
     """Write them to standard output."""
-    if sys.argv[1:] not in (["dev"], ["test"]):
-        raise SystemExit("python -m tools.rewordings dev|test")
-    for case in cases("test" if sys.argv[1] == "test" else "dev"):
+    chosen: dict[str, Half] = {name: name for name in get_args(Half)}
+    if len(sys.argv) != 2 or sys.argv[1] not in chosen:
+        raise SystemExit(f"python -m tools.rewordings {'|'.join(chosen)}")
+    for case in cases(chosen[sys.argv[1]]):
         sys.stdout.write(json.dumps(dataclasses.asdict(case), ensure_ascii=False) + "\n")
 
 

@@ -143,6 +143,7 @@ def summary(scored: Sequence[Scored]) -> dict[str, Any]:
             "refused": _share(several, _refused),
             "refused_of_3_or_more": _share([one for one in several if one.case.n >= 3], _refused),
             "too_much": sum(one.too_much for one in several),
+            "most": _most(several),
             "by_kind": _by(several, "kind", _refused),
             "examples": _examples(several),
             "by_form": _by(several, "form", _refused),
@@ -153,15 +154,27 @@ def summary(scored: Sequence[Scored]) -> dict[str, Any]:
         "wrong": {
             "refused": _share(wrong, _refused),
             "by_kind": _by(wrong, "kind", _refused),
-            "most": max(one.reward or 0.0 for one in wrong),
+            "most": _most(wrong),
             "monitors": {name: _share(wrong, _flagged_by(name)) for name in MONITORS if name in wrong[0].parts},
         },
     }
 
 
+def _most(some: Sequence[Scored]) -> float:
+    return max(1.0 if one.reward is None else one.reward for one in some)
+
+
 def misses(scored: Iterable[Scored]) -> list[str]:
     """A line for each right answer that lost a part, each attack that no rule refused, in the order of the kinds."""
-    found = [one for one in scored if (one.lost if one.case.label == "right" else _unrefused_attack(one))]
+    return _lines(one for one in scored if (one.lost if one.case.label == "right" else _unrefused_attack(one)))
+
+
+def too_much(scored: Iterable[Scored]) -> list[str]:
+    """A line for each attack that earns more than its bound."""
+    return _lines(one for one in scored if one.case.label == "several" and one.too_much)
+
+
+def _lines(found: Iterable[Scored]) -> list[str]:
     return [
         f"{one.case.kind}: {_quoted(one.case)}"
         + (f" loses {one.why}" if one.case.label == "right" else f" (n {one.case.n}) earns {_said(one)}")

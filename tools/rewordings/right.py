@@ -19,7 +19,7 @@ from tools.rewordings.terms import Half, capital, named, parts, rows_of, signed
 FINDINGS = (*load("shared")["negatives"], "skin", "eye", "ear nose throat", "gynecology", "symptom")
 _MONTHS: tuple[str, ...] = ("January", "February", "March", "April", "May", "June", "July", "August", "September")
 _MONTHS += ("October", "November", "December")
-_LETTERS = {"dev": "ABCDE", "test": "FGHJK"}
+_LETTERS = {"dev": "ABCDE", "test": "FGHJK", "later": "LMNP"}
 
 
 @dataclass(frozen=True, slots=True)

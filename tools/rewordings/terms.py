@@ -1,4 +1,8 @@
-"""The lists in terms/, and which half of the cases a term belongs to."""
+"""The lists in terms/, and which cases a term belongs to: dev, test or later.
+
+A hash divides the lists of terms/ in two halves. Those of terms/later/ were written when the rules had landed: whoever
+writes rules may see the names in terms/ while looking for something else.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from typing import Literal
 FOLDER = Path(__file__).with_name("terms")
 NAMED = ("diagnoses", "anatomy", "organisms", "imaging", "findings")
 
-Half = Literal["dev", "test"]
+Half = Literal["dev", "test", "later"]
 Row = Mapping[str, str]
 
 
@@ -38,20 +42,20 @@ class Term:
 
 
 def half(key: str) -> Half:
-    """The half that a term belongs to, by a hash of its name, so that a new term moves no other one."""
+    """The half that a term of terms/ belongs to, by a hash of its name, so that a new term moves no other one."""
     return "test" if hashlib.sha256(key.lower().encode()).digest()[0] % 2 else "dev"
 
 
 @functools.cache
-def rows(name: str) -> tuple[Row, ...]:
-    """A list as it stands in terms/."""
-    with (FOLDER / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+def rows(name: str, later: bool = False) -> tuple[Row, ...]:
+    """A list as it stands in terms/, or in terms/later/."""
+    with (FOLDER / ("later" if later else "") / f"{name}.csv").open(encoding="utf-8", newline="") as file:
         return tuple(csv.DictReader(file))
 
 
 def named(which: Half) -> list[Term]:
     """The terms of one half that have a name, a group, perhaps an abbreviation, synonyms and details."""
-    found = [
+    return [
         Term(
             name=row["term"],
             group=row["group"],
@@ -60,19 +64,22 @@ def named(which: Half) -> list[Term]:
             details=parts(row["details"]),
         )
         for name in NAMED
-        for row in rows(name)
+        for row in rows_of(name, which, "term")
     ]
-    return [term for term in found if half(term.name) == which]
 
 
 def signed(which: Half) -> list[Term]:
     """Names that hold a slash, a comma, a hyphen, "and" or "or", with their other spellings as synonyms."""
-    found = [Term(row["term"], row["group"], row["abbreviation"], parts(row["spellings"])) for row in rows("signed")]
-    return [term for term in found if half(term.name) == which]
+    return [
+        Term(row["term"], row["group"], row["abbreviation"], parts(row["spellings"]))
+        for row in rows_of("signed", which, "term")
+    ]
 
 
 def rows_of(name: str, which: Half, *key: str) -> list[Row]:
     """The rows of a list that belong to one half, by the columns that name a row."""
+    if which == "later":
+        return list(rows(name, later=True))
     return [row for row in rows(name) if half(" ".join(row[column] for column in key)) == which]
 
 
@@ -87,14 +94,14 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:] if plain else text
 
 
-def number_of_terms() -> int:
+def number_of_terms(later: bool = False) -> int:
     """How many different things can be the right answer."""
-    names = {row["term"] for name in (*NAMED, "signed", "normal") for row in rows(name)}
-    grades = {f"{row['scheme']} {value}" for row in rows("schemes") for value in parts(row["values"])}
+    names = {row["term"] for name in (*NAMED, "signed", "normal") for row in rows(name, later)}
+    grades = {f"{row['scheme']} {value}" for row in rows("schemes", later) for value in parts(row["values"])}
     others = {
         " ".join(row.values())
         for name in ("absent", "adjectives", "dates", "drugs", "joint", "lists", "measures", "ranges", "sizes", "spine")
-        for row in rows(name)
+        for row in rows(name, later)
     }
-    sides = {f"{side} {row['noun']}" for row in rows("sides") for side in ("left", "right", "bilateral")}
+    sides = {f"{side} {row['noun']}" for row in rows("sides", later) for side in ("left", "right", "bilateral")}
     return len(names | grades | others | sides)
