@@ -1,8 +1,8 @@
 """Reads an image file, checks it, and converts it to 8-bit PNG where needed: for training and evaluation alike.
 
-PNG, JPEG and WebP of 8 bits a channel pass unchanged. TIFF, DICOM, GIF, BMP, palettes, transparency (put on white),
-CMYK, 16 bits and floats (windowed by percentiles), and rotated photographs (EXIF) become PNG. Every image is decoded in
-full, because nothing else detects a truncated file.
+PNG, JPEG and WebP of 8 bits a channel pass unchanged. TIFF, DICOM, GIF, BMP, JPEG 2000, PGM, palettes, transparency (put
+on white), CMYK, 16 bits and floats (windowed by percentiles), and rotated photographs (EXIF) become PNG. Every image is
+decoded in full, because nothing else detects a truncated file.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from medix_r1.images import signs
 from medix_r1.images.eight_bits import to_eight_bits
 from medix_r1.images.rules import ImageReason, ImageRejected, ImageRules, PreparedImage, check_size, frame_number
 
-_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")  # a JPEG of several pictures opens as MPO
-_NAMED = ("PNG", "JPEG", "WebP", "TIFF", "BMP", "GIF", "DICOM")
+_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")  # a JPEG of several pictures opens as MPO
+_NAMED = ("PNG", "JPEG", "WebP", "TIFF", "BMP", "GIF", "JPEG 2000", "PGM", "DICOM")
 KEPT_FORMATS = ("PNG", "JPEG", "WEBP")
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 

@@ -99,6 +99,12 @@ def photographs() -> Iterator[Golden]:
     yield Golden("packed TIFF", encoded(colour, "TIFF", compression="tiff_lzw"), COLOUR)
     yield Golden("grey GIF", encoded(grey, "GIF"), BYTES)
     yield Golden("palette PNG", encoded(grey.convert("P"), "PNG"), BYTES)
+    yield Golden("PGM", encoded(grey, "PPM"), BYTES)
+    yield Golden(
+        "lossless JPEG 2000",
+        encoded(colour.resize((32, 24)), "JPEG2000", irreversible=False),
+        np.asarray(colour.resize((32, 24))),
+    )
     yield Golden("black and white PNG", encoded(Image.fromarray(BYTES > 120), "PNG"), (BYTES > 120) * 255)
     cmyk = Image.new("CMYK", (32, 24), (55, 195, 235, 0))
     yield Golden("CMYK JPEG", encoded(cmyk, "JPEG", quality=100), flat_pixels, tolerance=3)
@@ -120,6 +126,7 @@ def photographs() -> Iterator[Golden]:
 def deep() -> Iterator[Golden]:
     wide = RAMP * 1300
     yield Golden("16-bit PNG", encoded(Image.fromarray(wide), "PNG"), by_percentiles(wide))
+    yield Golden("16-bit PGM", b"P5\n8 6\n65535\n" + wide.astype(">u2").tobytes(), by_percentiles(wide))
     yield Golden("16-bit TIFF", encoded(Image.fromarray(wide), "TIFF"), by_percentiles(wide))
     yield Golden("12 bits in a 16-bit PNG", encoded(Image.fromarray(RAMP * 80), "PNG"), by_percentiles(RAMP * 80))
     floats = (RAMP / 47).astype(np.float32)
@@ -177,6 +184,14 @@ def damaged() -> Iterator[Golden]:
     large = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)), "PNG")
     yield Golden("empty file", b"", None, "corrupt_image")
     yield Golden("a web page", b"<!doctype html><html><body>404</body></html>" * 4, None, "corrupt_image")
+    for name, content in (
+        ("PDF", b"%PDF-1.4\n%"),
+        ("HEIC of a phone", b"\0\0\0\x18ftypheic" + b"\0" * 100),
+        ("NIfTI volume", b"\x5c\x01\0\0" + b"\0" * 340 + b"n+1\0"),
+        ("SVG drawing", b'<svg xmlns="http://www.w3.org/2000/svg"></svg>'),
+        ("zip archive", b"PK\x03\x04" + b"\0" * 100),
+    ):
+        yield Golden(name, content, None, "corrupt_image")
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345\n"
     yield Golden("pointer of Git LFS", pointer, None, "corrupt_image")
     yield Golden("truncated PNG", large[: len(large) // 2], None, "corrupt_image")

@@ -20,7 +20,7 @@ from medix_r1.data.sources.lines import JsonlSource, rows_of_line
 from medix_r1.data.sources.look import SAMPLED, look
 from medix_r1.errors import ConfigError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".dcm", ".bmp", ".gif")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".dcm", ".bmp", ".gif", ".jp2", ".pgm")
 _METADATA = {"metadata.jsonl": JsonlSource, "metadata.csv": CsvSource}
 
 

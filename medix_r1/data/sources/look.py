@@ -13,7 +13,7 @@ from medix_r1.grammar import parse_reference
 from medix_r1.images.signs import is_picture
 
 SAMPLED = 50  # records
-_SUFFIX = re.compile(r"\.(?:png|jpe?g|webp|tiff?|bmp|gif|dcm|dicom)$", re.IGNORECASE)
+_SUFFIX = re.compile(r"\.(?:png|jpe?g|webp|tiff?|bmp|gif|dcm|dicom|jp2|j2k|p[gp]m)$", re.IGNORECASE)
 _PICTURE_NAME = re.compile(
     r"(?:image|img|picture|photo|figure|dicom|dcm|slide)s?[_ ]?(?:path|file|file_?name|name|bytes|\d+)?s?",
     re.IGNORECASE,
