@@ -60,6 +60,4 @@ def is_picture(raw: bytes) -> bool:
     """Whether bytes begin like a picture of a kind that is read."""
     if raw[:4] == b"RIFF":
         return raw[8:12] == b"WEBP"
-    return raw.startswith(
-        (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"BM", b"GIF8", *_JPEG_2000)
-    ) or is_dicom(raw)
+    return raw.startswith(_PICTURES) or is_dicom(raw)
