@@ -16,7 +16,7 @@ import yaml
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from medix_r1 import user_code
@@ -38,6 +38,13 @@ def composing(folder: Path, *, job_name: str = "app") -> Iterator[None]:
             yield
     finally:
         module.SafeLoader = slow
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """A config as plain containers, not resolved."""
+    container = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
 
 
 def instantiate(node: Any, key: str) -> Any:

@@ -40,7 +40,8 @@ class Problem:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.key}: {self.text}" if self.key else self.text
+        text = f"{self.key}: {self.text}" if self.key else self.text
+        return " ".join(text.splitlines())  # a value that was typed may hold line breaks
 
     def below(self, prefix: str) -> Problem:
         """The same problem with a prefix before its key."""

@@ -1,8 +1,8 @@
-"""Write medix_r1/verl_fields.json: fields of every dataclass that verl's YAML tree names, names in two registries.
+"""Write medix_r1/schema/verl_fields.json: the keys of verl's YAML and dataclasses, with their kinds, and some names.
 
-Some valid keys are only in verl's dataclasses, not in its YAML files. Importing the dataclasses takes seconds, so the
-check for unknown keys reads this list. tests/integration/training/verl_plugin/test_compatibility.py fails if the
-installed verl differs.
+Some valid keys are only in verl's dataclasses, not in its YAML files, and only the dataclasses know that a key whose
+default is null takes a number. Importing them takes seconds, so the checks of a config read this list.
+tests/integration/training/verl_plugin/test_compatibility.py fails if the installed verl differs.
 """
 
 from __future__ import annotations
@@ -10,28 +10,91 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, get_type_hints
+
+from hydra import compose
+from omegaconf import OmegaConf
 
 from medix_r1.algorithms.estimators import ESTIMATORS as OURS
-from medix_r1.config import flatten, verl_tree
+from medix_r1.composing import composing, plain
+from medix_r1.schema import kinds
+from medix_r1.schema.known import flatten, verl_config_dir
 
 CORE = "verl.trainer.ppo.core_algos"
 REGISTRIES = (f"{CORE}.ADV_ESTIMATOR_REGISTRY", f"{CORE}.POLICY_LOSS_REGISTRY")
-TARGET = Path(__file__).parent.parent / "medix_r1" / "verl_fields.json"
+TRACKERS = "verl.utils.tracking.Tracking.supported_backend"
+TARGET = Path(__file__).parent.parent / "medix_r1" / "schema" / "verl_fields.json"
 
 
-def verl_fields() -> dict[str, list[str]]:
-    """Dotted class name → sorted field names, of the installed verl."""
-    targets = {node["_target_"] for _, node in flatten(verl_tree()) if isinstance(node, dict) and "_target_" in node}
-    fields = {}
-    for target in sorted(targets):
-        module, _, name = target.rpartition(".")
-        cls = getattr(importlib.import_module(module), name)
-        fields[target] = sorted(field.name for field in dataclasses.fields(cls))
-    for registry in REGISTRIES:
-        module, _, name = registry.rpartition(".")
-        fields[registry] = sorted(getattr(importlib.import_module(module), name).keys() - OURS)
-    return fields
+def verl_tree() -> dict[str, Any]:
+    """verl's own `ppo_trainer` config, resolved, because some defaults are another key's null."""
+    with composing(verl_config_dir()):
+        config = compose("ppo_trainer")
+        OmegaConf.resolve(config)
+        return plain(config)
+
+
+def verl_fields() -> dict[str, Any]:
+    """What the installed verl knows.
+
+    `keys`: dotted key of the tree → kind. `classes`: dotted class name → field → kind. `names`: registry → its names.
+    """
+    tree = verl_tree()
+    targets = {node["_target_"] for _, node in flatten(tree) if isinstance(node, dict) and "_target_" in node}
+    classes = {target: _fields(target) for target in sorted(targets)}
+    return {
+        "keys": dict(sorted(_keys(tree, classes))),
+        "classes": classes,
+        "names": {registry: sorted(_found(registry).keys() - OURS) for registry in REGISTRIES}
+        | {TRACKERS: sorted(_found(TRACKERS))},
+    }
+
+
+def _found(dotted: str) -> Any:
+    parts = dotted.split(".")
+    for end in range(len(parts) - 1, 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(parts[:end]))
+        except ModuleNotFoundError:
+            continue
+        for name in parts[end:]:
+            found = getattr(found, name)
+        return found
+    raise ModuleNotFoundError(dotted)
+
+
+def _fields(target: str) -> dict[str, str]:
+    cls = _found(target)
+    hints = get_type_hints(cls)
+    found = {}
+    for field in dataclasses.fields(cls):
+        kind = kinds.of_annotation(hints[field.name])
+        found[field.name] = f"{kind}|null" if field.default is None and "null" not in kind else kind
+    return dict(sorted(found.items()))
+
+
+def _keys(
+    tree: Mapping[str, Any], classes: Mapping[str, Mapping[str, str]], prefix: str = ""
+) -> Iterator[tuple[str, str]]:
+    fields = classes.get(str(tree.get("_target_")), {})
+    for name in {*tree, *fields}:
+        default = kinds.of_value(tree.get(name))
+        named = fields.get(name, kinds.ANY)
+        yield f"{prefix}{name}", _union(default if kinds.ANY in named else named, default, tree.get(name, ...))
+        if isinstance(tree.get(name), dict):
+            yield from _keys(tree[name], classes, f"{prefix}{name}.")
+
+
+def _union(kind: str, default: str, value: Any) -> str:
+    """The kind, with that of verl's own default, which is allowed even where the dataclass says otherwise."""
+    parts = kind.split("|")
+    if default not in (kinds.ANY, *parts) and not (default == "int" and "number" in parts):
+        parts.append(default)
+    if value is None and kinds.ANY not in parts:
+        parts.append("null")
+    return "|".join(dict.fromkeys(parts))
 
 
 if __name__ == "__main__":

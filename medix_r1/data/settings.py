@@ -24,6 +24,7 @@ from medix_r1.errors import ConfigError, Problem
 from medix_r1.grammar import ModalityTag
 from medix_r1.images.rules import limit_problems, rules_of, window_problems
 from medix_r1.moved_names import replace_moved
+from medix_r1.schema import command_line
 
 MAX_NEAR_DISTANCE = 7
 _MOST_MEBIBYTES = 100_000
@@ -59,9 +60,12 @@ def compose_prepare(overrides: Sequence[str]) -> dict[str, Any]:
         ConfigError: an unknown key or choice, with the nearest known one.
     """
     folder = config_dir() / "prepare"
+    good, problems = command_line.parse(overrides)
+    if problems:
+        raise ConfigError(problems)
     with composing(folder):
         try:
-            config = compose("prepare", overrides=list(overrides), return_hydra_config=True)
+            config = compose("prepare", overrides=good, return_hydra_config=True)
             choice = config.hydra.runtime.choices["data"]
             OmegaConf.set_struct(config, False)
             del config["hydra"]

@@ -109,6 +109,7 @@ class ChatJudge:
         }
         problems = [
             *_problems(mode, constrained, thinking),
+            *_prompt_problems(prompt),
             *connection_problems("judge.client", urls, limits),
             *count_problems(
                 "judge.client", max_tokens=max_tokens, parse_attempts=parse_attempts, cache_size=cache_size
@@ -274,6 +275,14 @@ class ChatJudge:
         """Close the connection pool and the cache."""
         await self._connection.aclose()
         self._cache.close()
+
+
+def _prompt_problems(prompt: str) -> list[Problem]:
+    try:
+        prompts.load(prompt)
+    except ConfigError as error:
+        return [problem.below("judge.client.prompt") for problem in error.problems]
+    return []
 
 
 def _problems(mode: str, constrained: bool, thinking: str) -> list[Problem]:

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
@@ -18,11 +19,14 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import get_valid_filename
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 from medix_r1 import config as configs
 from medix_r1.composing import NOT_COMPOSED, composing
 from medix_r1.errors import ConfigError, Problem
+from medix_r1.schema import command_line
+from medix_r1.schema.command_line import quoted
 
 _QUIET = ("hydra/job_logging=none", "hydra/hydra_logging=none", "hydra.output_subdir=null")  # run folders have the logs
 _LONGEST = 40  # characters, of a value in a folder's name
@@ -79,10 +83,17 @@ def expand(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Sweep:
             "not-a-choice",
             "only `basic` is known here: all runs are checked before the first starts",
         )
-    name, folder = _fill_names(config)
-    params = [f"{key}={values}" for key, values in (config.hydra.sweeper.params or {}).items()]
     try:
-        parsed = OverridesParser.create(loader).parse_overrides([*params, *config.hydra.overrides.task])
+        name, folder = _fill_names(config)
+    except OmegaConfBaseException as error:
+        raise ConfigError.of("hydra.sweep.dir", "not-resolved", str(error).splitlines()[0]) from error
+    # Not resolved: `data.seed=${run.seed}` means the seed of each run, not that of the config that holds the sweep.
+    as_typed = _as_typed(config)
+    sweeper: Any = OmegaConf.to_container(config.hydra.sweeper, resolve=False)
+    swept_by_file = sweeper.get("params") or {}
+    params = [f"{key}={values}" for key, values in swept_by_file.items()]
+    try:
+        parsed = OverridesParser.create(loader).parse_overrides([*params, *as_typed])
         ((*runs,),) = BasicSweeper.split_arguments(parsed, None)
     except HydraException as error:
         raise ConfigError.of("sweep", "not-composed", " ".join(str(error).split())) from error
@@ -92,7 +103,8 @@ def expand(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Sweep:
     swept = list(dict.fromkeys(swept))
     if problems := _problems(swept, config):
         raise ConfigError(problems)
-    return Sweep(name, folder, tuple(_job(name, folder, run, swept) for run in runs), config, loader)
+    different = dict.fromkeys(tuple(run) for run in runs)  # equal values make equal runs, which would share a folder
+    return Sweep(name, folder, tuple(_job(name, folder, run, swept) for run in different), config, loader)
 
 
 def _problems(swept: Sequence[str], config: DictConfig) -> list[Problem]:
@@ -105,11 +117,17 @@ def _problems(swept: Sequence[str], config: DictConfig) -> list[Problem]:
                 "nothing is swept; give a key several values, such as run.seed=1,2, or leave out -m",
             )
         )
-    given = [str(line).partition("=")[0].lstrip("+") for line in config.hydra.overrides.task]
+    given = [line.partition("=")[0].lstrip("+") for line in _as_typed(config)]
     for key, instead in (("run.dir", "hydra.sweep.dir is the folder of a sweep"), ("run.name", "experiment names it")):
         if key in given or key in swept:
             problems.append(Problem(key, "set-by-each-run", f"each run of a sweep has its own; {instead}"))
     return problems
+
+
+def _as_typed(config: DictConfig) -> list[str]:
+    """The overrides of the command line, not resolved."""
+    lines: Any = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
+    return [str(line) for line in lines]
 
 
 def _job(sweep: str, folder: Path, overrides: Sequence[str], swept: Sequence[str]) -> Job:
@@ -132,11 +150,6 @@ def _as_name(value: str) -> str:
     return name if name == value else f"{name}-{hashlib.sha256(value.encode()).hexdigest()[:6]}"
 
 
-def quoted(value: str) -> str:
-    """A value quoted for Hydra's override grammar."""
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
 def _fill_names(config: DictConfig) -> tuple[str, Path]:
     """Fix the sweep's name and folder in the config, because Hydra's launchers compose each job again."""
     with open_dict(config):
@@ -151,11 +164,16 @@ def _load(
 ) -> tuple[DictConfig, ConfigLoader]:
     with composing(configs.config_dir(), job_name="medix-r1"):
         loader = GlobalHydra.instance().config_loader()
-        every = [configs.search_path(config_dirs), *_QUIET, *overrides]
+        good, problems = command_line.parse(overrides)
+        if problems:
+            raise ConfigError(problems)
+        every = [configs.search_path(config_dirs), *_QUIET, *good]
         try:
             config = loader.load_configuration("train", every, RunMode.MULTIRUN, validate_sweep_overrides=validate)
         except NOT_COMPOSED as error:
-            raise ConfigError([_explain(error)]) from error
+            problem = _explain(error)
+            others = command_line.unknown_overrides(good).values()
+            raise ConfigError([problem, *(one for one in others if one.key != problem.key)]) from error
     return config, loader
 
 

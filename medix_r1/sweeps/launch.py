@@ -21,7 +21,8 @@ from rich.markup import escape
 from medix_r1.reports import status
 from medix_r1.runs import checkpoints, sweep_record
 from medix_r1.runs.folder import read_lines
-from medix_r1.sweeps.expand import Sweep, expand, quoted
+from medix_r1.schema.command_line import quoted
+from medix_r1.sweeps.expand import Sweep, expand
 from medix_r1.sweeps.plan import PlannedJob, plan, show, show_jobs
 from medix_r1.sweeps.task import TrainTask
 from medix_r1.training.command.launch import sigterm_as_interrupt

@@ -58,7 +58,8 @@ def test_what_is_no_yaml_is_one_line_with_its_place(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         config.compose_train(["experiment=mine", ADDRESS], [tmp_path])
     [problem] = caught.value.problems
-    assert 'mine.yaml", line 2' in problem.text
+    assert (problem.key, problem.code) == (str(folder / "mine.yaml"), "broken-yaml")
+    assert problem.text.startswith("line 3: ")
 
 
 @pytest.mark.parametrize(

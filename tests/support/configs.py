@@ -27,13 +27,18 @@ def composed(*overrides: str) -> DictConfig:
 
 def varied(*overrides: str) -> DictConfig:
     """What `compose_train` makes of overrides that are right: choices of files, and keys set with `=` or `+=`."""
+    return configs.resolved(unsettled(*overrides))
+
+
+def unsettled(*overrides: str) -> DictConfig:
+    """What Hydra composes, before values are filled in and checked."""
     files = tuple(text for text, parsed in zip(overrides, _parse(list(overrides)), strict=True) if _is_file(parsed))
     config: DictConfig = pickle.loads(_of_files(files))
     for parsed in _parse([text for text in overrides if text not in files]):
         assert not parsed.is_delete(), f"for compose_train: {parsed.input_line}"
         added = parsed.is_add() or parsed.is_force_add()
         OmegaConf.update(config, parsed.key_or_group, parsed.value(), merge=True, force_add=added)
-    return configs.resolved(config)
+    return config
 
 
 @functools.cache

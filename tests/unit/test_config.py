@@ -8,6 +8,7 @@ import yaml
 from omegaconf import DictConfig
 
 from medix_r1 import config as configs
+from medix_r1.composing import plain
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.rewards.composite import weight_problems
 from tests.support.configs import varied
@@ -35,7 +36,7 @@ def test_an_interpolation_of_ours_reaches_verls_keys():
     assert config.data.train_files == "/d/data/train.parquet"
     assert config.reward.signals.llm.judge == config.judge.client
     assert config.reward.signals.embed.embedder == config.embedder
-    assert "${" not in yaml.safe_dump(configs._plain(config))
+    assert "${" not in yaml.safe_dump(plain(config))
 
 
 def test_an_experiment_overrides_the_bridge():
@@ -95,7 +96,7 @@ def test_a_typo_on_the_command_line(override, key, code, nearest):
 def test_what_hydra_cannot_parse_is_one_line():
     problem = problem_of("run.seed=[1")
 
-    assert (problem.key, problem.code) == ("config", "not-composed")
+    assert (problem.key, problem.code) == ("run.seed", "not-parsed")
     assert "\n" not in problem.text
 
 

@@ -44,16 +44,18 @@ def show_check(
     Raises:
         ConfigError: the config does not compose.
     """
-    config = configs.compose_train(overrides, config_dirs)
-    problems = checks.problems(config, offline=True) if offline else _problems(config)
-    if diff:
-        _show_changes(changes(overrides, config_dirs), console)
-    with contextlib.suppress(MissingMandatoryValue):
-        console.print(_table(str(config.run.name), summary(config)))
-    with contextlib.suppress(MissingMandatoryValue):  # a missing value; it is among the problems
-        console.print(_table("batches", batches.of_config(config).lines() | placement.gpu_pools(config)))
-        _show_memory(config, gpu_gib, console)
-    for notice in [] if offline else reference_notices(config):
+    composed = configs.composed_train(overrides, config_dirs)
+    config = composed.config
+    problems = checks.problems_of(composed, offline=True) if offline else _problems(composed)
+    if not composed.problems:
+        if diff:
+            _show_changes(changes(overrides, config_dirs), console)
+        with contextlib.suppress(MissingMandatoryValue):
+            console.print(_table(str(config.run.name), summary(config)))
+        with contextlib.suppress(MissingMandatoryValue):  # a missing value; it is among the problems
+            console.print(_table("batches", batches.of_config(config).lines() | placement.gpu_pools(config)))
+            _show_memory(config, gpu_gib, console)
+    for notice in [] if offline or composed.problems else reference_notices(config):
         console.print(f"  - [yellow]only said, not refused:[/] {escape(notice)}", highlight=False)
     for problem in problems:
         console.print(f"  - {escape(str(problem))}", highlight=False)
@@ -63,10 +65,10 @@ def show_check(
     return 1 if problems else 0
 
 
-def _problems(config: DictConfig) -> Sequence[Problem]:
+def _problems(composed: configs.Composed) -> Sequence[Problem]:
     """The problems for which `train` with the same arguments would not start."""
     try:
-        plan_of(config)
+        plan_of(composed)
     except ConfigError as error:
         return error.problems
     return []

@@ -47,19 +47,17 @@ def make_plan(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Pla
     Raises:
         ConfigError: with all problems.
     """
-    config = configs.compose_train(overrides, config_dirs)
-    if not configs.missing_keys(config) and config.judge.server is not None and config.judge.server.port == 0:
-        config = configs.compose_train([*overrides, f"judge.server.port={server.free_port()}"], config_dirs)
-    return plan_of(config, overrides)
+    return plan_of(configs.composed_train(overrides, config_dirs, server.free_port), overrides)
 
 
-def plan_of(config: DictConfig, overrides: Sequence[str] = ()) -> Plan:
+def plan_of(composed: configs.Composed, overrides: Sequence[str] = ()) -> Plan:
     """Check a composed config; loads and writes nothing.
 
     Raises:
         ConfigError: with all problems.
     """
-    problems = checks.problems(config)
+    config = composed.config
+    problems = checks.problems_of(composed)
     if configs.missing_keys(config):
         raise ConfigError(problems)
     folder = RunFolder(Path(config.run.dir).absolute())

@@ -11,8 +11,8 @@ from omegaconf import DictConfig, ListConfig
 
 from medix_r1 import user_code
 from medix_r1.algorithms.estimators import ESTIMATORS, needs_parts
-from medix_r1.config import verl_fields
 from medix_r1.errors import ConfigError, Problem
+from medix_r1.schema.known import verl_names
 
 _VERL = "verl.trainer.ppo.core_algos"
 _OURS = "medix_"  # trainers of ours (trainer.v1.trainer_mode)
@@ -77,7 +77,7 @@ def algorithm_problems(config: DictConfig) -> Iterator[Problem]:
 def _registered(registry: str) -> Sequence[str]:
     """Names in a registry of verl: as it is, where a plug-in has imported it, else as it is without one."""
     module: Any = sys.modules.get(_VERL)
-    return [*getattr(module, registry)] if module else verl_fields()[f"{_VERL}.{registry}"]
+    return [*getattr(module, registry)] if module else verl_names(f"{_VERL}.{registry}")
 
 
 def _unregistered(key: str, name: str, known: Sequence[str]) -> Iterator[Problem]:

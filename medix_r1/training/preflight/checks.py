@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
-import netrc
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from urllib.parse import urlsplit
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 from omegaconf.errors import MissingMandatoryValue
 
 from medix_r1 import config as configs
@@ -29,62 +24,75 @@ from medix_r1.training.preflight.hardware import hardware_problems
 from medix_r1.training.preflight.lengths import length_problems
 from medix_r1.training.preflight.model_folder import model_problems
 from medix_r1.training.preflight.model_shape import shape_problems
+from medix_r1.training.preflight.modules import module_problems
 from medix_r1.training.preflight.placement import cluster_problems, placement_problems
 from medix_r1.training.preflight.prompt_lengths import prompt_length_problems
 from medix_r1.training.preflight.references import reference_problems
 from medix_r1.training.preflight.reply_format import format_problems
+from medix_r1.training.preflight.switches import filter_problems
+from medix_r1.training.preflight.trackers import tracker_problems, wandb_problems
 
 Check = Callable[[DictConfig], Iterator[Problem]]
 
 
 def problems(config: DictConfig, *, offline: bool = False) -> list[Problem]:
-    """All problems of a composed training config: missing values, then those of each check in turn.
+    """`problems_of` a config whose values are right."""
+    return problems_of(configs.Composed(config), offline=offline)
+
+
+def problems_of(composed: configs.Composed, *, offline: bool = False) -> list[Problem]:
+    """All problems of a composed training config: its own, missing values, then those of each check in turn.
 
     Args:
-        config: the config.
+        composed: the config with the problems of its keys and values.
         offline: look at no data, no weights, no server, no key and no machine: what the config alone tells.
     """
-    missing = configs.missing_keys(config)
-    named = {problem.key for problem in missing}
-    found = (problem for check in _checks(offline) for problem in _until_missing_value(check, config))
-    return missing + [problem for problem in found if problem.key not in named]
+    config, taken_out = composed.config, composed.taken_out
+    missing = [problem for problem in configs.missing_keys(config) if problem.key not in taken_out]
+    reported = [*composed.problems, *missing]
+    named = {problem.key for problem in reported} | taken_out
+    found = (problem for check in _checks(offline) for problem in _until_missing_value(check, config, bool(reported)))
+    return reported + [problem for problem in found if problem.key not in named and not _follows(problem, reported)]
+
+
+def _follows(problem: Problem, reported: Sequence[Problem]) -> bool:
+    """Whether a class refuses its settings because of one that is reported with its own key."""
+    return problem.code == "settings-refused" and any(one.key.startswith(f"{problem.key}.") for one in reported)
 
 
 def _checks(offline: bool) -> Sequence[Check]:
     of_the_config: Sequence[Check] = (
-        *(plugin_problems, _reward, algorithm_problems, optimizer_problems, _alarms),
+        *(plugin_problems, _reward, filter_problems, algorithm_problems, optimizer_problems, module_problems, _alarms),
         *(_batches, length_problems, _limits, placement_problems, shape_problems, format_problems),
     )
     if offline:
-        return (*of_the_config, client_problems, _trackers)
+        return (*of_the_config, client_problems, tracker_problems)
     return (
         *of_the_config,
         *(data_problems, prompt_length_problems, reference_problems, model_problems, judge_problems, embedder_problems),
-        *(_trackers, _wandb_key, disk_problems, cluster_problems, shadowing_problems, hardware_problems),
+        *(tracker_problems, wandb_problems, disk_problems, cluster_problems, shadowing_problems, hardware_problems),
     )
 
 
-def _until_missing_value(check: Check, config: DictConfig) -> Iterator[Problem]:
+def _until_missing_value(check: Check, config: DictConfig, is_incomplete: bool) -> Iterator[Problem]:
     """The problems of a check until it reads a missing value, which is reported already."""
-    with contextlib.suppress(MissingMandatoryValue):
+    try:
         yield from check(config)
+    except MissingMandatoryValue:
+        return
+    except Exception as error:  # noqa: BLE001  a check that fails is no reason to start, and no traceback helps a user
+        if not is_incomplete:  # else it met a value that was taken out
+            name = check.__name__.strip("_")
+            says = (
+                f"the check `{name}` failed ({type(error).__name__}: {' '.join(str(error).split())}); please report it"
+            )
+            yield Problem("config", "not-checked", says)
 
 
 def _reward(config: DictConfig) -> Iterator[Problem]:
     yield from reward_problems(config.reward)
     yield from verl_function_problems(config.get("custom_reward_function"), "custom_reward_function")
     yield from cache_problems(config.reward, config.data.max_response_length)
-    if not isinstance(config.reward.num_workers, int) or config.reward.num_workers < 1:
-        yield Problem(
-            "reward.num_workers", "out-of-range", f"{config.reward.num_workers} is no number of workers; use at least 1"
-        )
-    signal = config.trainer.v1.sampler.sampler_kwargs.filter.signal
-    signals = [name for name, node in config.reward.signals.items() if node is not None]
-    if signal is not None and signal not in signals:
-        known = ", ".join(signals)
-        yield Problem(
-            "algorithm.filter_groups.metric", "no-such-signal", f"the reward has no signal '{signal}'; known: {known}"
-        )
 
 
 def _alarms(config: DictConfig) -> Iterator[Problem]:
@@ -154,34 +162,3 @@ def _limits(config: DictConfig) -> Iterator[Problem]:
             "limit-too-short",
             f"{stall} s is not more than {key}.patience={patience}; use at least {least}",
         )
-
-
-def _trackers(config: DictConfig) -> Iterator[Problem]:
-    loggers = config.trainer.logger
-    if "file" not in (loggers if isinstance(loggers, ListConfig) else [loggers]):
-        yield Problem("trainer.logger", "file-logger-missing", "keep `file` in the list; the progress view reads it")
-
-
-def _wandb_key(config: DictConfig) -> Iterator[Problem]:
-    if "wandb" in config.trainer.logger and os.environ.get("WANDB_MODE") != "offline" and not _wandb_has_a_key():
-        yield Problem(
-            "trainer.logger",
-            "wandb-without-key",
-            "wandb needs WANDB_API_KEY in the environment, `wandb login`, or WANDB_MODE=offline",
-        )
-
-
-def _wandb_has_a_key() -> bool:
-    """Whether there is a key in the environment or in the netrc file, where `wandb login` saves it."""
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    if importlib.util.find_spec("wandb") is None:
-        return False
-    import wandb
-
-    server = os.environ.get("WANDB_BASE_URL") or wandb.Settings().base_url
-    try:
-        found = netrc.netrc(os.environ.get("NETRC")).authenticators(urlsplit(server).netloc)
-    except (OSError, netrc.NetrcParseError):
-        return False
-    return found is not None

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from medix_r1.config import compose_train
 from medix_r1.errors import ConfigError
 from medix_r1.sweeps.expand import Sweep, expand, is_sweep
 from medix_r1.sweeps.task import TrainTask
@@ -110,3 +111,25 @@ def test_a_child_is_one_run_with_its_overrides_as_they_are():
         "-m", "medix_r1.cli", "train", "--config-dir", "/my configs", "--", "hydra.mode=RUN",
         "experiment=nano_ablation_reward", "run.dir='a b; c'",
     ]  # fmt: skip
+
+
+def test_an_interpolation_is_resolved_in_each_run():
+    kept = ("data.seed=${run.seed}", "run.best_metric=${hydra:runtime.choices.experiment}")
+    jobs = expand(["experiment=nano_cpu", "run.seed=1,2", *kept]).jobs
+    found = [compose_train([*job.overrides, "hydra.mode=RUN"]) for job in jobs]
+
+    assert [config.data.seed for config in found] == [1, 2]
+    assert {config.run.best_metric for config in found} == {"nano_cpu"}
+
+
+def test_equal_runs_are_planned_once():
+    sweep = expand(["experiment=nano_cpu", "run.seed=1,1,2"])
+
+    assert [job.name for job in sweep.jobs] == ["seed-1", "seed-2"]
+
+
+def test_unknown_keys_of_a_sweep_come_all_together():
+    with pytest.raises(ConfigError) as caught:
+        expand(["experiment=nano_cpu", "run.seed=1,2", "worker.rollout.n=5", "run.sead=3"])
+
+    assert set(codes(caught.value)) == {("worker.rollout.n", "other-name"), ("run.sead", "no-such-key")}

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.plugins import Plugins
-from omegaconf import DictConfig
 from rich.console import Console
 
 from medix_r1 import config as configs
@@ -28,18 +27,18 @@ FIXED = ["experiment=nano_cpu", "trainer.total_training_steps=2", "judge.server.
 
 
 @functools.cache
-def composed(overrides: tuple[str, ...]) -> DictConfig:
+def composed(overrides: tuple[str, ...]) -> configs.Composed:
     return COMPOSE(overrides)
 
 
-COMPOSE = configs.compose_train
+COMPOSE = configs.composed_train
 
 
 @pytest.fixture
 def sweep(tmp_path, monkeypatch):
     """Runs a sweep of two seeds, each run 2 steps long, whose parts need not be there; returns exit code and output."""
-    monkeypatch.setattr(checks, "problems", lambda config: [])
-    monkeypatch.setattr(configs, "compose_train", lambda overrides, config_dirs: composed(tuple(overrides)))
+    monkeypatch.setattr(checks, "problems_of", lambda composed: [])
+    monkeypatch.setattr(configs, "composed_train", lambda overrides, dirs, free_port: composed(tuple(overrides)))
     monkeypatch.chdir(tmp_path)  # folders are relative, so that each run is composed once for all tests
     monkeypatch.setenv("PYTHONPATH", str(ROOT))  # submitit's jobs find the tasks of these tests
 
@@ -127,7 +126,8 @@ def test_a_dry_run_lists_everything_and_writes_nothing(sweep, tmp_path):
 
 def test_all_problems_of_all_runs_come_before_the_first_starts(sweep, monkeypatch, tmp_path):
     shared, own = Problem("a", "shared", "x"), Problem("b", "own", "y")
-    monkeypatch.setattr(checks, "problems", lambda config: [shared, own] if config.run.seed == 2 else [shared])
+    by_seed = {1: [shared], 2: [shared, own]}
+    monkeypatch.setattr(checks, "problems_of", lambda composed: by_seed[composed.config.run.seed])
 
     with pytest.raises(ConfigError) as caught:
         sweep()
@@ -137,7 +137,7 @@ def test_all_problems_of_all_runs_come_before_the_first_starts(sweep, monkeypatc
 
 
 def test_a_run_of_another_config_is_not_taken_for_done(sweep):
-    leave_run(composed((*FIXED, "run.seed=7", "run.dir=sweep/seed-1", "run.name=nano_cpu__seed-1")), steps=2)
+    leave_run(composed((*FIXED, "run.seed=7", "run.dir=sweep/seed-1", "run.name=nano_cpu__seed-1")).config, steps=2)
 
     with pytest.raises(ConfigError) as caught:
         sweep()

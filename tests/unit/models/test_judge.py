@@ -240,7 +240,7 @@ def test_wrong_settings(settings, problems):
 
 
 def test_an_unknown_prompt():
-    with pytest.raises(ConfigError, check=only(("", "no-such-prompt"))):
+    with pytest.raises(ConfigError, check=only(("judge.client.prompt", "no-such-prompt"))):
         ChatJudge(base_url="http://127.0.0.1:1/v1", model="m", prompt="nope")
 
 

@@ -81,7 +81,7 @@ def test_a_shared_gpu_without_a_share_of_its_memory() -> None:
 def test_a_check_composes_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A second and more each time."""
     composed: list[object] = []
-    compose = configs.compose_train
-    monkeypatch.setattr(configs, "compose_train", lambda *words: composed.append(words) or compose(*words))
+    compose = configs.composed_train
+    monkeypatch.setattr(configs, "composed_train", lambda *words: composed.append(words) or compose(*words))
     shown("experiment=nano_cpu")
     assert len(composed) == 1

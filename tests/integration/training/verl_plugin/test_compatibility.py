@@ -251,7 +251,7 @@ def test_the_list_of_verls_fields_is_that_of_the_installed_verl() -> None:
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
 
-    stored = json.loads((scan.ROOT / "medix_r1" / "verl_fields.json").read_text(encoding="utf-8"))
+    stored = json.loads((scan.ROOT / "medix_r1" / "schema" / "verl_fields.json").read_text(encoding="utf-8"))
     assert stored == script.verl_fields(), "run: python scripts/update_verl_fields.py"
 
 

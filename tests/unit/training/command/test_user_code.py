@@ -63,7 +63,7 @@ def test_a_relative_file_is_composed_with_its_whole_path(here: Path) -> None:
 
 
 def test_arguments_of_a_class_in_a_file_are_keys_like_all_others(here: Path) -> None:
-    check = only(("reward.signals.brief.word", "no-such-key"))
+    check = only(("reward.signals.brief.words", "no-value"), ("reward.signals.brief.word", "no-such-key"))
     with pytest.raises(ConfigError, check=check) as caught:
         composed("+reward.signals.brief._target_=brief.py:Brevity", "+reward.signals.brief.word=6")
     assert " reward.signals.brief.words?" in str(caught.value)

@@ -1,0 +1,64 @@
+"""Turns an error of composing into a problem of one line that names what to change."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+import yaml
+from hydra.errors import ConfigCompositionException, MissingConfigException
+from omegaconf.errors import InterpolationKeyError
+
+from medix_r1.errors import Problem
+from medix_r1.schema.known import config_dir
+from medix_r1.schema.unknown import nearest, unknown
+
+_NOT_OVERRIDDEN = re.compile(r"Could not (?:override|append to config|delete from config)[^']*'([^']+)'")
+_SWEPT = re.compile(r"Ambiguous value for argument '([^=]+)=(.*)'$", re.MULTILINE)
+
+
+def composing_problem(error: Exception, known: Collection[str] | None = None) -> Problem:
+    """The problem of an error that Hydra, OmegaConf or PyYAML raised, with the nearest known key or choice.
+
+    Args:
+        error: what composing raised.
+        known: dotted keys of the config; None for those of a training config.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, yaml.MarkedYAMLError):
+            return _broken_file(cause)
+        cause = cause.__cause__ or cause.__context__
+    text = str(error)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, choice = str(error.missing_cfg_file).rpartition("/")
+        if group == "data" and (config_dir() / f"prepare/data/{choice}.yaml").is_file():
+            says = (
+                "is a kind of data set for `medix-r1 data prepare`; train on the folder that it writes: "
+                "data=prepared data.folder=FOLDER"
+            )
+            return Problem(f"data={choice}", "not-prepared", says)
+        says = f"there is no such file{nearest(choice, error.options or [])}"
+        return Problem(f"{group or 'config'}={choice}", "no-such-file", says)
+    if match := _SWEPT.search(text):
+        key, values = match[1].lstrip("+"), match[2]
+        says = f"several values are a sweep (medix-r1 train -m); as one list they are '{key}=[{values}]'"
+        return Problem(key, "sweep-without-m", says)
+    if match := _NOT_OVERRIDDEN.search(text):
+        key = match[1].partition("=")[0].lstrip("+~")
+        if known is None:
+            return unknown(key)
+        return Problem(key, "no-such-key", f"no such key{nearest(key, sorted(known))}")
+    if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
+        text = f"{text.splitlines()[0]} {error.__cause__}"
+    if isinstance(error, InterpolationKeyError):
+        text = f"{error.full_key}: {text.splitlines()[0]}"
+    return Problem("config", "not-composed", " ".join(text.split()))
+
+
+def _broken_file(error: yaml.MarkedYAMLError) -> Problem:
+    mark = error.problem_mark or error.context_mark
+    where = str(Path(mark.name)) if mark is not None else "config"
+    line = f"line {mark.line + 1}: " if mark is not None else ""
+    return Problem(where, "broken-yaml", f"{line}{error.problem or error.context or 'is no YAML'}; mend the file")

@@ -1,0 +1,76 @@
+"""Checks switches that say one thing twice, and the group filter, which needs bounds where a signal is graded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from omegaconf import DictConfig
+
+from medix_r1.errors import Problem
+
+_ENABLE = "algorithm.filter_groups.enable"
+_METRIC = "algorithm.filter_groups.metric"
+_FILTER = "trainer.v1.sampler.sampler_kwargs.filter"
+_RULES = [
+    "ExactMatch",
+    "FormatReward",
+    "ModalityReward",
+    "PublicModality",
+    "LateralityMonitor",
+    "NegationMonitor",
+]  # give 0 or 1
+
+
+def filter_problems(config: DictConfig) -> Iterator[Problem]:
+    """verl's switch against our sampler's filter, a signal that is not there, and bounds that drop nothing or all."""
+    verls, ours = config.algorithm.filter_groups, config.trainer.v1.sampler.sampler_kwargs.filter
+    signal = ours.signal
+    if verls.enable and signal is None:
+        says = f"true, but {_FILTER}.signal is null, so no group would be left out; use algorithm=dapo, or false"
+        yield Problem(_ENABLE, "switches-disagree", says)
+        return
+    if signal is None:
+        yield from _unused_bounds(ours)
+        return
+    if not verls.enable:
+        says = f"false, but {_FILTER}.signal={signal} leaves groups out; set both, or {_METRIC}=null too"
+        yield Problem(_ENABLE, "switches-disagree", says)
+    elif verls.metric != signal:
+        says = f"{verls.metric} is not {_FILTER}.signal={signal}, which decides; set only {_METRIC}"
+        yield Problem(_METRIC, "switches-disagree", says)
+    signals = {name: node for name, node in config.reward.signals.items() if node is not None}
+    if signal not in signals:
+        yield Problem(_METRIC, "no-such-signal", f"the reward has no signal '{signal}'; known: {', '.join(signals)}")
+        return
+    low, high = ours.low, ours.high
+    if low is None and high is None and not is_binary(signals[signal]):
+        says = (
+            f"null, and {signal} is graded: its values are hardly ever equal, so no group would be left out; give "
+            f"{_FILTER}.low and .high, such as 0.01 and 0.99"
+        )
+        yield Problem(f"{_FILTER}.low", "filter-drops-nothing", says)
+    elif (low is not None and low >= 1) or (high is not None and high <= 0) or _crossed(low, high):
+        says = f"no mean lies strictly between low={low} and high={high}, so every group would be left out"
+        yield Problem(f"{_FILTER}.low", "filter-drops-all", says)
+
+
+def _crossed(low: float | None, high: float | None) -> bool:
+    return low is not None and high is not None and low >= high
+
+
+def _unused_bounds(ours: DictConfig) -> Iterator[Problem]:
+    for name in ("low", "high"):
+        if ours[name] is not None:
+            says = f"{ours[name]} has no effect without {_FILTER}.signal; use algorithm=dapo, or null"
+            yield Problem(f"{_FILTER}.{name}", "no-effect", says)
+
+
+def is_binary(signal: Mapping[str, Any]) -> bool:
+    """Whether a signal gives 0 or 1 alone, so that groups of equal values are common."""
+    target, judge = str(signal.get("_target_")).rpartition(".")[2], signal.get("judge")
+    if target in ("JudgeReward", "PublicJudge"):
+        return judge is None or judge.get("mode", "binary") == "binary"
+    if target in ("EmbeddingReward", "PublicEmbedding"):
+        return signal.get("mode", "threshold") == "threshold"
+    return target in _RULES

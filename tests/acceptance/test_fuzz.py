@@ -1,0 +1,19 @@
+"""No command line whatever ends in a traceback: 1,000 random ones in one process."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, given, settings
+
+from tests.support.fuzz import command_lines
+from tests.support.machine import good_machine
+from tests.support.no_traceback import said
+
+SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.large_base_example]
+
+
+@settings(max_examples=1000, deadline=None, derandomize=True, suppress_health_check=SLOW, database=None)
+@given(command_lines)
+def test_no_overrides_end_in_a_traceback(monkeypatch, words):
+    good_machine(monkeypatch)
+
+    assert all(problem.code != "not-checked" and "\n" not in str(problem) for problem in said(words))

@@ -1,0 +1,19 @@
+"""No command line whatever ends in a traceback: 50 random ones here, 1,000 in tests/acceptance/test_fuzz.py."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, given, settings
+
+from tests.support.fuzz import command_lines
+from tests.support.machine import good_machine
+from tests.support.no_traceback import said
+
+SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.large_base_example]
+
+
+@settings(max_examples=50, deadline=None, derandomize=True, suppress_health_check=SLOW, database=None)
+@given(command_lines)
+def test_no_overrides_end_in_a_traceback(monkeypatch, words):
+    good_machine(monkeypatch)
+
+    assert all(problem.code != "not-checked" and "\n" not in str(problem) for problem in said(words))

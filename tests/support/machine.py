@@ -1,0 +1,44 @@
+"""A machine that has enough of everything and all files of the demo, for checks of configs on any machine."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+GIB = 1024**3
+
+
+def good_machine(patch: pytest.MonkeyPatch, *, available: float = 64 * GIB) -> None:
+    """Give this process a machine with memory, disk and programs, and without keys."""
+    memory(patch, available=available)
+    disk(patch, free=640 * GIB)
+    patch.setattr(shutil, "which", lambda name: f"/bin/{name}")
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "SOME_KEY"):
+        patch.delenv(name, raising=False)
+
+
+def memory(patch: pytest.MonkeyPatch, *, available: float) -> None:
+    """Say how many bytes of memory are available."""
+    patch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=available, total=available))
+
+
+def disk(patch: pytest.MonkeyPatch, *, free: float, shared: float = 64 * GIB) -> None:
+    """Say how many bytes are free on every disk, and in /dev/shm."""
+    patch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=shared if str(path) == "/dev/shm" else free))
+
+
+def demo_files(folder: Path) -> Path:
+    """Write what looks like `medix-r1 demo build`: empty data files, folders of models with a config."""
+    for name in ("train", "heldout_views", "heldout_sources"):
+        (folder / "data").mkdir(exist_ok=True, parents=True)
+        (folder / "data" / f"{name}.parquet").touch()
+    for name in ("policy", "judge"):
+        (folder / "models" / name).mkdir(parents=True)
+        (folder / "models" / name / "config.json").write_text("{}")
+        (folder / "models" / name / "tokenizer.json").write_text("{}")
+        (folder / "models" / name / "chat_template.jinja").write_text("{{ messages }}")
+    return folder
