@@ -9,6 +9,9 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from tests.unit.data.support import make_backbone
+from tests.unit.training.preflight.test_data_rows import parquet, row
+
 GIB = 1024**3
 
 
@@ -32,13 +35,10 @@ def disk(patch: pytest.MonkeyPatch, *, free: float, shared: float = 64 * GIB) ->
 
 
 def demo_files(folder: Path) -> Path:
-    """Write what looks like `medix-r1 demo build`: empty data files, folders of models with a config."""
+    """Write what looks like `medix-r1 demo build`: rows, and folders of models whose weights are none."""
+    (folder / "data").mkdir(parents=True, exist_ok=True)
     for name in ("train", "heldout_views", "heldout_sources"):
-        (folder / "data").mkdir(exist_ok=True, parents=True)
-        (folder / "data" / f"{name}.parquet").touch()
+        parquet(folder / "data" / f"{name}.parquet", [row(number) for number in range(24)])
     for name in ("policy", "judge"):
-        (folder / "models" / name).mkdir(parents=True)
-        (folder / "models" / name / "config.json").write_text("{}")
-        (folder / "models" / name / "tokenizer.json").write_text("{}")
-        (folder / "models" / name / "chat_template.jinja").write_text("{{ messages }}")
+        (make_backbone(folder / "models" / name) / "pytorch_model.bin").touch()
     return folder

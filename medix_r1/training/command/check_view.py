@@ -59,7 +59,7 @@ def show_check(
         console.print(f"  - [yellow]only said, not refused:[/] {escape(notice)}", highlight=False)
     for problem in problems:
         console.print(f"  - {escape(str(problem))}", highlight=False)
-    if unseen := _unseen(config, offline):
+    if not composed.problems and (unseen := _unseen(config, offline)):
         console.print(f"not looked at: {unseen}", highlight=False)
     console.print(f"[red]{len(problems)} problem(s)[/]" if problems else "[green]no problem found[/]")
     return 1 if problems else 0
