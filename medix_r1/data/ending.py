@@ -28,7 +28,7 @@ _SHOWN = 160  # characters of an example
 
 def show_notes(source: Source, console: Console) -> None:
     """Print what the source says about columns that are not read."""
-    for note in source.notes:
+    for note in getattr(source, "notes", ()):  # a source of a user's own need not have any
         console.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
 
 

@@ -1,8 +1,8 @@
 """Reads an image file, checks it, and converts it to 8-bit PNG where needed: for training and evaluation alike.
 
 PNG, JPEG and WebP of 8 bits a channel pass unchanged. TIFF, DICOM, GIF, BMP, JPEG 2000, PGM, palettes, transparency
-(put on white), CMYK, 16 bits and floats (windowed by percentiles), and rotated photographs (EXIF) become PNG. Every image is
-decoded in full, because nothing else detects a truncated file.
+(put on white), CMYK, 16 bits and floats (windowed by percentiles), and rotated photographs (EXIF) become PNG. Every
+image is decoded in full, because nothing else detects a truncated file.
 """
 
 from __future__ import annotations

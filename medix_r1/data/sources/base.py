@@ -70,13 +70,11 @@ class Source(Protocol):
 
     Attributes:
         name: source of rows that name none.
-        notes: what a user should hear about its columns, known after `units`.
+
+    It may have `notes`, a list of what a user should hear about its columns, known after `units`.
     """
 
     name: str
-
-    @property
-    def notes(self) -> list[str]: ...
 
     def revision(self) -> Revision: ...
 

@@ -25,7 +25,7 @@ class HiddenNames:
     @property
     def notes(self) -> list[str]:
         """The source's, without the name of the file that was looked at."""
-        return [note.partition(": ")[2] for note in self._source.notes]
+        return [note.partition(": ")[2] for note in getattr(self._source, "notes", ())]
 
     def revision(self) -> Revision:
         revision = self._source.revision()
