@@ -100,8 +100,8 @@ def main() -> None:
         "embedding": [],
     }
     for most in MOST_LOST:
-        bounds = itertools.product(np.arange(0.5, 1.0, 0.05), np.arange(0.0, 0.75, 0.025))
-        allowed = [(float(near), float(far)) for near, far in bounds if share(dev, near, far, right=True) <= most]
+        bounds = itertools.product(np.arange(0.5, 1.0, 0.05).tolist(), np.arange(0.0, 0.75, 0.025).tolist())
+        allowed = [(near, far) for near, far in bounds if share(dev, near, far, right=True) <= most]
         near, far = max(allowed, key=lambda pair: share(dev, *pair, right=False))
         alone, beside = shares(seen, near, far), shares(seen, near, far, form=True)
         found["embedding"].append({"most_lost": most, "near": near, "far": far, "alone": alone, "beside_form": beside})

@@ -75,6 +75,8 @@ def alternatives(answer: str, reference: str) -> tuple[str, ...]:
         return _spanned(answer, reference) if _RANGE.search(answer.lower()) else _run_together(answer, reference)
     if (found := _BOTH_WAYS.search(answer.lower())) and not _BOTH_WAYS.search(reference.lower()):
         return (found[0],)
+    if normalize_answer(answer) == normalize_answer(reference):
+        return ()
     given = split(answer)
     if len(given) < 2:
         return _spanned(answer, reference)

@@ -60,6 +60,8 @@ def akin(one: str, other: str) -> bool:
     """Whether two words are forms of one word."""
     if one == other:
         return True
+    if one[:4] != other[:4]:
+        return False
     shared = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
     return shared > 3 and one[shared:] in _ENDINGS and other[shared:] in _ENDINGS
 
@@ -232,7 +234,7 @@ def _within(one: str, other: str) -> bool:
 
 def same_quantities(part: Part, one: Part) -> bool:
     """Whether two parts give the same quantities, perhaps in other units."""
-    if not any(map(str.isdigit, part.text)):
+    if not _DIGITS.search(part.text) or not _DIGITS.search(one.text):
         return False
     given, wanted = quantities(part.text), quantities(one.text)
     return bool(given) and len(given) == len(wanted) and all(map(agree, given, wanted))
@@ -240,6 +242,8 @@ def same_quantities(part: Part, one: Part) -> bool:
 
 def abbreviates(short: Sequence[Part], long: Sequence[Part]) -> bool:
     """Whether a text is the initials of the other: "ett" of "endotracheal tube", "h&e" of "hematoxylin and eosin"."""
+    if sum(len(part.text) for part in short) > 24:  # with "and" and signs between the letters
+        return False
     letters = "".join("".join(part.plain) for part in short)
     if not 1 < len(letters) < 8 or not letters.isalpha():
         return False
