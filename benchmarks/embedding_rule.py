@@ -104,7 +104,9 @@ def main() -> None:
         allowed = [(near, far) for near, far in bounds if share(dev, near, far, right=True) <= most]
         near, far = max(allowed, key=lambda pair: share(dev, *pair, right=False))
         alone, beside = shares(seen, near, far), shares(seen, near, far, form=True)
-        found["embedding"].append({"most_lost": most, "near": near, "far": far, "alone": alone, "beside_form": beside})
+        found["embedding"].append(
+            {"most_lost": most, "near": round(near, 3), "far": round(far, 3), "alone": alone, "beside_form": beside}
+        )
     print(json.dumps(found, indent=1))
     results_file.keep("embedding_rule", half, {**about, **found})
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from dataclasses import replace
 from enum import Enum
 
 from medix_r1.bounded_cache import bounded_cache
@@ -49,6 +50,8 @@ _RANGE = re.compile(
     rf"(?<![\w.-])(?:(\d{{1,4}}){_TO}(\d{{1,4}})|([a-e]){_TO}([a-e])|([ivx]{{1,4}}){_TO}([ivx]{{1,4}}))(?![\w.-])"
 )
 _PARTICIPLE = re.compile(r"[a-z]{4,}(?:ed|ing)")
+_SIDES = frozenset(("left", "right", "bilateral", "bilaterally", "both", "side", "sided"))
+_DENIALS = frozenset(LISTS["denials"])
 _VERDICTS = frozenset(("yes", "no"))
 _PARTS_OF_A_LIST = 3
 _MOST_PARTS = 40  # parts that are looked at: each is compared with those before it
@@ -85,6 +88,9 @@ def alternatives(answer: str, reference: str) -> tuple[str, ...]:
     if len({"left", "right"} & known) != 1 and (_TWO_SIDES.search(answer) or _TWO_SIDES.search(reference)):
         given, wanted = split(_TWO_SIDES.sub("bilateral", answer)), split(_TWO_SIDES.sub("bilateral", reference))
         known = frozenset(itertools.chain.from_iterable(part.stems for part in wanted))
+    if _names_both_sides(known) and _names_both_sides({word for part in given for word in part.stems}):
+        given, wanted = _without_sides(given), _without_sides(wanted)
+        known = known - _SIDES
     given, wanted = given[:_MOST_PARTS], wanted[:_MOST_PARTS]
     if given == wanted:
         return ()
@@ -97,25 +103,40 @@ def alternatives(answer: str, reference: str) -> tuple[str, ...]:
     return _Offer(given, wanted, known).rivals()
 
 
+def _names_both_sides(words: Set[str]) -> bool:
+    return bool(words & {"bilateral", "bilaterally", "both"}) or {"left", "right"} <= words
+
+
+def _without_sides(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """The parts without words for sides, where both texts name both: "left kidney, right kidney" for both kidneys."""
+    kept = []
+    for part in parts:
+        places = [place for place, word in enumerate(part.plain) if word not in _SIDES]
+        words, plain, stems = (tuple([some[at] for at in places]) for some in (part.words, part.plain, part.stems))
+        kept.append(replace(part, words=words, plain=plain, stems=stems))
+    return tuple(kept)
+
+
 def _run_together(answer: str, reference: str) -> tuple[str, ...]:
     """The rivals among things of one kind that follow each other with nothing between them, from three on."""
     words = [plain_stem(word) for word in content(normalize_answer(answer))]
-    if not _PARTS_OF_A_LIST <= len(words) <= _MOST_PARTS:
+    if not _PARTS_OF_A_LIST <= len(words) <= _MOST_PARTS or not _DENIALS.isdisjoint(words):
         return ()
-    named: dict[str, dict[int, str]] = {}
+    named: dict[str, list[str]] = {}
     covered = place = 0
     while place < len(words):
         size, found = longest_reading(words[place : place + 4])
-        for term in found:
-            named.setdefault(term.kind, {}).setdefault(term.family, " ".join(words[place : place + size]))
+        phrase = " ".join(words[place : place + size])
+        for kind in {term.kind for term in found}:
+            named.setdefault(kind, []).append(phrase)
         covered += size if found else 0
         place += max(size, 1)
     if covered <= len(words) * 2 / 3:
         return ()
     wanted = " ".join(plain_stem(word) for word in content(normalize_answer(reference)))
-    for things in named.values():
-        rivals = tuple(phrase for phrase in things.values() if phrase not in wanted)
-        if len(things) >= _PARTS_OF_A_LIST and 1 < len(rivals) < len(things):
+    for phrases in named.values():
+        rivals = tuple(dict.fromkeys(phrase for phrase in phrases if phrase not in wanted))
+        if len(set(phrases)) >= _PARTS_OF_A_LIST and 1 < len(rivals) < len(set(phrases)):
             return rivals
     return ()
 

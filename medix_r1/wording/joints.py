@@ -42,7 +42,7 @@ _LETTER = r"[^\W\d_]"
 _NAMED_BY_LETTER = "|".join(rf"(?<={word[-4:]} \w)" for word in ("hepatitis", "type", "class", "grade", "group"))
 _JOINTS = {
     "restated": rf",?\s?\(?\b(?:{phrases('restatements')})(?:,|(?=\s))\s?|\s?[=≈≡]+\s",
-    "denied": rf",?\s?\b(?:{phrases('exclusions')})\b\s?",
+    "denied": rf",?\s?\b(?!not (?:{phrases('perceived')})\b)(?:{phrases('exclusions')})\b\s?",
     "or": rf",?\s?\b(?!otherwise (?:normal|unremarkable|clear))(?:{phrases('choices')})(?!\w),?:?\s?|或者?",
     # Bullets, arrows and signs that mean nothing else; "a ~ b" and the like with blanks.
     "list": (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -75,7 +74,10 @@ _HIDE = str.maketrans("/&, .();", "\ua727\ua729\ua72b\ua72d\ua72f\ua731\ua733\ua
 _SHOW = str.maketrans("\ua727\ua729\ua72b\ua72d\ua72f\ua731\ua733\ua735", "/&, .();")
 _ONE_OPTION = re.compile(r"(?:option|choice|answer) [a-h1-9]")
 _CIRCUMSTANCE = re.compile(rf"(?:{phrases('circumstances')})\b")
-_DENIED = re.compile(rf"^(?:{phrases('denied before')})\b|\b(?:{phrases('denied behind')})$")
+_DENIED = re.compile(
+    rf"^(?:{phrases('denied before')})\b|\b(?:not (?:{phrases('perceived')})|{phrases('denied behind')})$"
+)
+_NONE = frozenset(("none", "no", "absent", "negative", "nil", "not seen", "not present"))
 _DENIALS = frozenset(LISTS["denials"])
 _LEAD = re.compile(rf"^(?:({phrases('doubts')})|{phrases('leads')})(?![\w'/-])[:,]?\s?(?:(?:the|an?) )?")
 _LABELS = frozenset(LISTS["labels"])
@@ -89,7 +91,7 @@ def split(text: str) -> tuple[Part, ...]:
     lines = [normalize_answer(line) for line in BULLETS.sub(MARK, text).splitlines()]
     text = _without_numbers("\n".join(line for line in lines if line))
     text = UNIT_SLASH.sub(_hide, COMPOUND.sub(_hide, text))
-    return tuple(_parts(text))
+    return _parts(text)
 
 
 def _hide(match: re.Match[str]) -> str:
@@ -145,22 +147,25 @@ def _pieces(text: str) -> list[_Piece]:
     return found
 
 
-def _parts(text: str) -> Iterator[Part]:
+def _parts(text: str) -> tuple[Part, ...]:
     pieces = _pieces(text)
     behind_first = pieces[1].joints - {"denied", "restated"} if len(pieces) > 1 else frozenset()
-    last: Part | None = None
-    excluded = False
+    found: list[Part] = []
+    excluded = False  # by "rather than" or the like, which holds for one part
     for place, piece in enumerate(pieces):
-        joint = _strength(piece.joints if place else piece.joints | behind_first)
-        part = _part(piece, joint)
+        if found and piece.set_off and piece.text in _NONE:  # "effusion: none"
+            found[-1] = replace(found[-1], denied=True)
+            continue
+        part = _part(piece, _strength(piece.joints if place else piece.joints | behind_first))
         if part is None:
             continue
-        if last is not None and last.aside and part.joint in (Joint.COMMA, Joint.AND):
+        if found and found[-1].aside and part.joint in (Joint.COMMA, Joint.AND):
             part = replace(part, joint=Joint.LOOSE, aside=True)  # "with loops and fluid levels", "in chest and neck"
-        if last is not None and not excluded and _goes_on_denying(last, part):  # "no effusion or pneumothorax"
+        if found and not excluded and _goes_on_denying(found[-1], part):  # "no effusion or pneumothorax"
             part = replace(part, denied=True)
-        yield part
-        last, excluded = part, "denied" in piece.joints
+        found.append(part)
+        excluded = "denied" in piece.joints
+    return tuple(found)
 
 
 def _goes_on_denying(last: Part, part: Part) -> bool:
