@@ -50,6 +50,7 @@ _RANGE = re.compile(
     rf"(?<![\w.-])(?:(\d{{1,4}}){_TO}(\d{{1,4}})|([a-e]){_TO}([a-e])|([ivx]{{1,4}}){_TO}([ivx]{{1,4}}))(?![\w.-])"
 )
 _PARTICIPLE = re.compile(r"[a-z]{4,}(?:ed|ing)")
+_COMPLEMENT = re.compile(r" (?:of|in|on|at|from) ")
 _SIDES = frozenset(("left", "right", "bilateral", "bilaterally", "both", "side", "sided"))
 _DENIALS = frozenset(LISTS["denials"])
 _VERDICTS = frozenset(("yes", "no"))
@@ -184,7 +185,12 @@ class _Offer:
         size = max(len(part.stems) for part in self.wanted) + 2
         brief = [part for part in parts if len(part.stems) <= size and not _SENTENCE.search(part.text)]
         nouns = [part for part in brief if part.joint is Joint.OR or not is_adjective(part.stems[-1])]
-        plain = [part for part in nouns if part.joint >= (Joint.AND if self._probably_rivals(part) else Joint.LIST)]
+        shared = any(_COMPLEMENT.search(part.text) for part in self.given)  # "volume loss and atelectasis of the lobe"
+        plain = [
+            part
+            for part in nouns
+            if part.joint > Joint.AND or (part.joint is Joint.AND and (self._probably_rivals(part) or not shared))
+        ]
         return nouns if len(nouns) + others >= _PARTS_OF_A_LIST - 1 else plain
 
     def _probably_rivals(self, part: Part) -> bool:
@@ -239,6 +245,8 @@ class _Offer:
             return _Role.RIVAL if part.joint >= Joint.LIST else _Role.RELATED
         if Likeness.PROBABLY_OTHER in likeness:
             return _Role.OPEN
+        if part.aside and part.joint < Joint.LIST:
+            return _Role.DETAIL
         if Likeness.CONTEXT in likeness and part.joint < Joint.LIST and len(self.wanted) < 2:
             return _Role.DETAIL
         return _Role.DETAIL if self._describes(part) else _Role.OPEN
