@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from omegaconf import OmegaConf
 from PIL import Image
 
 from medix_r1.data.row import VERL_SCHEMA
@@ -16,7 +15,7 @@ from medix_r1.data.shards import SHARD_INDEX_SCHEMA
 from medix_r1.training.preflight import batches
 from medix_r1.training.preflight.data_files import read_all
 from medix_r1.training.preflight.data_rows import data_problems
-from tests.support.configs import composed
+from tests.support.configs import set_in
 from tests.support.problems import codes
 
 TRAIN, VAL = "data.train_files", "data.val_files"
@@ -51,24 +50,15 @@ def parquet(path: Path, rows: list[dict], schema: pa.Schema | None = VERL_SCHEMA
     return path
 
 
-def changed(config, **values):
-    copy = config.copy()
-    OmegaConf.set_struct(copy, False)
-    for key, value in values.items():
-        OmegaConf.update(copy, key, value, merge=False, force_add=True)
-    return copy
-
-
 @pytest.fixture
 def config(tmp_path):
     """Runs the checks on training rows; the held-out file is always right."""
     held_out = parquet(tmp_path / "held_out.parquet", [row()])
-    base = composed("experiment=nano_cpu")
 
     def of(files, **values):
         named = [str(file) for file in (files if isinstance(files, list) else [files])]
         sizes = {"data.train_batch_size": 24, "trainer.total_training_steps": None} | values
-        return changed(base, **{TRAIN: named, VAL: [str(held_out)], **sizes})
+        return set_in("experiment=nano_cpu", **{TRAIN: named, VAL: [str(held_out)], **sizes})
 
     return of
 

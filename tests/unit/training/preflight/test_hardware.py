@@ -8,11 +8,10 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
-from omegaconf import OmegaConf
 
 from medix_r1.training.preflight import disk, hardware, host_memory
 from medix_r1.training.preflight.hardware import hardware_problems
-from tests.support.configs import composed
+from tests.support.configs import composed, set_in
 from tests.support.problems import codes, numbers
 
 GIB = 1024**3
@@ -45,11 +44,7 @@ def versions(monkeypatch, **known):
 
 
 def problems(*words: str, **values):
-    config = composed(*(words or ("experiment=medix_r1_8b_grpo",))).copy()
-    OmegaConf.set_struct(config, False)
-    for key, value in values.items():
-        OmegaConf.update(config, key, value, merge=False, force_add=True)
-    return list(hardware_problems(config))
+    return list(hardware_problems(set_in(*(words or ("experiment=medix_r1_8b_grpo",)), **values)))
 
 
 @pytest.mark.parametrize("recipe", ["medix_r1_2b_dapo", "medix_r1_8b_grpo", "medix_r1_30b_dapo", "medix_r1_7b_gspo"])

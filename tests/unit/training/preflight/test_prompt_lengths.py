@@ -3,11 +3,10 @@
 import io
 
 import pytest
-from omegaconf import OmegaConf
 from PIL import Image
 
 from medix_r1.training.preflight.prompt_lengths import prompt_length_problems
-from tests.support.configs import composed
+from tests.support.configs import set_in
 from tests.support.problems import codes, numbers
 from tests.unit.data.support import make_backbone
 from tests.unit.training.preflight.test_data_rows import PICTURE, parquet, row
@@ -24,12 +23,9 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def problems(folder, tmp_path):
     def of(rows, **values):
-        config = composed("experiment=nano_cpu").copy()
-        OmegaConf.set_struct(config, False)
         files = {"data.train_files": str(parquet(tmp_path / "train.parquet", rows)), "data.val_files": None}
-        for key, value in {"actor_rollout_ref.model.path": str(folder), LIMIT: 4000, **files, **values}.items():
-            OmegaConf.update(config, key, value, merge=False, force_add=True)
-        return list(prompt_length_problems(config))
+        given = {"actor_rollout_ref.model.path": str(folder), LIMIT: 4000, **files, **values}
+        return list(prompt_length_problems(set_in("experiment=nano_cpu", **given)))
 
     return of
 

@@ -3,12 +3,11 @@
 import json
 
 import pytest
-from omegaconf import OmegaConf
 from tokenizers import AddedToken, Tokenizer
 
 from medix_r1.rewards.base import SampleReader
 from medix_r1.training.preflight.reply_format import format_problems
-from tests.support.configs import composed
+from tests.support.configs import composed, set_in
 from tests.support.problems import codes
 from tests.unit.data.support import TEMPLATE, make_backbone
 
@@ -39,11 +38,7 @@ def special(folder, *tokens: str, special: bool = True):
 
 
 def problems(folder, **values):
-    config = composed("experiment=nano_cpu").copy()
-    OmegaConf.set_struct(config, False)
-    for key, value in {MODEL: str(folder), **values}.items():
-        OmegaConf.update(config, key, value, merge=False, force_add=True)
-    return list(format_problems(config))
+    return list(format_problems(set_in("experiment=nano_cpu", **{MODEL: str(folder), **values})))
 
 
 @pytest.mark.parametrize("element", ["think", "thinking"])
