@@ -147,7 +147,7 @@ def lookup(record: Mapping[str, Any], name: str) -> Any:
 
 
 def _ignoring_case(names: Iterable[str], name: str) -> str | None:
-    same = [found for found in names if found.casefold() == name.casefold()]
+    same = [found for found in names if str(found).casefold() == name.casefold()]
     return same[0] if len(same) == 1 else None
 
 
