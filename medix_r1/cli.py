@@ -182,6 +182,7 @@ def fetch(
     task: Annotated[
         list[str] | None, typer.Option(help="Evaluation sets: task names, open (all open ones), or none; repeatable.")
     ] = None,
+    without_data: Annotated[bool, typer.Option("--without-data", help="Not the paper's training data.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what and how large, download nothing.")] = False,
     config_dir: Annotated[
         list[Path] | None, typer.Option(help="Folder of your own with config groups; repeatable.")
@@ -190,7 +191,7 @@ def fetch(
     """Download what a run needs from the hub: `medix-r1 fetch experiment=medix_r1_8b_grpo judge=vllm --dry-run`."""
     from medix_r1 import fetch as fetching
 
-    parts = fetching.wanted(overrides or [], config_dir or [], task or ["open"])
+    parts = fetching.wanted(overrides or [], config_dir or [], task or ["open"], data=not without_data)
     fetching.fetch(parts, out.absolute(), console, dry_run=dry_run)
 
 

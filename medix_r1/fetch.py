@@ -43,14 +43,22 @@ class Wanted:
     revision: str | None = None
 
 
-def wanted(overrides: Sequence[str], config_dirs: Sequence[Path], tasks: Sequence[str]) -> list[Wanted]:
+def wanted(
+    overrides: Sequence[str], config_dirs: Sequence[Path], tasks: Sequence[str], *, data: bool = True
+) -> list[Wanted]:
     """What a run with these overrides and an evaluation on these tasks read from the hub; each repository once.
+
+    Args:
+        overrides: of the run.
+        config_dirs: folders of the user's own configs.
+        tasks: names of evaluation tasks, `open` for all open ones, or `none`.
+        data: with the training data of the paper, which are large.
 
     Raises:
         ConfigError: a config does not compose, or a task is unknown.
     """
     found: dict[tuple[str, str, str | None], Wanted] = {}
-    for one in (*_models(compose_train(overrides, config_dirs)), *_data_sets(tasks, config_dirs)):
+    for one in (*_models(compose_train(overrides, config_dirs)), *_data_sets(tasks, config_dirs, data)):
         key = (one.kind, one.repo, one.revision)
         before = found.get(key)
         uses = one.use if before is None else f"{before.use}, {one.use}"
@@ -102,13 +110,14 @@ def _models(config: Any) -> Iterator[Wanted]:
             yield Wanted(use, str(name), "model", revision)
 
 
-def _data_sets(tasks: Sequence[str], config_dirs: Sequence[Path]) -> Iterator[Wanted]:
+def _data_sets(tasks: Sequence[str], config_dirs: Sequence[Path], data: bool) -> Iterator[Wanted]:
     known = known_tasks(config_dirs)
-    if odd := sorted(set(tasks) - known.keys() - {"open", "none", "train"}):
+    if odd := sorted(set(tasks) - known.keys() - {"open", "none"}):
         raise ConfigError(
             [Problem(f"--task {name}", "unknown-task", f"known are open, none, {', '.join(known)}") for name in odd]
         )
-    yield Wanted("training data", TRAINING_DATA, "dataset")
+    if data:
+        yield Wanted("training data", TRAINING_DATA, "dataset")
     for task in known.values():
         chosen = task.name in tasks or ("open" in tasks and task.access == "open")
         if chosen and task.path is not None and task.file is None:

