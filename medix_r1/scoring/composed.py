@@ -69,7 +69,7 @@ class PlannedReward:
         problems = list(reward_problems(self.config.reward))
         if self.asks_a_judge:
             missing = configs.missing_keys(self.config)
-            problems += missing or list(judge_problems(self.config))
+            problems += missing or list(judge_problems(self.config, ask=False))
         if problems:
             raise ConfigError(problems)
 

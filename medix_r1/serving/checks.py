@@ -30,8 +30,13 @@ def members(client: Mapping[Any, Any] | None, key: str = "judge.client") -> list
     return [(f"{key}.judges[{i}]", member) for i, member in enumerate(client["judges"] or [])]
 
 
-def judge_problems(config: DictConfig) -> Iterator[Problem]:
-    """Every problem of the judge: settings, API key, address, port, model, vLLM's installation."""
+def judge_problems(config: DictConfig, *, ask: bool = True) -> Iterator[Problem]:
+    """Every problem of the judge: settings, API key, address, port, model, vLLM's installation.
+
+    Args:
+        config: with a `judge` node.
+        ask: ask a judge that runs elsewhere one question; False only looks at its list of models.
+    """
     if "reward" in config and not is_used(config, "judge"):
         return
     settings = config.judge.server
@@ -43,7 +48,7 @@ def judge_problems(config: DictConfig) -> Iterator[Problem]:
         return
     if settings is None:
         hint = "; start one (medix-r1 serve) or mend it"
-        yield from _server_problems(config.judge.client, "judge.client", "judge", hint, wrong)
+        yield from _server_problems(config.judge.client, "judge.client", "judge", hint, wrong, ask=ask)
         return
     if not isinstance(settings.port, int) or not 0 <= settings.port <= 65535:
         yield Problem(
@@ -112,12 +117,14 @@ def _constructor_problems(plain: dict[str, Any], key: str) -> Iterator[Problem]:
         yield from error.problems
 
 
-def _server_problems(node: DictConfig, key: str, kind: Kind, hint: str, wrong: Sequence[Problem]) -> Iterator[Problem]:
+def _server_problems(
+    node: DictConfig, key: str, kind: Kind, hint: str, wrong: Sequence[Problem], *, ask: bool = True
+) -> Iterator[Problem]:
     """Ask the servers of a client one question each, unless its settings are wrong."""
     plain: Any = OmegaConf.to_container(node, resolve=True)
     for own, member in members(plain, key):
         if member.get("base_url") is not None and not any(problem.key.startswith(own) for problem in wrong):
-            yield from server_problems(member, own, kind, hint)
+            yield from server_problems(member, own, kind, hint, ask=ask)
 
 
 def _verl_problems(config: DictConfig) -> Iterator[Problem]:

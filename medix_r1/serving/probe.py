@@ -34,7 +34,9 @@ _REQUESTS: Mapping[Kind, Callable[[str], tuple[str, dict[str, Any]]]] = {
 }
 
 
-def server_problems(node: Mapping[str, Any], key: str, kind: Kind, hint: str = "") -> Iterator[Problem]:
+def server_problems(
+    node: Mapping[str, Any], key: str, kind: Kind, hint: str = "", *, ask: bool = True
+) -> Iterator[Problem]:
     """Problems of each address of a client, found by one question to each.
 
     Args:
@@ -42,6 +44,7 @@ def server_problems(node: Mapping[str, Any], key: str, kind: Kind, hint: str = "
         key: their config key, such as `judge.client`.
         kind: what is asked.
         hint: what to do where nobody answers.
+        ask: False asks no question and only looks at the list of models.
     """
     for number, address in enumerate([node["base_url"], *(node.get("base_urls") or ())]):
         name = f"{key}.base_url" if number == 0 else f"{key}.base_urls[{number - 1}]"
@@ -50,11 +53,11 @@ def server_problems(node: Mapping[str, Any], key: str, kind: Kind, hint: str = "
         if (names := server.models()) and str(node["model"]) not in names:
             yield _another_model(server, names, node, key)
             continue
-        if _ask(one, key, kind, patience=0.0) is None:
+        if (names is not None and not ask) or (ask and _ask(one, key, kind, patience=0.0) is None):
             continue
         if (problem := _reason(server, name, one, key, kind, hint)) is not None:
             yield problem
-        elif (failure := _ask(one, key, kind, patience=_PATIENCE)) is not None:
+        elif ask and (failure := _ask(one, key, kind, patience=_PATIENCE)) is not None:
             yield Problem(name, "question-not-answered", f"the {kind} does not answer a question: {failure}")
 
 

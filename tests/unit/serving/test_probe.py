@@ -71,6 +71,14 @@ def test_a_404_that_names_the_model_is_about_the_model(stub):
     assert codes(ask(stub.address)) == [(f"{KEY}.model", "serves-another-model")]
 
 
+def test_a_look_asks_nothing(stub):
+    look = lambda address, **own: list(server_problems({**JUDGE, "base_url": address, **own}, KEY, "judge", ask=False))  # noqa: E731
+    assert look(stub.address) == []
+    assert stub.calls == []
+    assert codes(look(stub.address, model="another")) == [(f"{KEY}.model", "serves-another-model")]
+    assert codes(look("http://127.0.0.1:9/v1")) == [(f"{KEY}.base_url", "no-answer")]
+
+
 def test_every_address_is_asked(stub):
     (problem,) = ask(stub.address, base_urls=["http://127.0.0.1:9/v1"])
     assert (problem.key, problem.code) == (f"{KEY}.base_urls[0]", "no-answer")
