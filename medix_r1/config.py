@@ -177,6 +177,8 @@ def _by_hydra(
                 )
             except NOT_COMPOSED as error:
                 problem = composing_problem(error)
+                if problem.code == "not-prepared":  # further keys are those of `data prepare`
+                    return None, [problem]
                 refused = command_line.unknown_overrides(left) if name == "train" else {}
                 problems += [one for one in refused.values() if one.key != problem.key]
                 problems.append(problem)

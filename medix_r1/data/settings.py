@@ -28,6 +28,7 @@ from medix_r1.schema import command_line
 
 MAX_NEAR_DISTANCE = 7
 _MOST_MEBIBYTES = 100_000
+_OPEN = tuple(f"data.{name}{follows}" for name in ("tags", "where") for follows in "=.")
 _OF_ROWS = (  # keys of `data` that no source takes
     *("tags", "answer_is", "answer_list", "question_until", "default_tag", "hide_names", "max_rejected"),
 )
@@ -65,7 +66,7 @@ def compose_prepare(overrides: Sequence[str]) -> dict[str, Any]:
         raise ConfigError(problems)
     with composing(folder):
         try:
-            config = compose("prepare", overrides=good, return_hydra_config=True)
+            config = compose("prepare", overrides=list(map(_adding, good)), return_hydra_config=True)
             choice = config.hydra.runtime.choices["data"]
             OmegaConf.set_struct(config, False)
             del config["hydra"]
@@ -75,6 +76,11 @@ def compose_prepare(overrides: Sequence[str]) -> dict[str, Any]:
     assert isinstance(tree, dict)
     replace_moved(tree, tree)
     return {**{str(key): value for key, value in tree.items()}, "out": tree["out"] or f"data/{choice}"}
+
+
+def _adding(override: str) -> str:
+    """An override of a mapping whose keys are the user's own, in the form in which Hydra takes new keys."""
+    return f"++{override}" if override.startswith(_OPEN) else override
 
 
 def _explain(error: Exception, folder: Path) -> Problem:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -100,12 +100,12 @@ class Reading:
     columns: Columns
     turns: Turns = "reject"
     system: System = "reject"
-    where: Mapping[str, Any] = field(default_factory=dict)
+    where: Mapping[str, Any] | None = None
     required: tuple[str, ...] = REQUIRED
 
     def rows(self, record: Mapping[str, Any], where: str, root: str | None) -> Iterator[RawRow]:
         """The rows of a record: none that `where` leaves out, one, or one for each turn of a conversation."""
-        if not all(_is_equal(lookup(record, name), value) for name, value in self.where.items()):
+        if not all(_is_equal(lookup(record, name), value) for name, value in (self.where or {}).items()):
             return
         try:
             rows = unfold(pick(record, self.columns), self.turns, self.system)
@@ -205,7 +205,7 @@ def check_columns(found: Iterable[str], reading: Reading, where: str, *, is_whol
             absent = []
         if absent:
             problems.append(_no_such_column(field_name, absent, found, where))
-    for name in reading.where:
+    for name in reading.where or ():
         if not _is_there(name, found):
             problems.append(_no_such_column(name, [name], found, where, key=f"data.where.{name}"))
     if problems:

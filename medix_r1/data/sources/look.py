@@ -94,7 +94,7 @@ def _named(columns: Sequence[str]) -> str:
 
 def _unread(records: Sequence[Mapping[str, Any]], reading: Reading) -> list[str]:
     names = dict.fromkeys(name for record in records for name in record)
-    read = {name for field in FIELDS for name in column_names(reading.columns, field)} | set(reading.where)
+    read = {name for field in FIELDS for name in column_names(reading.columns, field)} | set(reading.where or ())
     tops = {name.partition(".")[0].casefold() for name in read} | {name.casefold() for name in read}
     return [name for name in names if name.casefold() not in tops]
 

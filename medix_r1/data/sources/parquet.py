@@ -232,7 +232,7 @@ def _records(batch: pa.RecordBatch) -> list[dict[str, Any]]:
 
 
 def _read(file: pq.ParquetFile, unit: Unit, reading: Reading, name: str, image_root: str | None) -> Iterator[RawRow]:
-    wanted = {column for field in FIELDS for column in column_names(reading.columns, field)} | set(reading.where)
+    wanted = {column for field in FIELDS for column in column_names(reading.columns, field)} | set(reading.where or ())
     tops = {column.casefold() for column in wanted} | {column.partition(".")[0].casefold() for column in wanted}
     present = [column for column in file.schema_arrow.names if column.casefold() in tops]
     groups = list(range(unit.start, unit.stop))

@@ -265,6 +265,15 @@ def test_every_kind_composes_and_names_its_folder(kind):
     assert set(tree["data"]["columns"]) >= {"question", "answer", "images", "source"}
 
 
+def test_mappings_of_a_users_own_keys_are_given_as_they_are_written():
+    tree = compose_prepare(["data=slake", "data.tags={CT: CT_SCAN, MR T1: MRI_SCAN}", "data.tags.XR=X_RAY"])
+    assert tree["data"]["tags"] == {"CT": "CT_SCAN", "MR T1": "MRI_SCAN", "XR": "X_RAY"}
+    assert tree["data"]["where"] == {"q_lang": "en"}
+    assert compose_prepare(["data=slake", "data.where={q_lang: zh}"])["data"]["where"] == {"q_lang": "zh"}
+    assert compose_prepare(["data=slake", "data.where=null"])["data"]["where"] is None
+    assert compose_prepare(["data=jsonl", "data.where={fold: 1}"])["data"]["where"] == {"fold": 1}
+
+
 def test_training_reads_what_is_prepared(tmp_path):
     from medix_r1.prepared_folders import prepared_shards
 
