@@ -63,6 +63,6 @@ def _data_uri(image: Image, task: str) -> str:
     try:
         read = read_image(image.read(), image.rules, kept_formats=_SENT_AS_IS)
     except ImageRejected as error:
-        says = f"an image cannot be read: {error} (keys of `image` are those of tasks.{task}.image)"
+        says = f"an image cannot be read: {error} (keys of `image` are given as +tasks.{task}.image.KEY=VALUE)"
         raise DataError(says, code="not-an-image") from error
     return f"data:{_SENT_AS_IS[read.format]};base64,{base64.b64encode(read.content).decode()}"

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from medix_r1.errors import DataError
+from medix_r1.errors import ConfigError, DataError
 from medix_r1.evaluation.benchmarks.archive import ImageArchive
 from medix_r1.evaluation.benchmarks.items import Image, Item
 from medix_r1.evaluation.phases.messages import user_message
+from medix_r1.evaluation.settings import compose_eval
 from medix_r1.images.decode import prepare_image
 from medix_r1.images.rules import ImageRejected, rules_of
 from tests.support import golden_pictures
@@ -117,3 +118,15 @@ def test_damaged_bytes_are_a_picture_or_a_reason():
             else:
                 outcomes.add("read")
     assert outcomes >= {"read", "corrupt_image"}
+
+
+def test_rules_of_a_tasks_pictures_are_checked_by_their_keys():
+    wrong = ["+tasks.slake_vqa.image.frames=last", "+tasks.path_vqa.image.frame=first"]
+
+    with pytest.raises(ConfigError) as caught:
+        compose_eval(["model=x", "task=[slake_vqa,path_vqa]", *wrong])
+
+    assert {(problem.key, problem.code) for problem in caught.value.problems} >= {
+        ("tasks.slake_vqa.image.frames", "not-a-choice"),
+        ("tasks.path_vqa.image.frame", "no-such-key"),
+    }
