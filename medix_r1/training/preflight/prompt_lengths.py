@@ -20,6 +20,7 @@ from medix_r1.training.preflight import batches
 from medix_r1.training.preflight.data_files import DataFile, UnreadableFile, read_beginning
 from medix_r1.training.preflight.model_folder import snapshot
 
+_LIMIT = "data.max_prompt_length"
 _UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, Image.DecompressionBombError)
 
 
@@ -34,7 +35,10 @@ def prompt_length_problems(config: DictConfig) -> Iterator[Problem]:
     for key in ("train_files", "val_files"):
         for path in [Path(name).expanduser() for name in batches.data_files(config, key)][:1]:
             if path.is_file() and not is_prepared(path.parent):
-                yield from _first_problem(config, f"data.{key}", path, counter)
+                found = list(_first_problem(config, f"data.{key}", path, counter))
+                yield from found
+                if any(problem.key == _LIMIT for problem in found):
+                    return  # the next file would have the same key
 
 
 def _first_problem(config: DictConfig, key: str, path: Path, counter: PromptCounter) -> Iterator[Problem]:
@@ -54,7 +58,7 @@ def _first_problem(config: DictConfig, key: str, path: Path, counter: PromptCoun
         if text + images > limit:
             shown = f"{images} of images of {', '.join(f'{wide}x{high}' for wide, high in sizes)} pixels"
             yield Problem(
-                "data.max_prompt_length",
+                _LIMIT,
                 "prompt-too-long",
                 f"{limit} is less than the {text + images} tokens of {path}, row {number} ({text} of text, {shown}), "
                 "at which verl stops; allow more, take smaller images (data.mm_processor_kwargs.max_pixels), or let "

@@ -29,7 +29,12 @@ def format_problems(config: DictConfig) -> Iterator[Problem]:
     """Problems of the model's chat template and tokenizer; of a model that is not here, from what is known of it."""
     path, reward = config.actor_rollout_ref.model.path, config.reward
     folder = snapshot(path)
-    if reward.think_element not in ("think", "thinking") or reward.parser not in ("strict", "public"):
+    elements = ("think", "thinking")
+    if (
+        reward.think_element not in elements
+        or reward.parser not in ("strict", "public")
+        or reward.prefilled_element not in (None, *elements)
+    ):
         return  # reported by the checks of the reward
     if not (folder / "tokenizer.json").is_file():
         if not _custom_template(config) and is_known(path):
