@@ -28,6 +28,7 @@ from medix_r1.wording.comparing import (
     is_firm,
     other_value,
     same_quantities,
+    within,
 )
 from medix_r1.wording.parts import Joint, Part, split
 from medix_r1.wording.spelling import normalize_answer
@@ -202,7 +203,7 @@ class _Offer:
         others = [
             part for part in things[1:] if other_value(part, things[0]) or compare(part, things[0]) is Likeness.OTHER
         ]
-        certain = len(others) > 1 or any(part.joint >= Joint.BREAK for part in others)
+        certain = len(others) > 1 or any(part.joint >= Joint.LIST for part in others)
         return others if certain and len(others) == len(things) - 1 else []
 
     def _role(self, part: Part, place: int) -> _Role:
@@ -258,7 +259,7 @@ class _Offer:
         return not any(word[:1].isdigit() if text.isdigit() else len(word) == 1 for word in self.known)
 
     def _is_known(self, word: str) -> bool:
-        return any(akin(word, other) for other in self.known)
+        return any(akin(word, other) or (word.isdigit() and within(word, other)) for other in self.known)
 
     def _describes(self, part: Part) -> bool:
         """Whether a part of unknown kind shares a word with the reference, or looks like a description of it."""

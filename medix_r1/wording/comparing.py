@@ -178,7 +178,7 @@ def other_value(part: Part, one: Part) -> bool:
     if not wanted:
         return False
     pairs = [(a, b) for a, b in zip(part.stems, wanted, strict=True) if a != b]
-    if not pairs or any(not _classes(a) & _classes(b) or _within(a, b) or _one_name(a, b) for a, b in pairs):
+    if not pairs or any(not _classes(a) & _classes(b) or within(a, b) or _one_name(a, b) for a, b in pairs):
         return False
     if any(_is_unit(a) or _is_unit(b) for a, b in pairs):
         given, other = quantities(part.text), quantities(one.text)
@@ -226,7 +226,7 @@ def _is_unit(word: str) -> bool:
     return word.partition("/")[0] in PINT_NAMES
 
 
-def _within(one: str, other: str) -> bool:
+def within(one: str, other: str) -> bool:
     """Whether the numbers of one word are in the other: 7 and 3+4=7."""
     found, wanted = Counter(_DIGITS.findall(one)), Counter(_DIGITS.findall(other))
     return found.total() != wanted.total() and (found <= wanted or wanted <= found)

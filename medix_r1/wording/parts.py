@@ -74,6 +74,7 @@ _HIDE = str.maketrans("/&, .();", "\ua727\ua729\ua72b\ua72d\ua72f\ua731\ua733\ua
 _SHOW = str.maketrans("\ua727\ua729\ua72b\ua72d\ua72f\ua731\ua733\ua735", "/&, .();")
 _ONE_OPTION = re.compile(r"(?:option|choice|answer) [a-h1-9]")
 _CIRCUMSTANCE = re.compile(rf"(?:{phrases('circumstances')})\b")
+_EXAMPLE = re.compile(r"such as|e\.g|including|like|for example")
 _DENIED = re.compile(
     rf"^(?:{phrases('denied before')})\b|\b(?:not (?:{phrases('perceived')})|{phrases('denied behind')})$"
 )
@@ -159,13 +160,20 @@ def _parts(text: str) -> tuple[Part, ...]:
         part = _part(piece, _strength(piece.joints if place else piece.joints | behind_first))
         if part is None:
             continue
-        if found and found[-1].aside and part.joint in (Joint.COMMA, Joint.AND):
+        if found and _goes_on(found[-1], part):
             part = replace(part, joint=Joint.LOOSE, aside=True)  # "with loops and fluid levels", "in chest and neck"
         if found and not excluded and _goes_on_denying(found[-1], part):  # "no effusion or pneumothorax"
             part = replace(part, denied=True)
         found.append(part)
         excluded = "denied" in piece.joints
     return tuple(found)
+
+
+def _goes_on(last: Part, part: Part) -> bool:
+    """Whether a part belongs to the circumstance, the examples or the bracket that the last one is in."""
+    if part.joint in (Joint.COMMA, Joint.AND):
+        return last.aside or (last.set_off and part.set_off)
+    return part.joint is Joint.OR and last.aside and bool(_EXAMPLE.match(last.text))
 
 
 def _goes_on_denying(last: Part, part: Part) -> bool:

@@ -95,6 +95,7 @@ class _Lexicon:
     def __init__(self) -> None:
         self.terms: dict[str, list[Term]] = {}
         self.names_of_words: dict[str, str] = {}
+        self._names: dict[int, list[str]] = {}  # thing → its names
         self._ambiguous: set[str] = set()
         self._things, self._families = itertools.count(), itertools.count()
         kind = ""
@@ -104,8 +105,10 @@ class _Lexicon:
             elif line and not line.startswith("#"):
                 for group in line.split(";"):
                     first, *others = group.split("<")
-                    for related in [f"{first}~{other}" for other in others] or [group]:
-                        self._add(kind, related.split("~"))
+                    if others:
+                        self._relate(kind, first, others)
+                    else:
+                        self._add(kind, group.split("~"))
         for name in self._ambiguous:
             del self.names_of_words[name]
 
@@ -113,13 +116,31 @@ class _Lexicon:
         family = next(self._families)
         for names in things:
             thing = next(self._things)
-            spelled = [" ".join(map(plain_stem, content(name.strip()))) for name in names.split("=")]
+            spelled = [_spelled(name) for name in names.split("=")]
             for name in spelled:
-                self.terms.setdefault(name, []).append(Term(kind, thing, family))
+                self._put(name, Term(kind, thing, family))
             if kind in _WITH_ADJECTIVES:
                 first, *others = [name for name in spelled if " " not in name] or [""]
                 self._ambiguous |= {name for name in others if name in self.names_of_words}
                 self.names_of_words |= dict.fromkeys(others, first)
+
+    def _put(self, name: str, term: Term) -> None:
+        self.terms.setdefault(name, []).append(term)
+        self._names.setdefault(term.thing, []).append(name)
+
+    def _relate(self, kind: str, first: str, others: Sequence[str]) -> None:
+        """Give the first thing a family with each of the others, under all their names."""
+        for other in others:
+            family = next(self._families)
+            for name in (first, other):
+                known = [term.thing for term in self.terms.get(_spelled(name), []) if term.kind == kind]
+                thing = known[0] if known else next(self._things)
+                for one in dict.fromkeys([_spelled(name), *self._names.get(thing, [])]):
+                    self.terms.setdefault(one, []).append(Term(kind, thing, family))
+
+
+def _spelled(name: str) -> str:
+    return " ".join(map(plain_stem, content(name.strip())))
 
 
 _WITH_ADJECTIVES = ("organ", "region", "bone", "brain part", "eye part", "sex")
