@@ -184,8 +184,12 @@ class _Offer:
     def _unexplained(self, parts: Sequence[Part], others: int) -> list[Part]:
         """The open parts that are rivals: those that are joined by a plain sign, or all of a list of three or more."""
         size = max(len(part.stems) for part in self.wanted) + 2
-        brief = [part for part in parts if len(part.stems) <= size and not _SENTENCE.search(part.text)]
-        nouns = [part for part in brief if part.joint is Joint.OR or not is_adjective(part.stems[-1])]
+        brief = [
+            part
+            for part in parts
+            if len(part.stems) <= size + (2 if part.joint >= Joint.LIST else 0) and not _SENTENCE.search(part.text)
+        ]
+        nouns = [part for part in brief if part.joint >= Joint.LIST or not is_adjective(part.stems[-1])]
         shared = any(_COMPLEMENT.search(part.text) for part in self.given)  # "volume loss and atelectasis of the lobe"
         plain = [
             part
@@ -264,9 +268,9 @@ class _Offer:
     def _describes(self, part: Part) -> bool:
         """Whether a part of unknown kind shares a word with the reference, or looks like a description of it."""
         numbers = any(map(str.isdigit, part.text)) and not any(word[:1].isdigit() for word in self.known)
-        if numbers or any(_PARTICIPLE.fullmatch(word) for word in part.plain):
-            return True
-        return part.joint < Joint.LIST and any(map(self._is_known, part.stems))
+        if numbers or part.joint >= Joint.LIST:
+            return numbers
+        return any(_PARTICIPLE.fullmatch(word) for word in part.plain) or any(map(self._is_known, part.stems))
 
     def _contradicts_itself(self, part: Part) -> bool:
         """Whether the answer affirms and denies what the reference says, and this part is the wrong one."""

@@ -62,7 +62,7 @@ _JOINTS = {
     "open": r"\s?[(\[]\s?",
     "close": r"\s?[)\]]\s?",
     "colon": r":\s|\s-+\s",
-    "loose": rf",?\s?\b(?:{phrases('loose')})\b\s?",
+    "loose": rf",?\s?\b(?:{phrases('loose')})\b\s?|\s(?=(?:such as|including|for example|e\.g\.) )",
 }
 # No joint begins inside a word, which saves most of the time.
 JOINT = re.compile(
