@@ -305,15 +305,18 @@ def _write_run_file(evaluation: Evaluation) -> None:
     """Write run.json, keeping the entries of tasks that earlier commands evaluated in this folder."""
     info = evaluation.info
     limited = {d.task.name: [len(d.items), d.total] for d in evaluation.tasks if len(d.items) < d.total}
+    own = {d.task.name for d in evaluation.tasks if d.task.file is not None and d.task.path is not None}
     scorers: dict[str, str] = {}
     if (evaluation.folder / RUN_FILE).exists():
         before = read_run(evaluation.folder)[0]
         names = {data.task.name for data in evaluation.tasks}
         limited = {n: v for n, v in before.extra.get("limited", {}).items() if n not in names} | limited
         scorers = before.extra.get("scorers", {})
+        own |= set(before.extra.get("own_data", ())) - names
         info = replace(info, data=before.data | info.data)
     scorers = scorers | {data.task.name: _kept_scorer(data.task, evaluation.folder) for data in evaluation.tasks}
-    write_run(evaluation.folder, replace(info, extra={**info.extra, "limited": limited, "scorers": scorers}))
+    extra = {**info.extra, "limited": limited, "scorers": scorers, "own_data": sorted(own)}
+    write_run(evaluation.folder, replace(info, extra=extra))
 
 
 def _kept_scorer(task: TaskSpec, folder: Path) -> str:

@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medix_r1.evaluation.results import statistics
 from medix_r1.evaluation.results.records import Record, RunInfo, read_run
 from medix_r1.evaluation.results.statistics import Difference, holm
-from medix_r1.evaluation.results.table import Records, headline_tasks, in_order
+from medix_r1.evaluation.results.table import Records, headline_tasks, in_order, own_data
 
 PAPER_SHIFT = 0.005
 """Largest difference of a score between judges that the paper reports (arXiv 2602.23363)."""
@@ -124,7 +124,7 @@ def compare(first: tuple[RunInfo, Records], second: tuple[RunInfo, Records]) -> 
         second=second[0],
         tasks=_corrected([_row(task, rows, unpaired=unpaired[task]) for task, rows in pairs.items()]),
         modalities=_corrected([_row(name, stated[name]) for name in sorted(stated)]),
-        averages=tuple(_averages(pairs)),
+        averages=tuple(_averages(pairs, own_data(first[0], second[0]))),
         differing=tuple(_differing(first[0], second[0])),
         other_replies=sum(p.first.reply != p.second.reply for rows in pairs.values() for p in rows),
         up=tuple(pair for pair in changed if pair.change > 0),
@@ -195,8 +195,8 @@ def _corrected(rows: Sequence[Row]) -> tuple[Row, ...]:
     return tuple(replace(row, p_holm=p) for row, p in zip(rows, corrected, strict=True))
 
 
-def _averages(pairs: Mapping[str, Sequence[Pair]]) -> Iterable[Row]:
-    tasks = [task for task in headline_tasks(pairs) if pairs[task]]
+def _averages(pairs: Mapping[str, Sequence[Pair]], own: Collection[str]) -> Iterable[Row]:
+    tasks = [task for task in headline_tasks(pairs, own) if pairs[task]]
     rows = [(pair, task) for task in tasks for pair in pairs[task]]
     if rows:
         yield _row(f"macro, {len(tasks)} task(s)", [pair for pair, _ in rows], [task for _, task in rows])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,7 @@ def numbers(info: RunInfo, records: Records) -> RunNumbers:
     """Compute all numbers of a result from its settings and its records by task."""
     limited = info.extra.get("limited", {})
     tasks = [task_numbers(task, records[task], limited.get(task, [0, 0])[1]) for task in in_order(records)]
-    return RunNumbers(info, tuple(tasks), tuple(averages(records)))
+    return RunNumbers(info, tuple(tasks), tuple(averages(records, own_data(info))))
 
 
 def task_numbers(task: str, records: Sequence[Record], available: int = 0) -> TaskNumbers:
@@ -138,21 +138,26 @@ def judge_names(info: RunInfo) -> list[str]:
     return [str(judge["model"]) for judge in info.judge.get("judges", [])]
 
 
-def headline_tasks(names: Iterable[str]) -> list[str]:
-    """The tasks to average over: those of the 17 that are present, or all when none of the 17 is."""
+def own_data(*infos: RunInfo) -> frozenset[str]:
+    """Tasks whose rows came from a file of the user's in place of the benchmark's."""
+    return frozenset(name for info in infos for name in info.extra.get("own_data", ()))
+
+
+def headline_tasks(names: Iterable[str], own: Collection[str] = ()) -> list[str]:
+    """The tasks to average over: those of the 17 with the benchmark's rows, or all when there is none of these."""
     there = in_order(names)
-    return [name for name in there if name in HEADLINE] or there
+    return [name for name in there if name in HEADLINE and name not in own] or there
 
 
-def averages(records: Records) -> list[Average]:
+def averages(records: Records, own: Collection[str] = ()) -> list[Average]:
     """Macro and micro averages; also macro averages without MIMIC's two tasks and of them, whose use is restricted."""
     scored = {task: [r for r in rows if r.score is not None] for task, rows in records.items()}
-    there = [task for task in headline_tasks(records) if scored[task]]
+    there = [task for task in headline_tasks(records, own) if scored[task]]
     if not there:
         return []
     apart = [task for task in there if task in MIMIC]
     rest = [task for task in there if task not in MIMIC]
-    found = [_macro(f"macro, {_which(there)}", there, scored)]
+    found = [_macro(f"macro, {_which(there, own)}", there, scored)]
     if apart and rest:
         found += [_macro(f"macro without MIMIC ({len(rest)})", rest, scored)]
         found += [_macro(f"MIMIC alone ({len(apart)})", apart, scored)]
@@ -165,7 +170,8 @@ def sheet(found: RunNumbers) -> Sheet:
     with_rubric = any(task.rubric.samples for task in found.tasks)
     header = ["task", "n", "score", "95 % interval", "unscored", "truncated", "judge-free"]
     header += ["tokens in", "tokens out", "seconds"] + ["think rubric"] * with_rubric
-    rows = [_cells(task) + [number(task.rubric.value)] * with_rubric for task in found.tasks]
+    own = own_data(found.info)
+    rows = [_cells(task, own) + [number(task.rubric.value)] * with_rubric for task in found.tasks]
     for average in found.averages:
         score = average.score
         cells = [average.name, str(score.samples), number(score.value), between(score.interval)]
@@ -223,8 +229,8 @@ def _macro(name: str, tasks: Sequence[str], scored: Records) -> Average:
     return Average(name, tuple(tasks), _mean([r for r, _ in rows], [task for _, task in rows]))
 
 
-def _which(tasks: Sequence[str]) -> str:
-    headline = sum(task in HEADLINE for task in tasks)
+def _which(tasks: Sequence[str], own: Collection[str]) -> str:
+    headline = sum(task in HEADLINE and task not in own for task in tasks)
     if headline == len(HEADLINE):
         return f"all {headline}"
     return f"{headline} of the {len(HEADLINE)}" if headline else f"{len(tasks)} tasks, none of the {len(HEADLINE)}"
@@ -235,12 +241,13 @@ def _average(values: Iterable[float]) -> float | None:
     return sum(said) / len(said) if said else None
 
 
-def _cells(task: TaskNumbers) -> list[str]:
+def _cells(task: TaskNumbers, own: Collection[str]) -> list[str]:
     free = "-" if task.judge_free is None else f"{task.judge_free:.0%}"
     middle = [str(task.unscored), str(task.truncated), free]
     end = [number(task.tokens_in, ".0f"), number(task.tokens_out, ".0f"), number(task.seconds, ".2f")]
     count = f"{task.samples} of {task.available}" if task.available > task.samples else str(task.samples)
-    return [task.task, count, number(task.score.value), between(task.score.interval), *middle, *end]
+    name = f"{task.task} (own data)" if task.task in own else task.task
+    return [name, count, number(task.score.value), between(task.score.interval), *middle, *end]
 
 
 def _notes(found: RunNumbers) -> Iterable[str]:
@@ -252,6 +259,8 @@ def _notes(found: RunNumbers) -> Iterable[str]:
     covered = {task for average in found.averages[:1] for task in average.tasks}
     if apart := [task.task for task in found.tasks if task.task not in covered and task.score.value is not None]:
         yield f"Not in the averages: {', '.join(apart)}."
+    if own := sorted(own_data(info)):
+        yield f"Own data in place of the benchmark's, so no benchmark's score, in no headline: {', '.join(own)}."
     if part := [task.task for task in found.tasks if task.available > task.samples]:
         yield f"Only the first samples were asked, so these are not the benchmark's scores: {', '.join(part)}."
     if empty := [task.task for task in found.tasks if task.score.value is None]:

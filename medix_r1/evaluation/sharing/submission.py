@@ -26,7 +26,7 @@ from typing import Any
 
 from medix_r1.errors import DataError
 from medix_r1.evaluation.results.records import Record, RunInfo, atomic_write, read_run
-from medix_r1.evaluation.results.table import HEADLINE, MIMIC, Records
+from medix_r1.evaluation.results.table import HEADLINE, MIMIC, Records, own_data
 
 LEFT_OUT = "[left out: text under a data-use agreement]"
 
@@ -72,7 +72,8 @@ def submit(run: Path, out: Path, *, mmmu: Path | None = None) -> Bundle:
         raise DataError(
             f"{run}: its pictures were {images}, so these are no replies to submit", code="not-real-pictures"
         )
-    chosen = {task: records[task] for task in HEADLINE if any(r.reply is not None for r in records.get(task, ()))}
+    tasks = [task for task in HEADLINE if task not in own_data(info)]  # own rows are no benchmark's
+    chosen = {task: records[task] for task in tasks if any(r.reply is not None for r in records.get(task, ()))}
     if not chosen:
         raise DataError(
             f"{run}: no reply to any of the leaderboard's {len(HEADLINE)} tasks is in it", code="nothing-to-submit"

@@ -148,3 +148,13 @@ def test_hostile_text_in_markdown_renders_as_the_text_it_is() -> None:
     assert page.count("<") == 4  # ul, li, and their ends
     assert "![i](http://x.test/i.png)" in page
     assert "|pipe| `code`" in page
+
+
+def test_a_users_own_file_is_in_no_headline_and_named() -> None:
+    records = {"rad_vqa": scores([1.0, 0.0]), "mmlu_anatomy": scores([1.0, 1.0], "mmlu_anatomy")}
+    found = table.numbers(info(extra={"own_data": ["rad_vqa"]}), records)
+    assert found.averages[0].tasks == ("mmlu_anatomy",)
+    assert found.averages[0].name == "macro, 1 of the 17"
+    assert [row[0] for row in table.sheet(found).rows][:2] == ["mmlu_anatomy", "rad_vqa (own data)"]
+    alone = table.numbers(info(extra={"own_data": ["rad_vqa"]}), {"rad_vqa": scores([1.0, 0.0])})
+    assert alone.averages[0].name == "macro, 1 tasks, none of the 17"

@@ -156,3 +156,12 @@ def test_a_result_without_a_leaderboard_task_is_an_error(tmp_path: Path) -> None
     silent = write_result(tmp_path / "b", info(), {"rad_vqa": [replace(record(0, None), reply=None)]})
     with pytest.raises(DataError, check=coded("nothing-to-submit")):
         submit(silent, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("extra", "code"), [({"own_data": ["rad_vqa"]}, "nothing-to-submit"), ({"images": "none"}, "not-real-pictures")]
+)
+def test_own_rows_and_other_pictures_are_not_submitted(tmp_path, extra, code) -> None:
+    run = write_result(tmp_path / "run", info(extra=extra), {"rad_vqa": scores([1.0, 0.0])})
+    with pytest.raises(DataError, check=coded(code)):
+        submit(run, tmp_path / "out")
