@@ -17,6 +17,7 @@ from medix_r1.training.preflight import batches, disk, memory
 from medix_r1.training.preflight.data_files import UnreadableFile, read_all
 
 GIB = 1024**3
+_CGROUP = Path("/sys/fs/cgroup")
 _BYTES_OF_A_PIXEL = {"storage units": 32.3, "FSDP ranks": 31.3}
 _BYTES_OF_A_ROLLOUT = 0.6e6  # besides pixels, in each of the two
 
@@ -24,7 +25,7 @@ _BYTES_OF_A_ROLLOUT = 0.6e6  # besides pixels, in each of the two
 def problems(config: DictConfig) -> Iterator[Problem]:
     """A problem if a node's free memory cannot hold what is known to be needed."""
     parts = estimate(config, _mean_pixels(config))
-    needed, available = sum(parts.values()), psutil.virtual_memory().available
+    needed, available = sum(parts.values()), available_memory()
     if needed > available:
         each = ", ".join(f"{name} {size / GIB:.0f}" for name, size in parts.items())
         yield Problem(
@@ -34,6 +35,16 @@ def problems(config: DictConfig) -> Iterator[Problem]:
             "take fewer prompts a step (data.train_batch_size), smaller images (data.mm_processor_kwargs.max_pixels), "
             "less offloading (actor_rollout_ref.actor.fsdp_config.*_offload), or more nodes",
         )
+
+
+def available_memory() -> float:
+    """Free bytes of this machine, or of the limit that a container or a Slurm job has (cgroup of version 2)."""
+    free = float(psutil.virtual_memory().available)
+    try:
+        most, used = ((_CGROUP / name).read_text(encoding="ascii") for name in ("memory.max", "memory.current"))
+        return min(free, float(int(most) - int(used)))
+    except (OSError, ValueError):  # no cgroup of version 2, or `max`
+        return free
 
 
 def estimate(config: DictConfig, pixels: float | None) -> dict[str, float]:

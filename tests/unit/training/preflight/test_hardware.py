@@ -26,6 +26,7 @@ def machine(monkeypatch):
     monkeypatch.setattr(hardware, "has_gpu", lambda: True)
     monkeypatch.setattr(hardware, "logical_cpus", lambda: 64)
     monkeypatch.setattr(hardware, "compute_capabilities", lambda: ["8.0"] * 8)
+    monkeypatch.setattr(host_memory, "_CGROUP", Path("/nowhere"))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=2048 * GIB))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3,4,5,6,7")
@@ -191,6 +192,15 @@ def test_a_nodes_memory_holds_what_is_offloaded(monkeypatch):
     nothing = {f"actor_rollout_ref.actor.fsdp_config.{name}_offload": False for name in ("param", "optimizer")}
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=33 * GIB))
     assert problems(**nothing) == [], "the reference alone"
+
+
+@pytest.mark.parametrize(("limit", "gib"), [(str(96 * GIB), 64), ("max", 2048), (None, 2048)])
+def test_a_jobs_limit_of_memory_counts(monkeypatch, tmp_path, limit, gib):
+    monkeypatch.setattr(host_memory, "_CGROUP", tmp_path)
+    if limit is not None:
+        (tmp_path / "memory.max").write_text(f"{limit}\n")
+        (tmp_path / "memory.current").write_text(f"{32 * GIB}\n")
+    assert host_memory.available_memory() == gib * GIB
 
 
 def test_images_of_a_step_as_measured():
