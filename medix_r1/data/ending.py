@@ -24,6 +24,7 @@ from medix_r1.data.summary import Summary
 from medix_r1.errors import DataError
 
 _SHOWN = 160  # characters of an example
+_BATCH, _MINI_BATCH = 512, 128  # prompts, of the public recipes
 
 
 def show_notes(source: Source, console: Console) -> None:
@@ -102,8 +103,9 @@ def _nothing_left(split: Split) -> str:
 
 def show_next(settings: Settings, summary: Summary, console: Console) -> None:
     """Print the command that trains on the set, and what it lacks for it."""
-    command = ["medix-r1", "train", f"experiment={experiment_of(settings.backbone)}", "data=prepared"]
-    command.append(f"data.folder={settings.out}")
+    experiment = experiment_of(settings.backbone)
+    command = ["medix-r1", "train", f"experiment={experiment}", "data=prepared", f"data.folder={settings.out}"]
+    command += _for_few(summary.train, is_nano=experiment.startswith("nano"))
     if not summary.validation:
         console.print(
             "[yellow]note:[/] no row is held out, and training validates on some: prepare with a larger "
@@ -111,6 +113,15 @@ def show_next(settings: Settings, summary: Summary, console: Console) -> None:
             highlight=False,
         )
     console.print(f"train on it: {' '.join(map(shlex.quote, command))}", highlight=False)
+
+
+def _for_few(rows: int, *, is_nano: bool) -> list[str]:
+    """Overrides without which a small set, or the demo's small model, cannot be trained on."""
+    batch = 2 ** (rows.bit_length() - 1)  # at most the rows
+    few = [f"data.train_batch_size={min(batch, 16) if is_nano else batch}"] if rows < _BATCH or is_nano else []
+    if is_nano:
+        return [*few, "data.max_response_length=40", "data.dataloader_num_workers=0"]
+    return [*few, f"actor_rollout_ref.actor.ppo_mini_batch_size={batch}"] if batch < _MINI_BATCH else few
 
 
 def experiment_of(backbone: str) -> str:

@@ -200,6 +200,7 @@ def test_it_ends_with_the_command_that_trains(tmp_path, backbone, capsys):
     told = " ".join(capsys.readouterr().out.split())
     assert "medix-r1 train" in told
     assert "data=prepared data.folder=" in told
+    assert "data.train_batch_size=4 actor_rollout_ref.actor.ppo_mini_batch_size=4" in told
     assert experiment_of("Qwen/Qwen3-VL-8B-Instruct").startswith("medix_r1_8b")
     assert experiment_of("outputs/demo/models/policy") == "nano_cpu"
 
