@@ -1,4 +1,7 @@
-"""Measures the first prompts of data that `data prepare` did not write, by the model's tokenizer and resize rule."""
+"""Measures the first prompts by the model's own chat template, tokenizer and resize rule.
+
+Of data that `data prepare` wrote, they are compared with its counts, which may be of another backbone.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,13 @@ from omegaconf import DictConfig
 from PIL import Image
 
 from medix_r1.data.chat_template import split_message
-from medix_r1.data.prepared import is_prepared
+from medix_r1.data.prepared import is_prepared, read_index, read_manifest
 from medix_r1.data.row import RowRejected
 from medix_r1.data.tokens import PromptCounter, ResizeRule
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.training.preflight import batches
-from medix_r1.training.preflight.data_files import DataFile, UnreadableFile, read_beginning
+from medix_r1.training.preflight.data_files import DataFile, UnreadableFile, read_all, read_beginning
+from medix_r1.training.preflight.lengths import token_side
 from medix_r1.training.preflight.model_folder import snapshot
 
 _LIMIT = "data.max_prompt_length"
@@ -34,8 +38,9 @@ def prompt_length_problems(config: DictConfig) -> Iterator[Problem]:
         return  # the model is not here, is reported, or has a processor that is not known
     for key in ("train_files", "val_files"):
         for path in [Path(name).expanduser() for name in batches.data_files(config, key)][:1]:
-            if path.is_file() and not is_prepared(path.parent):
-                found = list(_first_problem(config, f"data.{key}", path, counter))
+            if path.is_file():
+                look = _recount if is_prepared(path.parent) else _first_problem
+                found = list(look(config, f"data.{key}", path, counter))
                 yield from found
                 if any(problem.key == _LIMIT for problem in found):
                     return  # the next file would have the same key
@@ -65,6 +70,35 @@ def _first_problem(config: DictConfig, key: str, path: Path, counter: PromptCoun
                 "verl leave long rows out (data.filter_overlong_prompts=true)",
             )
             return
+
+
+def _recount(config: DictConfig, key: str, path: Path, counter: PromptCounter) -> Iterator[Problem]:
+    """A problem if this model's template makes the longest prepared prompt too long; Thinking models' are longer."""
+    folder, model, limit = path.parent, config.actor_rollout_ref.model.path, config.data.max_prompt_length
+    try:
+        named = read_manifest(folder)["plan"]["backbone"]["name"]
+        longest = read_all(sorted(folder.glob(f"{path.name.partition('-')[0]}-*.parquet"))).longest
+        if named == model or longest is None or longest > limit or token_side(named) != token_side(model):
+            return  # the same, unknown, or reported
+        index = read_index(folder, ["shard", "position", "text_tokens"]).to_pylist()
+        counted = {row["position"]: row["text_tokens"] for row in index if row["shard"] == path.name}
+        rows = read_beginning(path, config.data.image_key).rows
+        extra = max(_text_tokens(config, counter, row) - counted[number] for number, row in enumerate(rows))
+    except (ConfigError, UnreadableFile, *_UNREADABLE):
+        return  # reported by the checks of the data and of the template
+    if longest + extra > limit:
+        yield Problem(
+            key,
+            "prepared-for-another-backbone",
+            f"the chat template of {model} makes a prompt {extra} tokens longer than that of {named}, which counted "
+            f"the lengths of {folder}; its longest row then has {longest + extra}, more than {_LIMIT}={limit}; prepare the "
+            f"data again with backbone={model}, or let verl leave long rows out (data.filter_overlong_prompts=true)",
+        )
+
+
+def _text_tokens(config: DictConfig, counter: PromptCounter, row: Mapping[str, Any]) -> int:
+    images = len(row.get(config.data.image_key) or ())
+    return counter.chat_tokens([split_message(message, images) for message in row[config.data.prompt_key]], images)
 
 
 def _rows(config: DictConfig, file: DataFile) -> Iterator[tuple[Sequence[Mapping[str, Any]], Sequence[Any]]]:

@@ -1,10 +1,15 @@
 """Prompts of other people's files, measured before verl stops at one."""
 
 import io
+import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from medix_r1.data.shards import SHARD_INDEX_SCHEMA
+from medix_r1.data.tokens import PromptCounter
 from medix_r1.training.preflight.prompt_lengths import prompt_length_problems
 from tests.support.configs import set_in
 from tests.support.problems import codes, numbers
@@ -70,6 +75,38 @@ def test_an_image_that_no_loader_takes(problems):
     found = problems([row(0, images=[picture(4100, 20)])])
     assert codes(found) == [("data.train_files", "image-not-readable")]
     assert "200 to 1" in found[0].text
+
+
+@pytest.fixture
+def prepared(folder, tmp_path):
+    """A folder prepared for another backbone, whose template makes each prompt `less` tokens shorter than ours."""
+
+    def write(less: int, *, backbone="some/other", longest=100) -> None:
+        text = PromptCounter(folder).text_tokens("<image>Which side?", 1)
+        rows = [
+            {"shard": "train-00000.parquet", "position": number, "text_tokens": text - less, "image_tokens": 1}
+            for number in range(3)
+        ]
+        rows[2]["image_tokens"] = longest - (text - less)
+        pq.write_table(pa.Table.from_pylist(rows, schema=SHARD_INDEX_SCHEMA), tmp_path / "index-00000.parquet")
+        parquet(tmp_path / "train-00000.parquet", [row(number) for number in range(3)])
+        (tmp_path / "manifest.json").write_text(json.dumps({"plan": {"backbone": {"name": backbone}}}))
+
+    return write
+
+
+def test_a_longer_template_than_the_one_that_counted(prepared, problems, folder, tmp_path):
+    """That of a Thinking model ends with <think>; rows that were shrunk to the limit are then too long."""
+    file = {"data.train_files": str(tmp_path / "train-00000.parquet"), LIMIT: 101}
+    prepared(2)
+    (problem,) = problems([row(0)], **file)
+    assert (problem.key, problem.code) == ("data.train_files", "prepared-for-another-backbone")
+    assert "2 tokens longer" in problem.text
+    assert "102" in problem.text
+    assert problems([row(0)], **file | {LIMIT: 102}) == []
+    for harmless in ({"less": 1}, {"less": 0}, {"less": 2, "backbone": str(folder)}, {"less": 2, "longest": 99}):
+        prepared(**harmless)
+        assert problems([row(0)], **file) == [], harmless
 
 
 def test_what_others_report_is_left_to_them(problems, folder, tmp_path):
