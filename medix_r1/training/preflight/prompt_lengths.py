@@ -91,8 +91,9 @@ def _recount(config: DictConfig, key: str, path: Path, counter: PromptCounter) -
             key,
             "prepared-for-another-backbone",
             f"the chat template of {model} makes a prompt {extra} tokens longer than that of {named}, which counted "
-            f"the lengths of {folder}; its longest row then has {longest + extra}, more than {_LIMIT}={limit}; prepare the "
-            f"data again with backbone={model}, or let verl leave long rows out (data.filter_overlong_prompts=true)",
+            f"the lengths of {folder}; its longest row then has {longest + extra}, more than {_LIMIT}={limit}; prepare "
+            f"the data again with backbone={model}, or let verl leave long rows out "
+            "(data.filter_overlong_prompts=true)",
         )
 
 
