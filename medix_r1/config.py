@@ -26,6 +26,7 @@ from medix_r1.schema import command_line, values
 from medix_r1.schema.hydra_errors import composing_problem
 from medix_r1.schema.known import config_dir, flatten, verl_config_dir
 from medix_r1.schema.unknown import unknown_keys, without_package
+from medix_r1.schema.unread import unread_problems
 
 __all__ = ["composing_problem", "config_dir", "flatten", "verl_config_dir"]
 
@@ -238,7 +239,9 @@ def settled(config: DictConfig, name: str = "train") -> Composed:
             inner = inner.__context__
         raise ConfigError(values.unresolved(config, before) or [composing_problem(error)]) from error
     _open_folders(config)
-    return _checked(config, choices, values.sources(before))
+    unread = unread_problems(before) if name == "train" else []
+    found = _checked(config, choices, values.sources(before))
+    return replace(found, problems=(*found.problems, *unread))
 
 
 @contextmanager

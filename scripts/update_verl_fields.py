@@ -7,9 +7,11 @@ tests/integration/training/verl_plugin/test_compatibility.py fails if the instal
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import importlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -20,11 +22,20 @@ from omegaconf import OmegaConf
 from medix_r1.algorithms.estimators import ESTIMATORS as OURS
 from medix_r1.composing import composing, plain
 from medix_r1.schema import kinds
-from medix_r1.schema.known import flatten, verl_config_dir
+from medix_r1.schema.known import config_dir, flatten, verl_config_dir
+from medix_r1.schema.unread import replacement
 
 CORE = "verl.trainer.ppo.core_algos"
 REGISTRIES = (f"{CORE}.ADV_ESTIMATOR_REGISTRY", f"{CORE}.POLICY_LOSS_REGISTRY")
 TRACKERS = "verl.utils.tracking.Tracking.supported_backend"
+# Modules of verl that no run of ours imports: other engines and rollouts, other trainers, tools.
+_ELSEWHERE = re.compile(
+    r"megatron|mcore|veomni|torchtitan|automodel|sglang|trtllm|mindspeed|turbo|npu|/qat|sft|model_merger|third_party"
+    r"|hf_rollout|naive_rollout|^tools/|^models/(?!transformers|registry)|^experimental/(?!agent_loop|reward_loop)"
+)
+# Subtrees that are read only where they are switched on, or passed on as a whole; and a choice of files.
+_CONDITIONAL = re.compile(r"^(?:critic|distillation|skip|transfer_queue|ray_kwargs)\.|profiler\.|^model_engine$")
+_LONGEST_TEXT = 200  # characters; longer texts are docstrings, which mention what they do not read
 TARGET = Path(__file__).parent.parent / "medix_r1" / "schema" / "verl_fields.json"
 
 
@@ -40,16 +51,50 @@ def verl_fields() -> dict[str, Any]:
     """What the installed verl knows.
 
     `keys`: dotted key of the tree → kind. `classes`: dotted class name → field → kind. `names`: registry → its names.
+    `unread`: keys that a run of ours never reads → their values in our base config.
     """
     tree = verl_tree()
     targets = {node["_target_"] for _, node in flatten(tree) if isinstance(node, dict) and "_target_" in node}
     classes = {target: _fields(target) for target in sorted(targets)}
     return {
-        "keys": dict(sorted(_keys(tree, classes))),
+        "keys": (keys := dict(sorted(_keys(tree, classes)))),
         "classes": classes,
         "names": {registry: sorted(_found(registry).keys() - OURS) for registry in REGISTRIES}
         | {TRACKERS: sorted(_found(TRACKERS))},
+        "unread": _unread(keys),
     }
+
+
+def _unread(keys: Mapping[str, str]) -> dict[str, Any]:
+    """Values, in our base config, of the keys of unread.yaml and of those whose name no module on our path mentions."""
+    words = _words()
+    with composing(config_dir()):
+        base = plain(compose("train", overrides=[f"hydra.searchpath=[file://{verl_config_dir()}]"]))
+    return {
+        key: value
+        for key, value in sorted(flatten(base))
+        if not isinstance(value, dict)
+        and not key.endswith("_target_")
+        and (replacement(key) or (key in keys and not _CONDITIONAL.search(key) and not words >= {*key.split(".")}))
+    }
+
+
+def _words() -> set[str]:
+    """Names and words of texts in our package, and in the modules of verl that a run of ours may import."""
+    verl, ours = verl_config_dir().parents[1], TARGET.parents[1]
+    files = [file for file in verl.rglob("*.py") if not _ELSEWHERE.search(str(file.relative_to(verl)))]
+    words: set[str] = set()
+    for file in (*files, *ours.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            if isinstance(node, ast.Attribute):
+                words.add(node.attr)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                words |= set(re.findall(r"\w+", node.value)) if len(node.value) < _LONGEST_TEXT else set()
+            elif isinstance(node, ast.keyword | ast.arg) and node.arg:
+                words.add(node.arg)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                words.add(node.id)
+    return words
 
 
 def _found(dotted: str) -> Any:

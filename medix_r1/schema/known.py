@@ -73,6 +73,12 @@ def verl_names(registry: str) -> list[str]:
     return list(_verl()["names"][registry])
 
 
+def unread_defaults() -> Mapping[str, Any]:
+    """Keys that a run never reads → their values in our base config, not resolved."""
+    defaults: Mapping[str, Any] = _verl()["unread"]
+    return defaults
+
+
 @functools.cache
 def known_kinds() -> Mapping[str, str]:
     """Every dotted key of verl's tree and of our base files → its kind, by type alone (values.py adds the ranges)."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.support.fuzz import command_lines
 from tests.support.machine import good_machine
 from tests.support.no_traceback import said
 
 SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.large_base_example]
+NOT_SHRUNK = [Phase.explicit, Phase.generate]  # each example composes a config, and shrinking takes hundreds
 
 
-@settings(max_examples=50, deadline=None, derandomize=True, suppress_health_check=SLOW, database=None)
+@settings(
+    max_examples=50, deadline=None, derandomize=True, phases=NOT_SHRUNK, suppress_health_check=SLOW, database=None
+)
 @given(command_lines)
 def test_no_overrides_end_in_a_traceback(monkeypatch, words):
     good_machine(monkeypatch)

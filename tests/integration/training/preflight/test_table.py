@@ -10,7 +10,7 @@ import yaml
 from medix_r1 import config as configs
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.training.preflight import checks
-from tests.support.configs import unsettled
+from tests.support.configs import ADDRESS, choices, unsettled
 from tests.support.machine import demo_files, good_machine
 from tests.support.problems import codes
 
@@ -51,3 +51,48 @@ def test_a_wrong_config_has_its_problems(row, demo):
     assert dict(codes(problems)) == row["is"]
     assert len(problems) == len(row["is"]), "one line each"
     assert not [problem for problem in problems if "\n" in str(problem)]
+
+
+GPU = (
+    "medix_r1_2b_dapo",
+    "medix_r1_2b_gpu24",
+    "medix_r1_7b_gspo",
+    "medix_r1_8b_dapo",
+    "medix_r1_8b_grpo",
+    "medix_r1_30b_dapo",
+)
+SWEPT = ("ablation_algorithm", "ablation_backbone", "ablation_reward", "nano_ablation_reward")
+NANO = "experiment=nano_cpu"
+RIGHT = [  # command lines that pass every check which looks at the config alone
+    [NANO],
+    *([f"experiment={name}", ADDRESS] for name in (*GPU, *SWEPT)),
+    *([NANO, f"algorithm={name}"] for name in choices("algorithm")),
+    *([NANO, f"reward={name}"] for name in choices("reward")),
+    *([NANO, f"lora={name}"] for name in choices("lora")),
+    [NANO, "hardware=cpu2"],
+    [NANO, "embedder=remote", "embedder.base_url=http://127.0.0.1:1/v1", "embedder.patience=120"],
+    [NANO, "judge=remote", ADDRESS, "judge.client.model=m"],
+    ["experiment=medix_r1_8b_grpo", ADDRESS, "trainer=colocate_async"],
+    ["experiment=medix_r1_8b_grpo", ADDRESS, "hardware=h100x8"],
+    ["experiment=medix_r1_8b_grpo", "judge=vllm", "placement=own_gpus"],
+    [NANO, "run.name=7", "data.max_response_length='40'", "actor_rollout_ref.actor.optim.lr='1e-6'"],
+    [NANO, "run.keep_checkpoints=null", "run.best_metric=null", "trainer.total_training_steps=null"],
+    [NANO, "trainer.save_freq=-1", "trainer.test_freq=-1", "actor_rollout_ref.rollout.val_kwargs.temperature=0"],
+    [NANO, "algorithm=dapo", "algorithm.filter_groups.metric=format"],
+    [NANO, "algorithm=dapo", "algorithm.filter_groups.metric=length"]
+    + [f"trainer.v1.sampler.sampler_kwargs.filter.{bound}" for bound in ("low=0.01", "high=0.99")],
+]
+
+
+def test_there_are_enough_right_ones():
+    assert len(RIGHT) >= 30
+    assert set(choices("experiment")) == {*GPU, *SWEPT, "nano_cpu"}
+
+
+@pytest.mark.parametrize("words", RIGHT, ids=map(" ".join, RIGHT))
+def test_a_right_config_has_no_problem(words, demo):
+    folder = [f"demo_dir={demo}"] if NANO in words else []
+
+    composed = configs.settled(unsettled(*words, *folder))
+
+    assert codes(checks.problems_of(composed, offline=True)) == []

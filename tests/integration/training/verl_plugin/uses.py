@@ -364,7 +364,10 @@ USES: dict[str, list[Use]] = {
     ],
     "medix_r1/checkpoints/blueprint.py": [*read("transformers:PreTrainedModel", "_keys_to_ignore_on_save")],
     "medix_r1/models/embedder.py": [*read("transformers:PretrainedConfig", "_commit_hash")],
-    "medix_r1/config.py": [*matched("hydra._internal.config_loader_impl", "Could not override '")],
+    "medix_r1/schema/hydra_errors.py": [
+        *matched("hydra._internal.config_loader_impl", "Could not override '"),
+        *matched("hydra._internal.config_loader_impl", "Ambiguous value for argument '"),
+    ],
     "medix_r1/composing.py": [*reads("omegaconf._utils:get_yaml_loader", "(yaml.SafeLoader)")],
     "medix_r1/sweeps/expand.py": [
         *called(f"{SWEEPER}.split_arguments", "overrides max_batch_size"),
