@@ -28,6 +28,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(program: Path, folder: Path, *words: object) -> str:
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VERL_PLATFORM")}
+    environment["COLUMNS"] = "400"  # so that no cell of a table is broken
     command = [str(program), *map(str, words)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
@@ -35,8 +36,7 @@ def run(program: Path, folder: Path, *words: object) -> str:
 
 
 def test_doctor_says_what_works(program: Path, tmp_path: Path) -> None:
-    done = subprocess.run([program, "doctor"], cwd=tmp_path, capture_output=True, text=True, check=False)
-    told = " ".join(done.stdout.split())
+    told = run(program, tmp_path, "doctor")
     assert "no GPU here: fine for preparing data, checking, merging" in told
     assert "install the other build" not in told
 
