@@ -30,9 +30,10 @@ from medix_r1.wording.comparing import (
     same_quantities,
     within,
 )
+from medix_r1.wording.one_part import RANGE, run_together, spanned
 from medix_r1.wording.parts import Joint, Part, split
 from medix_r1.wording.spelling import normalize_answer
-from medix_r1.wording.terms import FILLERS, KINDS, LISTS, QUALIFYING, content, longest_reading, plain_stem, readings
+from medix_r1.wording.terms import FILLERS, KINDS, LISTS, QUALIFYING, readings
 
 # Fast path: an answer of letters, digits, blanks and hyphens with none of these words has one part.
 _PLAIN = re.compile(r"[A-Za-z0-9 %'-]+")
@@ -46,14 +47,9 @@ _TWO_SIDES = re.compile(
 _BOTH_WAYS = re.compile(
     r"\b(?:present (?:or|and) absent|absent (?:or|and) present|positive or negative|negative or positive)\b"
 )
-_TO = r"\s?(?:-|to|through)\s?"
-_RANGE = re.compile(
-    rf"(?<![\w.-])(?:(\d{{1,4}}){_TO}(\d{{1,4}})|([a-e]){_TO}([a-e])|([ivx]{{1,4}}){_TO}([ivx]{{1,4}}))(?![\w.-])"
-)
 _PARTICIPLE = re.compile(r"[a-z]{4,}(?:ed|ing)")
 _COMPLEMENT = re.compile(r" (?:of|in|on|at|from) ")
 _SIDES = frozenset(("left", "right", "bilateral", "bilaterally", "both", "side", "sided"))
-_DENIALS = frozenset(LISTS["denials"])
 _VERDICTS = frozenset(("yes", "no"))
 _PARTS_OF_A_LIST = 3
 _MOST_PARTS = 40  # parts that are looked at: each is compared with those before it
@@ -77,14 +73,14 @@ def alternatives(answer: str, reference: str) -> tuple[str, ...]:
         and " -" not in answer
         and _JOINING.isdisjoint(answer.lower().replace("-", " ").split())
     ):
-        return _spanned(answer, reference) if _RANGE.search(answer.lower()) else _run_together(answer, reference)
+        return spanned(answer, reference) if RANGE.search(answer.lower()) else run_together(answer, reference)
     if (found := _BOTH_WAYS.search(answer.lower())) and not _BOTH_WAYS.search(reference.lower()):
         return (found[0],)
     if normalize_answer(answer) == normalize_answer(reference):
         return ()
     given = split(answer)
     if len(given) < 2:
-        return _spanned(answer, reference)
+        return spanned(answer, reference)
     wanted = split(reference)
     known = frozenset(itertools.chain.from_iterable(part.stems for part in wanted))
     if len({"left", "right"} & known) != 1 and (_TWO_SIDES.search(answer) or _TWO_SIDES.search(reference)):
@@ -119,44 +115,6 @@ def _without_sides(parts: Sequence[Part]) -> tuple[Part, ...]:
     return tuple(kept)
 
 
-def _run_together(answer: str, reference: str) -> tuple[str, ...]:
-    """The rivals among things of one kind that follow each other with nothing between them, from three on."""
-    words = [plain_stem(word) for word in content(normalize_answer(answer))]
-    if not _PARTS_OF_A_LIST <= len(words) <= _MOST_PARTS or not _DENIALS.isdisjoint(words):
-        return ()
-    named: dict[str, list[str]] = {}
-    covered = place = 0
-    while place < len(words):
-        size, found = longest_reading(words[place : place + 4])
-        phrase = " ".join(words[place : place + size])
-        for kind in {term.kind for term in found}:
-            named.setdefault(kind, []).append(phrase)
-        covered += size if found else 0
-        place += max(size, 1)
-    if covered <= len(words) * 2 / 3:
-        return ()
-    wanted = " ".join(plain_stem(word) for word in content(normalize_answer(reference)))
-    for phrases in named.values():
-        rivals = tuple(dict.fromkeys(phrase for phrase in phrases if phrase not in wanted))
-        if len(set(phrases)) >= _PARTS_OF_A_LIST and 1 < len(rivals) < len(set(phrases)):
-            return rivals
-    return ()
-
-
-def _spanned(answer: str, reference: str) -> tuple[str, ...]:
-    """The first and last value of a range that an answer gives where the reference has one value: "grade 1-3"."""
-    spelled = normalize_answer(answer)
-    span = _RANGE.search(spelled)
-    if span is None or _RANGE.search(normalize_answer(reference)):
-        return ()
-    ends = [Part.of(spelled[: span.start()] + value + spelled[span.end() :]) for value in span.groups() if value]
-    wanted = split(reference)
-    if len(wanted) != 1 or len(ends) != 2 or any(len(end.stems) != len(wanted[0].stems) for end in ends):
-        return ()
-    known = [end.stems == wanted[0].stems or other_value(end, wanted[0]) for end in ends]
-    return tuple(end.text for end in ends) if all(known) and ends[0].stems != ends[1].stems else ()
-
-
 class _Offer:
     """An answer of several parts beside its reference."""
 
@@ -164,15 +122,15 @@ class _Offer:
         self.given, self.wanted, self.known = given, wanted, known
 
     def rivals(self) -> tuple[str, ...]:
-        roles = [(part, self._role(part, place)) for place, part in enumerate(self.given)]
-        same = [part for part, role in roles if role is _Role.SAME]
-        rivals = [part for part, role in roles if role is _Role.RIVAL]
+        roles = [self._role(part, place) for place, part in enumerate(self.given)]
+        by_role = {role: [part for part, one in zip(self.given, roles, strict=True) if one is role] for role in _Role}
+        same, rivals = by_role[_Role.SAME], by_role[_Role.RIVAL]
         if any(len(self.wanted) > 1 or self.known <= set(part.stems) or self._names(part) for part in same):
-            rivals += self._unexplained([part for part, role in roles if role is _Role.OPEN], len(rivals))
+            rivals += self._unexplained(roles, len(rivals))
         elif not same and not rivals:
             rivals = self._choice()
         if rivals:
-            rivals += [part for part, role in roles if role is _Role.RELATED]
+            rivals += by_role[_Role.RELATED]
         offered = [part.text for part in rivals]
         if (rivals or same) and len(self.given) > 2 and not self.known & {"both", "neither", "all", "any", "none"}:
             offered += [part.text for part in self.given if _ALL.fullmatch(part.text)]
@@ -181,22 +139,33 @@ class _Offer:
     def _names(self, part: Part) -> bool:
         return any(includes(part, one) or _shortens(part, one) for one in self.wanted)
 
-    def _unexplained(self, parts: Sequence[Part], others: int) -> list[Part]:
+    def _unexplained(self, roles: Sequence[_Role], others: int) -> list[Part]:
         """The open parts that are rivals: those that are joined by a plain sign, or all of a list of three or more."""
         size = max(len(part.stems) for part in self.wanted) + 2
-        brief = [
-            part
-            for part in parts
-            if len(part.stems) <= size + (2 if part.joint >= Joint.LIST else 0) and not _SENTENCE.search(part.text)
-        ]
-        nouns = [part for part in brief if part.joint >= Joint.LIST or not is_adjective(part.stems[-1])]
-        shared = any(_COMPLEMENT.search(part.text) for part in self.given)  # "volume loss and atelectasis of the lobe"
-        plain = [
-            part
-            for part in nouns
-            if part.joint > Joint.AND or (part.joint is Joint.AND and (self._probably_rivals(part) or not shared))
-        ]
-        return nouns if len(nouns) + others >= _PARTS_OF_A_LIST - 1 else plain
+        listed: list[Part] = []
+        plain: list[Part] = []
+        for place, (part, role) in enumerate(zip(self.given, roles, strict=True)):
+            marked = part.joint >= Joint.LIST
+            if role is not _Role.OPEN or _SENTENCE.search(part.text) or len(part.stems) > size + 2 * marked:
+                continue
+            if marked or not is_adjective(part.stems[-1]):
+                listed.append(part)
+            if marked or (part in listed and part.joint is Joint.AND and self._is_added(part, place, roles)):
+                plain.append(part)
+        return listed if len(listed) + others >= _PARTS_OF_A_LIST - 1 and self._is_list(roles) else plain
+
+    def _is_added(self, part: Part, place: int, roles: Sequence[_Role]) -> bool:
+        """Whether "and" joins a part to the one that is the reference, and both are whole."""
+        beside = roles[place - 1] if place else roles[1]
+        whole = not any(_COMPLEMENT.search(one.text) for one in self.given)
+        return beside is _Role.SAME and (whole or self._probably_rivals(part))
+
+    def _is_list(self, roles: Sequence[_Role]) -> bool:
+        """Whether the parts are things side by side, and no description with the reference behind it: "a and b (c)"."""
+        joints = [part.joint for part in self.given[1:]]
+        if any(one is Joint.AND and other is Joint.COMMA for one, other in itertools.pairwise(joints)):
+            return any(joint >= Joint.LIST for joint in joints)
+        return not all(part.set_off for part, role in zip(self.given, roles, strict=True) if role is _Role.SAME)
 
     def _probably_rivals(self, part: Part) -> bool:
         return any(compare(part, one) is Likeness.PROBABLY_OTHER for one in self.wanted)
@@ -242,7 +211,9 @@ class _Offer:
             return _Role.RIVAL if joined else _Role.DETAIL
         if place + 1 < len(self.given) and (whole := completed(part, self.given[place + 1])) is not None:
             differs = any(compare(whole, one) is Likeness.OTHER or other_value(whole, one) for one in self.wanted)
-            if differs and not self._names(whole):
+            if self._names(whole):
+                return _Role.SAME
+            if differs:
                 return _Role.RIVAL
         if Likeness.SAME in likeness or part.joint is Joint.LOOSE:
             return _Role.DETAIL

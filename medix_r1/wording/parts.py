@@ -150,16 +150,24 @@ def _pieces(text: str) -> list[_Piece]:
 
 def _parts(text: str) -> tuple[Part, ...]:
     pieces = _pieces(text)
-    behind_first = pieces[1].joints - {"denied", "restated"} if len(pieces) > 1 else frozenset()
     found: list[Part] = []
     excluded = False  # by "rather than" or the like, which holds for one part
+    behind_colon = False
     for place, piece in enumerate(pieces):
         if found and piece.set_off and piece.text in _NONE:  # "effusion: none"
             found[-1] = replace(found[-1], denied=True)
             continue
-        part = _part(piece, _strength(piece.joints if place else piece.joints | behind_first))
+        behind = pieces[place + 1].joints if not found and place + 1 < len(pieces) else frozenset()
+        part = _part(piece, _strength(piece.joints | behind - {"denied", "restated"}))
         if part is None:
             continue
+        if not found:  # behind a label, if anything
+            part = replace(part, set_off=False)
+        behind_colon = bool(found) and (
+            "colon" in piece.joints or (behind_colon and part.joint in (Joint.COMMA, Joint.AND))
+        )
+        if behind_colon and not part.set_off:
+            part = replace(part, set_off=True)
         if found and _goes_on(found[-1], part):
             part = replace(part, joint=Joint.LOOSE, aside=True)  # "with loops and fluid levels", "in chest and neck"
         if found and not excluded and _goes_on_denying(found[-1], part):  # "no effusion or pneumothorax"
