@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 from verl.experimental.agent_loop.agent_loop import register as register_with_verl
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 
+from medix_r1.training.verl_plugin.patches.picture_files import opened
 from medix_r1.training.verl_plugin.patches.shared_images import SharedImages
 
 NAME = "medix_single_turn"
@@ -34,6 +35,18 @@ class _PromptGroup:
         return await asyncio.shield(self._made[what])
 
 
+class _PicturesByReference:
+    """verl's client of vLLM; the pictures of a group are put into Ray's store once, not sent with every request."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    async def generate(self, *, image_data: Any = None, **request: Any) -> Any:
+        if isinstance(image_data, SharedImages):
+            image_data = image_data.in_store()
+        return await self._client.generate(image_data=image_data, **request)
+
+
 class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):
     """One question, one reply, one seed; images are read and the prompt is tokenised once a group.
 
@@ -46,10 +59,12 @@ class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):
     async def run(self, sampling_params: dict[str, Any], **kwargs: Any) -> Any:
         """Generate one reply; `kwargs` are the row's columns plus verl's `uid` and `session_id`."""
         uid, session = rollout_identity(kwargs)
+        self._stored_as = uid if uid == kwargs.get("uid") else ""  # validation rows are not trained on
         # Keyed by verl's uid, because two validation rows may have the same index. Without a uid, nothing is shared.
         self._group = (
             self._groups.setdefault(str(kwargs["uid"]), _PromptGroup()) if kwargs.get("uid") else _PromptGroup()
         )
+        self.server_manager = _PicturesByReference(self.server_manager)
         seed = rollout_seed(self.rollout_config.seed, uid, session)
         return await super().run({**sampling_params, "seed": seed}, **kwargs)
 
@@ -58,8 +73,11 @@ class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):
         read = super().process_multi_modal_info
 
         async def make() -> dict[str, Any]:
-            media = await read(messages)
-            return {**media, "images": SharedImages(media["images"])} if media.get("images") else media
+            media = await read(opened(messages))
+            if media.get("images"):
+                media["images"] = SharedImages(media["images"])
+                media["images"].key = self._stored_as
+            return media
 
         return dict(await self._group.once("media", make))
 

@@ -1,4 +1,4 @@
-"""Our FSDP engine: verl's with two patches, and a third on CPUs.
+"""Our FSDP engine: verl's with three patches, and a fourth on CPUs.
 
 Workers import it through `actor_rollout_ref.model.external_lib`. plugin.py does not, because importing
 `verl.workers.engine` is slow, and circular while verl itself is being imported.
@@ -13,10 +13,11 @@ from medix_r1 import gc_tuning
 from medix_r1.training.verl_plugin import cpu
 from medix_r1.training.verl_plugin.patches.frozen_vision_tower import FrozenVisionTower
 from medix_r1.training.verl_plugin.patches.sequence_means import SequenceMeans
+from medix_r1.training.verl_plugin.patches.stored_pictures import StoredPictureFeatures
 
 
-class MedixEngine(FrozenVisionTower, SequenceMeans):
-    """verl's FSDP engine; sequence means leave padding out, and the vision tower can be frozen."""
+class MedixEngine(FrozenVisionTower, SequenceMeans, StoredPictureFeatures):
+    """verl's FSDP engine: sequence means leave padding out, a frozen vision tower stays frozen, pictures come once."""
 
     def _build_module(self) -> nn.Module:
         gc_tuning.tune_for_training()  # not at import: processes that only score import this file, too

@@ -24,6 +24,7 @@ from medix_r1.rewards.composite import RewardBreakdown
 from medix_r1.rewards.overlong import Overlong
 from medix_r1.runs.scored_rollout import ScoredRollout
 from medix_r1.training.verl_plugin import scorer
+from medix_r1.training.verl_plugin.patches.shared_images import CHAT
 
 NAME = "medix"
 _READ_EVERY = 1.0  # seconds between two readings of the counters, at least, while replies are being scored
@@ -106,6 +107,8 @@ class CompositeRewardManager(RewardManagerBase):
         messages = rollout.row.get("raw_prompt")
         images: tuple[bytes, ...] = ()
         if self._scorer.wants_images:
+            if CHAT in rollout.row:
+                messages = await rollout.row[CHAT]
             images = await asyncio.to_thread(encoded_images, messages)
         return self._reader.read(
             rollout.text,

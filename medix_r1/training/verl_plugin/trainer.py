@@ -23,7 +23,7 @@ from verl.utils import tensordict_utils
 from medix_r1.errors import JudgeUnavailable, NothingToTrainOn, TrainingError
 from medix_r1.runs import checkpoints
 from medix_r1.runs.folder import RunFolder
-from medix_r1.training.verl_plugin import estimators
+from medix_r1.training.verl_plugin import estimators, pictures
 from medix_r1.training.verl_plugin.liveness import WorkerWatch, engines_of, workers_of
 from medix_r1.training.verl_plugin.patches.reward_parts import PartsForEstimators
 from medix_r1.training.verl_plugin.patches.validation_bootstrap import BootstrapOfTheTotal
@@ -127,6 +127,12 @@ class MedixTrainerMixin(PartsForEstimators, BootstrapOfTheTotal):
         self.replay_buffer.requeue_after_outage(partition_id)
         asked: int = super()._reissue_inflight_prompts(partition_id)
         return asked
+
+    def on_step_begin(self) -> None:
+        """Delete pictures of prompts that are done with: trained on, dropped or given up."""
+        super().on_step_begin()
+        rollouts = (tq.kv_list("train") or {}).get("train", {})
+        pictures.clear(kept={key.split("_")[0] for key in rollouts})
 
     def on_train_begin(self) -> None:
         self._loader_state = copy.deepcopy(self.train_dataloader.state_dict())

@@ -59,7 +59,7 @@ async def test_the_seed_reaches_vllm_and_nothing_else_changes(monkeypatch):
 
     monkeypatch.setattr(SingleTurnAgentLoop, "run", run)
     loop = object.__new__(SeededSingleTurnAgentLoop)
-    loop.rollout_config = type("Rollout", (), {"seed": 7})
+    loop.rollout_config, loop.server_manager = type("Rollout", (), {"seed": 7}), None
     given = {"temperature": 1.0}
     row = {"uid": UID, "session_id": 2, "raw_prompt": []}
 
@@ -84,7 +84,7 @@ class Preparing(SeededSingleTurnAgentLoop):
     """The loop on verl's own class, with the two preparations and the generation replaced by what is counted."""
 
     def __init__(self, prepared, hold):
-        self.rollout_config = SimpleNamespace(seed=7)
+        self.rollout_config, self.server_manager = SimpleNamespace(seed=7), None
         self.prepared, self.hold = prepared, hold
 
 
@@ -94,11 +94,11 @@ def prepared(monkeypatch):
     seen = []
 
     async def read(self, messages):
-        seen.append(("read", messages))
-        return {"images": [Image.new("RGB", (8, 8))]} if messages != ["no image"] else {}
+        seen.append(("read", *(message["content"] for message in messages)))
+        return {"images": [Image.new("RGB", (8, 8))]} if seen[-1] != ("read", "no image") else {}
 
     async def build(self, messages, **media):
-        seen.append(("tokens", messages))
+        seen.append(("tokens", *(message["content"] for message in messages)))
         return [1, 2, 3]
 
     async def run(self, sampling_params, raw_prompt, **_):
@@ -114,15 +114,17 @@ def prepared(monkeypatch):
 
 def rollouts(prepared, uid, prompt=("question",), videos=None, count=5):
     loops = [Preparing(prepared, videos) for _ in range(count)]
-    return loops, [loop.run({}, uid=uid, session_id=i, raw_prompt=list(prompt)) for i, loop in enumerate(loops)]
+    chat = [{"role": "user", "content": text} for text in prompt]
+    return loops, [loop.run({}, uid=uid, session_id=i, raw_prompt=chat) for i, loop in enumerate(loops)]
 
 
 async def test_a_group_reads_its_images_and_tokenises_its_prompt_once(prepared):
     _, running = rollouts(prepared, UID)
     (media, tokens), *others = await asyncio.gather(*running)
 
-    assert prepared == [("read", ["question"]), ("tokens", ["question"])]
+    assert prepared == [("read", "question"), ("tokens", "question")]
     assert isinstance(media["images"], SharedImages)
+    assert media["images"].key == UID
     assert all(other["images"] is media["images"] and other is not media for other, _ in others)
     assert all(other == tokens and other is not tokens for _, other in others), "each may change its own list"
 
@@ -137,8 +139,7 @@ async def test_other_prompts_videos_and_rows_without_a_name_are_prepared_on_thei
     ]
     await asyncio.gather(*everything)
 
-    counts = Counter((what, *messages) for what, messages in prepared)
-    assert counts == {
+    assert Counter(prepared) == {
         **dict.fromkeys([("read", "question"), ("tokens", "question")], 1),
         **dict.fromkeys([("read", "held out"), ("tokens", "held out")], 1),
         **{("read", "a video"): 1, ("tokens", "a video"): 2},  # a video's features are wanted as well
@@ -181,3 +182,10 @@ def test_images_travel_without_what_was_made_of_them():
     images.inputs = {"pixel_values": "large"}
 
     assert type(pickle.loads(pickle.dumps(images))) is list  # our own bytes
+
+
+async def test_only_training_prompts_have_pictures_that_are_stored(prepared):
+    for uid in ("a random uid of verl's for a validation row", None):
+        _, running = rollouts(prepared, uid, count=1)
+        media, _ = await running[0]
+        assert media["images"].key == ""

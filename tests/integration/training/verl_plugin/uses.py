@@ -91,6 +91,7 @@ USES: dict[str, list[Use]] = {
             step="metrics timing_raw",
             _compute_metrics="batch metrics timing_raw global_steps epoch",
             on_train_begin="",
+            on_step_begin="",
             on_step_end="",
             on_train_end="",
             _reissue_inflight_prompts="partition_id",
@@ -102,6 +103,7 @@ USES: dict[str, list[Use]] = {
         *called(f"{ASYNC_TRAINER}.on_sample_end", "self"),
         *called("verl.trainer.ppo.v1.trainer_base:register_trainer", "name"),
         *called("verl.utils.tensordict_utils:assign_non_tensor_stack", "tensor_dict key val"),
+        *called("transfer_queue:kv_list", "partition_id"),
         *called("transfer_queue:kv_batch_get", "keys partition_id select_fields"),
         *read("transfer_queue:KVBatchMeta", "keys: list", "tags: list", "partition_id: ", "extra_info: "),
         *read(
@@ -222,10 +224,40 @@ USES: dict[str, list[Use]] = {
             "verl.experimental.agent_loop.agent_loop:AgentLoopWorker._compute_multi_modal_inputs",
             "self output input_ids",
         ),
+        *replaced("verl.experimental.agent_loop.agent_loop:AgentLoopWorker._compute_score", "self outputs kwargs"),
+        *called("ray:put", "value _owner _tensor_transport"),
+        *called("ray:ObjectRef"),
+        # the row that is stored is the dictionary that is scored
+        *reads(
+            "verl.trainer.ppo.v1.agent_loop_tq:AgentLoopWorkerTQ.__ray_metadata__.modified_class._agent_loop_postprocess",
+            "await self._compute_score(outputs, kwargs=kwargs)",
+            "field.update(kwargs)",
+        ),
         *read("verl.experimental.agent_loop.agent_loop:AgentLoopWorker", "self.processor = "),
+        *read("verl.experimental.agent_loop.agent_loop:AgentLoopWorker", "_get_mm_processor_kwargs"),
         *read("verl.experimental.agent_loop.agent_loop:AgentLoopOutput", "multi_modal_data"),
         *matched("verl.experimental.agent_loop.agent_loop:AgentLoopWorker._compute_position_ids", "mm_token_type_ids"),
         *matched("verl.experimental.agent_loop.agent_loop:AgentLoopWorker._compute_position_ids", "get_rope_index"),
+    ],
+    f"{PLUGIN}patches/picture_files.py": [
+        *replaced("verl.utils.dataset.rl_dataset:RLHFDataset.__getitem__", "self item"),
+        *reads("verl.utils.dataset.rl_dataset:RLHFDataset._build_messages", 'image["image"] = Image.open('),
+    ],
+    f"{PLUGIN}patches/stored_pictures.py": [
+        *subclassed(ENGINE),
+        *overridden(ENGINE, prepare_model_inputs="micro_batch"),
+        *read(ENGINE, "self.model_config"),
+        *reads(
+            f"{ENGINE}.prepare_model_inputs", 'extract_multi_modal_inputs(micro_batch.get("multi_modal_inputs", []))'
+        ),
+        *called("verl.utils.tensordict_utils:assign_non_tensor_stack"),
+    ],
+    f"{PLUGIN}pictures.py": [
+        *called("transfer_queue:async_kv_batch_put", "keys partition_id fields tags data_parser"),
+        *called("transfer_queue:kv_batch_get", "keys partition_id select_fields"),
+        *called("transfer_queue:kv_list", "partition_id"),
+        *called("transfer_queue:kv_clear", "keys partition_id"),
+        *called("verl.utils.tokenizer:build_multimodal_processor_inputs"),
     ],
     f"{PLUGIN}patches/position_ids.py": [
         *replaced("verl.utils.transferqueue_utils:_async_meta_to_realdata", "meta"),

@@ -1,0 +1,145 @@
+"""Ranks get the features that verl would have sent, bit by bit, from pixels that are stored once a prompt."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import ray
+import torch
+import transfer_queue as tq
+from PIL import Image
+from tensordict import TensorDict
+from verl.experimental.agent_loop.agent_loop import AgentLoopMetrics, AgentLoopOutput, AgentLoopWorker
+from verl.utils import hf_processor, hf_tokenizer
+from verl.utils.tensordict_utils import list_of_dict_to_tensordict
+
+from medix_r1.training.verl_plugin import pictures
+from medix_r1.training.verl_plugin.patches import shared_images
+from medix_r1.training.verl_plugin.patches.shared_images import PICTURES, SharedImages
+from medix_r1.training.verl_plugin.patches.stored_pictures import with_features
+
+SIZES = [[(96, 96)], [(64, 160)], [(96, 128), (160, 64)], [(33, 47)]]  # (height, width) of a prompt's pictures
+
+
+@pytest.fixture(scope="module")
+def transfer_queue() -> Iterator[None]:
+    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False)
+    tq.init()
+    yield
+    tq.close()
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def worker(nano_policy: Path) -> Any:
+    """What `_compute_multi_modal_inputs` takes from an agent-loop worker."""
+    shared_images.install()
+    folder = str(nano_policy)
+    return SimpleNamespace(
+        processor=hf_processor(folder, trust_remote_code=False),
+        tokenizer=hf_tokenizer(folder, trust_remote_code=False),
+        _get_mm_processor_kwargs=lambda _: {},
+    )
+
+
+def made(sizes: list[tuple[int, int]], seed: int) -> list[Image.Image]:
+    random = np.random.default_rng(seed)
+    return [Image.fromarray(random.integers(0, 255, (*size, 3), dtype=np.uint8)) for size in sizes]
+
+
+def rollout(worker: Any, images: list[Any]) -> tuple[AgentLoopOutput, torch.Tensor]:
+    content = [*({"type": "image"} for _ in images), {"type": "text", "text": "Which organ?"}]
+    text = worker.processor.apply_chat_template(
+        [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+    )
+    prompt = worker.processor(text=[text], images=list(images), return_tensors="pt")["input_ids"][0]
+    output = AgentLoopOutput(
+        prompt_ids=prompt.tolist(),
+        response_ids=[],
+        response_mask=[],
+        multi_modal_data={"images": images},
+        metrics=AgentLoopMetrics(),
+        mm_processor_kwargs={},
+    )
+    return output, prompt
+
+
+def test_features_of_the_rank_are_those_of_verl(worker: Any, transfer_queue: None) -> None:
+    compute = AgentLoopWorker._compute_multi_modal_inputs
+    groups = []
+    for number, sizes in enumerate(SIZES):
+        images = SharedImages(made(sizes, number))
+        images.key = f"step000001-prompt{number:06d}"
+        groups.append((images, *rollout(worker, images)))
+    wanted = [compute.__wrapped__(worker, output, ids) for _, output, ids in groups]
+    carried = [compute(worker, output, ids) for _, output, ids in groups]
+
+    async def store() -> None:
+        for images, _, _ in groups:
+            await asyncio.gather(images.store(), images.store())
+
+    asyncio.run(store())
+    keys = [f"{images.key}_0_0" for images, _, _ in groups]
+    fields = list_of_dict_to_tensordict([{"multi_modal_inputs": row} for row in carried])
+    tq.kv_batch_put(keys=keys, partition_id="train", fields=fields, tags=[{}] * len(keys))
+    through = tq.kv_batch_get(keys=keys, partition_id="train", select_fields=["multi_modal_inputs"])
+    rows = [getattr(row, "data", row) for row in through["multi_modal_inputs"]]
+
+    found = with_features([*rows, {}, rows[0]], pictures.PictureReader(worker.processor))
+
+    assert not any(name.startswith("pixel_") for row in rows for name in row)
+    assert found[len(rows)] == {}
+    for given, expected in zip([*found[: len(rows)], found[-1]], [*wanted, wanted[0]], strict=True):
+        assert given is not None
+        assert given.keys() == expected.keys()
+        for name, value in expected.items():
+            assert given[name].dtype == value.dtype
+            assert torch.equal(given[name], value), name
+
+
+def test_pictures_of_other_prompts_are_deleted(transfer_queue: None) -> None:
+    for key in ("step000002-prompt000000", "step000002-prompt000001"):
+        asyncio.run(pictures.put(key, made([(32, 32)], 0)))
+    pictures.clear(kept={"step000002-prompt000001"})
+    assert set(tq.kv_list(pictures.PARTITION)[pictures.PARTITION]) == {"step000002-prompt000001"}
+    pictures.clear(kept=())
+    pictures.clear(kept=())
+
+
+def test_a_prompt_is_fetched_once_while_it_is_cached(worker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    def get(keys: list[str], partition_id: str, select_fields: list[str]) -> TensorDict:
+        asked.append(keys)
+        return TensorDict({"pixels": torch.zeros(len(keys), 3 * 32 * 32, dtype=torch.uint8)}, batch_size=len(keys))
+
+    monkeypatch.setattr(tq, "kv_batch_get", get)
+    first, second, third = (pictures.StoredPictures(key, ((32, 32),), ("pixel_values",), {}) for key in ("a", "b", "c"))
+    reader = pictures.PictureReader(worker.processor, cached_bytes=2 * first.pixels)
+    reader.features([first, second, first])
+    reader.features([first])
+    reader.features([third])
+    reader.features([second])
+
+    assert asked == [["a", "b"], ["c"], ["b"]]
+
+
+def test_validation_stores_no_pixels(worker: Any) -> None:
+    images = SharedImages(made([(96, 96)], 0))
+    carried = AgentLoopWorker._compute_multi_modal_inputs(worker, *rollout(worker, images))
+    asyncio.run(images.store())
+
+    assert PICTURES not in carried
+    assert not any(name.startswith("pixel_") for name in carried)
+
+
+def test_what_is_no_plain_picture_goes_verls_way(worker: Any) -> None:
+    images = SharedImages([image.convert("L") for image in made([(96, 96)], 0)])
+    images.key = "step000001-prompt000000"
+    assert "pixel_values" in AgentLoopWorker._compute_multi_modal_inputs(worker, *rollout(worker, images))
