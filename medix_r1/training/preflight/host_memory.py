@@ -1,7 +1,7 @@
-"""Estimates the memory of a node itself, not of its GPUs: what is offloaded to it, and the images that verl passes on.
+"""Estimates the memory of a node itself, not of its GPUs: what is offloaded to it, and the images of a step.
 
-Images are what TransferQueue's storage units and the FSDP ranks hold of a step: for each rollout the processed pixels,
-and twice the picture. Measured with verl's own post-processing and a real storage unit, 0.25 to 4 megapixels a rollout.
+Images are resized pixels, three bytes each: of every prompt in TransferQueue's storage units, and in each FSDP rank of
+the prompts that it has rollouts of, up to the size of its cache (docs/scale.md).
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from medix_r1.training.preflight.data_files import UnreadableFile, read_all
 
 GIB = 1024**3
 _CGROUP = Path("/sys/fs/cgroup")
-_BYTES_OF_A_PIXEL = {"storage units": 32.3, "FSDP ranks": 31.3}
+PICTURE_CACHE = 4 * GIB  # of a rank, as verl_plugin/pictures.py has it
+_BYTES_OF_A_PIXEL = 3
 _BYTES_OF_A_ROLLOUT = 0.6e6  # besides pixels, in each of the two
 
 
@@ -57,9 +58,12 @@ def estimate(config: DictConfig, pixels: float | None) -> dict[str, float]:
     parts = _offloaded(config)
     if pixels:
         batch = batches.of_config(config)
-        rollouts = batch.rollouts / config.trainer.nnodes
-        for name, size in _BYTES_OF_A_PIXEL.items():
-            parts[f"images in {name}"] = rollouts * (size * pixels + _BYTES_OF_A_ROLLOUT)
+        prompt = _BYTES_OF_A_PIXEL * pixels
+        nodes, ranks = config.trainer.nnodes, config.trainer.n_gpus_per_node
+        rest = batch.rollouts / nodes * _BYTES_OF_A_ROLLOUT
+        of_a_rank = min(batch.prompts, batch.rollouts / (nodes * ranks)) * prompt
+        parts["images in storage units"] = batch.prompts / nodes * prompt + rest
+        parts["images in FSDP ranks"] = ranks * min(PICTURE_CACHE, of_a_rank) + rest
     return parts
 
 

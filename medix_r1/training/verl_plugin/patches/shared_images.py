@@ -62,7 +62,7 @@ class SharedImages(list[Any]):
 
     async def store(self) -> None:
         """Store the pixels of a training prompt, once; shielded, so that a cancelled rollout does not stop it."""
-        if self.key and PICTURES in (self.inputs or {}):
+        if self.key and pictures.storable(self):
             if self._stored is None:
                 self._stored = asyncio.create_task(pictures.put(self.key, self))
             await asyncio.shield(self._stored)

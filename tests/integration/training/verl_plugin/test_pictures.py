@@ -130,6 +130,26 @@ def test_a_prompt_is_fetched_once_while_it_is_cached(worker: Any, monkeypatch: p
     assert asked == [["a", "b"], ["c"], ["b"]]
 
 
+def test_a_row_is_scored_with_its_pictures_at_hand_and_stored_without(transfer_queue: None) -> None:
+    """The pixels are there before verl stores the rollout, also where the reply came with its reward."""
+    images = SharedImages(made([(32, 64)], 0))
+    images.key = "step000003-prompt000000"
+    chat = [{"role": "user", "content": [{"type": "image", "bytes": b"a file"}, {"type": "text", "text": "Which?"}]}]
+    seen: list[dict[str, Any]] = []
+
+    async def score(self: Any, outputs: list[Any], kwargs: dict[str, Any]) -> None:
+        seen.append(kwargs)
+
+    row = {"raw_prompt": chat, "uid": images.key}
+    compute = shared_images._pictures_apart(score)
+    asyncio.run(compute(None, [SimpleNamespace(multi_modal_data={"images": images})], row))
+
+    assert ray.get(seen[0][shared_images.CHAT]) == chat
+    assert seen[0]["raw_prompt"] == row["raw_prompt"] == shared_images.without_pictures(chat)
+    assert set(tq.kv_list(pictures.PARTITION)[pictures.PARTITION]) == {images.key}
+    pictures.clear(kept=())
+
+
 def test_validation_stores_no_pixels(worker: Any) -> None:
     images = SharedImages(made([(96, 96)], 0))
     carried = AgentLoopWorker._compute_multi_modal_inputs(worker, *rollout(worker, images))
