@@ -22,7 +22,7 @@ from verl.utils.tokenizer import build_multimodal_processor_inputs
 
 PARTITION = "pictures"
 _FIELD = "pixels"
-_CACHED_BYTES = 4 * 2**30  # a rank's share of a step: 320 pictures of 4 megapixels. Evicted ones are fetched again.
+CACHED_BYTES = 4 * 2**30  # a rank's share of a step: 320 pictures of 4 megapixels. Evicted ones are fetched again.
 
 Features: TypeAlias = dict[str, torch.Tensor]
 
@@ -80,7 +80,7 @@ def clear(kept: Collection[str]) -> None:
 class PictureReader:
     """Makes the features of stored pictures; keeps the pixels of those fetched last."""
 
-    def __init__(self, processor: Any, cached_bytes: int = _CACHED_BYTES) -> None:
+    def __init__(self, processor: Any, cached_bytes: int = CACHED_BYTES) -> None:
         self._processor = processor
         self._pixels: LRUCache[str, torch.Tensor] = LRUCache(cached_bytes, getsizeof=torch.Tensor.numel)
 

@@ -19,6 +19,7 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopMetrics, AgentLoopO
 from verl.utils import hf_processor, hf_tokenizer
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
+from medix_r1.training.preflight import host_memory
 from medix_r1.training.verl_plugin import pictures
 from medix_r1.training.verl_plugin.patches import shared_images
 from medix_r1.training.verl_plugin.patches.shared_images import PICTURES, SharedImages
@@ -163,3 +164,7 @@ def test_what_is_no_plain_picture_goes_verls_way(worker: Any) -> None:
     images = SharedImages([image.convert("L") for image in made([(96, 96)], 0)])
     images.key = "step000001-prompt000000"
     assert "pixel_values" in AgentLoopWorker._compute_multi_modal_inputs(worker, *rollout(worker, images))
+
+
+def test_the_estimate_of_a_nodes_memory_knows_the_size_of_the_cache() -> None:
+    assert pictures.CACHED_BYTES == host_memory.PICTURE_CACHE

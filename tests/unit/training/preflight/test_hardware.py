@@ -203,11 +203,13 @@ def test_a_jobs_limit_of_memory_counts(monkeypatch, tmp_path, limit, gib):
     assert host_memory.available_memory() == gib * GIB
 
 
-def test_images_of_a_step_as_measured():
-    """347 and 336 GB for 2,560 rollouts of 4 megapixels; 23 and 22 for a quarter of one."""
+def test_images_of_a_step_are_three_bytes_a_pixel_of_each_prompt():
+    """512 prompts, 2,560 rollouts on 8 ranks: docs/scale.md."""
     config = composed("experiment=medix_r1_8b_grpo")
-    for pixels, units, ranks in ((4_194_304, 347, 336), (1_048_576, 87, 84), (262_144, 23, 22)):
+    rest = 2560 * 0.6e6
+    for pixels in (4_194_304, 262_144):
         parts = host_memory.estimate(config, pixels)
-        assert parts["images in storage units"] / 1e9 == pytest.approx(units, rel=0.06)
-        assert parts["images in FSDP ranks"] / 1e9 == pytest.approx(ranks, rel=0.06)
+        assert parts["images in storage units"] == 512 * 3 * pixels + rest
+        assert parts["images in FSDP ranks"] == 8 * 320 * 3 * pixels + rest
+    assert host_memory.estimate(config, 8_000_000)["images in FSDP ranks"] == 8 * host_memory.PICTURE_CACHE + rest
     assert host_memory.most_pixels(config) == 4_194_304
