@@ -69,7 +69,7 @@ def measured(way: str, megapixels: float, rollouts: int, prompts: int) -> dict[s
         Image.fromarray(pixels).save(file, "JPEG", quality=95)
         return file.getvalue()
 
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "data_source": "made",
             "prompt": [{"role": "user", "content": "<image>Which organ is shown?"}],

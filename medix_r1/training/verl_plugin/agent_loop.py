@@ -64,7 +64,7 @@ class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):
         self._group = (
             self._groups.setdefault(str(kwargs["uid"]), _PromptGroup()) if kwargs.get("uid") else _PromptGroup()
         )
-        self.server_manager = _PicturesByReference(self.server_manager)
+        self.server_manager: Any = _PicturesByReference(self.server_manager)
         seed = rollout_seed(self.rollout_config.seed, uid, session)
         return await super().run({**sampling_params, "seed": seed}, **kwargs)
 

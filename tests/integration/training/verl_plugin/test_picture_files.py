@@ -51,7 +51,7 @@ def dataset(nano_policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_a_row_is_as_large_as_its_files_and_opens_as_verls(dataset: Any, number: int) -> None:
     row = dataset[number]
-    original = RLHFDataset.__getitem__.__wrapped__(dataset, number)  # type: ignore[attr-defined]
+    original = RLHFDataset.__getitem__.__wrapped__(dataset, number)
     parts = [part for message in original["raw_prompt"] for part in message["content"] if isinstance(part, dict)]
     files = sum(len(part.get("bytes", b"")) for part in parts)
 
