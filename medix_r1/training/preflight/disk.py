@@ -39,7 +39,13 @@ def disk_problems(config: DictConfig) -> Iterator[Problem]:
             f"{keep} would keep none; use at least 1, or null to keep all",
         )
     folder = Path(config.run.dir).expanduser().absolute()
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    try:
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+    except (OSError, ValueError) as error:  # a name that is too long, or holds a null byte
+        yield Problem(
+            "run.dir", "no-folder-name", f"it cannot be the name of a folder ({error.args[-1]}); take another"
+        )
+        return
     if not os.access(existing, os.W_OK):
         yield Problem("run.dir", "not-writable", f"{existing} cannot be written to")
         return
