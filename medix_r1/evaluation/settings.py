@@ -21,6 +21,8 @@ from medix_r1.evaluation.benchmarks.task_file import field_problems, load_task_f
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec, load_scorer, select, task_files
 from medix_r1.images.rules import ImageRules, rule_problems
 from medix_r1.moved_names import replace_moved
+from medix_r1.schema import command_line
+from medix_r1.schema.hydra_errors import composing_problem
 
 Phase = Literal["all", "generate", "judge", "score"]
 T = TypeVar("T")
@@ -180,15 +182,22 @@ def read_task(path: Path) -> TaskSpec:
 
 
 def _compose(overrides: Sequence[str], config_dirs: Sequence[Path]) -> DictConfig:
-    folders = ",".join(f"file://{folder.absolute()}" for folder in config_dirs)
+    good, problems = command_line.parse(overrides)
+    if problems:
+        raise ConfigError(problems)
+    folders = ",".join(command_line.quoted(f"file://{folder.absolute()}") for folder in config_dirs)
     with composing(config_dir() / "eval"):
         try:
-            config: DictConfig = compose("eval", overrides=[f"hydra.searchpath=[{folders}]", *overrides])
+            config: DictConfig = compose("eval", overrides=[f"hydra.searchpath=[{folders}]", *good])
             OmegaConf.resolve(config)
-        except NOT_COMPOSED as error:
-            cause = f" {error.__cause__}" if error.__cause__ else ""
-            raise ConfigError.of("config", "not-composed", " ".join((str(error) + cause).split())) from error
+        except (*NOT_COMPOSED, RecursionError) as error:
+            raise ConfigError([composing_problem(error, _known_keys())]) from error
     return config
+
+
+def _known_keys() -> set[str]:
+    parts = (("", EvalSettings), ("judge.", JudgeSettings), ("server.", ServedModel), ("judge.server.", ServedModel))
+    return {f"{prefix}{field.name}" for prefix, cls in parts for field in fields(cls)} | {"task"}
 
 
 def _build_all(tree: dict[str, Any]) -> EvalSettings:
