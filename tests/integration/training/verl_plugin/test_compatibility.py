@@ -96,6 +96,8 @@ def covered(found: scan.Found) -> bool:
 OWN = {
     ("medix_r1/data/staging.py", "_exit"),
     ("medix_r1/data/sources/parquet.py", ".parquet"),
+    ("medix_r1/data/meaning/pictures.py", "file://"),
+    ("medix_r1/serving/probe.py", "medix_r1.models."),
     ("medix_r1/scoring/judge_bench.py", "latency"),
 }
 

@@ -210,6 +210,12 @@ USES: dict[str, list[Use]] = {
         *replaced("verl.workers.engine.fsdp.transformer_impl:CPUOffloadPolicy"),
         *reads(f"{ENGINE}._build_fsdp_module", "CPUOffloadPolicy("),
     ],
+    "medix_r1/checkpoints/vllm_answers.py": [
+        *called("vllm:LLM"),
+        *called("vllm:SamplingParams"),
+        *reads("vllm:LLM.__init__", "enforce_eager", "tensor_parallel_size", "dtype"),
+        *reads("vllm:SamplingParams", "ignore_eos", "logprobs", "max_tokens"),
+    ],
     f"{PLUGIN}agent_loop.py": [
         *subclassed(LOOP),
         *overridden(LOOP, run="sampling_params priority kwargs", process_multi_modal_info="messages"),
