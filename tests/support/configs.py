@@ -1,4 +1,4 @@
-"""Composed configs for tests, sooner than Hydra makes each anew, and the same (tests/unit/test_config.py).
+"""Composed configs for tests, sooner than Hydra makes each anew, and the same (tests/integration/test_config.py).
 
 Hydra takes most of its time for the fifty files. Here every choice of files is composed once for all tests of a
 process, and single keys are set in a copy before the values are filled in, as Hydra does it.
