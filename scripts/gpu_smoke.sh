@@ -29,6 +29,7 @@ train=(
     judge.client.prompt=match_short judge.longest_answer=200 placement=shared placement.judge_memory=0.1
     "judge.server.arguments=[--enforce-eager,--max-model-len,'512',--gpu-memory-utilization,'0.1']"
     trainer.total_training_steps=3 trainer.save_freq=3 trainer.val_before_train=false trainer.test_freq=-1
+    algorithm.filter_groups.enable=false
     trainer.v1.sampler.sampler_kwargs.filter.signal=null # groups of equal reward must not stop a run of three steps
 )
 if ((gib >= full_from)); then

@@ -12,6 +12,7 @@ from transformers.models.qwen2_vl.image_processing_qwen2_vl import Qwen2VLImageP
 from medix_r1.data.prepared import read_index
 from medix_r1.data.row import RowRejected
 from medix_r1.data.tokens import PromptCounter, ResizeRule
+from medix_r1.training.verl_plugin.patches import picture_files
 from tests.unit.data.support import encoded, make_backbone, picture, row, run_prepare, write_rows
 
 # patch, processor limits, loader limits (as in a row): what the models' published processors have, the public recipe's
@@ -173,11 +174,12 @@ def test_verls_own_filter_counts_the_same(prepared, qwen3_backbone, tmp_path, mo
 def test_verl_reads_every_row(prepared, qwen3_backbone, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     files = sorted(prepared.glob("train-*.parquet"))
+    picture_files.install()
     dataset = verl_dataset(files, qwen3_backbone, tmp_path, 800, keep_all=True)
 
     for number in range(len(dataset)):
         item = dataset[number]
-        (message,) = item["raw_prompt"]
+        (message,) = picture_files.opened(item["raw_prompt"])
         content = message["content"]
         pictures = [] if isinstance(content, str) else [part for part in content if part["type"] == "image"]
         assert item["index"] == number

@@ -96,8 +96,8 @@ class _Process:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the child still runs."""
-        return self._process.poll() is None
+        """Whether the child still runs; an idle one has nothing to say, so a socket with news has been closed."""
+        return self._process.poll() is None and not self._connection.poll()
 
     async def loaded(self) -> None:
         """Wait until the child has imported the function."""

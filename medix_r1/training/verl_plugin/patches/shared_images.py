@@ -11,7 +11,7 @@ Here: the agent loop gives all rollouts of a prompt one `SharedImages`, which ca
 is made from pixels. The pixels are stored once a prompt (pictures.py), and stored_pictures.py makes features of them on
 the rank. The stored chat has no pictures.
 
-Goes when: the script counts one call for a group, and docs/upstream/stored_pictures.py says that it is gone.
+Goes when: the script counts one call for a group, and stored_pictures.py beside this file is gone.
 """
 
 from __future__ import annotations
