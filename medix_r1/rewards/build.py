@@ -16,7 +16,7 @@ from medix_r1.rewards.overlong import overlong_problems
 from medix_r1.rewards.weights import gate_problems, table_problems, veto_problems, weight_problems
 
 THINK_ELEMENTS = ("think", "thinking")
-_ADAPTERS = "medix_r1.rewards.adapters."
+_OURS = "medix_r1.rewards."
 
 
 def build_reward(settings: Any) -> CompositeReward:
@@ -41,9 +41,12 @@ def build_rules(settings: Any, name: str) -> Reward | None:
     signal = _plain(settings)["signals"].get(name)
     if signal is None:
         return None
-    nobody = dict.fromkeys(signal.keys() & {"judge", "embedder"})
-    rules: Reward = instantiate({**signal, **nobody}, f"reward.signals.{name}")
+    rules: Reward = instantiate(_without_models(signal), f"reward.signals.{name}")
     return rules
+
+
+def _without_models(signal: Mapping[str, Any]) -> dict[str, Any]:
+    return {**signal, **dict.fromkeys(signal.keys() & {"judge", "embedder"})}
 
 
 def reward_problems(settings: Any) -> list[Problem]:
@@ -66,7 +69,7 @@ def reward_problems(settings: Any) -> list[Problem]:
     for name, signal in signals.items():
         if isinstance(signal, Mapping):
             key = f"reward.signals.{name}"
-            problems += _class_problems(signal, key) or _adapter_problems(signal, key)
+            problems += _class_problems(signal, key) or _own_problems(signal, key)
             problems += [problem.below(f"reward.signals.{name}.") for problem in _signal_problems(signal)]
     return problems
 
@@ -106,14 +109,17 @@ def _not_bound(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) 
     return None
 
 
-def _adapter_problems(signal: Mapping[str, Any], key: str) -> list[Problem]:
-    """Problems of another framework's function: building its adapter loads it, and calls nothing."""
-    if not str(signal.get("_target_")).startswith(_ADAPTERS):
+def _own_problems(signal: Mapping[str, Any], key: str) -> list[Problem]:
+    """What a class of ours says of its settings: it is built without judge and embedder, so nothing loads.
+
+    Building the adapter of another framework's function loads the function, and calls nothing.
+    """
+    if not str(signal.get("_target_")).startswith(_OURS):
         return []
     try:
-        instantiate(signal, key)
+        instantiate(_without_models(signal), key)
     except ConfigError as error:
-        return [problem if problem.key == key else problem.below(f"{key}.") for problem in error.problems]
+        return [problem if problem.key.startswith(key) else problem.below(f"{key}.") for problem in error.problems]
     return []
 
 

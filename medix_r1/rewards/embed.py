@@ -8,7 +8,7 @@ from typing import Literal
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.models.embedder import Embedder
 from medix_r1.rewards.base import Sample, Score
-from medix_r1.rewards.rule_scores import rule_score
+from medix_r1.rewards.rule_scores import byte_limit_problems, rule_score
 from medix_r1.wording.alternatives import alternatives
 from medix_r1.wording.spelling import normalize_answer
 
@@ -42,7 +42,7 @@ class EmbeddingReward:
         refuse_alternatives: bool = True,
         veto: str | None = None,
     ) -> None:
-        problems = []
+        problems = byte_limit_problems("reward.signals.embed.max_bytes", max_bytes)
         if not 0.0 < threshold < 1.0:
             problems.append(
                 Problem("reward.signals.embed.threshold", "out-of-range", f"{threshold} is not between 0 and 1")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+from medix_r1.errors import ConfigError
 from medix_r1.models.judge import Judge, Question, Verdict
 from medix_r1.rewards.base import PendingScore, Sample, Score
-from medix_r1.rewards.rule_scores import rule_score
+from medix_r1.rewards.rule_scores import byte_limit_problems, rule_score
 
 
 class JudgeReward:
@@ -32,6 +33,8 @@ class JudgeReward:
         max_bytes: int | None = 3000,
         refuse_echo: bool = True,
     ) -> None:
+        if problems := byte_limit_problems("reward.signals.llm.max_bytes", max_bytes):
+            raise ConfigError(problems)
         self.judge, self.give_choices, self.wants_images = judge, give_choices, give_images
         self.prompt, self.give_question = prompt, give_question
         self.max_bytes, self.refuse_echo = max_bytes, refuse_echo

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from medix_r1.bounded_cache import bounded_cache
+from medix_r1.errors import Problem
 from medix_r1.prompts import neutralise
 from medix_r1.rewards.base import Sample, Score
 from medix_r1.wording.spelling import is_gradable, normalize_answer
@@ -12,6 +13,13 @@ from medix_r1.wording.spelling import is_gradable, normalize_answer
 _NOTHING = Score(0.0, "nothing to grade")
 _EXACT = Score(1.0, "exact match")
 _MAX_GROWTH = 72  # bytes of one character in a prompt: NFKC makes at most 18 characters of it, each of at most 4 bytes
+
+
+def byte_limit_problems(key: str, max_bytes: int | None) -> list[Problem]:
+    """A limit below 1, which no answer meets."""
+    if max_bytes is None or max_bytes >= 1:
+        return []
+    return [Problem(key, "out-of-range", f"{max_bytes} must be at least 1; null is no limit")]
 
 
 def rule_score(sample: Sample, *, max_bytes: int | None, refuse_echo: bool) -> Score | None:

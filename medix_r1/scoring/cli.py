@@ -50,7 +50,7 @@ def score(
     """
     from medix_r1.scoring.verbs import score_file
 
-    target = out or file.with_suffix(".scored.jsonl")
+    target = out or file.parent / f"{file.stem}.scored.jsonl"
     raise typer.Exit(
         score_file(
             file,
