@@ -89,7 +89,7 @@ class _Process:
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 process_group=0,  # Ctrl-C in a terminal is for the parent, and what the function starts dies with it
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path)},
             )
         # Also when nobody closes the signal: with its last reference, or with the interpreter.
         self.kill = weakref.finalize(self, _end, self._process, self._connection)
