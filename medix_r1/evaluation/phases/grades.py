@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
 
+from medix_r1.models.reading.json_objects import objects_in
 from medix_r1.models.reading.verdict_text import read_verdict, strip_thinking
 
 BEST_GRADE = 5
@@ -13,8 +12,6 @@ _WHOLE = re.compile(r"\s*(\d+)(?:\.0+)?\s*(?:/\s*5)?\s*")
 _TOLD = re.compile(
     r"\b(?:score|grade)\b[\s*_\"'`]{0,4}(?:is|:|=)[\s*_\"'`]{0,4}(\d+(?:\.\d+)?)(?!\s*(?:to\b|[-–]))", re.IGNORECASE
 )
-_MOST_OBJECTS = 100  # opening braces that are tried
-Pairs = list[tuple[str, object]]
 
 
 def read_match(reply: str) -> tuple[float, str] | None:
@@ -32,7 +29,7 @@ def read_grade(reply: str) -> tuple[float, str] | None:
     grades: set[int | None] = set()
     reason: str | None = None
     prose, end = [], 0
-    for start, stop, pairs in _objects(text):
+    for start, stop, pairs in objects_in(text):
         prose.append(text[end:start])
         end = stop
         members = [(key.strip().lower(), value) for key, value in pairs]
@@ -49,21 +46,6 @@ def read_grade(reply: str) -> tuple[float, str] | None:
         return None
     (grade,) = grades
     return None if grade is None else (grade / BEST_GRADE, reason)
-
-
-def _objects(text: str) -> Iterator[tuple[int, int, Pairs]]:
-    """Start, end and members of each JSON object in a text; a key that is there twice is kept twice."""
-    decoder, place = json.JSONDecoder(object_pairs_hook=list), 0
-    for _ in range(_MOST_OBJECTS):
-        start = text.find("{", place)
-        if start < 0:
-            return
-        try:
-            pairs, place = decoder.raw_decode(text, start)
-        except (ValueError, RecursionError):
-            place = start + 1
-            continue
-        yield start, place, pairs
 
 
 def _whole(value: object) -> int | None:
