@@ -196,6 +196,54 @@ def fetch(
 
 
 @app.command()
+def kuberay(
+    image: Annotated[str, typer.Option(help="Container image with medix-r1 (scripts/container/Containerfile).")],
+    claim: Annotated[str, typer.Option(help="PersistentVolumeClaim that all nodes can write.")],
+    overrides: Overrides = None,
+    name: Annotated[str, typer.Option(help="Of all objects.")] = "medix-r1",
+    mount: Annotated[str, typer.Option(help="Where the claim is mounted; run.dir, data and models lie below it.")] = (
+        "/shared"
+    ),
+    secret: Annotated[str | None, typer.Option(help="Secret with API keys; its entries become variables.")] = None,
+    judge_key: Annotated[
+        bool, typer.Option("--judge-key", help="The secret has VLLM_API_KEY: the judge asks for it, the run sends it.")
+    ] = False,
+    hub: Annotated[str | None, typer.Option(help="Folder of `medix-r1 fetch`, for nodes without the hub.")] = None,
+    programs: Annotated[str, typer.Option(help="Folder of medix-r1 and ray in the image.")] = "/opt/medix-r1/.venv/bin",
+    cpus: Annotated[int | None, typer.Option(help="Cores a node to ask for.")] = None,
+    memory: Annotated[str | None, typer.Option(help="Host memory a node to ask for, such as 900Gi.")] = None,
+    shared_memory: Annotated[str, typer.Option(help="Limit of /dev/shm; it counts as the pod's memory.")] = "64Gi",
+    judge_gpus: Annotated[int, typer.Option(help="GPUs of the judge's pod.")] = 1,
+    retries: Annotated[int, typer.Option(help="Further attempts of the RayJob; each resumes.")] = 3,
+    config_dir: Annotated[
+        list[Path] | None, typer.Option(help="Folder of your own with config groups; repeatable.")
+    ] = None,
+) -> None:
+    """Print a run as a RayJob of KubeRay with its judge.
+
+    `medix-r1 kuberay experiment=medix_r1_8b_grpo judge=vllm run.dir=/shared/runs/a --image I --claim C > run.yaml`
+    """
+    from medix_r1.clusters.kuberay import Cluster, manifest
+
+    options = Cluster(
+        name=name,
+        image=image,
+        claim=claim,
+        mount=mount,
+        secret=secret,
+        judge_key=judge_key,
+        hub=hub,
+        programs=programs,
+        cpus=cpus,
+        memory=memory,
+        shared_memory=shared_memory,
+        judge_gpus=judge_gpus,
+        retries=retries,
+    )
+    sys.stdout.write(manifest(overrides or [], config_dir or [], options))
+
+
+@app.command()
 def doctor(
     judge_url: Annotated[str | None, typer.Option(help="A judge to ask.", envvar="MEDIX_JUDGE_URL")] = None,
     judge_model: Annotated[str | None, typer.Option(help="Its model; without, the first that it names.")] = None,

@@ -35,6 +35,7 @@ class ServerSettings:
         served_name: the model's name for clients.
         host, port: where it listens; port 0 means any free one, chosen by the launcher.
         start_timeout: maximum seconds until the server is ready.
+        restarts: how often a training run starts it again when it has died.
         arguments: further arguments of `vllm serve`, one item a word.
         environment: environment variables of the server; numbers in CUDA_VISIBLE_DEVICES count the GPUs that this
             process may use.
@@ -45,6 +46,7 @@ class ServerSettings:
     host: str = "127.0.0.1"
     port: int = 0
     start_timeout: float = 900.0
+    restarts: int = 0
     arguments: Sequence[str | int | float] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -94,7 +96,7 @@ def port_is_free(host: str, port: int) -> bool:
 
 
 def start(settings: ServerSettings, log: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Start the server, with its output appended to `log`.
+    """Start the server in a process group of its own, with its output appended to `log`.
 
     Raises:
         ServerError: the port is in use, or vLLM is not installed.
@@ -108,7 +110,12 @@ def start(settings: ServerSettings, log: IO[bytes]) -> subprocess.Popen[bytes]:
     if _VISIBLE in settings.environment:
         environment[_VISIBLE] = of_allocation(environment[_VISIBLE], os.environ.get(_VISIBLE, ""))
     return subprocess.Popen(
-        settings.command(), env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+        settings.command(),
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        process_group=0,
     )
 
 

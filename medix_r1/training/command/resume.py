@@ -35,6 +35,7 @@ _SAFE = (
     "run.samples",
     "judge.server.host",
     "judge.server.start_timeout",
+    "judge.server.restarts",
     "judge.server.environment",
     "ray_kwargs",
     "alarms",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,35 +20,10 @@ from medix_r1.errors import ServerError, TrainingError
 from medix_r1.processes import Stopped
 from medix_r1.runs.folder import RunFolder
 from medix_r1.serving import server
+from medix_r1.training.command.judge_server import JudgeServer
 from medix_r1.training.command.silence import SilenceWatch
 
 _POLL = 0.5  # seconds
-
-
-class JudgeServer:
-    """The judge server of this run: started on creation, then watched."""
-
-    def __init__(self, folder: RunFolder, settings: server.ServerSettings, log: Path) -> None:
-        self._folder, self._settings, self._log = folder, settings, log
-        self._started, self._ready, self._reported_dead = time.monotonic(), False, False
-        folder.add_event("judge_starting", model=settings.served_name, address=settings.address)
-        with log.open("ab") as file:
-            self._process = server.start(settings, file)
-
-    def check(self) -> None:
-        """Add an event when the judge becomes ready or dies.
-
-        Raises:
-            ServerError: the judge did not become ready.
-        """
-        seconds = time.monotonic() - self._started
-        if not self._ready and server.is_ready(self._settings, self._process, self._log, seconds):
-            self._ready = True
-            self._folder.add_event("judge_ready", seconds=seconds)
-        elif self._ready and self._process.poll() is not None and not self._reported_dead:
-            self._reported_dead = True  # training waits for judge.client.patience, then stops with a checkpoint
-            code = self._process.returncode
-            self._folder.add_event("waiting", message=f"the judge server ended with code {code}; see {self._log}")
 
 
 def supervise(folder: RunFolder, attempt: int) -> int:

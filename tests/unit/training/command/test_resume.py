@@ -80,6 +80,7 @@ SAFE = {
     "judge__client__api_key_env": "KEY",
     "judge__server__host": "0.0.0.0",
     "judge__server__start_timeout": 1,
+    "judge__server__restarts": 9,
     "ray_kwargs__ray_init__num_cpus": 4,
     "trainer__v1__sampler__sampler_kwargs__stall_limit": 5,
     "placement__judge": "own_node",
