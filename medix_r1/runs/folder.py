@@ -8,6 +8,7 @@
       logs/stacks.txt        stack dumps of all processes, made when the run hangs or on request
       metrics/attempt_001.jsonl   verl's `file` tracker, one line a step
       tensorboard/           verl's TensorBoard tracker
+      trackers.json          the run's names in W&B and MLflow, which later attempts go on with
       samples/{train,validation}/000012.jsonl   every rollout of a step with its reward
       checkpoints/global_step_N/
       code/NAME_HASH.py      copies of the files of code that the config names, which is what runs
@@ -62,6 +63,10 @@ class RunFolder:
     @property
     def tensorboard(self) -> Path:
         return self.root / "tensorboard"
+
+    @property
+    def trackers(self) -> Path:
+        return self.root / "trackers.json"
 
     @property
     def attempts(self) -> int:

@@ -17,9 +17,11 @@ from omegaconf import DictConfig, OmegaConf
 from medix_r1 import gc_tuning, user_code
 from medix_r1.errors import MedixError
 from medix_r1.runs.folder import TRACEBACK, RunFolder
+from medix_r1.training.command import trackers
 
 # Where things go, and what is loaded; never a key.
-_OF_THE_RUN = ("VERL_FILE_LOGGER_PATH", "TENSORBOARD_DIR", "MEDIX_R1_RUN", user_code.PLUGINS)
+_PATHS = ("VERL_FILE_LOGGER_PATH", "TENSORBOARD_DIR", "MEDIX_R1_RUN", user_code.PLUGINS)
+_OF_THE_RUN = (*_PATHS, *trackers.VARIABLES)
 
 
 def set_environment(config: DictConfig) -> None:
@@ -37,9 +39,10 @@ def share_environment(config: DictConfig) -> None:
     config.ray_kwargs.ray_init.runtime_env.env_vars.update(of_the_run)
 
 
-def train(config: DictConfig) -> None:
+def train(config: DictConfig, folder: RunFolder) -> None:
     """Run verl's `run_ppo` with a task runner that registers our trainers."""
     set_environment(config)
+    trackers.continue_runs(config, folder)
     share_environment(config)
     import ray
     import verl.trainer.main_ppo as main_ppo
@@ -59,7 +62,9 @@ def task_runner_class(main_ppo: Any) -> type[Any]:
     class MedixTaskRunner(base):
         def run(self, config: DictConfig) -> None:
             import medix_r1.training.verl_plugin.trainer  # noqa: F401
+            from medix_r1.training.verl_plugin.patches import mlflow_params
 
+            mlflow_params.install()
             super().run(config)
 
     return MedixTaskRunner
@@ -82,7 +87,7 @@ def main() -> int:
     gc_tuning.tune_for_imports()
     folder = RunFolder(Path(sys.argv[1]))
     try:
-        train(DictConfig(user_code.importable(OmegaConf.to_container(OmegaConf.load(folder.config)))))
+        train(DictConfig(user_code.importable(OmegaConf.to_container(OmegaConf.load(folder.config)))), folder)
     except Exception as error:  # top level: reported, then raised again
         cause = root_cause(error)
         name, code = ("", cause.code) if isinstance(cause, MedixError) else (f"{type(cause).__name__}: ", "")

@@ -265,6 +265,10 @@ USES: dict[str, list[Use]] = {
         *called("transfer_queue:kv_clear", "keys partition_id"),
         *called("verl.utils.tokenizer:build_multimodal_processor_inputs"),
     ],
+    f"{PLUGIN}patches/mlflow_params.py": [
+        *replaced("verl.utils.tracking:_compute_mlflow_params_from_objects", "params"),
+        *reads("verl.utils.tracking:Tracking", "MLFLOW_RUN_ID"),
+    ],
     f"{PLUGIN}patches/position_ids.py": [
         *replaced("verl.utils.transferqueue_utils:_async_meta_to_realdata", "meta"),
         *called("verl.utils.tensordict_utils:nested_tensor_from_tensor_list", "tensors ragged_idx"),
