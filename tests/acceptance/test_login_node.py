@@ -1,5 +1,6 @@
 """The GPU environment on a machine without a GPU, as on a login node: what does not train works there."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.integration.checkpoints.plain import config, save, state_of
+from tests.support import old_run
+from tests.support.chat_stub import ChatStub
+from tests.unit.data.support import encoded, make_backbone, picture, row, write_rows
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(3600)]
 
@@ -51,5 +55,35 @@ def test_merge_and_verify(program: Path, tmp_path: Path) -> None:
     assert (tmp_path / "model" / "model.safetensors").is_file()
 
 
-def test_an_evaluation_is_planned(program: Path, tmp_path: Path) -> None:
-    assert "slake_vqa" in run(program, tmp_path, "eval", "tasks")
+def test_data_prepare(program: Path, tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows", [row(i, images=[encoded(picture(i, 400, 400))]) for i in range(8)])
+    settings = [f"data.path={rows}", f"backbone={make_backbone(tmp_path / 'backbone')}", "split.validation=0.25"]
+    run(program, tmp_path, "data", "prepare", "data=jsonl", *settings, "out=prepared")
+    assert (tmp_path / "prepared" / "manifest.json").is_file()
+
+
+def test_report(program: Path, tmp_path: Path) -> None:
+    folder = old_run.unpack(tmp_path).root
+    run(program, tmp_path, "report", folder, "--out", "report.html")
+    assert "reward" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_an_evaluation_by_servers_elsewhere(program: Path, tmp_path: Path) -> None:
+    rows = [{"question": f"Which organ is number {i}?", "answer": "Liver"} for i in range(3)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows), encoding="utf-8")
+    own = {"name": "organs", "kind": "llm", "headline": False, "path": None, "split": "test", "file": "rows.jsonl"}
+    own |= {
+        "format": "open",
+        "columns": {"question": "question", "answer": "answer"},
+        "scorer": "short",
+        "licence": "mine",
+    }
+    (tmp_path / "configs" / "task").mkdir(parents=True)
+    (tmp_path / "configs" / "task" / "organs.yaml").write_text(json.dumps(own), encoding="utf-8")
+    reply = "<think>It is the largest.</think><answer>Hepar</answer>"
+    with ChatStub(lambda _: reply, "policy") as policy, ChatStub(lambda _: "YES", "judge") as judge:
+        judges = f"judge.judges=[{{model: judge, base_url: '{judge.address}'}}]"
+        words = ["model=policy", f"base_url={policy.address}", "task=organs", "judge=remote", judges]
+        run(program, tmp_path, "eval", *words, "out_dir=scores", "--config-dir", "configs")
+        assert len(judge.calls) >= 3
+    assert list((tmp_path / "scores").rglob("table.md"))
