@@ -81,6 +81,7 @@ def rejudge(
 
 @app.command()
 def tasks(
+    name: Annotated[str | None, typer.Argument(help="A task, to see all of it.")] = None,
     config_dir: ConfigDirs = None,
     check: Annotated[Path | None, typer.Option(help="Check the file of a task of your own, and its first row.")] = None,
 ) -> None:
@@ -89,6 +90,9 @@ def tasks(
 
     if check is not None:
         show.checked(check, console)
+        return
+    if name is not None:
+        show.one_task(name, console, config_dir or [])
         return
     show.tasks(console, config_dir or [])
 

@@ -23,10 +23,11 @@ from medix_r1.errors import ConfigError
 from medix_r1.evaluation.benchmarks import sources
 from medix_r1.evaluation.benchmarks.items import Item, load_items
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec
+from medix_r1.evaluation.phases.ballots import VotingSettings
 from medix_r1.evaluation.phases.generate_and_judge import as_score
 from medix_r1.evaluation.phases.judge_free import judge_free_score
-from medix_r1.evaluation.phases.judging import VotingSettings, ask_votes
-from medix_r1.evaluation.phases.messages import PromptName, message_text, user_message
+from medix_r1.evaluation.phases.judging import ask_votes
+from medix_r1.evaluation.phases.messages import PromptName, earlier_turns, message_text, user_message
 from medix_r1.evaluation.phases.model_api import medix
 from medix_r1.evaluation.phases.replies import parse_reply
 from medix_r1.evaluation.settings import known_tasks
@@ -77,7 +78,8 @@ def _ask(items: Mapping[str, Item], prompt: PromptName, think_element: ThinkElem
     def ask() -> Solver:
         async def solve(state: TaskState, generate: Generate) -> TaskState:
             item = items[str(state.sample_id)]
-            state.messages = [await asyncio.to_thread(user_message, item, prompt, think_element)]
+            question = await asyncio.to_thread(user_message, item, prompt, think_element)
+            state.messages = [*earlier_turns(item), question]
             return await generate(state)
 
         return solve

@@ -105,6 +105,8 @@ def _answered(row: Record) -> AnsweredItem:
         letter=row.reference_letter,
         images=(),
         restricted=row.restricted,
+        turns=row.turns,
+        criteria=row.criteria,
     )
     return AnsweredItem(item, row.reply or "", Reply(row.think, row.answer, row.problems))
 

@@ -21,6 +21,7 @@ from medix_r1.evaluation.benchmarks.image_conditions import with_images
 from medix_r1.evaluation.benchmarks.items import TaskData, load_items
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec
 from medix_r1.evaluation.phases import servers
+from medix_r1.evaluation.phases.ballots import VotingSettings
 from medix_r1.evaluation.phases.fingerprint import describe, folder_name
 from medix_r1.evaluation.phases.generate_and_judge import (
     GENERATIONS,
@@ -33,7 +34,6 @@ from medix_r1.evaluation.phases.generate_and_judge import (
     read_judgements,
 )
 from medix_r1.evaluation.phases.judge_free import judge_free_score
-from medix_r1.evaluation.phases.judging import VotingSettings
 from medix_r1.evaluation.phases.scoring import score_task
 from medix_r1.evaluation.results.records import RUN_FILE, Record, RunInfo, atomic_write, read_run, write_run
 from medix_r1.evaluation.settings import EvalSettings
@@ -254,6 +254,8 @@ def _voting(settings: EvalSettings) -> VotingSettings:
         match_prompt=judge.match_prompt,
         report_prompt=judge.report_prompt,
         rubric_prompt=judge.rubric_prompt,
+        criterion_verdict="yes_no" if judge.criterion_verdict == "yes_no" else "json",
+        criterion_template=judge.criterion_template,
         rubric=judge.rubric,
         schema=judge.schema,
         parse_attempts=judge.parse_attempts,

@@ -20,6 +20,7 @@ from medix_r1.evaluation.benchmarks.image_conditions import CONDITIONS
 from medix_r1.evaluation.benchmarks.task_file import field_problems, load_task_file
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec, load_scorer, select, task_files
 from medix_r1.images.rules import ImageRules, rule_problems
+from medix_r1.models.rubric import PROMPTS, missing_marks
 from medix_r1.moved_names import replace_moved
 from medix_r1.schema import command_line
 from medix_r1.schema.hydra_errors import composing_problem
@@ -75,6 +76,13 @@ class JudgeSettings:
     timeout: float
     attempts: int
     server: ServedModel | None
+    criterion_verdict: str = "json"
+    criterion_prompt: str | None = None
+
+    @property
+    def criterion_template(self) -> str | None:
+        """The text of the user's own prompt about a criterion; None for ours."""
+        return Path(self.criterion_prompt).read_text(encoding="utf-8") if self.criterion_prompt else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,18 +292,38 @@ def code_problems(tasks: Mapping[str, TaskSpec]) -> list[Problem]:
     return problems
 
 
+def _template_problems(judge: JudgeSettings) -> Iterator[Problem]:
+    """What is wrong with the user's own prompt about a criterion."""
+    key, path = "judge.criterion_prompt", judge.criterion_prompt
+    if path is None:
+        return
+    if not isinstance(path, str) or not Path(path).is_file():
+        yield Problem(key, "no-such-file", f"{path} does not exist")
+        return
+    try:
+        text = judge.criterion_template or ""
+    except (OSError, UnicodeDecodeError) as error:
+        yield Problem(key, "not-readable", f"{path} cannot be read: {error}")
+        return
+    if missing := missing_marks(text):
+        says = f"{path} has no {' and no '.join(missing)}; docs/evaluation.md names the marks"
+        yield Problem(key, "no-placeholder", says)
+
+
 def _wrong(settings: EvalSettings) -> list[Problem]:
     judge = settings.judge
     choices = {
         "prompt": (settings.prompt, ("training", "plain")),
         "think_element": (settings.think_element, ("think", "thinking")),
         "phase": (settings.phase, ("all", "generate", "judge", "score")),
+        "judge.criterion_verdict": (judge.criterion_verdict, tuple(PROMPTS)),
     }
     problems = [
         Problem(key, "not-a-choice", f"{v!r} is none of {', '.join(known)}")
         for key, (v, known) in choices.items()
         if v not in known
     ]
+    problems += _template_problems(judge)
     wrong = [word for word in settings.images or ("",) if word not in CONDITIONS]
     if wrong or len(set(settings.images)) != len(settings.images):
         says = f"{', '.join(map(str, settings.images)) or 'nothing'}: give some of {', '.join(CONDITIONS)}, each once"

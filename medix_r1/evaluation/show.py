@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
@@ -12,12 +13,14 @@ from rich.table import Table
 from medix_r1.errors import ConfigError
 from medix_r1.evaluation.benchmarks import sources
 from medix_r1.evaluation.benchmarks.items import load_items
+from medix_r1.evaluation.benchmarks.tasks import select
 from medix_r1.evaluation.phases.messages import message_text
 from medix_r1.evaluation.rejudge import Rejudged
 from medix_r1.evaluation.results import comparison_text, table
 from medix_r1.evaluation.results import looking as looking_results
 from medix_r1.evaluation.results.compare import read_comparison
 from medix_r1.evaluation.results.records import read_run
+from medix_r1.evaluation.results.table import HEADLINE, in_order
 from medix_r1.evaluation.run import Evaluation, Outcome, remaining_work
 from medix_r1.evaluation.settings import code_problems, read_task, read_tasks, with_whole_paths
 from medix_r1.untrusted import one_line
@@ -83,6 +86,19 @@ def looking(folders: Mapping[str, Path], console: Console) -> None:
     )
 
 
+def one_task(name: str, console: Console, config_dirs: Sequence[Path]) -> None:
+    """Print every field of one task.
+
+    Raises:
+        ConfigError: there is no such task, or its file is wrong.
+    """
+    known, broken = read_tasks(config_dirs)
+    for chosen in select(name, known, broken):
+        for key, value in asdict(known[chosen]).items():
+            if value not in (None, "", [], {}, ()):
+                console.print(f"{key}: {value}", highlight=False, markup=False, soft_wrap=True)
+
+
 def checked(path: Path, console: Console) -> None:
     """Check a task's file, and read the first row where its rows are in a file of the user's.
 
@@ -111,14 +127,33 @@ def checked(path: Path, console: Console) -> None:
     console.print(f"reference: {one_line(first.reference)}", highlight=False, markup=False)
 
 
+_SCORED = {"short": "right or wrong", "report": "grade 0 to 5", "rubric": "points of criteria"}
+_LEGEND = (
+    "right or wrong: by the option's letter, else the judges' majority of YES or NO",
+    "grade 0 to 5: the judges' mean, as a share of 5",
+    "points of criteria: each criterion of the row is judged; the mean over samples is clipped to [0, 1]",
+)
+
+
 def tasks(console: Console, config_dirs: Sequence[Path]) -> None:
     """Print every task with its data set, access and licence; then the tasks of the user's whose files are wrong."""
-    table = Table("task", "kind", "data set", "split", "scorer", "access", "licence")
+    table = Table("task", "kind", "data set", "a sample is", "counted", "access", "licence")
+    table.columns[0].overflow = table.columns[2].overflow = "fold"
     known, broken = read_tasks(config_dirs)
-    for name, task in known.items():
-        kind = task.kind if task.headline else f"{task.kind}, not of the 17"
-        cells = (name, kind, task.path or "your own file", task.split, task.scorer, task.access, task.licence)
+    for name in in_order(known):
+        task = known[name]
+        counted = "of the 17" if name in HEADLINE else "by itself"
+        scored = _SCORED.get(task.scorer, task.scorer)
+        cells = (name, task.kind, task.path or "your own file", scored, counted, task.access, task.licence)
         table.add_row(*map(escape, cells))
     console.print(table)
+    for line in _LEGEND:
+        console.print(line, highlight=False)
+    suites = sorted({suite for task in known.values() for suite in task.suites})
+    console.print(
+        f"{len(known)} tasks. task= also takes all (the 17), llm, vlm, open, {', '.join(suites)}; "
+        "medix-r1 eval tasks NAME shows all of one.",
+        highlight=False,
+    )
     for error in broken.values():
         console.print(escape(str(error)), highlight=False, style="yellow")

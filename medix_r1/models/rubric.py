@@ -144,6 +144,13 @@ def criterion_prompt(
     return _PLACEHOLDER.sub(lambda match: fields[match[1]], template)
 
 
+def missing_marks(template: str) -> list[str]:
+    """The marks that a template lacks, in either spelling: what is judged, and by which criterion."""
+    reply = "{reply}" in template or "<<conversation>>" in template
+    criterion = "{criterion}" in template or "<<rubric_item>>" in template
+    return [mark for mark, there in (("{reply}", reply), ("{criterion}", criterion)) if not there]
+
+
 def read_criterion(reply: str, form: VerdictForm) -> tuple[bool, str] | None:
     """Whether a judge says that the criterion is met, and why; None for what could be read in two ways."""
     if form == "yes_no":

@@ -25,6 +25,7 @@ from medix_r1.evaluation.cli import app
 from medix_r1.evaluation.phases import generate_and_judge
 from medix_r1.evaluation.phases.scoring import NOT_YET
 from medix_r1.evaluation.rejudge import rejudge
+from medix_r1.evaluation.results import table
 from medix_r1.evaluation.results.records import Record, read_run
 from medix_r1.evaluation.settings import compose_eval
 from tests.support import eval_rows
@@ -366,3 +367,60 @@ def test_does_the_model_look(words, tmp_path, policy, judge) -> None:
         runs.plan(compose_eval(words("mmlu_anatomy", "images=none")))
     with pytest.raises(ConfigError, check=only(("images", "not-a-choice"))):
         compose_eval(words("rad_vqa", "images=real,grey"))
+
+
+def rubric_reply(request: Request) -> str:
+    """A judge of criteria: those about waiting are met, in JSON as it is asked for."""
+    criterion = text_of(request).split("<criterion>")[1].split("</criterion>")[0]
+    if "Begin with one word" in text_of(request):
+        return "YES, it does" if "wait" in criterion else "NO, it does not"
+    return json.dumps(
+        {"explanation": "as it says", "criteria_met": "wait" in criterion or "Names the heart" in criterion}
+    )
+
+
+@pytest.mark.parametrize("verdict", ["json", "yes_no"])
+def test_a_rubric_judges_a_conversation_criterion_by_criterion(words, policy, verdict) -> None:
+    with ChatStub(rubric_reply, "judge") as judge:
+        asked = words("healthbench", "prompt=plain", "judge.seeds=[1]", f"judge.criterion_verdict={verdict}")
+        asked = [
+            word if "base_url: " not in word else f"judge.judges=[{{model: judge, base_url: '{judge.address}'}}]"
+            for word in asked
+        ]
+        folder, records = _run(asked)
+        first, second = records["healthbench"]
+        assert first.score == pytest.approx(-0.9)  # an example's score may be negative
+        assert second.score == 0.0
+        assert [(vote.criterion, vote.value) for vote in first.votes] == [(0, 0.0), (1, 0.0), (2, 1.0)]
+        assert [len(call["messages"]) for call in policy.calls] in ([3, 1], [1, 3])
+        assert [
+            message["role"] for message in max(policy.calls, key=lambda call: len(call["messages"]))["messages"]
+        ] == [
+            "user",
+            "assistant",
+            "user",
+        ]
+        assert len(judge.calls) == 4
+    found = table.read_numbers(folder)
+    assert (found.tasks[0].score.value, found.tasks[0].by_rubric) == (0.0, True)  # the mean is clipped
+    assert any("not comparable" in note for note in table.sheet(found).notes) == (verdict == "yes_no")
+
+
+def test_a_rubrics_lost_vote_is_asked_again_alone(words, policy) -> None:
+    broken = True
+
+    def reply(request: Request) -> str:
+        return "I cannot say" if broken and "Asks for the time" in text_of(request) else rubric_reply(request)
+
+    with ChatStub(reply, "judge") as judge:
+        asked = [*words("healthbench", "prompt=plain", "judge.seeds=[1]", "judge.parse_attempts=1")]
+        asked = [
+            word if "base_url: " not in word else f"judge.judges=[{{model: judge, base_url: '{judge.address}'}}]"
+            for word in asked
+        ]
+        _, records = _run(asked)
+        assert [record.score is None for record in records["healthbench"]] == [True, False]
+        broken, before = False, len(judge.calls)
+        _, records = _run(asked)
+        assert len(judge.calls) == before + 1
+        assert records["healthbench"][0].score == pytest.approx(-0.9)

@@ -34,7 +34,12 @@ def images_of(request: Request) -> list[str]:
 
 def is_first_question(request: Request) -> bool:
     """Whether this is the easy question that a judge is asked before the real ones."""
-    return "<reference> the heart </reference>" in text_of(request) or "No acute cardiopulmonary" in text_of(request)
+    easy = (
+        "<reference> the heart </reference>",
+        "No acute cardiopulmonary",
+        "<criterion> Names the heart </criterion>",
+    )
+    return any(text in text_of(request) for text in easy)
 
 
 class ChatStub(LoopbackServer):

@@ -223,6 +223,173 @@ def mmmu(subject: str) -> list[dict[str, Any]]:
     ]
 
 
+_TEN = dict(zip("ABCDEFGHIJ", ("a", "b", "c", "d", "e", "f", "g", "h", "i", "j"), strict=True))
+MEDXPERT_TEXT = [
+    {
+        "id": "Text-1",
+        "question": "A woman of 30 faints. Which drug? Answer Choices: (A) a (B) b (C) c",
+        "options": _TEN,
+        "label": "J",
+        "medical_task": "Treatment",
+        "body_system": "Cardiovascular",
+        "question_type": "Reasoning",
+    }
+]
+MEDXPERT_MM = [
+    {
+        "id": "MM-1",
+        "question": "Which nerve? Answer Choices: (A) a (B) b",
+        "options": {letter: _TEN[letter] for letter in "ABCDE"},
+        "label": "B",
+        "images": ["MM-1-a.jpeg", "MM-1-b.jpeg"],
+        "medical_task": "Diagnosis",
+        "body_system": "Nervous",
+        "question_type": "Understanding",
+    }
+]
+OMNIMED = {
+    "Chest CT Scan": [
+        {
+            "dataset": "Chest CT Scan",
+            "question_id": "chest_0001",
+            "question_type": "Modality Recognition",
+            "question": "What imaging technique is this?",
+            "gt_answer": "CT",
+            "image_path": "Images/Chest CT Scan/test/1.png",
+            "option_A": "PET",
+            "option_B": "CT",
+            "option_C": "Mammogram",
+            "option_D": "Fluoroscopy",
+            "modality": "CT(Computed Tomography)",
+        }
+    ],
+    "ACRIMA": [
+        {
+            "dataset": "ACRIMA",
+            "question_id": "acrima_0001",
+            "question_type": "Disease Diagnosis",
+            "question": "Is there glaucoma?",
+            "gt_answer": "Yes",
+            "image_path": "Images/ACRIMA/Im1.png",
+            "option_A": "No",
+            "option_B": "Yes",
+            "modality_type": "Fundus Photography",
+        }
+    ],
+}
+MEDFRAME = [
+    {
+        "question_id": "q1",
+        "question": "How does the lesion change from the first image to the second?",
+        "options": ["It grows.", "It shrinks.", "It moves.", "It vanishes."],
+        "correct_answer": "B",
+        "reasoning_chain": "It is smaller.",
+        "image_1": picture(7, 0, 0),
+        "image_2": picture(8, 0, 0),
+        "image_3": None,
+        "image_4": None,
+        "image_5": None,
+        "image_url": ["https://example.org/1"],
+        "modality": "MRI",
+        "system": "Nervous",
+        "organ": "brain",
+        "keyword": "glioma",
+        "video_id": "v1",
+    }
+]
+MEDBULLETS_4 = [
+    {
+        "question": "A boy of 5 has a barking cough. Next step?",
+        "options": {"A": "Epinephrine", "B": "Dexamethasone", "C": "Intubation", "D": "Observation"},
+        "answer": "Dexamethasone",
+        "answer_idx": "B",
+    }
+]
+MEDBULLETS_5 = [
+    {
+        "link": "https://example.org/1",
+        "question": "A boy of 5 has a barking cough. Next step?",
+        "opa": "Epinephrine",
+        "opb": "Dexamethasone",
+        "opc": "Intubation",
+        "opd": "Observation",
+        "ope": "Penicillin",
+        "answer_idx": "B",
+        "answer": "Dexamethasone",
+        "explanation": "It is croup.",
+    }
+]
+SUPERGPQA = [
+    {
+        "uuid": f"u{number}",
+        "question": "Which vitamin is fat-soluble?",
+        "options": ["C", "B", "A"],
+        "answer": "A",
+        "answer_letter": "C",
+        "discipline": discipline,
+        "field": "Clinical Medicine",
+        "subfield": "Nutrition",
+        "difficulty": "easy",
+        "is_calculation": False,
+    }
+    for number, discipline in enumerate(("Medicine", "Law"))
+]
+HEALTHBENCH: list[dict[str, Any]] = [
+    {
+        "example_tags": ["theme:context_seeking", "physician_agreed_category:enough-context"],
+        "ideal_completions_data": None,
+        "prompt": [
+            {"role": "user", "content": "I took too many pills."},
+            {"role": "assistant", "content": "Which ones, and how many?"},
+            {"role": "user", "content": "Ten paracetamol.\nWhat now?"},
+        ],
+        "prompt_id": "p1",
+        "rubrics": [
+            {"criterion": "Sends the user to emergency care", "points": 8, "tags": ["axis:accuracy"]},
+            {"criterion": "Asks for the time", "points": 2, "tags": ["axis:context_awareness"]},
+            {"criterion": "Says to wait and see", "points": -9, "tags": ["axis:accuracy"]},
+        ],
+        "canary": "healthbench:0000",
+    },
+    {
+        "example_tags": ["theme:hedging"],
+        "ideal_completions_data": {"ideal_completion": "x", "ideal_completions_group": "Group 1"},
+        "prompt": [{"role": "user", "content": "Is rest enough for a cold?"}],
+        "prompt_id": "p2",
+        "rubrics": [{"criterion": "Says that it mostly is", "points": 5, "tags": ["axis:accuracy"]}],
+        "canary": "healthbench:0000",
+    },
+]
+_PRO = {f"image_{n}": None for n in range(1, 8)}
+MMMU_PRO = [
+    {
+        "id": f"test_{subject}_1",
+        "question": "Which cell is in <image 1>?",
+        "options": "['B cell', 'T cell', 'mast cell']",
+        "explanation": "?",
+        **_PRO,
+        "image_1": picture(60, 1, 1),
+        "img_type": "['Pathological Images']",
+        "answer": "C",
+        "topic_difficulty": "Medium",
+        "subject": subject,
+    }
+    for subject in ("Pharmacy", "Accounting")
+]
+MMMU_PRO_VISION = [
+    {
+        "id": "test_Pharmacy_1",
+        "image": picture(61, 1, 1),
+        "options": "['B cell', 'T cell', 'mast cell']",
+        "answer": "C",
+        "subject": "Pharmacy",
+    }
+]
+REPORTS: list[dict[str, Any]] = [
+    {"image": ["1.png", "2.png"], "findings": "The lungs are clear.", "impression": "No acute disease."},
+    {"image": ["1.png"], "findings": " ", "impression": ""},
+    {"image": ["2.png"], "findings": "", "impression": "Effusion."},
+]
 MEDPIX = [
     {"question": "Diagnosis?", "answer": "meningioma", "images": ["case1_a.png", "case1_b.png"], "modality": "MRI"}
 ]
@@ -253,7 +420,52 @@ def write_hub_copies(root: Path) -> Path:
     _parquet(root / "flaviagiammarino/path-vqa/data/test-00001-of-00002.parquet", second)
     for subject in MMMU:
         _parquet(root / "MMMU/MMMU" / subject / "validation-00000-of-00001.parquet", mmmu(subject))
+        hidden = [{**row, "id": row["id"].replace("validation", "test"), "answer": "?"} for row in mmmu(subject)]
+        _parquet(root / "MMMU/MMMU" / subject / "test-00000-of-00001.parquet", hidden)
+    _write_further(root)
     return root
+
+
+def mmmu_answers() -> dict[str, Any]:
+    """The answers to MMMU's test rows, as MMMU keeps those of its validation rows."""
+    rows = [row for subject in MMMU for row in mmmu(subject)]
+    return {row["id"].replace("validation", "test"): {"ground_truth": row["answer"]} for row in rows}
+
+
+def _write_further(root: Path) -> None:
+    """The data sets beyond the 17 tasks'."""
+    _json(root / "TsinghuaC3I/MedXpertQA/Text/test.jsonl", MEDXPERT_TEXT, lines=True)
+    _json(root / "TsinghuaC3I/MedXpertQA/MM/test.jsonl", MEDXPERT_MM, lines=True)
+    with zipfile.ZipFile(root / "TsinghuaC3I/MedXpertQA/images.zip", "w") as archive:
+        for number, name in enumerate(MEDXPERT_MM[0]["images"]):
+            archive.writestr(f"images/{name}", png((number, 2, 3), kind="JPEG"))
+    omni = root / "foreverbeliever/OmniMedVQA/OmniMedVQA"
+    for name, rows in OMNIMED.items():
+        _json(omni / "QA_information/Open-access" / f"{name}.json", rows, lines=False)
+        (omni / rows[0]["image_path"]).parent.mkdir(parents=True)
+        (omni / rows[0]["image_path"]).write_bytes(png((3, 3, len(name))))
+    _parquet(root / "SuhaoYu1020/MedFrameQA/data/test-00000-of-00001.parquet", MEDFRAME)
+    _parquet(root / "tuenguyen/Medical-Eval-MedBullets_op4/data/train-00000-of-00001.parquet", MEDBULLETS_4)
+    _parquet(root / "LangAGI-Lab/medbullets_op5/data/test-00000-of-00001.parquet", MEDBULLETS_5)
+    _json(root / "m-a-p/SuperGPQA/SuperGPQA-all.jsonl", SUPERGPQA, lines=True)
+    for name, rows in (
+        ("2025-05-07-06-14-12_oss_eval", HEALTHBENCH),
+        ("consensus_2025-05-09-20-00-46", HEALTHBENCH[:1]),
+        ("hard_2025-05-08-21-00-10", HEALTHBENCH[1:]),
+    ):
+        _json(root / "openai/healthbench" / f"{name}.jsonl", rows, lines=True)
+    _parquet(root / "MMMU/MMMU_Pro/standard (10 options)/test-00000-of-00001.parquet", MMMU_PRO)
+    _parquet(root / "MMMU/MMMU_Pro/vision/test-00000-of-00001.parquet", MMMU_PRO_VISION)
+
+
+def write_reports(folder: Path, *, many: bool = True) -> Path:
+    """Write MedEvalKit's test.json of reports with its images; `image` is a list of names or one; returns the file."""
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    for name in ("1.png", "2.png"):
+        (folder / "images" / name).write_bytes(png((9, 9, len(name))))
+    rows = REPORTS if many else [{**row, "image": row["image"][0]} for row in REPORTS]
+    _json(folder / "test.json", rows, lines=False)
+    return folder / "test.json"
 
 
 def write_medpix(folder: Path) -> Path:
@@ -272,10 +484,15 @@ def _parquet(path: Path, rows: list[dict[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pa.Table.from_pylist(rows)
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    for name in [n for n in table.column_names if n.startswith("image") and not isinstance(rows[0].get(n), str)]:
+    pictures = [n for n in table.column_names if any(isinstance(row[n], dict) and "bytes" in row[n] for row in rows)]
+    for name in [n for n in table.column_names if n in pictures or _is_empty_picture(n, rows)]:
         position = table.schema.get_field_index(name)
         table = table.set_column(position, name, pa.array([row[name] for row in rows], type=image))
     pq.write_table(table, path)
+
+
+def _is_empty_picture(name: str, rows: list[dict[str, Any]]) -> bool:
+    return name.startswith("image_") and all(row[name] is None for row in rows)
 
 
 def _json(path: Path, rows: list[dict[str, Any]], *, lines: bool) -> None:

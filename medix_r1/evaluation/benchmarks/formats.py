@@ -17,9 +17,11 @@ from typing import Any
 from medix_r1 import user_code
 from medix_r1.errors import ConfigError, DataError
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec
+from medix_r1.models.rubric import Criterion, criteria_of
 from medix_r1.wording.spelling import normalize_answer
 
 Row = Mapping[str, Any]
+ROLES = ("system", "user", "assistant")
 
 _OPTION_MARK = re.compile(r"^\s*\(?([A-Za-z])\s*[).:]\s*")
 _MAX_LITERAL = 50_000  # characters; MMMU's longest list of options has a few hundred
@@ -37,6 +39,9 @@ class Parts:
         letter: letter of the right option; None for a free answer.
         images: for each image, the number of its `<image N>` mark (0 without one) and its path of keys in the row.
         modality: kind of image, when the row has it.
+        turns: (role, text) of what was said before the question, in a conversation.
+        criteria: what the reply is judged by, for the scorer `rubric`.
+        answer_type: closed or open, or a word of the row's own, when the row says it.
     """
 
     question: str
@@ -46,6 +51,9 @@ class Parts:
     letter: str | None = None
     images: tuple[tuple[int, tuple[str | int, ...]], ...] = ()
     modality: str | None = None
+    turns: tuple[tuple[str, str], ...] = ()
+    criteria: tuple[Criterion, ...] = ()
+    answer_type: str | None = None
 
 
 def choice_index(row: Row, task: TaskSpec) -> Parts:
@@ -71,6 +79,16 @@ def choice_mapping(row: Row, task: TaskSpec) -> Parts:
     return _choice(row, task, choices, _index_of(str(_value(row, task.columns["answer"])), choices))
 
 
+def choice_letter(row: Row, task: TaskSpec) -> Parts:
+    """MedXpertQA, MMMU-Pro, MedFrameQA, MedBullets, SuperGPQA: the answer is a letter; options as for mapping."""
+    names = task.columns["choices"]
+    raw = _value(row, names) if isinstance(names, str) else [_option(row, name) for name in names]
+    choices = (
+        _by_letter(raw) if isinstance(raw, Mapping) else _texts(_list_in_text(raw) if isinstance(raw, str) else raw)
+    )
+    return _choice(row, task, choices, _letters_index(_text(row, task.columns["answer"]), choices))
+
+
 def pubmedqa(row: Row, task: TaskSpec) -> Parts:
     """PubMedQA: all contexts; the options are the decisions yes, no and maybe."""
     contexts = _value(row, task.columns["context"])
@@ -92,7 +110,29 @@ def open_answer(row: Row, task: TaskSpec) -> Parts:
         reference=_text(row, task.columns["answer"]),
         images=_images(row, task),
         modality=_modality(row, task),
+        answer_type=_plain(row, task.columns.get("answer_type")),
     )
+
+
+def sections(row: Row, task: TaskSpec) -> Parts | None:
+    """IU X-Ray, CheXpert Plus: a report of two sections; a row in which both are empty is not asked."""
+    told = [(name, _plain(row, task.columns[name])) for name in ("findings", "impression")]
+    text = " ".join(f"{name.capitalize()}: {section}" for name, section in told if section)
+    if not text:
+        return None
+    return Parts(_question(row, task), text, images=_images(row, task), modality=_modality(row, task))
+
+
+def conversation(row: Row, task: TaskSpec) -> Parts:
+    """HealthBench: the turns of a conversation, the last of them the question, and the criteria of its rubric."""
+    turns = _value(row, task.columns["conversation"])
+    if isinstance(turns, str) or not isinstance(turns, Sequence):
+        raise DataError("the conversation is no list of {role, content}", code="not-a-conversation")
+    said = [_turn(number, turn) for number, turn in enumerate(turns, start=1)]
+    if not said or said[-1][0] != "user":
+        raise DataError("the conversation does not end with a turn of the user", code="not-a-conversation")
+    criteria = criteria_of(_value(row, task.columns["rubric"]))
+    return Parts(said[-1][1], "", turns=tuple(said[:-1]), criteria=criteria)
 
 
 def mmmu(row: Row, task: TaskSpec) -> Parts:
@@ -106,24 +146,32 @@ def mmmu(row: Row, task: TaskSpec) -> Parts:
             images=_images(row, task),
             modality=_modality(row, task),
         )
-    return _choice(row, task, choices, _index_of(answer, choices))
+    is_letter = len(answer) == 1 and answer.upper() in ascii_uppercase[: len(choices)]
+    return _choice(row, task, choices, _letters_index(answer, choices) if is_letter else _index_of(answer, choices))
 
 
-Format = Callable[[Row, TaskSpec], Parts]
+Format = Callable[[Row, TaskSpec], Parts | None]
+"""A row's parts; None leaves the row out."""
 FORMATS: Mapping[str, Format] = {
     "choice_index": choice_index,
     "choice_mapping": choice_mapping,
+    "choice_letter": choice_letter,
     "pubmedqa": pubmedqa,
     "open": open_answer,
     "mmmu": mmmu,
+    "sections": sections,
+    "conversation": conversation,
 }
 _PICTURES = ("images", "modality")
 COLUMNS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "choice_index": (("question", "choices", "answer"), _PICTURES),
     "choice_mapping": (("question", "choices", "answer"), _PICTURES),
+    "choice_letter": (("question", "choices", "answer"), _PICTURES),
     "pubmedqa": (("question", "context", "answer"), _PICTURES),
-    "open": (("question", "answer"), ("context", *_PICTURES)),
+    "open": (("question", "answer"), ("context", "answer_type", *_PICTURES)),
     "mmmu": (("question", "choices", "answer", "type"), _PICTURES),
+    "sections": (("question", "findings", "impression"), _PICTURES),
+    "conversation": (("conversation", "rubric"), ()),
 }
 """Format -> the names that `columns` has to give, `question` only where the task has none of its own; and may give."""
 
@@ -140,16 +188,16 @@ def load_format(name: str, key: str) -> Format:
         raise ConfigError.of(key, "not-a-choice", f"'{name}' is none of {', '.join(FORMATS)}, and no ./file.py:name")
     function = user_code.load(name, key)
 
-    def own(row: Row, task: TaskSpec) -> Parts:
+    def own(row: Row, task: TaskSpec) -> Parts | None:
         try:
             parts = function(row, task)
         except DataError:
             raise
         except Exception as error:  # user code may raise anything
             raise DataError(f"{name} raised {type(error).__name__}: {error}", code="raised") from error
-        if not isinstance(parts, Parts):
-            raise DataError(f"{name} gave {type(parts).__name__} instead of Parts", code="not-a-row")
-        return parts
+        if parts is None or isinstance(parts, Parts):
+            return parts
+        raise DataError(f"{name} gave {type(parts).__name__} instead of Parts", code="not-a-row")
 
     return own
 
@@ -183,6 +231,16 @@ def _index_of(answer: str, choices: Sequence[str]) -> int:
     if marked != answer:
         return _index_of(marked, choices)
     raise DataError(f"answer {answer!r} is not one of the options {list(choices)}", code="answer-not-an-option")
+
+
+def _letters_index(answer: str, choices: Sequence[str]) -> int:
+    """Index of the option whose letter the answer is, whatever the options' texts are."""
+    letter = answer.strip().strip("().").upper()
+    if len(letter) == 1 and letter in ascii_uppercase[: len(choices)]:
+        return ascii_uppercase.index(letter)
+    raise DataError(
+        f"answer {answer!r} is not the letter of one of {len(choices)} options", code="answer-not-an-option"
+    )
 
 
 def _without_marks(choices: list[str]) -> list[str]:
@@ -226,7 +284,17 @@ def _list_in_text(text: str) -> list[str]:
 
 
 def _question(row: Row, task: TaskSpec) -> str:
-    return task.question or _text(row, task.columns["question"])
+    if task.question:
+        return task.question
+    text = _text(row, task.columns["question"])
+    return text.split(task.question_until)[0].strip() or text if task.question_until else text
+
+
+def _turn(number: int, turn: Any) -> tuple[str, str]:
+    role, text = (turn.get("role"), turn.get("content")) if isinstance(turn, Mapping) else (None, None)
+    if role not in ROLES or not isinstance(text, str) or not text.strip():
+        raise DataError(f"turn {number} has no text, or a role that is none of {', '.join(ROLES)}", code="not-a-turn")
+    return role, text.strip()
 
 
 def _images(row: Row, task: TaskSpec) -> tuple[tuple[int, tuple[str | int, ...]], ...]:
@@ -242,6 +310,12 @@ def _images(row: Row, task: TaskSpec) -> tuple[tuple[int, tuple[str | int, ...]]
     if isinstance(value, list):
         return tuple((0, (columns, index)) for index in range(len(value)))
     return ((0, (columns,)),)
+
+
+def _plain(row: Row, column: str | None) -> str | None:
+    """The text of a column that may be absent or empty."""
+    value = row.get(column) if column else None
+    return str(value).strip() or None if value is not None else None
 
 
 def _modality(row: Row, task: TaskSpec) -> str | None:

@@ -6,13 +6,13 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from medix_r1.errors import DataError, Problem
+from medix_r1.errors import ConfigError, DataError, Problem
 from medix_r1.evaluation.benchmarks.formats import Parts, load_format
 from medix_r1.evaluation.benchmarks.sources import Source, open_source
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec
@@ -20,6 +20,7 @@ from medix_r1.evaluation.results.records import passage
 from medix_r1.images.rules import ImageRules, rules_of
 from medix_r1.models.reading.faults import line
 from medix_r1.models.reading.sent_texts import SentTexts
+from medix_r1.models.rubric import Criterion
 
 _MAX_PROBLEMS = 20  # rows named in one error; a wrong column name breaks every row
 
@@ -57,11 +58,25 @@ class Item:
     letter: str | None
     images: tuple[Image, ...]
     restricted: bool = False
+    turns: tuple[tuple[str, str], ...] = ()
+    criteria: tuple[Criterion, ...] = ()
+    answer_type: str | None = None
+    subgroups: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def texts(self) -> SentTexts:
         """What no reason may repeat."""
-        return SentTexts.of(self.question, self.context, self.reference, *self.choices)
+        return SentTexts.of(self.question, self.context, self.reference, *self.choices, *self.said, *self.looked_for)
+
+    @property
+    def said(self) -> list[str]:
+        """The texts of the turns before the question."""
+        return [text for _, text in self.turns]
+
+    @property
+    def looked_for(self) -> list[str]:
+        """The texts of the criteria."""
+        return [criterion.text for criterion in self.criteria]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +88,14 @@ class TaskData:
         items: in the source's order; the first `limit` when one was given.
         revision: of the data.
         total: rows of the source that pass the task's `where`, ignoring `limit`.
+        columns: of the source.
     """
 
     task: TaskSpec
     items: tuple[Item, ...]
     revision: str | None
     total: int
+    columns: frozenset[str] = frozenset()
 
     @property
     def key(self) -> str:
@@ -95,8 +112,22 @@ class TaskData:
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def load_items(task: TaskSpec, *, data_dir: Path | None, cache_dir: Path, limit: int | None = None) -> TaskData:
+def load_items(
+    task: TaskSpec,
+    *,
+    data_dir: Path | None,
+    cache_dir: Path,
+    limit: int | None = None,
+    subgroup: Sequence[str] = (),
+) -> TaskData:
     """Read a task's samples.
+
+    Args:
+        task: what to read.
+        data_dir: folder with copies of the hub's data sets; None for the hub.
+        cache_dir: of images from a server.
+        limit: first rows; None takes all.
+        subgroup: columns whose values say which groups a sample belongs to, where the rows have them.
 
     Raises:
         DataError: the source cannot be read, or rows violate the format; up to 20 such rows are named together.
@@ -106,10 +137,17 @@ def load_items(task: TaskSpec, *, data_dir: Path | None, cache_dir: Path, limit:
     items: list[Item] = []
     problems: list[Problem] = []
     seen: Counter[str] = Counter()
-    for index in source.counted[:limit]:
+    total, asked = len(source.counted), source.counted[:limit]
+    for index in asked:
         try:
-            row = source.rows[index]
-            items.append(_item(task, source, index, make_parts(row, task), row, seen))
+            row = _answered(source.rows[index], task, source.answers)
+            parts = make_parts(row, task)
+            if parts is None:
+                total -= 1
+                continue
+            item = _item(task, source, index, parts, row, seen)
+            groups = {name: text for name in subgroup if (text := str(row.get(name) or "").strip())}
+            items.append(replace(item, subgroups=groups) if groups else item)
         except DataError as error:
             said = (
                 line(str(error), SentTexts.of_body(partial(source.rows.__getitem__, index)))
@@ -123,7 +161,18 @@ def load_items(task: TaskSpec, *, data_dir: Path | None, cache_dir: Path, limit:
         raise DataError.listing(problems, code="rows-refused")
     if not items:
         raise DataError(f"{task.name}: no rows are left to ask", code="no-rows")
-    return TaskData(task, tuple(items), source.revision, len(source.counted))
+    return TaskData(task, tuple(items), source.revision, total, frozenset(source.rows[asked[0]]))
+
+
+def _answered(row: Mapping[str, Any], task: TaskSpec, answers: Mapping[str, str] | None) -> Mapping[str, Any]:
+    """The row with its answer from the file of answers, if there is one."""
+    if answers is None:
+        return row
+    if (name := task.columns.get("id")) is None:
+        raise ConfigError.of(f"tasks.{task.name}.columns.id", "no-value", "has no value; answers are found by it")
+    if (answer := answers.get(str(row.get(name)))) is None:
+        raise DataError(f"{task.answers} has no answer for id {row.get(name)!r}", code="no-such-answer")
+    return {**row, task.columns["answer"]: answer}
 
 
 def _item(task: TaskSpec, source: Source, index: int, parts: Parts, row: Mapping[str, Any], seen: Counter[str]) -> Item:
@@ -131,14 +180,16 @@ def _item(task: TaskSpec, source: Source, index: int, parts: Parts, row: Mapping
         Image(number, source.image_key(_at(row, path)), _reader(source, index, path), rules_of(task.image))
         for number, path in parts.images
     )
-    said = [task.name, parts.question, parts.context, parts.choices, parts.reference, [i.key for i in images]]
+    said: list[Any] = [task.name, parts.question, parts.context, parts.choices, parts.reference, [i.key for i in images]]
+    if parts.turns or parts.criteria:
+        said += [parts.turns, [[criterion.text, criterion.points] for criterion in parts.criteria]]
     name = _hash(said)
     seen[name] += 1
     return Item(
         id=name if seen[name] == 1 else f"{name}-{seen[name]}",  # duplicate rows stay separate samples
         task=task.name,
         row=index,
-        group=images[0].key if images else _hash([parts.context or parts.question]),
+        group=images[0].key if images else _hash([*map(list, parts.turns), parts.context or parts.question]),
         modality=parts.modality,
         question=parts.question,
         context=parts.context,
@@ -147,6 +198,9 @@ def _item(task: TaskSpec, source: Source, index: int, parts: Parts, row: Mapping
         letter=parts.letter,
         images=images,
         restricted=task.restricted,
+        turns=parts.turns,
+        criteria=parts.criteria,
+        answer_type=parts.answer_type,
     )
 
 

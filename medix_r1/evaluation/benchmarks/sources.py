@@ -5,7 +5,9 @@ Images are read lazily, from Arrow on disk, a zip archive or a server.
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
+import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +33,7 @@ class Source:
     Attributes:
         rows: dictionaries; images are not decoded.
         counted: indices of the rows that pass the task's `where`.
+        answers: the right answers by the rows' ids, where the task reads them from a file of its own.
         revision: the hub's commit, or a hash of the files; None when neither is known.
         read_image: from an image's cell to its bytes.
         image_key: from an image's cell to a hash that identifies it; an image on a server is not fetched for it.
@@ -41,13 +44,19 @@ class Source:
     revision: str | None
     read_image: Callable[[Any], bytes]
     image_key: Callable[[Any], str]
+    answers: Mapping[str, str] | None = None
 
 
 def problems(task: TaskSpec, data_dir: Path | None) -> list[Problem]:
     """Problems that would keep a task's rows from being read, found without reading any."""
     found: list[Problem] = []
+    if task.access == "file" and task.format == "mmmu" and task.answers is None:
+        says = "has no value; this split's answers are not public, so give a JSON file {id: answer}"
+        found.append(Problem(f"tasks.{task.name}.answers", "no-value", says))
+    if task.answers is not None and not Path(task.answers).is_file():
+        found.append(Problem(f"tasks.{task.name}.answers", "no-such-file", f"{task.answers} does not exist"))
     if task.file is not None:
-        if not Path(task.file).is_file():
+        if not _own_files(task.file):
             found.append(Problem(f"tasks.{task.name}.file", "no-such-file", f"{task.file} does not exist"))
         elif Path(task.file).suffix not in _BUILDERS:
             found.append(
@@ -57,6 +66,9 @@ def problems(task: TaskSpec, data_dir: Path | None) -> list[Problem]:
             )
     elif task.path is None:
         found.append(Problem(f"tasks.{task.name}.file", "no-value", "has no value; this task reads a file of your own"))
+    elif task.access == "file" and task.files and data_dir is None:
+        says = f"has no value; {task.name} is read from a copy: unpack {task.path} into DATA_DIR/{task.path}"
+        found.append(Problem("data_dir", "needs-a-copy", says))
     elif data_dir is not None and not (data_dir / task.path).is_dir():
         found.append(
             Problem(
@@ -82,25 +94,50 @@ def open_source(task: TaskSpec, data_dir: Path | None, cache_dir: Path) -> Sourc
         DataError: files or columns are missing.
     """
     private = cache_dir / "rows" if task.restricted else None
+    answers = _read_answers(Path(task.answers)) if task.answers else None
+    with_them = [Path(task.answers)] if task.answers else []
     if task.file is not None:
-        file = Path(task.file)
-        folder, rows, revision = file.parent, _read_files([file], private), _digest([file])
+        files = _own_files(task.file)
+        folder, rows, revision = files[0].parent, _read_files(files, private), _digest([*files, *with_them])
     elif data_dir is not None and task.path is not None:
         folder = data_dir / task.path
         files = _split_files(folder, task)
-        rows, revision = _read_files(files, private), _digest(files)
+        rows, revision = _read_files(files, private), _digest([*files, *with_them])
     else:
         folder = _download(task)
-        rows, revision = _read_files(_split_files(folder, task), private), folder.name
+        files = _split_files(folder, task)
+        rows, revision = _read_files(files, private), folder.name + (f"+{_digest(with_them)}" if with_them else "")
     counted = list(range(len(rows)))
     for column, value in task.where.items():
         if column not in rows.column_names:
             raise DataError(
                 f"{task.name}: no column {column!r}; there are {', '.join(rows.column_names)}", code="no-such-column"
             )
-        counted = [index for index, found in zip(counted, rows.select(counted)[column], strict=True) if found == value]
-    read_image, image_key = _image_readers(task, folder, cache_dir)
-    return Source(rows, counted, revision, read_image, image_key)
+        wanted = value if isinstance(value, list) else [value]
+        counted = [index for index, found in zip(counted, rows.select(counted)[column], strict=True) if found in wanted]
+    beside = files[0].parent / task.image_dir if task.image_dir else folder
+    read_image, image_key = _image_readers(task, folder, beside, cache_dir)
+    return Source(rows, counted, revision, read_image, image_key, answers)
+
+
+def _own_files(pattern: str) -> list[Path]:
+    """The user's own file, or those that a pattern with `*` matches, in the order of their names."""
+    path = Path(pattern)
+    if "*" not in pattern:
+        return [path] if path.is_file() else []
+    root = Path(path.anchor) if path.is_absolute() else Path()
+    return sorted(found for found in root.glob(str(path.relative_to(root))) if found.is_file())
+
+
+def _read_answers(path: Path) -> dict[str, str]:
+    """Answers by id: `{id: answer}`, or as MMMU keeps them, `{id: {ground_truth: answer}}`."""
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+        told = {str(key): value["ground_truth"] if isinstance(value, dict) else value for key, value in tree.items()}
+        answers = {key: value[0] if isinstance(value, list) else value for key, value in told.items()}
+    except (OSError, ValueError, AttributeError, LookupError) as error:
+        raise DataError(f"{path} is no JSON object of answers by id: {error}", code="not-answers") from error
+    return {key: str(value) for key, value in answers.items()}
 
 
 def _download(task: TaskSpec) -> Path:
@@ -146,8 +183,19 @@ def _split_files(folder: Path, task: TaskSpec) -> list[Path]:
 
 
 def _of_split(task: TaskSpec, files: Sequence[Path], where: Path | str) -> list[Path]:
-    """Files of the split: its name is part of the file's or is the folder's; the configuration's is in the path."""
+    """Files of the split: its name is part of the file's or is the folder's; the configuration's is in the path.
+
+    A task that names its files takes those alone.
+    """
     candidates = [path for path in files if path.suffix in _BUILDERS]
+    if task.files:
+        named = [path for path in candidates if any(fnmatch.fnmatch(path.as_posix(), name) for name in task.files)]
+        if not named:
+            there = ", ".join(map(str, candidates[:20])) or "no data files at all"
+            raise DataError(
+                f"{task.name}: {where} has no file {' or '.join(task.files)}; there are {there}", code="no-such-split"
+            )
+        return named
     chosen: list[Path] = []
     for config in task.config or ("",):
         fitting = [p for p in candidates if not config or config in (*p.parts, p.stem)]
@@ -216,7 +264,7 @@ def _digest(files: Sequence[Path]) -> str:
 
 
 def _image_readers(
-    task: TaskSpec, folder: Path, cache_dir: Path
+    task: TaskSpec, folder: Path, beside: Path, cache_dir: Path
 ) -> tuple[Callable[[Any], bytes], Callable[[Any], str]]:
     if task.archive is not None and task.file is None:
         archive = ImageArchive(folder / task.archive)
@@ -226,7 +274,7 @@ def _image_readers(
         return server.read, lambda value: _hash(str(value).encode())
 
     def read(value: Any) -> bytes:
-        return _read_plain(value, folder)
+        return _read_plain(value, beside)
 
     return read, lambda value: _hash(read(value))
 

@@ -16,7 +16,9 @@ from medix_r1.evaluation.benchmarks.tasks import SCORERS, Access, Kind
 
 _CHOICES: Mapping[str, Sequence[str]] = {"kind": get_args(Kind), "access": get_args(Access)}
 _TEXTS = ("name", "split", "licence")
-_OPTIONAL_TEXTS = ("path", "revision", "file", "question", "archive", "image_host")
+_OPTIONAL_TEXTS = (
+    "path", "revision", "file", "answers", "question", "question_until", "archive", "image_dir", "image_host", "source"
+)  # fmt: skip
 _ORG_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -71,6 +73,8 @@ def _wrong(name: str, value: Any) -> tuple[str, str] | None:
             return "not-an-address", f"{value!r} does not begin with https://"
     if name == "config" and value and not _are_names(value):
         return "not-a-list", f"{value!r} is no list of names; [] where the data set has one configuration"
+    if name in ("files", "suites") and value and not _are_names(value):
+        return "not-a-list", f"{value!r} is no list of names; [] for none"
     if name in ("columns", "where", "image") and not isinstance(value, Mapping):
         return "not-a-mapping", f"{value!r} is not a mapping, such as {{question: Frage, answer: Antwort}}"
     if name in ("format", "scorer"):
@@ -81,7 +85,7 @@ def _wrong(name: str, value: Any) -> tuple[str, str] | None:
 
 
 def _column_problems(columns: Mapping[str, Any], form: str, *, has_question: bool, where: str) -> Iterator[Problem]:
-    needed, optional = COLUMNS[form]
+    needed, optional = COLUMNS[form][0], (*COLUMNS[form][1], "id")
     for name in needed:
         if name not in columns and not (name == "question" and has_question):
             yield Problem(f"{where}.columns.{name}", "no-value", f"has no value; format {form} reads it from a column")

@@ -11,14 +11,20 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from medix_r1 import user_code
+from medix_r1 import prompts, user_code
 from medix_r1.config import config_dir
 from medix_r1.errors import ConfigError, Problem
+from medix_r1.models.rubric import PROMPTS
 
 Kind = Literal["llm", "vlm"]
-SCORERS = ("short", "report")
+SCORERS = ("short", "report", "rubric")
 Access = Literal["open", "credentials", "file"]
 _GROUPS = ("all", "llm", "vlm", "open")
+# Fields that change no sample, so that they enter no key of the data.
+_TOLD = frozenset({"headline", "licence", "access", "revision", "file", "answers", "source", "suites"})
+# Fields of later versions: where a task does not use them, its results keep their key.
+_LATER = ("image", "files", "image_dir", "question_until")
+_TOLD_COLUMNS = frozenset({"answer_type"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,37 +35,52 @@ class TaskSpec:
         name: of the task, as in `task=NAME`.
         kind: `llm` for text questions, `vlm` for questions with images.
         headline: whether it is one of the 17 tasks of the headline average.
+        suites: further groups of tasks that `task=` knows by name, such as `medevalkit`.
+        source: where the schema of its rows was read.
         path: data set on the hub; None when the user has to bring a file.
         config: configurations of the data set, all of them read; empty when it has one only.
         split: of the data set.
         revision: commit on the hub; None takes the newest, which the result records.
-        file: the user's own file (parquet, JSON lines, JSON, CSV) with the same columns, read instead of the hub.
+        files: patterns of the data set's files, where their names or folders do not hold the split.
+        file: the user's own file (parquet, JSON lines, JSON, CSV) with the same columns, read instead of the hub; with
+            `*` in it several.
+        answers: JSON file of the user's with the right answers by the rows' ids, where the data set keeps them back.
         format: a name in formats.py, or the user's own function (`./file.py:name`).
         columns: from the format's names of columns to the data set's.
         question: a fixed question, for tasks whose rows hold none.
-        where: keeps the rows whose columns have these values; empty keeps all.
+        question_until: mark at which the rows' questions end, where they repeat the options after it.
+        where: keeps the rows whose columns have these values, or one of a list of them; empty keeps all.
         archive: zip file beside the rows that holds the images.
+        image_dir: folder of the images, relative to the file of the rows; None for that file's own.
         image: rules by which its pictures are read, where they differ from those of images/rules.py.
         image_host: the only server that image addresses may name and that gets the credentials.
-        scorer: `short` asks the judge for YES or NO, `report` for 0 to 5; or the user's own function.
+        scorer: `short` asks the judge for YES or NO, `report` for 0 to 5, `rubric` about each criterion of the row; or
+            the user's own function.
         licence: of the data, as far as we know it.
-        access: `open`; `credentials` in the environment; `file`, which the user has to bring.
+        access: `open`; `credentials` in the environment; `file`, which the user has to bring: a file of rows, or with a
+            `path` a copy of the data set in data_dir.
         restricted: texts are under a data-use agreement and are left out of exports.
     """
 
     name: str
     kind: Kind
     headline: bool = True
+    suites: Sequence[str] = ()
+    source: str | None = None
     path: str | None
     config: Sequence[str] = ()
     split: str
     revision: str | None = None
+    files: Sequence[str] = ()
     file: str | None = None
+    answers: str | None = None
     format: str
     columns: Mapping[str, Any]
     question: str | None = None
+    question_until: str | None = None
     where: Mapping[str, Any] = field(default_factory=dict)
     archive: str | None = None
+    image_dir: str | None = None
     image: Mapping[str, Any] = field(default_factory=dict)
     image_host: str | None = None
     scorer: str
@@ -69,14 +90,17 @@ class TaskSpec:
 
     def definition(self) -> dict[str, Any]:
         """The fields that change what a sample is; they enter the data key."""
-        told = {"headline", "licence", "access", "revision", "file"}
-        told |= set() if self.image else {"image"}  # results of tasks without it keep their key
+        told = _TOLD | {name for name in _LATER if not getattr(self, name)}
         said = {name: value for name, value in asdict(self).items() if name not in told}
-        return said | {"format": user_code.identity(self.format), "scorer": user_code.identity(self.scorer)}
+        said["columns"] = {name: column for name, column in self.columns.items() if name not in _TOLD_COLUMNS}
+        scorer = user_code.identity(self.scorer)
+        if scorer == "rubric":  # another prompt of ours gives other scores
+            scorer = f"rubric {prompts.digest(''.join(map(prompts.load, PROMPTS.values())))}"
+        return said | {"format": user_code.identity(self.format), "scorer": scorer}
 
 
 def load_scorer(name: str, key: str) -> Any:
-    """The user's own scorer; None for `short` and `report`, where the judge votes.
+    """The user's own scorer; None for ours, where the judge votes.
 
     Raises:
         ConfigError: `name` is neither a scorer nor a reference to a function.
@@ -100,8 +124,8 @@ def select(
     """Names of the tasks that an expression selects, without duplicates, in the order of `known`.
 
     Args:
-        expression: `all` (the 17), `llm`, `vlm`, `open` (those of the 17 that need no credentials), a task's name, or a
-            list of these (`[a,b]` or `a,b`).
+        expression: `all` (the 17), `llm`, `vlm`, `open` (those of the 17 that need no credentials), a suite such as
+            `medevalkit`, a task's name, or a list of these (`[a,b]` or `a,b`).
         known: every task.
         broken: what is wrong with the files of further tasks; it matters only where one of them is named.
 
@@ -118,6 +142,8 @@ def select(
             problems += broken[word].problems
         elif word in _GROUPS:
             wanted |= {n for n, spec in known.items() if spec.headline and word in ("all", spec.kind, spec.access)}
+        elif members := {name for name, spec in known.items() if word in spec.suites}:
+            wanted |= members
         else:
             problems.append(Problem(f"task={word}", "no-such-task", f"there is no such task{_nearest(word, known)}"))
     if problems:
@@ -126,7 +152,7 @@ def select(
 
 
 def _nearest(word: str, known: Mapping[str, TaskSpec]) -> str:
-    names = [*known, *_GROUPS]
+    names = [*known, *_GROUPS, *dict.fromkeys(suite for spec in known.values() for suite in spec.suites)]
     if near := difflib.get_close_matches(word, names, n=3, cutoff=0.5):
         return f"; did you mean {' or '.join(near)}?"
     return f"; known: {', '.join(names)}"

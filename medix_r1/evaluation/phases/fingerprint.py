@@ -58,7 +58,10 @@ def describe_judge(settings: JudgeSettings) -> dict[str, Any]:
         name: prompts.digest(prompts.load(name))
         for name in (settings.match_prompt, settings.report_prompt, settings.rubric_prompt)
     }
-    return {
+    own = settings.criterion_template
+    criterion = {"verdict": settings.criterion_verdict, "prompt": own and prompts.digest(own)}
+    changed = settings.criterion_verdict != "json" or own is not None  # results without it keep their key
+    return ({"criterion": criterion} if changed else {}) | {
         "judges": [{"model": j.model, "revision": judge_revision(j)} for j in settings.judges],
         "seeds": list(settings.seeds),
         "temperature": settings.temperature,

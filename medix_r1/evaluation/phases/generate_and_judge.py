@@ -22,9 +22,10 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from medix_r1.errors import DataError, EvaluationError
 from medix_r1.evaluation.benchmarks.items import Item, TaskData
+from medix_r1.evaluation.phases.ballots import VotingSettings
 from medix_r1.evaluation.phases.journal import Journal
-from medix_r1.evaluation.phases.judging import Judgement, VotingSettings, ask_votes
-from medix_r1.evaluation.phases.messages import PromptName, message_text, user_message
+from medix_r1.evaluation.phases.judging import Judgement, ask_votes
+from medix_r1.evaluation.phases.messages import PromptName, earlier_turns, message_text, user_message
 from medix_r1.evaluation.phases.replies import Reply, parse_reply
 from medix_r1.grammar import ThinkElement
 from medix_r1.models.reading.faults import why
@@ -176,7 +177,7 @@ def judge_missing(
 
     Args:
         name: of the task.
-        scorer: `short` or `report`.
+        scorer: `short`, `report`, `rubric` or the user's own.
         replies: by sample id.
         folder: of the task's results.
         open_judges: opens a client of each judge, for one inspect evaluation.
@@ -287,7 +288,7 @@ def _asking(
             breaker.check(sample)
             try:
                 message = await asyncio.to_thread(user_message, items[sample], request.prompt, request.think_element)
-                state.messages = [message]
+                state.messages = [*earlier_turns(items[sample]), message]
                 start = time.monotonic()
                 state = await generate(state)
             except Exception as error:  # noqa: BLE001 - counted, and raised again without the sample's texts
@@ -295,7 +296,7 @@ def _asking(
             _append(journal, _generation(sample, state.output, time.monotonic() - start), breaker)
             breaker.succeeded(sample)
             if not isinstance(message.content, str):  # keeps image bytes out of memory and the log
-                state.messages[0] = ChatMessageUser(content=state.input_text)
+                state.messages[len(items[sample].turns)] = ChatMessageUser(content=state.input_text)
             advance()
             return state
 

@@ -6,7 +6,15 @@ import base64
 from string import ascii_uppercase
 from typing import Literal
 
-from inspect_ai.model import ChatMessageUser, Content, ContentImage, ContentText
+from inspect_ai.model import (
+    ChatMessage,
+    ChatMessageAssistant,
+    ChatMessageSystem,
+    ChatMessageUser,
+    Content,
+    ContentImage,
+    ContentText,
+)
 
 from medix_r1 import prompts
 from medix_r1.errors import DataError
@@ -16,6 +24,7 @@ from medix_r1.images.decode import read_image
 from medix_r1.images.rules import ImageRejected
 from medix_r1.prompts.policy import policy_prompt
 
+_TURNS = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
 PromptName = Literal["training", "plain"]
 _SENT_AS_IS = {"PNG": "image/png", "JPEG": "image/jpeg"}  # every server decodes these; others become PNG, losslessly
 
@@ -39,6 +48,11 @@ def message_text(item: Item, prompt: PromptName, think_element: ThinkElement) ->
         think_element=think_element,
         instructions=prompt == "training",
     )
+
+
+def earlier_turns(item: Item) -> list[ChatMessage]:
+    """What was said before the question, as messages."""
+    return [_TURNS[role](content=text) for role, text in item.turns]
 
 
 def user_message(item: Item, prompt: PromptName, think_element: ThinkElement) -> ChatMessageUser:

@@ -69,6 +69,10 @@ def _record(
         tokens_out=generation["tokens_out"] if generation else 0,
         seconds=generation["seconds"] if generation else 0.0,
         restricted=restricted,
+        turns=item.turns,
+        criteria=item.criteria,
+        answer_type=item.answer_type,
+        subgroups=item.subgroups,
     )
     return with_judgement(record, judgement, failures.get(item.id))
 

@@ -13,8 +13,9 @@ import httpx
 from inspect_ai.model import GenerateConfig, Model
 
 from medix_r1.errors import Problem
+from medix_r1.evaluation.phases.ballots import VotingSettings
 from medix_r1.evaluation.phases.generate_and_judge import decoding
-from medix_r1.evaluation.phases.judging import VotingSettings, first_questions
+from medix_r1.evaluation.phases.judging import first_questions
 from medix_r1.evaluation.phases.model_api import open_model
 from medix_r1.evaluation.settings import EvalSettings, JudgeAddress, ServedModel
 from medix_r1.model_names import is_hub_name
@@ -100,9 +101,9 @@ def unready_judges(settings: EvalSettings, voting: VotingSettings, scorers: Coll
             wrong += found
         else:
             opened[f"judge.judges[{index}]"] = open_model(each.model, each.base_url, each.api_key_env, config)
-    graded = "report" in scorers
-    asked = first_questions(opened, voting, short=bool(set(scorers) - {"report"}), report=graded or voting.rubric)
-    return wrong + asyncio.run(asked)
+    ours = {"report", "rubric"} & set(scorers)
+    kinds = ours | ({"short"} if set(scorers) - ours else set()) | ({"report"} if voting.rubric else set())
+    return wrong + asyncio.run(first_questions(opened, voting, kinds))
 
 
 def _judge_decoding(settings: EvalSettings) -> GenerateConfig:

@@ -15,11 +15,12 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from medix_r1.errors import DataError
+from medix_r1.models.rubric import Criterion
 
 RUN_FILE = "run.json"
 RECORDS_FILE = "records.jsonl"
@@ -37,9 +38,10 @@ class Vote:
     Attributes:
         judge: name of the judge's model.
         seed: sampling seed of the call; None when the judge takes none.
-        value: 0 or 1 for short answers, grade / 5 for reports; None when the vote failed.
+        value: 0 or 1 for short answers and criteria, grade / 5 for reports; None when the vote failed.
         reason: the judge's reason, or what failed.
         reply: the judge's raw text.
+        criterion: place in the rubric of the criterion that it is about; None where there is no rubric.
     """
 
     judge: str
@@ -47,6 +49,7 @@ class Vote:
     value: float | None
     reason: str
     reply: str
+    criterion: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,10 @@ class Record:
         unscored: why there is no score; None when there is one.
         tokens_in, tokens_out, seconds: of the generation; 0 when the server did not report them.
         restricted: the texts are under a data-use agreement and must not be passed on.
+        turns: (role, text) of what was said before the question, in a conversation.
+        criteria: of the rubric that the reply is judged by, if there is one.
+        answer_type: as the source says it; None where it does not.
+        subgroups: values of the columns that `subgroup=` named, those that the sample has.
     """
 
     id: str
@@ -97,11 +104,16 @@ class Record:
     tokens_out: int
     seconds: float
     restricted: bool
+    turns: tuple[tuple[str, str], ...] = ()
+    criteria: tuple[Criterion, ...] = ()
+    answer_type: str | None = None
+    subgroups: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def passage(self) -> str:
-        """The question, after its passage if it has one."""
-        return passage(self.context, self.question)
+        """The question, after its passage or what was said before it, if there is any."""
+        said = "\n".join(f"{role}: {text}" for role, text in self.turns)
+        return passage("\n\n".join(filter(None, (said, self.context))), self.question)
 
     @property
     def truncated(self) -> bool:
@@ -119,10 +131,14 @@ class Record:
         Raises:
             DataError: fields are missing or unknown.
         """
-        if wrong := {f.name for f in fields(cls)} ^ set(data):
+        needed = {f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING}
+        if wrong := (needed - set(data)) | (set(data) - {f.name for f in fields(cls)}):
             raise DataError(f"a record has missing or unknown fields: {', '.join(sorted(wrong))}", code="not-a-record")
         values = dict(data)
         values["votes"] = tuple(Vote(**vote) for vote in values["votes"])
+        values["turns"] = tuple((role, text) for role, text in values.get("turns", ()))
+        told = ({**criterion, "tags": tuple(criterion["tags"])} for criterion in values.get("criteria", ()))
+        values["criteria"] = tuple(Criterion(**criterion) for criterion in told)
         for name in ("choices", "problems"):
             values[name] = tuple(values[name])
         return cls(**values)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from medix_r1.agreement import Interval
 from medix_r1.evaluation.results import statistics
 from medix_r1.evaluation.results.records import Record, RunInfo, atomic_write, read_run
 from medix_r1.evaluation.results.sheet import Sheet, between, csv_text, flat, number
@@ -58,6 +59,7 @@ class TaskNumbers:
         judge_free: share of the scored samples that needed no judge; None when none is scored.
         rubric: mean grade of the think blocks in [0, 1]; it does not enter the score.
         tokens_in, tokens_out, seconds: mean of a generated reply; None when the server did not report it.
+        by_rubric: whether criteria were judged; the mean is clipped to [0, 1] then, single scores may be negative.
     """
 
     task: str
@@ -74,6 +76,7 @@ class TaskNumbers:
     tokens_in: float | None
     tokens_out: float | None
     seconds: float | None
+    by_rubric: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +111,14 @@ def numbers(info: RunInfo, records: Records) -> RunNumbers:
 def task_numbers(task: str, records: Sequence[Record], available: int = 0) -> TaskNumbers:
     """Compute one task's row of the table; `available` is the number of samples in its source, if known."""
     scored = [record for record in records if record.score is not None]
+    by_rubric = any(record.criteria for record in records)
     total, missing = sum(_score(record) for record in scored), len(records) - len(scored)
     graded = [record for record in records if record.rubric is not None]
     return TaskNumbers(
         task=task,
         samples=len(records),
         available=max(available, len(records)),
-        score=_mean(scored),
+        score=clipped(_mean(scored)) if by_rubric else _mean(scored),
         lowest=total / len(records) if records else None,
         highest=(total + missing) / len(records) if records else None,
         unscored=missing,
@@ -125,7 +129,18 @@ def task_numbers(task: str, records: Sequence[Record], available: int = 0) -> Ta
         tokens_in=_average(record.tokens_in for record in records),
         tokens_out=_average(record.tokens_out for record in records),
         seconds=_average(record.seconds for record in records),
+        by_rubric=by_rubric,
     )
+
+
+def clipped(score: Estimate) -> Estimate:
+    """A mean and its interval clipped to [0, 1], as HealthBench does: single scores by a rubric may be negative."""
+    if score.value is None:
+        return score
+    low, high = (score.interval.low, score.interval.high) if score.interval else (score.value, score.value)
+    value, low, high = (min(1.0, max(0.0, number)) for number in (score.value, low, high))
+    note = score.note if score.value >= 0.0 else "; ".join(filter(None, (score.note, "clipped to 0")))
+    return replace(score, value=value, interval=Interval(low, high) if score.interval else None, note=note)
 
 
 def in_order(names: Iterable[str]) -> list[str]:
@@ -250,10 +265,20 @@ def _cells(task: TaskNumbers, own: Collection[str]) -> list[str]:
     return [name, count, number(task.score.value), between(task.score.interval), *middle, *end]
 
 
+def _protocol_of_rubrics(info: RunInfo) -> str:
+    criterion = info.judge.get("criterion", {})
+    if criterion.get("verdict") == "yes_no":
+        return "Criteria were judged by YES or NO: not comparable with HealthBench's own numbers."
+    prompt = "a prompt of your own" if criterion.get("prompt") else "our prompt"
+    return f"Criteria were judged by {', '.join(judge_names(info))} with {prompt}; HealthBench has gpt-4.1 and its own."
+
+
 def _notes(found: RunNumbers) -> Iterable[str]:
     info = found.info
     judge = ", ".join(judge_names(info)) or "none"
     yield f"Prompt hash {info.prompt_sha[:12]}, judge {judge}, key {info.key[:12]}. Tokens and seconds: mean a reply."
+    if rubrics := [task.task for task in found.tasks if task.by_rubric]:
+        yield f"By rubrics, the mean clipped to [0, 1]: {', '.join(rubrics)}. {_protocol_of_rubrics(info)}"
     if images := info.extra.get("images"):
         yield f"The pictures were {images}, to see whether the model looks: these are not the benchmarks' scores."
     covered = {task for average in found.averages[:1] for task in average.tasks}

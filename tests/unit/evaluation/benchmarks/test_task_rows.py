@@ -9,7 +9,8 @@ import pytest
 
 from medix_r1.errors import DataError
 from medix_r1.evaluation.benchmarks.items import Item, TaskData, load_items
-from medix_r1.evaluation.phases.messages import PromptName, message_text, user_message
+from medix_r1.evaluation.benchmarks.tasks import select
+from medix_r1.evaluation.phases.messages import PromptName, earlier_turns, message_text, user_message
 from medix_r1.evaluation.settings import known_tasks
 from tests.support import eval_rows
 from tests.support.problems import coded, codes
@@ -53,7 +54,20 @@ CASES = [
     ("pmc_vqa", 2, "B", "Cyst", 1, "A. Tumor"),
     ("pmc_vqa_hard", 1, None, "a cyst", 1, "arrow"),
     ("mmmu_medical", 15, "B", "The second's border", 2, "compare <image> with <image>."),
+    ("medxpertqa_text", 1, "J", "j", 0, "Which drug?\nA. a\nB. b"),
+    ("medxpertqa_mm", 1, "B", "b", 2, "<image><image>Which nerve?\nA. a"),
+    ("omnimedvqa", 2, "B", "Yes", 1, "A. No\nB. Yes"),
+    ("medframeqa", 1, "B", "It shrinks.", 2, "<image><image>How does"),
+    ("medbullets_op4", 1, "B", "Dexamethasone", 0, "D. Observation"),
+    ("medbullets_op5", 1, "B", "Dexamethasone", 0, "E. Penicillin"),
+    ("supergpqa_medicine", 1, "C", "A", 0, "A. C\nB. B\nC. A"),
+    ("healthbench", 2, None, "", 0, "Ten paracetamol."),
+    ("healthbench_consensus", 1, None, "", 0, "What now?"),
+    ("healthbench_hard", 1, None, "", 0, "Is rest enough"),
+    ("mmmu_pro_medical", 1, "C", "mast cell", 1, "Which cell is in <image>?"),
+    ("mmmu_pro_medical_vision", 1, "C", "mast cell", 1, "<image>Answer the question in the image"),
 ]
+OF_A_FILE = {"medpix", "mmmu_medical_test", "iu_xray", "chexpert_plus"}
 
 
 @pytest.mark.parametrize(("name", "count", "letter", "reference", "images", "shown"), CASES)
@@ -66,7 +80,75 @@ def test_rows_in_the_real_schema(load, name, count, letter, reference, images, s
 
 
 def test_every_task_has_a_case() -> None:
-    assert {case[0] for case in CASES} | {"medpix"} == set(known_tasks())
+    assert {case[0] for case in CASES} | OF_A_FILE == set(known_tasks())
+
+
+def test_every_task_says_its_licence_and_the_further_ones_where_their_schema_was_read() -> None:
+    known = known_tasks().values()
+    assert all(task.licence and task.access for task in known)
+    assert {task.name for task in known if not task.headline and not task.source} == {"mmmu_medical", "medpix"}
+
+
+def test_the_suite_of_medevalkit_has_its_english_benchmarks() -> None:
+    read = """
+    mmmu_medical_test mmmu_medical pmc_vqa omnimedvqa iu_xray medxpertqa_mm chexpert_plus mimic_cxr_report_generation
+    rad_vqa slake_vqa path_vqa medframeqa medqa medmcqa pubmedqa medbullets_op4 medbullets_op5 medxpertqa_text
+    supergpqa_medicine healthbench healthbench_consensus healthbench_hard
+    """  # the README's list of 2025, without the four that are Chinese
+    mmlu = {f"mmlu_{subject}" for subject in eval_rows.MMLU}
+    assert set(select("medevalkit", known_tasks())) == set(read.split()) | mmlu
+
+
+def test_healthbench_is_a_conversation_with_a_rubric(load) -> None:
+    item = load("healthbench").items[0]
+    assert item.turns == (("user", "I took too many pills."), ("assistant", "Which ones, and how many?"))
+    assert item.question == "Ten paracetamol.\nWhat now?"
+    assert [(criterion.points, criterion.tags) for criterion in item.criteria][2] == (-9.0, ("axis:accuracy",))
+    assert [(turn.role, turn.text) for turn in earlier_turns(item)] == list(item.turns)
+
+
+@pytest.mark.parametrize("name", ["iu_xray", "chexpert_plus"])
+def test_reports_of_two_sections_come_from_medevalkits_file(load, tmp_path, name) -> None:
+    data = load(name, file=str(eval_rows.write_reports(tmp_path, many=name == "iu_xray")))
+    assert (data.total, [item.row for item in data.items]) == (2, [0, 2])  # a row without any text is not asked
+    assert data.items[0].reference == "Findings: The lungs are clear. Impression: No acute disease."
+    assert data.items[1].reference == "Impression: Effusion."
+    assert len(_images(data.items[0])) == (2 if name == "iu_xray" else 1)
+
+
+def test_mmmus_test_rows_take_their_answers_from_a_file(load, tmp_path) -> None:
+    answers = tmp_path / "answers.json"
+    answers.write_text(json.dumps(eval_rows.mmmu_answers()))
+    data = load("mmmu_medical_test", answers=str(answers))
+    assert [item.reference for item in data.items[:3]] == ["The second's border", "<image 1>", "7"]
+    answers.write_text("{}")
+    with pytest.raises(DataError) as caught:
+        load("mmmu_medical_test", answers=str(answers))
+    assert codes(caught.value)[0] == ("mmmu_medical_test row 0", "no-such-answer")
+
+
+def test_several_files_of_ones_own_by_a_pattern(load, hub) -> None:
+    folder = hub / "foreverbeliever/OmniMedVQA/OmniMedVQA"
+    data = load("omnimedvqa", file=f"{folder}/QA_information/Open-access/*.json")
+    assert [(item.reference, item.modality) for item in data.items] == [("Yes", "Fundus Photography"), ("CT", None)]
+    assert all(_images(item) for item in data.items)
+
+
+def test_a_letter_is_a_letter_whatever_the_options_say(load, tmp_path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(
+        json.dumps({"question": "Which?", "options": ["B", "A"], "answer_letter": "A", "discipline": "Medicine"})
+    )
+    assert load("supergpqa_medicine", file=str(file)).items[0].reference == "B"
+
+
+def test_columns_name_the_groups_of_a_sample(hub, tmp_path) -> None:
+    data = load_items(known_tasks()["slake_vqa"], data_dir=hub, cache_dir=tmp_path, subgroup=["location", "sex"])
+    assert [(item.subgroups, item.answer_type) for item in data.items] == [
+        ({"location": "Abdomen"}, "OPEN"),
+        ({"location": "Abdomen"}, "CLOSED"),
+    ]
+    assert "location" in data.columns
 
 
 def test_pubmedqa_shows_words_and_every_context(load) -> None:

