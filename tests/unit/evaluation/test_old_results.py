@@ -42,7 +42,7 @@ def assert_same(written: Path, said: str) -> None:
         for file in (written, DATA / "eval_795c22a_said" / said)
     )
     assert len(before) > 30
-    assert now.keys() == before.keys()
+    assert before.keys() <= now.keys()  # later versions may say more
     for key, value in before.items():
         assert now[key] == (pytest.approx(value, rel=1e-9) if isinstance(value, float) else value), key
 
