@@ -1,6 +1,6 @@
 """Runs verl's FSDP engine on one CPU rank in a process of its own, with our YAML, and prints what it saw as JSON.
 
-python -m tests.support.engine_probe MODEL_FOLDER [--padding=N] [override …]
+python -m tests.support.engine_probe MODEL_FOLDER [--padding=N] [--steps=N] [override …]
 
 A process of its own, because verl chooses its platform once, when it is imported. Real model, processor, FSDP2, loss
 and optimizer; only Ray, vLLM and the judge are left out.
@@ -140,7 +140,10 @@ def build_engine(folder: str, overrides: list[str]) -> tuple[Any, Any, Any]:
 
 def main() -> None:
     folder, *rest = sys.argv[1:]
-    padding = int(rest.pop(0).removeprefix("--padding=")) if rest and rest[0].startswith("--padding=") else 0
+    options = {"padding": 0, "steps": 1}
+    while rest and rest[0].startswith("--"):
+        name, _, value = rest.pop(0).removeprefix("--").partition("=")
+        options[name] = int(value)
     import torch
     import torch.distributed
     from verl.workers.utils.losses import ppo_loss
@@ -152,17 +155,22 @@ def main() -> None:
         return {name: p.detach().full_tensor().clone() for name, p in engine.module.named_parameters()}
 
     before = weights()
-    with engine.train_mode():
-        output = engine.train_batch(rows(engine, model.processor, padding), partial(ppo_loss, config=actor))
-    engine.lr_scheduler_step()
-    changed = sorted(name for name, value in weights().items() if not torch.equal(value, before[name]))
-    same = sorted(set(before) - set(changed))
+    for _ in range(options["steps"]):
+        data = rows(engine, model.processor, options["padding"])
+        with engine.train_mode():
+            output = engine.train_batch(data, partial(ppo_loss, config=actor))
+        engine.lr_scheduler_step()
+    after = weights()
+    moved = {name: float((value != before[name]).float().mean()) for name, value in after.items()}
     report = {
-        "engine": [cls.__name__ for cls in type(engine).__mro__[:5]],
+        "engine": [cls.__name__ for cls in type(engine).__mro__[:6]],
         "grad_norm": float(output["metrics"]["grad_norm"]),
         "loss": float(sum(output["loss"])) if isinstance(output["loss"], list) else float(output["loss"]),
-        "changed": changed,
-        "same": same,
+        "changed": sorted(name for name, share in moved.items() if share),
+        "same": sorted(name for name, share in moved.items() if not share),
+        "moved": moved,
+        "dtypes": {name: str(value.dtype) for name, value in after.items()},
+        "sent": {name: list(tensor.shape) for name, tensor in engine.get_per_tensor_param()[0]},
     }
     sys.stdout.write(f"\n{json.dumps(report)}\n")
 

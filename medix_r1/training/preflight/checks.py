@@ -31,6 +31,7 @@ from medix_r1.training.preflight.references import reference_problems
 from medix_r1.training.preflight.reply_format import format_problems
 from medix_r1.training.preflight.switches import filter_problems
 from medix_r1.training.preflight.trackers import tracker_problems, wandb_problems
+from medix_r1.training.preflight.trained_parameters import trained_problems
 
 Check = Callable[[DictConfig], Iterator[Problem]]
 
@@ -63,7 +64,7 @@ def _follows(problem: Problem, reported: Sequence[Problem]) -> bool:
 def _checks(offline: bool) -> Sequence[Check]:
     of_the_config: Sequence[Check] = (
         *(plugin_problems, _reward, filter_problems, algorithm_problems, optimizer_problems, module_problems, _alarms),
-        *(_batches, length_problems, _limits, placement_problems, shape_problems, format_problems),
+        *(_batches, length_problems, _limits, placement_problems, shape_problems, format_problems, trained_problems),
     )
     if offline:
         return (*of_the_config, client_problems, tracker_problems)

@@ -116,8 +116,16 @@ def optimizer_states(actor: DictConfig) -> int:
     return _STATES.get(actor.optim.optimizer, 2)
 
 
+def trained_bytes(config: DictConfig) -> int:
+    """Bytes of one element of trained parameters, their gradients and optimizer states."""
+    actor = config.actor_rollout_ref.actor
+    if config.actor_rollout_ref.model.lora_rank and actor.strategy == "fsdp2":
+        return 4  # verl_plugin/patches/lora_adapters.py
+    return stored_bytes(actor)
+
+
 def stored_bytes(actor: DictConfig) -> int:
-    """Bytes of one element of parameters, gradients and optimizer states."""
+    """Bytes of one element of the model's parameters; without LoRA also of gradients and optimizer states."""
     return _BYTES[str(actor.fsdp_config.get("model_dtype") or "fp32")]
 
 
@@ -133,15 +141,15 @@ def estimate(size: ModelSize, config: DictConfig, gpu_bytes: float) -> MemoryEst
     ranks = config.trainer.nnodes * config.trainer.n_gpus_per_node
     if 0 < actor.fsdp_config.fsdp_size < ranks:  # hybrid sharding: the other ranks hold replicas
         ranks = actor.fsdp_config.fsdp_size
-    stored = stored_bytes(actor)
+    stored, of_trained = stored_bytes(actor), trained_bytes(config)
     mixed = actor.fsdp_config.get("mixed_precision") or {}
     computed = _BYTES[str(mixed.get("param_dtype", "bf16"))]
     tokens = _tokens(config)
     parameters, trained = _trained(size, config)
     update = {
-        "parameters": stored * parameters / ranks,
-        "gradients": stored * trained / ranks,
-        "optimizer": optimizer_states(actor) * stored * trained / ranks,
+        "parameters": (stored * size.parameters + of_trained * (parameters - size.parameters)) / ranks,
+        "gradients": of_trained * trained / ranks,
+        "optimizer": optimizer_states(actor) * of_trained * trained / ranks,
         "gathered layer": 2.0 * computed * size.largest_layer,  # and the prefetched next one
         "activations": computed * tokens * ((size.layers + _HIDDEN_COPIES) * size.hidden + _MLP_COPIES * size.mlp),
         "logits": (computed + 4) * tokens * size.vocabulary,  # plus an fp32 copy

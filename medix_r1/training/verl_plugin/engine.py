@@ -1,4 +1,4 @@
-"""Our FSDP engine: verl's with three patches, and a fourth on CPUs.
+"""Our FSDP engine: verl's with patches, each in a file of its own, and one more on CPUs.
 
 Workers import it through `actor_rollout_ref.model.external_lib`. plugin.py does not, because importing
 `verl.workers.engine` is slow, and circular while verl itself is being imported.
@@ -12,12 +12,13 @@ from verl.workers.engine import EngineRegistry
 from medix_r1 import gc_tuning
 from medix_r1.training.verl_plugin import cpu
 from medix_r1.training.verl_plugin.patches.frozen_vision_tower import FrozenVisionTower
+from medix_r1.training.verl_plugin.patches.lora_adapters import LoraAdapters
 from medix_r1.training.verl_plugin.patches.sequence_means import SequenceMeans
 from medix_r1.training.verl_plugin.patches.stored_pictures import StoredPictureFeatures
 
 
-class MedixEngine(FrozenVisionTower, SequenceMeans, StoredPictureFeatures):
-    """verl's FSDP engine: sequence means leave padding out, a frozen vision tower stays frozen, pictures come once."""
+class MedixEngine(FrozenVisionTower, LoraAdapters, SequenceMeans, StoredPictureFeatures):
+    """verl's FSDP engine with our patches; freezing the vision tower comes after its adapters are made."""
 
     def _build_module(self) -> nn.Module:
         gc_tuning.tune_for_training()  # not at import: processes that only score import this file, too

@@ -204,6 +204,12 @@ USES: dict[str, list[Use]] = {
         *read(ENGINE, "self.model_config"),
         *read("verl.workers.config.model:HFModelConfig", "lora: dict"),
     ],
+    f"{PLUGIN}patches/lora_adapters.py": [
+        *subclassed(ENGINE),
+        *overridden(ENGINE, _build_lora_module="module", _merged_lora_per_tensor_param=""),
+        *read(ENGINE, "self.engine_config", "self.model_config"),
+        *called("verl.workers.engine.fsdp.utils:unfuse_moe_params", "weights model_type"),
+    ],
     f"{PLUGIN}cpu/offload.py": [
         *subclassed(ENGINE),
         *overridden(ENGINE, _build_fsdp_module="module"),
