@@ -244,6 +244,22 @@ def kuberay(
 
 
 @app.command()
+def translate(
+    script: Annotated[Path, typer.Argument(help="Launch script or config of EasyR1, MediX-R1, verl or TRL.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Experiment to write, as mine/experiment/NAME.yaml; without, a command is printed."),
+    ] = None,
+    gpus: Annotated[int | None, typer.Option(min=1, help="GPUs of a node, where the script does not say.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file of --out.")] = False,
+) -> None:
+    """Translate another project's script: `medix-r1 translate run_grpo.sh --out mine/experiment/grpo.yaml`."""
+    from medix_r1.migration.command import show_translation
+
+    raise typer.Exit(show_translation(script, out, console, gpus=gpus, force=force))
+
+
+@app.command()
 def doctor(
     judge_url: Annotated[str | None, typer.Option(help="A judge to ask.", envvar="MEDIX_JUDGE_URL")] = None,
     judge_model: Annotated[str | None, typer.Option(help="Its model; without, the first that it names.")] = None,

@@ -101,7 +101,20 @@ def known_keys() -> frozenset[str]:
 
 
 @functools.cache
-def other_names() -> Mapping[str, str]:
-    """Keys of other projects → what they are called here."""
-    names: Mapping[str, str] = yaml.safe_load(_OTHER_NAMES.read_text(encoding="utf-8"))
+def other_projects() -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+    """Project → its keys → what becomes of each here (`schema/other_names.yaml` explains the fields)."""
+    names: Mapping[str, Mapping[str, Mapping[str, Any]]] = yaml.safe_load(_OTHER_NAMES.read_text(encoding="utf-8"))
     return names
+
+
+@functools.cache
+def other_names() -> Mapping[str, str]:
+    """Keys of other projects that are not also ours → what they are called here."""
+    found: dict[str, str] = {}
+    for keys in other_projects().values():
+        for key, entry in keys.items():
+            ours, said = entry.get("ours"), entry.get("said")
+            text = f"{ours} ({said})" if ours and said else ours or entry.get("instead")
+            if text and "*" not in key and key not in known_keys():
+                found.setdefault(key, text)
+    return found

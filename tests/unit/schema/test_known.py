@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from medix_r1.schema import values
-from medix_r1.schema.known import known_keys, other_names, unread_defaults
+from medix_r1.schema.known import known_keys, other_names, other_projects, unread_defaults
 from medix_r1.schema.unread import instead, replacement
 
 RECIPES = yaml.safe_load((Path(__file__).parents[1] / "golden" / "public_recipes.yaml").read_text(encoding="utf-8"))
@@ -32,3 +32,31 @@ def test_no_key_of_ours_is_taken_for_another_projects():
 @pytest.mark.parametrize("name", instead())
 def test_what_nothing_reads_is_in_the_generated_list(name):
     assert any(replacement(key) == instead()[name] for key in unread_defaults())
+
+
+SCRIPTS = yaml.safe_load((Path(__file__).parents[1] / "golden" / "public_scripts.yaml").read_text(encoding="utf-8"))
+EASYR1 = [one for one in SCRIPTS if "base" in one]
+
+
+@pytest.mark.parametrize("script", EASYR1, ids=lambda one: one["name"])
+def test_every_key_of_a_public_easyr1_script_is_in_the_table(script):
+    keys = {key for key in {**script["base"], **script["keys"]} if not key.endswith(("override_config", "_kwargs"))}
+
+    assert keys <= set(other_projects()["easyr1"])
+
+
+def test_each_entry_says_what_becomes_of_the_key():
+    for keys in other_projects().values():
+        for key, entry in keys.items():
+            assert entry.keys() <= {
+                "ours",
+                "said",
+                "values",
+                "default",
+                "by",
+                "not_needed",
+                "none",
+                "instead",
+                "keep_null",
+            }
+            assert entry.keys() & {"ours", "by", "not_needed", "none"}, key
