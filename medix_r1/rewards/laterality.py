@@ -12,6 +12,11 @@ _SIDE = re.compile(r"\b(left|right|bilateral|bilaterally|both)\b")
 _EYE = re.compile(r"\bO\.?([DSU])\b")  # oculus dexter, sinister, uterque; capitals only: "os" is a bone
 _EYES = {"D": "right", "S": "left", "U": "both"}
 _DENIED = re.compile(r"(?:[,;(]\s?|\s)(?:and |but )?(?:not|no|rather than|instead of)\s[^.,;()]{0,200}")
+_PICTURE = r"(?:images?|pictures?|films?|screen|figure|photo|radiograph|scan|x-ray|viewer|reader)"
+_ON_PICTURE = re.compile(  # the patient's left is on the right of the image
+    rf"\b(?:left|right)(?:[- ]hand)?(?: side)? (?:of|on|in) (?:the |this )?{_PICTURE}\b"
+    rf"|\b{_PICTURE}(?:'s)?[ -](?:left|right)\b"
+)
 _BOTH = frozenset({"left", "right"})
 _NO_SIDE = Score(None, "the reference names no side")
 
@@ -37,6 +42,8 @@ class LateralityMonitor:
 def sides(text: str) -> frozenset[str]:
     """The sides that a text names: a subset of `{"left", "right"}`."""
     spelled = normalize_answer(text)
+    if _ON_PICTURE.search(spelled) and _SIDE.search(off := _ON_PICTURE.sub(" ", spelled)):
+        spelled = off
     found = set(_SIDE.findall(_DENIED.sub(" ", spelled)))
     found |= {_EYES[eye] for eye in _EYE.findall(text)}
     return _BOTH if found - _BOTH else frozenset(found)

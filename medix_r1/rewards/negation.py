@@ -23,6 +23,10 @@ _PASSIVE = re.compile(
     r"\bnot (?:seen|present|visible|identified|detected|found|shown|evident|visuali[sz]ed)\b|\bruled out\b"
 )
 _FREE_OF = re.compile(r"\bfree (?:of|from)\b")
+_LACK = re.compile(  # vitamin c deficiency
+    r"(?<![^\W_])(?:[^\W_]{1,30} ){1,2}(?=(?:deficien|insufficien))"
+    r"|(?<=deficient in )[^\W_]{1,30}(?: [^\W_](?![^\W_]))?"
+)
 _BOUND = re.compile(r"\bno(?:t)? (?=(?:more|less|fewer|greater|larger|smaller|longer|later) than\b)")  # denies nothing
 _LABEL = re.compile(r":\s?(?=(?:absent|negative|none|not (?:seen|present))\b)|:\s?no$")  # "fracture: absent"
 _HYPHEN = re.compile(r"\bnon[ -](?=[^\W\d_])")
@@ -78,11 +82,17 @@ def _compare(answer: str, reference: str, scope: int) -> Score:
     return Score(float(not against), reason)
 
 
+def _kept_negation(match: re.Match[str]) -> str:
+    """What is lacking is neither affirmed nor denied; a negation in front of it holds for the deficiency."""
+    return " ".join(word for word in match[0].split() if word in _BEFORE) + " "
+
+
 @bounded_cache
 def _findings(text: str, scope: int) -> Mapping[str, bool]:
     """Word → whether it is denied everywhere, for all words but stop words and negations."""
     findings: dict[str, bool] = {}
     spelled = "\n".join(normalize_answer(line) for line in text.splitlines())
+    spelled = _LACK.sub(_kept_negation, spelled)
     spelled = _LABEL.sub(_absent, _BOUND.sub("", spelled))
     for clause in _CLAUSE.split(spelled):
         words = _WORD.findall(_HYPHEN.sub("non", _FREE_OF.sub("without", _PASSIVE.sub("absent", clause))))

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from medix_r1.errors import ConfigError
 from medix_r1.rewards.base import Sample, Score
-from medix_r1.wording.quantities import Quantity, agree, quantities, ratios
+from medix_r1.wording.quantities import Quantity, agree, codes, quantities, ratios, ways_to_read
 
+_NO_NUMBER_GIVEN = Score(None, "the answer has no number, and may leave it out")
 _NO_NUMBER = Score(None, "the reference has no number")
 
 
@@ -16,8 +17,9 @@ class NumericMonitor:
 
     Each quantity of the answer matches at most one of the reference, so a list of guesses earns little. A quantity that
     is given twice, in two units, counts once. A number without a unit matches the same number with one, because the
-    question may have named the unit. A ratio in the wrong order (2:1 for 1:2) scores 0. Not applicable when the
-    reference has no number.
+    question may have named the unit. A ratio in the wrong order (2:1 for 1:2) scores 0. Numbers in words count, and of
+    the ways to read a text the best one does (15/15 is 15, 3+4=7 is 7). Not applicable when the reference has no
+    number, or only such as a right answer may leave out (one lesion, the fifth rib, type 2) and the answer has none.
 
     Args:
         tolerance: allowed difference relative to the reference's value, in [0, 1).
@@ -32,20 +34,35 @@ class NumericMonitor:
         self.tolerance = tolerance
 
     def score(self, sample: Sample) -> Score:
-        wanted = self._once(quantities(sample.reference.answer))
-        if not wanted:
+        answer, reference = sample.completion.answer or "", sample.reference.answer
+        if not quantities(reference):
             return _NO_NUMBER
-        if turned := _reversed_ratio(sample.completion.answer or "", sample.reference.answer):
+        if turned := _reversed_ratio(answer, reference):
             return Score(0.0, f"{turned} the other way round")
-        given = self._once(quantities(sample.completion.answer or ""))
+        if not quantities(answer) and all(quantity.weak for quantity in quantities(reference)):
+            return _NO_NUMBER_GIVEN
+        names = (codes(answer), codes(reference))
+        found = (
+            self._compare(self._once(given), self._once(wanted), *names)
+            for given in ways_to_read(answer)
+            for wanted in ways_to_read(reference)
+        )
+        return max(found, key=lambda score: score.value or 0.0)
+
+    def _compare(
+        self, given: Sequence[Quantity], wanted: Sequence[Quantity], names: Sequence[str], wanted_names: Sequence[str]
+    ) -> Score:
+        """Compare two lists; a bare number may also be inside a word of the other text: "brca 1" and "brca1"."""
         left, missing = list(given), []
         for quantity in wanted:
             match = next((other for other in left if agree(other, quantity, self.tolerance)), None)
-            if match is None:
-                missing.append(quantity.text)
-            else:
+            if match is not None:
                 left.remove(match)
-        value = (len(wanted) - len(missing)) / max(len(wanted), len(given))
+            elif quantity.unit or quantity.text not in names:
+                missing.append(quantity.text)
+        left = [other for other in left if not other.extra and (other.unit or other.text not in wanted_names)]
+        matched = len(wanted) - len(missing)
+        value = matched / max(len(wanted), matched + len(left), 1)
         notes = [f"{', '.join(missing)} missing"] if missing else []
         notes += [f"{', '.join(quantity.text for quantity in left[:5])} too many"] if left else []
         return Score(value, "; ".join(notes) or "all quantities agree")

@@ -23,6 +23,7 @@ from medix_r1.wording.comparing import (
     akin,
     compare,
     completed,
+    have_one_root,
     includes,
     is_adjective,
     is_firm,
@@ -30,13 +31,16 @@ from medix_r1.wording.comparing import (
     same_quantities,
     within,
 )
-from medix_r1.wording.one_part import RANGE, run_together, spanned
+from medix_r1.wording.contrasts import contrasts
+from medix_r1.wording.joints import GLUED
+from medix_r1.wording.one_part import RANGE, hyphenated, run_together, spanned
 from medix_r1.wording.parts import Joint, Part, split
 from medix_r1.wording.spelling import normalize_answer
-from medix_r1.wording.terms import FILLERS, KINDS, LISTS, QUALIFYING, readings
+from medix_r1.wording.synonyms import are_synonyms
+from medix_r1.wording.terms import FILLERS, KINDS, LISTS, QUALIFYING, is_alike, readings
 
 # Fast path: an answer of letters, digits, blanks and hyphens with none of these words has one part.
-_PLAIN = re.compile(r"[A-Za-z0-9 %'-]+")
+_PLAIN = re.compile(r"(?:[A-Za-z0-9 '-]|(?<=[0-9 ])%)+")
 _JOINING = frozenset(LISTS["joining"])
 _SENTENCE = re.compile(rf"\b(?:{'|'.join(LISTS['verbs'])})\b")
 _ALL = re.compile(r"(?:both|all|any|either|(?:all|any|either|none|one|both) of .*|neither\b.*)")
@@ -68,19 +72,24 @@ class _Role(Enum):
 @bounded_cache
 def alternatives(answer: str, reference: str) -> tuple[str, ...]:
     """The things that an answer offers beside the reference, or as a choice; empty where that is not certain."""
+    if values := contrasts(answer, reference):
+        return values
     if (
         _PLAIN.fullmatch(answer)
         and " -" not in answer
         and _JOINING.isdisjoint(answer.lower().replace("-", " ").split())
+        and not GLUED.search(answer)
     ):
-        return spanned(answer, reference) if RANGE.search(answer.lower()) else run_together(answer, reference)
+        if RANGE.search(answer.lower()):
+            return spanned(answer, reference)
+        return run_together(answer, reference) or hyphenated(answer, reference)
     if (found := _BOTH_WAYS.search(answer.lower())) and not _BOTH_WAYS.search(reference.lower()):
         return (found[0],)
     if normalize_answer(answer) == normalize_answer(reference):
         return ()
     given = split(answer)
     if len(given) < 2:
-        return spanned(answer, reference)
+        return spanned(answer, reference) or (hyphenated(given[0].text, reference) if given else ())
     wanted = split(reference)
     known = frozenset(itertools.chain.from_iterable(part.stems for part in wanted))
     if len({"left", "right"} & known) != 1 and (_TWO_SIDES.search(answer) or _TWO_SIDES.search(reference)):
@@ -137,7 +146,12 @@ class _Offer:
         return tuple(dict.fromkeys(offered))
 
     def _names(self, part: Part) -> bool:
-        return any(includes(part, one) or _shortens(part, one) for one in self.wanted)
+        return any(
+            includes(part, one)
+            or _shortens(part, one)
+            or (part.denied == one.denied and are_synonyms(part.plain, one.plain))
+            for one in self.wanted
+        )
 
     def _unexplained(self, roles: Sequence[_Role], others: int) -> list[Part]:
         """The open parts that are rivals: those that are joined by a plain sign, or all of a list of three or more."""
@@ -190,7 +204,7 @@ class _Offer:
             return _Role.SAME
         if self._has_other_value(part):
             return _Role.RIVAL
-        if part.restated:
+        if part.restated and not any(compare(part, one) is Likeness.OTHER for one in self.wanted):
             return _Role.DETAIL
         if self._names(part) or all(word in self.known or self._is_known(word) for word in part.stems):
             return _Role.SAME
@@ -207,7 +221,8 @@ class _Offer:
             return _Role.DETAIL
         likeness = {compare(part, one) for one in self.wanted}
         if Likeness.OTHER in likeness and not likeness & {Likeness.SAME, Likeness.RELATED}:
-            joined = part.joint > Joint.LOOSE or part.set_off or is_firm(part)
+            joined = part.joint > Joint.LOOSE or (part.set_off and not part.aside) or is_firm(part)
+            joined = joined or part.restated or (place == 0 and self.given[1].restated)
             return _Role.RIVAL if joined else _Role.DETAIL
         if place + 1 < len(self.given) and (whole := completed(part, self.given[place + 1])) is not None:
             differs = any(compare(whole, one) is Likeness.OTHER or other_value(whole, one) for one in self.wanted)
@@ -221,7 +236,7 @@ class _Offer:
             return _Role.RIVAL if part.joint >= Joint.LIST else _Role.RELATED
         if Likeness.PROBABLY_OTHER in likeness:
             return _Role.OPEN
-        if part.aside and part.joint < Joint.LIST:
+        if (part.aside and part.joint < Joint.LIST) or any(have_one_root(part, one) for one in self.wanted):
             return _Role.DETAIL
         if Likeness.CONTEXT in likeness and part.joint < Joint.LIST and len(self.wanted) < 2:
             return _Role.DETAIL
@@ -263,7 +278,7 @@ class _Offer:
             return False
         mine = {kind: word for word in part.stems for kind in KINDS.get(word, ())}
         return any(
-            mine.get(kind, word) != word
+            mine.get(kind, word) != word and not is_alike(mine[kind], word)
             for other in self.given[:place]
             if _qualifies(other) and not set(other.stems) <= self.known and not self._names(other)
             for word in other.stems

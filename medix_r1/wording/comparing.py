@@ -11,7 +11,7 @@ from enum import Enum
 from medix_r1.bounded_cache import bounded_cache
 from medix_r1.wording.parts import Joint, Part
 from medix_r1.wording.quantities import agree, quantities
-from medix_r1.wording.terms import FILLERS, KINDS, LISTS, QUALIFYING, Term, readings
+from medix_r1.wording.terms import FILLERS, KINDS, LISTS, QUALIFYING, Term, is_alike, readings
 from medix_r1.wording.units import PINT_NAMES
 
 
@@ -39,6 +39,7 @@ _TUMOR = re.compile(r"(?:cancer|carcinoma|tumor|neoplasm|malignancy|sarcoma|blas
 _DISEASE = re.compile(
     r"\w{3,}(?:itis|oma|osis|emia|pathy|algia|iasis|plegia|ectasis|penia|cele|megaly|trophy|rrhea|rrhage)$"
 )
+_ROOT = 8  # letters: hyperlipidemia and hyperlipoproteinemia
 _ENDINGS = frozenset(LISTS["endings"])
 # Readings that a phrase keeps when words stand in front: a tension pneumothorax is one, but "femoral neck" is no neck.
 _HEADS = frozenset(("diagnosis", "symptom", "procedure", "modality", "device", "drug", "drug class"))
@@ -167,6 +168,11 @@ def _share_roots(part: Part, one: Part, kinds: set[str]) -> bool:
     return any(a[:7] in b or b[:7] in a for a in long for b in other if min(len(a), len(b)) > 6 and a != b)
 
 
+def have_one_root(part: Part, one: Part) -> bool:
+    """Whether two phrases have a long root in common, so that they may be two names of one thing."""
+    return any(word[:_ROOT] == other[:_ROOT] for word in part.plain for other in one.plain if len(word) >= _ROOT)
+
+
 def other_value(part: Part, one: Part) -> bool:
     """Whether a part is another value in the frame of the reference: grade 3 for grade 2, L5 for L4, right for left.
 
@@ -178,7 +184,9 @@ def other_value(part: Part, one: Part) -> bool:
     if not wanted:
         return False
     pairs = [(a, b) for a, b in zip(part.stems, wanted, strict=True) if a != b]
-    if not pairs or any(not _classes(a) & _classes(b) or within(a, b) or _one_name(a, b) for a, b in pairs):
+    if not pairs or any(
+        not _classes(a) & _classes(b) or within(a, b) or is_alike(a, b) or _one_name(a, b) for a, b in pairs
+    ):
         return False
     if any(_is_unit(a) or _is_unit(b) for a, b in pairs):
         given, other = quantities(part.text), quantities(one.text)

@@ -26,7 +26,13 @@ NUMBER_MARK = re.compile(
     rf"|(?:(?<=^)|(?<=[\s,;]))(?:[(\[]{_NUMBER}[)\]]|(?:#(\d{{1,2}})|([a-h])\))(?!\w))"
 )
 BULLETS = re.compile(r"^[ ]?(?:[-*+>•·▪●◦‣■➢✓–]|->) +", re.MULTILINE)
-BREAKS = re.compile(r"<br ?/?>|\\n(?![a-z]{2})|\t+", re.IGNORECASE)
+BREAKS = re.compile(
+    r"</?(?:br|li|ul|ol|p|div|td|tr|table)(?: [^<>]{0,100})?/?>|</(?:[biu]|em|strong|span)>\s?(?=<)"
+    r"|\\n(?![a-z]{2})|\t+",
+    re.IGNORECASE,
+)
+HASHES = re.compile(r"(?:^|(?<=[\s,;]))#(?=[^\W\d_])")
+GLUED = re.compile(r"(?<=[a-z]{2})(OR|AND|VS)(?=[a-z]{3})|(?<=[A-Z]{2})(or|and|vs)(?=[A-Z]{2})")
 QUOTED = re.compile(r"(?<![\w'])['‘`]([^'‘’`\n]{1,200})['’`](?![\w'])")
 
 # Names and units with signs or joining words in them.
@@ -41,9 +47,18 @@ UNIT_SLASH = re.compile(
 _LETTER = r"[^\W\d_]"
 _NAMED_BY_LETTER = "|".join(rf"(?<={word[-4:]} \w)" for word in ("hepatitis", "type", "class", "grade", "group"))
 _JOINTS = {
-    "restated": rf",?\s?\(?\b(?:{phrases('restatements')})(?:,|(?=\s))\s?|\s?[=≈≡]+\s",
-    "denied": rf",?\s?\b(?!not (?:{phrases('perceived')})\b)(?:{phrases('exclusions')})\b\s?",
-    "or": rf",?\s?\b(?!otherwise (?:normal|unremarkable|clear))(?:{phrases('choices')})(?!\w),?:?\s?|或者?",
+    "restated": (
+        rf",?\s?\(?\b(?:{phrases('restatements')})(?:,|(?=\s))\s?"
+        rf"|\s?[=≈≡]+\s|(?<={_LETTER}{{2}})=+(?={_LETTER}{{2}})"
+    ),
+    "denied": (
+        rf",?\s?\b(?!not (?:{phrases('perceived')}|excluding|only)\b|without excluding\b)"
+        rf"(?:{phrases('exclusions')})\b\s?"
+    ),
+    "or": (
+        r",?\s?\b(?!otherwise (?:normal|unremarkable|clear)|unless (?:proven|proved|otherwise|symptom))"
+        rf"(?:{phrases('choices')})(?!\w),?:?\s?|或者?"
+    ),
     # Bullets, arrows and signs that mean nothing else; "a ~ b" and the like with blanks.
     "list": (
         rf"\s?(?:[|?!\\{MARK}]|//+|[-=]+>|\.\.+|[^\w\s.,;:'\"()\[\]{{}}%°<>=+&/*^#$×±≈≡-])\s?"
@@ -51,16 +66,16 @@ _JOINTS = {
     ),
     "break": r"\s?[;\n]+\s?|\s/\s?|/\s",
     "and": (
-        rf",?\s?\b(?:{phrases('additions')})\b\s?|(?<=\w\w)\s?&(?:amp;)?\s?(?=\w\w)|\s[&+]\s"
+        rf"\s?(?:±|\+/-)\s?(?=[^\W\d_])|,?\s?\b(?:{phrases('additions')})\b\s?|(?<=\w\w)\s?&(?:amp;)?\s?(?=\w\w)|\s[&+]\s"
         rf"|\s\+(?={_LETTER}{{3}})|(?<={_LETTER}{{4}})\+\s?(?={_LETTER}{{3}})"
     ),
     "comma": (
-        rf"(?<!\d),|,(?!\d)|(?<={_LETTER})\s?/(?=[^\W_])|(?<=\d)/(?={_LETTER})|(?<=[+-])/(?=\w)"
+        rf"(?<!\d),|,(?!\d)|(?<={_LETTER})(?:\s?[_*^%<>]+\s?|:)(?={_LETTER}{{2}})|\s_+\s|(?<={_LETTER})\s?/(?=[^\W_])|(?<=\d)/(?={_LETTER})|(?<=[+-])/(?=\w)"
         rf"|(?:(?<=\w\w)|(?<=[^\w\s.])|{_NAMED_BY_LETTER})\.(?=\s)"
     ),
     "quote": r'"',
-    "open": r"\s?[(\[]\s?",
-    "close": r"\s?[)\]]\s?",
+    "open": r"\s?[(\[{]\s?",
+    "close": r"\s?[)\]}]\s?",
     "colon": r":\s|\s-+\s",
     "loose": rf",?\s?\b(?:{phrases('loose')})\b\s?|\s(?=(?:such as|including|for example|e\.g\.) )",
 }

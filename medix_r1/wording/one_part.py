@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 
-from medix_r1.wording.comparing import other_value
+from medix_r1.wording.comparing import Likeness, compare, other_value
+from medix_r1.wording.joints import COMPOUND
 from medix_r1.wording.parts import Part, split
 from medix_r1.wording.spelling import normalize_answer
-from medix_r1.wording.terms import LISTS, content, longest_reading, plain_stem
+from medix_r1.wording.terms import LISTS, content, longest_reading, plain_stem, readings
 
 _TO = r"\s?(?:-|to|through)\s?"
 RANGE = re.compile(
     rf"(?<![\w.-])(?:(\d{{1,4}}){_TO}(\d{{1,4}})|([a-e]){_TO}([a-e])|([ivx]{{1,4}}){_TO}([ivx]{{1,4}}))(?![\w.-])"
 )
 _DENIALS = frozenset(LISTS["denials"])
+_SIGNS = re.compile(r"[^\w]")  # "PET-MRI" is "PET/MRI"
+_COMBINED = frozenset(("sequence", "view", "stain"))  # "T2-FLAIR" is one
 _FEWEST = 3  # names that follow each other
 _MOST = 40  # words that are looked at
 
@@ -54,3 +57,21 @@ def spanned(answer: str, reference: str) -> tuple[str, ...]:
         return ()
     known = [end.stems == wanted[0].stems or other_value(end, wanted[0]) for end in ends]
     return tuple(end.text for end in ends) if all(known) and ends[0].stems != ends[1].stems else ()
+
+
+def hyphenated(answer: str, reference: str) -> tuple[str, ...]:
+    """The rivals among things of one kind that hyphens alone join: "malaria-dengue" for malaria, and not "PET-CT"."""
+    if "-" not in answer:
+        return ()
+    spelled, wanted = normalize_answer(answer), split(reference)
+    if len(wanted) != 1 or COMPOUND.search(spelled) or _SIGNS.sub("", spelled) == _SIGNS.sub("", wanted[0].text):
+        return ()
+    parts = [Part.of(piece) for piece in spelled.split("-")]
+    if not all(readings(part.plain) and not readings(part.plain)[1] and readings(part.plain)[0] for part in parts):
+        return ()
+    likeness = [compare(part, wanted[0]) for part in parts]
+    if any(term.kind in _COMBINED for part in parts for term in readings(part.plain)[0]):
+        return ()
+    if likeness.count(Likeness.SAME) != 1 or set(likeness) != {Likeness.SAME, Likeness.OTHER}:
+        return ()
+    return tuple(part.text for part, one in zip(parts, likeness, strict=True) if one is Likeness.OTHER)

@@ -11,6 +11,8 @@ from medix_r1.wording.joints import (
     BREAKS,
     BULLETS,
     COMPOUND,
+    GLUED,
+    HASHES,
     JOINT,
     MARK,
     NUMBER_MARK,
@@ -81,6 +83,12 @@ _DENIED = re.compile(
 _NONE = frozenset(("none", "no", "absent", "negative", "nil", "not seen", "not present"))
 _DENIALS = frozenset(LISTS["denials"])
 _LEAD = re.compile(rf"^(?:({phrases('doubts')})|{phrases('leads')})(?![\w'/-])[:,]?\s?(?:(?:the|an?) )?")
+_TAIL = re.compile(rf"[\s,]+(?:{phrases('tails')})$")
+_CHOSEN = re.compile(r"\b(?:one|another|other|alternative|option)\b")
+_OUT_OF = re.compile(
+    r"(?<=\d)\s?(?:\(\s?)?(?:out )?of (?:a (?:possible |maximum (?:of )?)?)?\d{1,3}(?!\s?[^\W_])\s?\)?"
+)  # "2 (of 3)"
+_BETWEEN = re.compile(r"^(either )?between (?=\D{3,80} and )")
 _LABELS = frozenset(LISTS["labels"])
 _JOINTS = (("and", Joint.AND), ("break", Joint.BREAK), ("comma", Joint.COMMA))
 
@@ -88,10 +96,14 @@ _JOINTS = (("and", Joint.AND), ("break", Joint.BREAK), ("comma", Joint.COMMA))
 @bounded_cache
 def split(text: str) -> tuple[Part, ...]:
     """Split an answer, as it was given, into its parts."""
-    text = QUOTED.sub(r'"\1"', BREAKS.sub("\n", text))
+    text = GLUED.sub(lambda match: f" {match[0].lower()} ", QUOTED.sub(r'"\1"', BREAKS.sub("\n", text)))
+    if len(HASHES.findall(text)) > 1:
+        text = HASHES.sub(MARK, text)
     lines = [normalize_answer(line) for line in BULLETS.sub(MARK, text).splitlines()]
     text = _without_numbers("\n".join(line for line in lines if line))
-    text = UNIT_SLASH.sub(_hide, COMPOUND.sub(_hide, text))
+    if _BETWEEN.match(text):  # a choice, not a place
+        text = _BETWEEN.sub("either ", text)
+    text = UNIT_SLASH.sub(_hide, COMPOUND.sub(_hide, _OUT_OF.sub("", text)))
     return _parts(text)
 
 
@@ -139,7 +151,7 @@ def _pieces(text: str) -> list[_Piece]:
     for match in [*cuts, None]:
         piece = text[start : match.start() if match else len(text)].strip(" .,;:")
         if piece:
-            found.append(_Piece(piece, frozenset(joints), depth > 0 or "colon" in joints))
+            found.append(_Piece(piece, frozenset(joints), depth > 0 or not joints.isdisjoint(("colon", "quote"))))
             joints = set()
         if match is not None:
             name, start = "break" if dashes and " -" in match[0] else str(match.lastgroup), match.end()
@@ -206,6 +218,8 @@ def _part(piece: _Piece, joint: Joint) -> Part | None:
     text = piece.text.translate(_SHOW)
     if text in _LABELS or _ONE_OPTION.fullmatch(text):
         return None
+    if tail := _TAIL.search(text):  # "a is one possibility; b cannot be excluded"
+        text, joint = text[: tail.start()], max(joint, Joint.OR if _CHOSEN.search(tail[0]) else Joint.AND)
     aside = (joint is Joint.LOOSE and "loose" in piece.joints) or bool(_CIRCUMSTANCE.match(text))
     denied = "denied" in piece.joints or bool(_DENIED.search(text))
     for _ in range(3):

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from medix_r1.bounded_cache import bounded_cache
+from medix_r1.wording.number_words import WEAK, digits
 from medix_r1.wording.spelling import ROMAN, normalize_answer
+from medix_r1.wording.terms import LISTS
 from medix_r1.wording.units import PINT_NAMES
 
 if TYPE_CHECKING:
@@ -25,14 +27,23 @@ _NAMES = "|".join(sorted((re.escape(name) for name in PINT_NAMES), key=len, reve
 _UNIT = rf"(?:{_NAMES})[23]?(?:/(?:{_NAMES})[23]?){{0,2}}(?![^\W_])"
 _QUANTITY = re.compile(
     rf"(?P<date>(?<![\w.,-])\d{{4}}-\d\d-\d\d(?![\w-]))|"
-    rf"(?P<number>{_NUMBER})(?:\^(?P<power>-?\d{{1,2}}))?(?: ?(?P<unit>{_UNIT}))?"
+    rf"(?P<weak>{WEAK}?)(?P<number>{_NUMBER})(?:\^(?P<power>-?\d{{1,2}}))?(?: ?(?P<unit>{_UNIT}))?"
 )
 _SERIES = re.compile(r"\s{0,4}(?:x|\*|/|:|by|to|and|or|-|,)\s{0,4}")  # in "28 x 27 mm" both numbers have the unit
-_RATIO = re.compile(r"(?<!\d)(\d{1,6})[:/](\d{1,6})(?!\d)")
+_RATIO = re.compile(r"(?<!\d)(\d{1,6})[:/+](\d{1,6})(?!\d)")
 _TIMES = re.compile(r"(?<=\d)x(?=\d)")
-_WORDS = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9"}
-_WORDS |= {"ten": "10", "eleven": "11", "twelve": "12"}
-_NUMBER_WORD = re.compile(rf"\b({'|'.join(_WORDS)})\b")
+_NAME = re.compile(r"(?<![\d.])(?<!\d )\b([a-z]{2,6})-(?=\d{1,3}(?![\w.-]))")  # "ki-67" is ki67
+_CODE = re.compile(r"(?<![^\W_])[a-z]{1,8}(\d{1,3})(?![^\W_])")
+_COPIES = re.compile(r"(?<![^\s(])x(?=\d{1,2}(?![^\W_]))")  # "x2"
+_GRADED = re.compile(rf"(?:{'|'.join(map(re.escape, LISTS['graded']))})s?[ :-]{{0,2}}$")
+_SUM = re.compile(r"(?<![\w.+])\d{1,2}(?:\+\d{1,2}){1,3}(?:=(\d{1,3}))?(?![\w.+])")
+_GROUPS = re.compile(r"(?<![\w.,] )(?<![\w.,])\d{1,3}(?: \d{3}){1,3}(?![\w.,])(?! \d)")
+_SHARE = re.compile(r"(?<![\w./])(\d{1,3})/(\d{1,3})(?![\w./])")
+_MIXED = re.compile(r"(?<![\w.,/])(\d{1,3}) (\d)/(\d)(?![\w./])")
+_SCORED = re.compile(
+    r"\b(?:gcs|glasgow|apgar|pain|score|scored|mmse|moca|strength|power|grade|murmur|scale|vas|nrs|mrc|reflex|pulse|curb)\b"
+)
+_MAXIMA = frozenset(("3", "4", "5", "6", "10", "15", "30", "100"))
 _OPTION = re.compile(r"^\(?\d[.)] (?=[a-z])")
 _TWICE = re.compile(r"(\d{1,2}) ?\(\1\)")  # "two (2)"
 _DATE = "date"
@@ -50,6 +61,8 @@ class Quantity:
         size: absolute value in base units without the offset of temperature scales; tolerances are relative to it.
         dimension: pint's dimensionality, or the unit of a dimensionless quantity; empty for a bare number.
         unit: as written, empty without one.
+        weak: a right answer may leave it out: "one lesion", "the fifth rib", "type 2".
+        extra: a right answer may add it: "one", "first".
     """
 
     text: str
@@ -58,6 +71,8 @@ class Quantity:
     size: float
     dimension: str
     unit: str = ""
+    weak: bool = False
+    extra: bool = False
 
 
 def agree(given: Quantity, wanted: Quantity, tolerance: float = 0.0) -> bool:
@@ -84,10 +99,57 @@ def ratios(text: str) -> list[tuple[str, str]]:
 @bounded_cache
 def quantities(text: str) -> tuple[Quantity, ...]:
     """Every number of a text with its unit, and every date; digits inside words (T2, L5) are no numbers."""
+    return _measured(_spelled(text))
+
+
+@bounded_cache
+def codes(text: str) -> tuple[str, ...]:
+    """The digits inside words: 1 and 2 of "brca1/brca2", 67 of "ki-67"."""
+    return tuple(_CODE.findall(_spelled(text)))
+
+
+@bounded_cache
+def ways_to_read(text: str) -> tuple[tuple[Quantity, ...], ...]:
+    """The quantities of a text, and those of its other readings.
+
+    "15/15" of a score may be 15, "3+4=7" may be 7, "12 500" may be 12500, and "3/4" may be 0.75 or 75 %.
+    """
+    spelled = _spelled(text)
+    texts = [spelled]
+    if _SUM.search(spelled):
+        texts.append(_SUM.sub(_total, spelled))
+    if _GROUPS.search(spelled):
+        texts.append(_GROUPS.sub(lambda match: match[0].replace(" ", ""), spelled))
+    if _MIXED.search(spelled):
+        texts.append(_MIXED.sub(lambda match: f"{int(match[1]) + int(match[2]) / max(int(match[3]), 1):g}", spelled))
+    elif _SHARE.search(spelled):
+        scored = bool(_SCORED.search(spelled))
+        texts.append(_SHARE.sub(lambda match: match[1] if _is_maximum(match, scored) else match[0], spelled))
+        texts.append(_SHARE.sub(lambda match: _part(match, 1, "g"), spelled))
+        texts.append(_SHARE.sub(lambda match: f"{_part(match, 100, '.0f')}%", spelled))
+    return tuple(_measured(one) for one in dict.fromkeys(texts))
+
+
+def _total(match: re.Match[str]) -> str:
+    return match[1] or str(sum(map(int, match[0].split("+"))))
+
+
+def _is_maximum(match: re.Match[str], scored: bool) -> bool:
+    return int(match[1]) <= int(match[2]) and (match[1] == match[2] or (scored and match[2] in _MAXIMA))
+
+
+def _part(match: re.Match[str], times: int, spell: str) -> str:
+    below, above = int(match[1]), int(match[2])
+    return f"{times * below / above:{spell}}" if 0 < below < above else match[0]
+
+
+def _spelled(text: str) -> str:
     text = _OPTION.sub("", normalize_answer(text))
-    text = _TIMES.sub(" x ", ROMAN.get(text, text))
-    text = _NUMBER_WORD.sub(lambda match: _WORDS[match[1]], text)
-    text = _TWICE.sub(r"\1", text)
+    text = digits(_TIMES.sub(" x ", ROMAN.get(text, text)))
+    return _TWICE.sub(r"\1", _COPIES.sub("", _NAME.sub(r"\1", text)))
+
+
+def _measured(text: str) -> tuple[Quantity, ...]:
     found = list(_QUANTITY.finditer(text))
     units = [match["unit"] for match in found]
     for place in range(len(found) - 2, -1, -1):  # the numbers of a series have the unit behind its last one
@@ -105,7 +167,10 @@ def _quantity(match: re.Match[str], unit: str | None) -> Quantity:
     if match["power"] and number == 10.0:
         number = 10.0 ** int(match["power"])
     if unit is None:
-        return Quantity(match["number"], number, number, abs(number), "")
+        before = match.string[max(0, match.start() - 24) : match.start()]
+        extra = bool(match["weak"])
+        weak = extra or bool(_GRADED.search(before))
+        return Quantity(match["number"], number, number, abs(number), "", weak=weak, extra=extra)
     factor = _factor("/".join(_pint_name(part) for part in unit.split("/")))
     size = factor.scale * number
     return Quantity(f"{match['number']} {unit}", number, size + factor.offset, abs(size), factor.dimension, unit)

@@ -50,6 +50,9 @@ _SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+")
 _FRACTION = re.compile("[\u00bc-\u00be\u2150-\u215e]")
 
 _EMPHASIS = re.compile(r"(?<![\w*])(\*{1,3}|_{1,3}|`{1,3}|'{2,3})(?=[^\s*_])([^*_`\n]{1,400}?)(?<=\S)\1(?![\w*])")
+_HTML = re.compile(
+    r"</?(?:[biup]|em|strong|span|sub|sup|div|br|li|ul|ol|td|tr|table)(?: [^<>]{0,100})?/?>", re.IGNORECASE
+)
 _LATEX = re.compile(r"\\(?:boxed|text|textbf|mathrm|mathbf|textit)\s?\{([^{}]{0,400})\}")
 _MATH = re.compile(r"\$([^$\n]{0,200}[\\^{_][^$\n]{0,200})\$")
 _LATEX_SIGNS = ((r"\times", "x"), (r"\%", "%"), (r"\(", ""), (r"\)", ""), (r"\pm", "±"))
@@ -119,7 +122,7 @@ def normalize_answer(text: str) -> str:
     if not text.isascii():
         text = _latin(compatibility_form(text.translate(_ZERO_WIDTH).translate(_TYPOGRAPHY)).translate(_TYPOGRAPHY))
     text = _SPACES.sub(" ", text).strip()
-    if any(sign in text for sign in "*_`\\$#'"):
+    if any(sign in text for sign in "*_`\\$#'<"):
         text = _without_marks(text)
     digits = any(map(str.isdigit, text))
     if digits:
@@ -155,7 +158,9 @@ def _latin_word(match: re.Match[str]) -> str:
 
 
 def _without_marks(text: str) -> str:
-    """Remove Markdown emphasis and headings, and LaTeX that only wraps words."""
+    """Remove Markdown emphasis and headings, HTML and LaTeX that only wrap words."""
+    if "<" in text:
+        text = _HTML.sub("", text).strip()
     text = _MATH.sub(r"\1", text)
     if "\\" in text:
         for sign, plain in _LATEX_SIGNS:

@@ -19,6 +19,7 @@ KINDS = {  # qualifying word → the kinds that it belongs to
     for words in LISTS["kinds"].values()
     for word in words
 }
+_ALIKE = [frozenset(words) for words in LISTS["alike"]]
 FILLERS = frozenset(LISTS["fillers"])
 QUALIFYING = frozenset([*KINDS, *LISTS["free"]])
 _STOP_WORDS, _EMPTY_HEADS, _LETTERED = (frozenset(LISTS[name]) for name in ("stop", "empty heads", "lettered"))
@@ -87,6 +88,11 @@ def content(text: str) -> tuple[str, ...]:
         elif is_name or word not in _STOP_WORDS:
             found.append(word)
     return tuple(found)
+
+
+def is_alike(one: str, other: str) -> bool:
+    """Whether two qualifying words mean about the same, as severe and marked do."""
+    return any(one in words and other in words for words in _ALIKE)
 
 
 class _Lexicon:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 # Our spelling of a unit → pint's name of it = other spellings. A plural s is understood without being listed. A unit
-# written with one letter gets its word. A lone m is a unit behind a decimal point only: "45 M" is a man.
+# written with one letter gets its word. A lone m, c or f is a unit behind a decimal point only: "45 M" is a man.
 _TABLE = {
     **{"meter": "meter = metre = m", "cm": "cm = centimeter = centimetre", "mm": "mm = millimeter = millimetre"},
     **{"nm": "nm = nanometer", "km": "km = kilometer", "mcm": "micrometer = um = μm = micron", "inch": "inch = inches"},
@@ -14,8 +14,8 @@ _TABLE = {
     **{"ml": "mL = cc = milliliter = millilitre", "mole": "mole", "mmol": "mmol = millimole"},
     **{"mcmol": "micromole = umol = μmol", "mmhg": "mmHg = mm hg = mm of mercury", "cmh2o": "cmH2O = cm h2o"},
     **{"kpa": "kPa = kilopascal", "°": "degree = deg"},
-    **{"°c": "degC = deg c = degree c = degree celsius = degrees c = degrees celsius = celsius = ° c"},
-    **{"°f": "degF = deg f = degree f = degree fahrenheit = degrees f = degrees fahrenheit = fahrenheit = ° f"},
+    **{"°c": "degC = deg c = degree c = degree celsius = degrees c = degrees celsius = celsius = ° c = c"},
+    **{"°f": "degF = deg f = degree f = degree fahrenheit = degrees f = degrees fahrenheit = fahrenheit = ° f = f"},
     **{"%": "percent = per cent", "ms": "ms = msec = millisecond", "sec": "second = s", "min": "minute"},
     **{"hour": "hour = h = hr", "day": "day", "week": "week = wk", "month": "month = mo", "year": "year = yr"},
     **{"bpm": "1/minute = beats/min = beats/minute = beats per minute = beats per min", "hz": "Hz = hertz"},
@@ -47,11 +47,20 @@ _AGE = re.compile(
 # Names of how often a day, without numbers: "two times a day" holds no second dose.
 _OFTEN = {
     name: re.compile(
-        rf"(?<![\w-])(?:{times} (?:times )?(?:daily|(?:a|per|each|every) day)|{name}|{'[.]'.join(name)}[.])(?!\w)",
+        rf"(?<![\w-])(?:{times}(?: (?:times )?(?:daily|(?:a|per|each|every) day)| ?/ ?day)|{name}"
+        rf"|{'[.]'.join(name)}[.])(?!\w)",
         re.IGNORECASE,
     )
-    for name, times in (("bid", "(?:twice|2|two|2x)"), ("tid", "(?:thrice|3|three|3x)"), ("qid", "(?:4|four|4x)"))
+    for name, times in (
+        ("bid", "(?:twice|2|two|2 ?[x×])"),
+        ("tid", "(?:thrice|3|three|3 ?[x×])"),
+        ("qid", "(?:4|four|4 ?[x×])"),
+    )
 }
+_EVERY = re.compile(
+    r"(?<![^\W_])q\.? ?(?!24|1 ?d)(\d{1,2}(?:-\d{1,2})?) ?(h|hr|hrs|hours?|d|days?|min|wks?|weeks?)(?![^\W_])",
+    re.IGNORECASE,
+)
 _OF_TIMES = re.compile(r"daily|day|bid|tid|qid|b\.i|t\.i|q\.i", re.IGNORECASE)
 _SPACED = re.compile(r"(?<![\w.,])\d{1,3}(?: \d{3}){0,3} 000(?![\w.,])")
 _THOUSANDS = re.compile(r"(?<![\w.,])\d{1,3}(?:,\d{3}){1,4}(?![\d,])")
@@ -69,13 +78,20 @@ def spell_quantities(text: str) -> str:
     if _OF_TIMES.search(text):
         for name, often in _OFTEN.items():
             text = often.sub(name, text)
+    text = _EVERY.sub(
+        lambda match: f"every {match[1]} {match[2].replace('d', 'day') if len(match[2]) < 2 else match[2]}", text
+    )
     text = _AGE.sub(r"\1-year-old", text)
     return _MEASURED.sub(_spell, text)
 
 
 def _spell(match: re.Match[str]) -> str:
     name, unit = match["unit"].lower(), known_unit(match["unit"])
-    if unit is None or (match["gap"] == "-" and len(name) == 1) or (name == "m" and "." not in match["number"]):
+    if (
+        unit is None
+        or (match["gap"] == "-" and len(name) == 1)
+        or (name in ("m", "c", "f") and "." not in match["number"])
+    ):
         return match[0]
     decimal = _DECIMAL_COMMA.fullmatch(match["number"])
     number = f"{decimal[1]}.{decimal[2]}" if decimal else match["number"]

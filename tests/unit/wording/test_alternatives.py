@@ -58,7 +58,11 @@ def test_a_set_is_the_same_in_any_order_and_another_with_one_more(things: list[s
 
 def test_the_qualifiers_are_words() -> None:
     """YAML reads a bare on, no or yes as a truth value."""
-    lists = [*LISTS["kinds"].values(), *(words for name, words in LISTS.items() if name != "kinds")]
+    values = [
+        words for name in ("opposites", "contrasts") for scale in LISTS[name].values() for words in scale.values()
+    ]
+    lists = [*LISTS["kinds"].values(), *LISTS["alike"], *values]
+    lists += [words for words in LISTS.values() if isinstance(words, list) and words is not LISTS["alike"]]
 
     assert all(isinstance(word, str) and word == word.lower() for words in lists for word in words)
     assert not [words for words in lists if len(set(words)) < len(words)]

@@ -1,0 +1,258 @@
+"""Two values of one scale side by side where the reference has one: "left-right", "mild to severe", "stage III/IV".
+
+What stands between them may be a sign, "to", "or" or nothing: no right answer names a value together with its opposite.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from medix_r1.bounded_cache import bounded_cache
+from medix_r1.wording.spelling import ROMAN, normalize_answer
+from medix_r1.wording.terms import LISTS, plain_stem
+from medix_r1.wording.units import PINT_NAMES
+
+_LABEL = re.compile(r"^(?:the )?(?:final |correct |best )?(?:answer|option|choice)s?(?: is| are)?[:\s]\s?(?=.*[^\w])")
+_TOKEN = re.compile(r"\d+(?:\.\d+)?(?![^\W_])|[^\W_]+")
+_CODE = re.compile(r"([a-z]{1,5})(\d{1,2})")
+_NUMBERS = re.compile(r"(?<![^\W_])([a-z]{1,5})?(\d+(?:\.\d+)?)((?:[/-]\d+)*)(?![^\W_])")  # "t2/3" has t2 and t3
+_DIGITS = re.compile(r"\d+")
+_JOINERS = frozenset(("to", "or", "and", "through", "thru", "versus", "vs", "plus", "then", "else", "the"))
+_STRONG = re.compile(
+    r"-|[/=~|+*_<>:]|\s?(?:[-=~|]+>|[/=~|]|\([\s]?or\b|,?\s?\b(?:to|or|through|thru|versus|vs|and/or)\b).{0,12}"
+)
+_RANGE = re.compile(r"-|\s-\s|\s(?:to|through|thru)\s(?:the\s)?")
+_WEAK = re.compile(r"\s?[-,;(\[{&+:\n]?\s?(?:(?:and|plus|then|else)\s)?(?:the\s)?")
+_SLASH = re.compile(r"\s?/\s?")
+_DENIALS = frozenset(("no", "not", "without", "neither", "nor", "denies", "absence", "lack", "free", "never", "rather"))
+_LEADS = frozenset(
+    ("is", "are", "be", "answer", "about", "approximately", "between", "from", "either", "of", "at", "least")
+)
+_OUT_OF = frozenset(("of", "out"))
+_SCALES = frozenset((3.0, 4.0, 5.0, 6.0, 10.0))  # "grade 2/6" may be grade 2 of 6
+_ROMAN_SLASH = re.compile(r"\b[IVX]+ ?/ ?[IVX]+\b")
+_GRADED = frozenset(plain_stem(word) for name in LISTS["graded"] for word in re.findall(r"[a-z]+", name))
+_HEADS_OF_SCALES = frozenset(("grade", "grades", "score", "murmur", "gcs", "apgar", "strength", "power"))
+_SCALE_WORDS = re.compile(r"\b(?:murmur|reflex|strength|power|pulse)")
+_UNIT = "|".join(sorted(map(re.escape, PINT_NAMES), key=len, reverse=True))
+_MEASURED_TWICE = re.compile(rf"(\d) ({_UNIT})(?=\s?(?:-|to|or|through)\s?\d{{1,6}}(?:\.\d{{1,4}})? ?\2(?![^\W_]))")
+_RUN = re.compile(r"(?<![\w.,/-])\d{1,3}(?:\.\d{1,2})?(?: \d{1,3}(?:\.\d{1,2})?){2,20}(?![\w.,/-])")
+_THOUSANDS = re.compile(r"\d{1,3}(?: \d{3})+")
+_LETTERS = re.compile(r"[a-h](?:[^\w.]+(?:(?:or|and|to|through|vs)[^\w]+)?[a-h]){1,7}")
+_LETTER_RANGE = re.compile(r"\s(?:to|through)\s|-")
+_TURN = r"(?:however|unless|but|though|although|or|alternatively|else|otherwise|maybe|possibly|perhaps|then|and|also)"
+_BOTH_VERDICTS = re.compile(
+    rf"(yes|no)\b(?:[^\w]+(?:{_TURN}\b[^\w]*)*)(yes|no)(?=$|[.,;:!?)\]}}])|(no)\b.{{0,80}}?\b{_TURN}\b[\s,]*yes\b"
+)
+_PAIRS_OF_LETTERS = {
+    frozenset("lr"): {"left", "right", "l", "r"},
+    frozenset("yn"): {"yes", "no", "y", "n"},
+    frozenset("mf"): {"male", "female", "m", "f", "man", "woman"},
+    frozenset("tf"): {"true", "false", "t", "f"},
+}
+_TWO_LETTERS = re.compile(r"([a-z])[\s,;(]*(?:[-/=|~&+_]|or|and|to|,|;|\()?[\s)]*([a-z])\)?")
+_SWAPS = (
+    *(("hyper", "hypo"), ("tachy", "brady"), ("macro", "micro"), ("pre", "post"), ("intra", "extra"), ("endo", "exo")),
+    *(("supra", "infra"), ("hetero", "homo"), ("poly", "oligo"), ("over", "under"), ("ante", "retro"), ("ab", "ad")),
+)
+_NEGATING = ("non", "un", "in", "im", "ir", "ab", "a")
+
+
+def _by_word(*scales: Mapping[str, Mapping[str, Sequence[str]]]) -> dict[str, dict[str, str]]:
+    """Word → kind → value."""
+    found: dict[str, dict[str, str]] = {}
+    for scale in scales:
+        for kind, values in scale.items():
+            for value, words in values.items():
+                for word in words:
+                    found.setdefault(word, {})[kind] = value
+    return found
+
+
+_VALUES = _by_word(LISTS["opposites"], LISTS["contrasts"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a reference says.
+
+    Attributes:
+        text: normalised.
+        words: its words.
+        values: kind → its values, of words that have an opposite.
+        against: a word that negates one of its words or has the opposite prefix → that word.
+        numbers: letters before them → its numbers; "" for bare ones.
+    """
+
+    text: str
+    words: frozenset[str]
+    values: Mapping[str, frozenset[str]]
+    against: Mapping[str, str]
+    numbers: Mapping[str, frozenset[float]]
+
+
+class _Token(NamedTuple):
+    word: str
+    start: int
+    end: int
+
+
+@bounded_cache
+def _read(reference: str) -> _Wanted:
+    text = normalize_answer(reference)
+    words = [match[0] for match in _TOKEN.finditer(text)]
+    values: dict[str, set[str]] = {}
+    numbers: dict[str, set[float]] = {}
+    for word in words:
+        for kind, value in _VALUES.get(word, {}).items():
+            values.setdefault(kind, set()).add(value)
+    for match in _NUMBERS.finditer(text):
+        letters = match[1] or ""
+        numbers.setdefault(letters, set()).update(map(float, match.groups()[1:2] + tuple(_DIGITS.findall(match[3]))))
+    return _Wanted(
+        text,
+        frozenset(map(plain_stem, words)),
+        {kind: frozenset(named) for kind, named in values.items()},
+        {opposite: word for word in words for opposite in _opposites(word)},
+        {letters: frozenset(named) for letters, named in numbers.items()},
+    )
+
+
+def _opposites(word: str) -> Iterable[str]:
+    for pair in _SWAPS:
+        for one, other in itertools.permutations(pair):
+            if word.startswith(one) and len(word) > len(one) + 4:
+                yield other + word.removeprefix(one)
+    for prefix in _NEGATING:
+        if word.startswith(prefix) and len(word) > len(prefix) + 5:
+            yield word.removeprefix(prefix)
+        if len(word) > 5:
+            yield prefix + word
+
+
+def _number(word: str) -> tuple[str, float] | None:
+    """The letters before a number and the number: ("", 3) for 3, ("t", 2) for t2; none for other words."""
+    if word[0].isdigit():
+        return ("", float(word)) if word.replace(".", "", 1).isdecimal() else None
+    code = _CODE.fullmatch(word)
+    return (code[1], float(code[2])) if code else None
+
+
+def contrasts(answer: str, reference: str) -> tuple[str, ...]:
+    """The values that an answer puts beside that of the reference; empty where there is none."""
+    wanted = _read(reference)
+    text = _LABEL.sub("", normalize_answer(answer))
+    if text == wanted.text:
+        return ()
+    if len(wanted.text) < 7 and (found := _few_letters(text, wanted.text)):
+        return found
+    if wanted.text.startswith(("yes", "no")) and (found := _two_verdicts(text, wanted)):
+        return found
+    if wanted.numbers:
+        if run := _run_of_numbers(text, wanted):
+            return run
+        text = _MEASURED_TWICE.sub(r"\1", text)
+    elif not wanted.values and not wanted.against:
+        return ()
+    tokens = [_Token(match[0], *match.span()) for match in _TOKEN.finditer(text)]
+    kept = [token for token in tokens if token.word not in _JOINERS]
+    if not 1 < len(kept) < 40:
+        return ()
+    denied = not _DENIALS.isdisjoint(token.word for token in tokens)
+    roman = bool(_ROMAN_SLASH.search(answer))
+    for place, (one, other) in enumerate(itertools.pairwise(kept)):
+        gap = text[one.end : other.start]
+        before = plain_stem(kept[place - 1].word) if place else ""
+        behind = plain_stem(kept[place + 2].word) if place + 2 < len(kept) else ""
+        strong = bool(_STRONG.fullmatch(gap))
+        if not strong and not (_WEAK.fullmatch(gap) and (not behind or behind in wanted.words)):
+            continue
+        if not denied and (rivals := _opposed(one.word, other.word, wanted)):
+            return rivals
+        if wanted.numbers and (rivals := _other_numbers(one.word, other.word, gap, before, behind, wanted, roman)):
+            return rivals
+    return ()
+
+
+def _opposed(one: str, other: str, wanted: _Wanted) -> tuple[str, ...]:
+    first, second = _VALUES.get(one, {}), _VALUES.get(other, {})
+    for kind in first.keys() & second.keys() & wanted.values.keys():
+        named = {first[kind]: one, second[kind]: other}
+        if len(named) > 1 and not named.keys() <= wanted.values[kind]:
+            return tuple(word for value, word in named.items() if value not in wanted.values[kind])
+    for word, opposite in ((one, other), (other, one)):
+        if wanted.against.get(opposite) == word and opposite not in wanted.words:
+            return (opposite,)
+    return ()
+
+
+def _other_numbers(
+    one: str, other: str, gap: str, before: str, behind: str, wanted: _Wanted, roman: bool
+) -> tuple[str, ...]:
+    first, second = (_number(ROMAN.get(word, word)) for word in (one, other))
+    if first is None or second is None:
+        return ()
+    if first[0] and not second[0]:
+        second = (first[0], second[1])  # "T2/3"
+    named = wanted.numbers.get(first[0], frozenset())
+    if first[0] != second[0] or first[1] == second[1] or len(named) != 1:
+        return ()
+    value = next(iter(named))
+    within = bool(_RANGE.fullmatch(gap)) and first[1] < value < second[1]
+    if value not in (first[1], second[1]) and not within:
+        return ()
+    if not first[0]:
+        in_frame = before in wanted.words or behind in wanted.words if len(wanted.words) > 1 else False
+        alone = (not before or before in _LEADS) and (not behind or len(wanted.words) == 1)
+        if behind in _OUT_OF or not (in_frame or alone) or (behind and behind not in wanted.words and not before):
+            return ()
+    if _SLASH.fullmatch(gap) and not _is_choice(first, second, before, wanted, roman):
+        return ()
+    return tuple(word for word, number in ((one, first), (other, second)) if number[1] != value)
+
+
+def _is_choice(first: tuple[str, float], second: tuple[str, float], before: str, wanted: _Wanted, roman: bool) -> bool:
+    """Whether a slash between numbers separates two values: "stage III/IV", and not "grade 2/6" or a fraction."""
+    if first[0]:
+        return first[0] != "g"
+    if before not in _GRADED or _SCALE_WORDS.search(wanted.text):
+        return False
+    return roman or before not in _HEADS_OF_SCALES or second[1] not in _SCALES
+
+
+def _run_of_numbers(text: str, wanted: _Wanted) -> tuple[str, ...]:
+    """The others of three numbers or more that follow each other, one of which is the only one of the reference."""
+    run = _RUN.search(text)
+    named = wanted.numbers.get("", frozenset())
+    if not run or _THOUSANDS.fullmatch(run[0]) or len(named) != 1 or _RUN.search(wanted.text):
+        return ()
+    numbers = run[0].split()
+    others = tuple(number for number in numbers if float(number) not in named)
+    return others if len(others) < len(numbers) else ()
+
+
+def _few_letters(text: str, wanted: str) -> tuple[str, ...]:
+    """The other letters of "A or B" for A, of "L/R" for left, of "ABCD" for B."""
+    if len(wanted) == 1 and wanted in "abcdefgh":
+        letters = re.findall(r"\b[a-h]\b", text) if _LETTERS.fullmatch(text) else []
+        if not letters and len(text) > 2 and text.isalpha() and "".join(sorted(set(text))) == text <= "h" * 9:
+            letters = list(text)
+        others = tuple(dict.fromkeys(letter for letter in letters if letter != wanted))
+        between = len(letters) == 2 and letters[0] < wanted < letters[1] and bool(_LETTER_RANGE.search(text))
+        return others if wanted in letters or between else ()
+    pair = _TWO_LETTERS.fullmatch(text)
+    if pair and wanted in _PAIRS_OF_LETTERS.get(frozenset(pair.groups()), ()):
+        return pair.groups()
+    return ()
+
+
+def _two_verdicts(text: str, wanted: _Wanted) -> tuple[str, ...]:
+    if not _BOTH_VERDICTS.match(text) or {"yes", "no"} <= wanted.words:
+        return ()
+    found = _BOTH_VERDICTS.match(text)
+    assert found is not None
+    return () if found[1] and found[1] == found[2] else ("yes and no",)
