@@ -85,6 +85,11 @@ def _algorithm_parts(config: DictConfig) -> Iterator[str]:
     yield f"clip {actor.clip_ratio_low:g} to {actor.clip_ratio_high:g}"
     yield f"KL loss {actor.kl_loss_coef:g} ({actor.kl_loss_type})" if actor.use_kl_loss else "no KL loss"
     yield f"learning rate {actor.optim.lr:g}"
+    correction = config.algorithm.get("rollout_correction")
+    if correction is not None and correction.rollout_is is not None:
+        yield f"{correction.rollout_is} weights up to {correction.rollout_is_threshold} correct for vLLM"
+    if correction is not None and correction.rollout_rs is not None:
+        yield f"rejected by {correction.rollout_rs} ({correction.rollout_rs_threshold})"
     if filtered.signal is not None:
         within = f" within ({filtered.low}, {filtered.high})" if (filtered.low, filtered.high) != (None, None) else ""
         yield f"groups filtered by {filtered.signal}{within}"

@@ -17,6 +17,7 @@ from medix_r1.rewards.overlong import cache_problems
 from medix_r1.serving.checks import client_problems, embedder_problems, is_used, judge_problems, members
 from medix_r1.training.preflight import batches
 from medix_r1.training.preflight.algorithm import algorithm_problems, optimizer_problems, plugin_problems
+from medix_r1.training.preflight.correction import correction_problems
 from medix_r1.training.preflight.current_directory import shadowing_problems
 from medix_r1.training.preflight.data_rows import data_problems
 from medix_r1.training.preflight.disk import disk_problems
@@ -65,6 +66,7 @@ def _checks(offline: bool) -> Sequence[Check]:
     of_the_config: Sequence[Check] = (
         *(plugin_problems, _reward, filter_problems, algorithm_problems, optimizer_problems, module_problems, _alarms),
         *(_batches, length_problems, _limits, placement_problems, shape_problems, format_problems, trained_problems),
+        correction_problems,
     )
     if offline:
         return (*of_the_config, client_problems, tracker_problems)

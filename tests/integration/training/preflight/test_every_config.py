@@ -9,7 +9,7 @@ from medix_r1 import config as configs
 from medix_r1.rewards.composite import weight_problems
 from tests.support.configs import choices, composed
 
-GROUPS = ("model", "hardware", "algorithm", "trainer", "lora")
+GROUPS = ("model", "hardware", "algorithm", "trainer", "lora", "correction")
 # Not `reward`: verl's own RewardManagerConfig cannot be built (its __post_init__ calls one that does not exist).
 DATACLASSES = (
     "algorithm",

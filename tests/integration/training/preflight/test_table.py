@@ -69,6 +69,7 @@ RIGHT = [  # command lines that pass every check which looks at the config alone
     *([NANO, f"algorithm={name}"] for name in choices("algorithm")),
     *([NANO, f"reward={name}"] for name in choices("reward")),
     *([NANO, f"lora={name}"] for name in choices("lora")),
+    *([NANO, f"correction={name}"] for name in choices("correction")),
     [NANO, "hardware=cpu2"],
     [NANO, "embedder=remote", "embedder.base_url=http://127.0.0.1:1/v1", "embedder.patience=120"],
     [NANO, "judge=remote", ADDRESS, "judge.client.model=m"],
