@@ -18,11 +18,11 @@ from medix_r1.evaluation.cli import app as evaluation
 from medix_r1.reports.cli import add_verbs as add_report_verbs
 from medix_r1.scoring.cli import app as reward
 from medix_r1.scoring.judge_cli import app as judge
+from medix_r1.skeletons.kinds import Kind
 from medix_r1.untrusted import plain
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="Reinforcement learning of medical vision-language models on open-ended answers.",
@@ -131,6 +131,19 @@ def list_(
     from medix_r1.listing import show
 
     show(group, config_dir or [], console, as_json=as_json)
+
+
+@app.command()
+def new(
+    kind: Annotated[Kind, typer.Argument(help="What to make.")],
+    name: Annotated[str, typer.Argument(help="Its name: lower-case letters, digits and _.")],
+    into: Annotated[Path, typer.Option(help="Your folder.")] = Path(),
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+) -> None:
+    """Write a working skeleton with its test into your folder: `medix-r1 new reward brevity`."""
+    from medix_r1.skeletons.new import make
+
+    make(kind, name, into, console, force=force)
 
 
 @app.command()
