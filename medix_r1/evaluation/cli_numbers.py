@@ -21,13 +21,17 @@ def table(
     run: Run, out: Annotated[Path | None, typer.Option(help="Folder for the files; by default RUN.")] = None
 ) -> None:
     """Numbers of a result, to the terminal and table.json, .csv, .md, scores.png: `medix-r1 eval table RUN`."""
-    from medix_r1.evaluation.results import table
+    from medix_r1.evaluation.results import groups, table
 
     console = _console()
     with console.status("drawing clusters"):
-        found = table.read_numbers(run)
+        found, by_group = table.read_numbers(run), groups.read_breakdowns(run)
     table.sheet(found).show(console)
-    _wrote(console, table.write(found, out or run))
+    written = table.write(found, out or run)
+    if by_group:
+        groups.sheet(by_group, found.info.model).show(console)
+        written += groups.write(by_group, found.info.model, out or run)
+    _wrote(console, written)
 
 
 @app.command()

@@ -105,13 +105,18 @@ def plan(settings: EvalSettings) -> Evaluation:
     broken: list[Problem] = []
     for task in settings.tasks.values():
         try:
-            data = load_items(task, data_dir=data_dir, cache_dir=cache, limit=settings.limit)
+            data = load_items(
+                task, data_dir=data_dir, cache_dir=cache, limit=settings.limit, subgroup=settings.subgroup
+            )
             if (changed := with_images(data, condition)) is not None:
                 tasks.append(changed)
         except DataError as error:
             broken += error.problems or (Problem("", error.code, str(error)),)
     if broken:
         raise DataError.listing(broken, code="rows-refused")
+    if unknown := [name for name in settings.subgroup if not any(name in data.columns for data in tasks)]:
+        there = ", ".join(sorted({name for data in tasks for name in data.columns}))
+        raise ConfigError.of("subgroup", "no-such-column", f"no task has {', '.join(unknown)}; there are {there}")
     if not tasks:
         raise ConfigError.of("images", "no-pictures", f"none of the tasks has pictures, so {condition} has no meaning")
     info = describe(settings, {data.task.name: data.revision for data in tasks})
@@ -318,6 +323,7 @@ def _write_run_file(evaluation: Evaluation) -> None:
         info = replace(info, data=before.data | info.data)
     scorers = scorers | {data.task.name: _kept_scorer(data.task, evaluation.folder) for data in evaluation.tasks}
     extra = {**info.extra, "limited": limited, "scorers": scorers, "own_data": sorted(own)}
+    extra["subgroup_min"] = evaluation.settings.subgroup_min
     write_run(evaluation.folder, replace(info, extra=extra))
 
 

@@ -97,6 +97,8 @@ class EvalSettings:
     think_element: Literal["think", "thinking"]
     decoding: Mapping[str, Any]
     images: Sequence[str]
+    subgroup: Sequence[str]
+    subgroup_min: int
     data_dir: str | None
     out_dir: str
     phase: Phase
@@ -149,7 +151,7 @@ def compose_eval(
 def _listed(override: str) -> str:
     """`images=real,none` as the list that it means; Hydra would take it for a sweep."""
     key, _, value = override.partition("=")
-    return f"images=[{value}]" if key == "images" and not value.startswith("[") else override
+    return f"{key}=[{value}]" if key in ("images", "subgroup") and not value.startswith("[") else override
 
 
 def known_tasks(config_dirs: Sequence[Path] = ()) -> dict[str, TaskSpec]:
@@ -210,7 +212,8 @@ def _known_keys() -> set[str]:
 
 def _build_all(tree: dict[str, Any]) -> EvalSettings:
     judge = dict(tree["judge"])
-    tree["images"] = [tree["images"]] if isinstance(tree["images"], str) else tree["images"]
+    for key in ("images", "subgroup"):
+        tree[key] = [tree[key]] if isinstance(tree[key], str) else tree[key] or []
     problems: list[Problem] = []
 
     def part(cls: type[T], values: Any, where: str) -> T | None:
@@ -328,11 +331,14 @@ def _wrong(settings: EvalSettings) -> list[Problem]:
     if wrong or len(set(settings.images)) != len(settings.images):
         says = f"{', '.join(map(str, settings.images)) or 'nothing'}: give some of {', '.join(CONDITIONS)}, each once"
         problems.append(Problem("images", "not-a-choice", says))
+    if not all(isinstance(name, str) for name in settings.subgroup):
+        problems.append(Problem("subgroup", "not-a-list", f"{settings.subgroup!r} is no list of columns"))
     positive = {
         "connections": settings.connections,
         "attempts": settings.attempts,
         "timeout": settings.timeout,
         "give_up_after": settings.give_up_after,
+        "subgroup_min": settings.subgroup_min,
         "limit": settings.limit if settings.limit is not None else 1,
         "judge.connections": judge.connections,
         "judge.attempts": judge.attempts,

@@ -16,7 +16,7 @@ from medix_r1.evaluation.benchmarks.items import load_items
 from medix_r1.evaluation.benchmarks.tasks import select
 from medix_r1.evaluation.phases.messages import message_text
 from medix_r1.evaluation.rejudge import Rejudged
-from medix_r1.evaluation.results import comparison_text, table
+from medix_r1.evaluation.results import comparison_text, groups, table
 from medix_r1.evaluation.results import looking as looking_results
 from medix_r1.evaluation.results.compare import read_comparison
 from medix_r1.evaluation.results.records import read_run
@@ -46,6 +46,7 @@ def outcome(result: Outcome, console: Console) -> int:
     found = table.read_numbers(result.folder)
     table.write(found, result.folder)
     table.sheet(found).show(console)
+    by_group(result.folder, console)
     for name, (taken, total) in found.info.extra.get("limited", {}).items():
         console.print(
             f"{name}: only the first {taken} of {total} rows, so this is no benchmark's score", style="yellow"
@@ -61,6 +62,16 @@ def outcome(result: Outcome, console: Console) -> int:
     if missing:
         console.print(f"{len(missing)} samples have no score; the same command tries them again", style="red")
     return 1 if missing else 0
+
+
+def by_group(folder: Path, console: Console, out: Path | None = None) -> list[Path]:
+    """Print and write the scores by group, where there are groups; returns the files."""
+    found = groups.read_breakdowns(folder)
+    if not found:
+        return []
+    model = read_run(folder)[0].model
+    groups.sheet(found, model).show(console)
+    return groups.write(found, model, out or folder)
 
 
 def rejudged(result: Rejudged, console: Console) -> int:

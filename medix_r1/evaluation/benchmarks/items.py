@@ -180,14 +180,8 @@ def _item(task: TaskSpec, source: Source, index: int, parts: Parts, row: Mapping
         Image(number, source.image_key(_at(row, path)), _reader(source, index, path), rules_of(task.image))
         for number, path in parts.images
     )
-    said: list[Any] = [
-        task.name,
-        parts.question,
-        parts.context,
-        parts.choices,
-        parts.reference,
-        [i.key for i in images],
-    ]
+    keys = [image.key for image in images]
+    said: list[Any] = [task.name, parts.question, parts.context, parts.choices, parts.reference, keys]
     if parts.turns or parts.criteria:
         said += [parts.turns, [[criterion.text, criterion.points] for criterion in parts.criteria]]
     name = _hash(said)

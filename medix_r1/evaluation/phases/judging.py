@@ -6,7 +6,6 @@ A failed vote is kept with its reason and leaves the sample unscored; it never c
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -18,7 +17,7 @@ from medix_r1.evaluation.benchmarks.items import Item
 from medix_r1.evaluation.phases.ballots import Ballot, VotingSettings, ballots, reasoning_ballot
 from medix_r1.evaluation.phases.judge_free import judge_free_score
 from medix_r1.evaluation.phases.replies import Reply
-from medix_r1.evaluation.results.records import Vote
+from medix_r1.evaluation.results.records import Vote, met_criteria
 from medix_r1.models.reading.chat_message import Message, why_unreadable
 from medix_r1.models.reading.faults import why
 from medix_r1.models.reading.sent_texts import SentTexts
@@ -203,16 +202,6 @@ def combine_votes(
     values = [vote.value for vote in votes if vote.value is not None]
     mean = sum(values) / len(values)
     return (mean, None) if scorer == "report" else (float(mean > 0.5), None)
-
-
-def met_criteria(votes: Sequence[Vote], count: int) -> list[bool | None]:
-    """The majority's verdict on each of `count` criteria; None without a valid vote, or where the votes are even."""
-    by_criterion: dict[int, list[float]] = defaultdict(list)
-    for vote in votes:
-        if vote.criterion is not None and vote.value is not None:
-            by_criterion[vote.criterion].append(vote.value)
-    means = [sum(said) / len(said) if (said := by_criterion.get(place)) else 0.5 for place in range(count)]
-    return [None if mean == 0.5 else mean > 0.5 for mean in means]
 
 
 _EASY = {

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medix_r1.evaluation.results import statistics
+from medix_r1.evaluation.results.gaps import Gap, gap, gap_change
+from medix_r1.evaluation.results.groups import EVERY_TASK, QUESTION, SMALLEST, group_of
 from medix_r1.evaluation.results.records import Record, RunInfo, read_run
 from medix_r1.evaluation.results.statistics import Difference, holm
 from medix_r1.evaluation.results.table import Records, headline_tasks, in_order, own_data
@@ -86,12 +88,33 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class GapChange:
+    """How the gap between the best and the worst group changes from the first result to the second.
+
+    Attributes:
+        task: its name, or `groups.EVERY_TASK`.
+        column: of the rows.
+        first, second: the gap in each result, over the pairs and the groups that are large enough.
+        change: second minus first; negative is a smaller gap.
+        p_holm: its p-value with the Holm correction over all gaps.
+    """
+
+    task: str
+    column: str
+    first: Gap
+    second: Gap
+    change: Difference
+    p_holm: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """The comparison of two results.
 
     Attributes:
         first, second: settings of the two results.
-        tasks, modalities, averages: the lines.
+        tasks, modalities, averages, types: the lines; `types` are closed and open questions, where there are both.
+        gaps: between groups, by each column that `subgroup=` named.
         differing: settings other than the model that differ, as "name: first / second".
         other_replies: pairs whose replies are not the same text.
         up, down: changed pairs in the order of their ids, which are hashes, so that examples are not picked by score.
@@ -102,6 +125,8 @@ class Comparison:
     tasks: tuple[Row, ...]
     modalities: tuple[Row, ...]
     averages: tuple[Row, ...]
+    types: tuple[Row, ...]
+    gaps: tuple[GapChange, ...]
     differing: tuple[str, ...]
     other_replies: int
     up: tuple[Pair, ...]
@@ -125,6 +150,8 @@ def compare(first: tuple[RunInfo, Records], second: tuple[RunInfo, Records]) -> 
         tasks=_corrected([_row(task, rows, unpaired=unpaired[task]) for task, rows in pairs.items()]),
         modalities=_corrected([_row(name, stated[name]) for name in sorted(stated)]),
         averages=tuple(_averages(pairs, own_data(first[0], second[0]))),
+        types=_corrected(_types(pairs)),
+        gaps=tuple(_gaps(pairs, int(first[0].extra.get("subgroup_min", SMALLEST)))),
         differing=tuple(_differing(first[0], second[0])),
         other_replies=sum(p.first.reply != p.second.reply for rows in pairs.values() for p in rows),
         up=tuple(pair for pair in changed if pair.change > 0),
@@ -201,6 +228,45 @@ def _averages(pairs: Mapping[str, Sequence[Pair]], own: Collection[str]) -> Iter
     if rows:
         yield _row(f"macro, {len(tasks)} task(s)", [pair for pair, _ in rows], [task for _, task in rows])
         yield _row(f"micro, {len(rows)} pairs", [pair for pair, _ in rows])
+
+
+def _types(pairs: Mapping[str, Sequence[Pair]]) -> list[Row]:
+    """Closed and open questions, over all tasks, where there are both."""
+    found: dict[str, list[Pair]] = defaultdict(list)
+    for pair in (pair for rows in pairs.values() for pair in rows):
+        found[group_of(pair.first, QUESTION) or ""].append(pair)
+    return [_row(name, rows) for name, rows in sorted(found.items())] if len(found) > 1 else []
+
+
+def _gaps(pairs: Mapping[str, Sequence[Pair]], smallest: int) -> Iterable[GapChange]:
+    """The gaps of each task and, where several tasks have a column, over all of them."""
+    found: list[GapChange] = []
+    columns: dict[str, list[str]] = defaultdict(list)
+    for task, rows in pairs.items():
+        for column in dict.fromkeys(column for pair in rows for column in pair.first.subgroups):
+            columns[column].append(task)
+            found += _gap_changes(task, column, rows, smallest)
+    for column, tasks in columns.items():
+        if len(tasks) > 1:
+            every = [pair for task in tasks for pair in pairs[task]]
+            found += _gap_changes(EVERY_TASK, column, every, smallest)
+    corrected = holm([each.change.p for each in found])
+    return [replace(each, p_holm=p) for each, p in zip(found, corrected, strict=True)]
+
+
+def _gap_changes(task: str, column: str, pairs: Sequence[Pair], smallest: int) -> list[GapChange]:
+    """The change of one gap; none without two groups that are large enough."""
+    sizes = Counter(pair.first.subgroups.get(column) for pair in pairs)
+    rows = [
+        (*pair.scores, name, f"{pair.first.task} {pair.first.group}")
+        for pair in pairs
+        if (name := pair.first.subgroups.get(column)) is not None and sizes[name] >= smallest
+    ]
+    if len({name for _, _, name, _ in rows}) < 2:
+        return []
+    firsts, seconds, names, clusters = zip(*rows, strict=True)
+    change = gap_change(firsts, seconds, names, clusters)
+    return [GapChange(task, column, gap(firsts, names, clusters), gap(seconds, names, clusters), change, None)]
 
 
 def _differing(first: RunInfo, second: RunInfo) -> Iterable[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from medix_r1.evaluation.results.compare import PAPER_SHIFT, Comparison, Pair, Row, Unpaired
+from medix_r1.evaluation.results.compare import PAPER_SHIFT, Comparison, GapChange, Pair, Row, Unpaired
 from medix_r1.evaluation.results.records import Record, atomic_write
 from medix_r1.evaluation.results.sheet import Sheet, between, csv_text, flat, number, p_value
 from medix_r1.evaluation.results.table import judge_names
@@ -41,13 +41,35 @@ def sheet(found: Comparison, *, judges: bool = False) -> Sheet:
     header = ["", "pairs", "first", "second", "difference", "95 % interval", "p", "p (Holm)", "up", "down", "unpaired"]
     rows = [_cells(row) for row in found.tasks]
     rows += [[f"modality: {cells[0]}", *cells[1:]] for cells in (_cells(row) for row in found.modalities)]
+    rows += [[f"questions: {cells[0]}", *cells[1:]] for cells in (_cells(row) for row in found.types)]
     rows += [_cells(row) for row in found.averages]
     return Sheet(title(found, judges=judges), header, rows, list(_notes(found, judges)))
+
+
+def gap_sheet(found: Comparison) -> Sheet:
+    """The gaps between groups in both results, and how they change."""
+    header = ["task", "by", "gap, first", "worst, first", "gap, second", "worst, second", "change", "95 % interval"]
+    notes = [
+        "A gap is best minus worst group, on samples scored in both results; a negative change is a smaller gap.",
+        "Its interval goes by clusters; p is of swaps of the two results, p (Holm) corrected for the number of gaps.",
+    ]
+    return Sheet("Gaps between groups", [*header, "p", "p (Holm)"], [_gap_cells(each) for each in found.gaps], notes)
+
+
+def _gap_cells(each: GapChange) -> list[str]:
+    sides = []
+    for side in (each.first, each.second):
+        sides += [number(side.difference.estimate.value), side.worst]
+    change = each.change.estimate
+    tested = [p_value(each.change.p), p_value(each.p_holm)]
+    return [each.task, each.column, *sides, number(change.value, "+.3f"), between(change.interval, "+.3f"), *tested]
 
 
 def show(found: Comparison, console: Console, *, examples: int = 3, judges: bool = False) -> None:
     """Print the table and examples of samples that changed, in both directions."""
     sheet(found, judges=judges).show(console)
+    if found.gaps:
+        gap_sheet(found).show(console)
     for words, way in _WAYS:
         pairs: Sequence[Pair] = getattr(found, way)
         console.print(f"\n[bold]{len(pairs)} {words}[/]{_shown(pairs, examples)}", highlight=False)
@@ -59,6 +81,7 @@ def show(found: Comparison, console: Console, *, examples: int = 3, judges: bool
 def markdown(found: Comparison, *, examples: int = 3, judges: bool = False) -> str:
     """Table and examples as Markdown."""
     parts = [sheet(found, judges=judges).markdown()]
+    parts += [gap_sheet(found).markdown()] if found.gaps else []
     for words, way in _WAYS:
         pairs: Sequence[Pair] = getattr(found, way)
         parts.append(f"### {len(pairs)} {words}{_shown(pairs, examples)}\n")
@@ -68,7 +91,12 @@ def markdown(found: Comparison, *, examples: int = 3, judges: bool = False) -> s
 
 def flat_rows(found: Comparison) -> list[dict[str, Any]]:
     """The comparison as dictionaries, one for each line, for JSON and CSV."""
-    kinds = (("task", found.tasks), ("modality", found.modalities), ("average", found.averages))
+    kinds = (
+        ("task", found.tasks),
+        ("modality", found.modalities),
+        ("average", found.averages),
+        ("questions", found.types),
+    )
     return [
         {
             "kind": kind,
@@ -95,7 +123,8 @@ def write(found: Comparison, folder: Path, *, examples: int = 3, judges: bool = 
     paths = [folder / f"compare.{end}" for end in ("json", "csv", "md", "png")]
     infos = {"first": asdict(found.first), "second": asdict(found.second), "differing": found.differing}
     changed = {way: [_changed(pair) for pair in pairs] for way, pairs in (("up", found.up), ("down", found.down))}
-    content = {**infos, "rows": flat_rows(found), "changed": changed}
+    gaps = [asdict(each) for each in found.gaps]
+    content = {**infos, "rows": flat_rows(found), "changed": changed, "gaps": gaps}
     atomic_write(paths[0], json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     atomic_write(paths[1], csv_text(flat_rows(found)))
     atomic_write(paths[2], markdown(found, examples=examples, judges=judges))

@@ -14,7 +14,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,16 @@ class Vote:
     reason: str
     reply: str
     criterion: int | None = None
+
+
+def met_criteria(votes: Sequence[Vote], count: int) -> list[bool | None]:
+    """The majority's verdict on each of `count` criteria; None without a valid vote, or where the votes are even."""
+    by_criterion: dict[int, list[float]] = defaultdict(list)
+    for vote in votes:
+        if vote.criterion is not None and vote.value is not None:
+            by_criterion[vote.criterion].append(vote.value)
+    means = [sum(said) / len(said) if (said := by_criterion.get(place)) else 0.5 for place in range(count)]
+    return [None if mean == 0.5 else mean > 0.5 for mean in means]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ import pytest
 from medix_r1.evaluation.benchmarks.items import Item
 from medix_r1.evaluation.phases.ballots import VotingSettings, ballots, reasoning_ballot
 from medix_r1.evaluation.phases.judge_free import judge_free_score
-from medix_r1.evaluation.phases.judging import combine_votes, met_criteria
+from medix_r1.evaluation.phases.judging import combine_votes
 from medix_r1.evaluation.phases.replies import Reply
-from medix_r1.evaluation.results.records import Vote
+from medix_r1.evaluation.results.records import Vote, met_criteria
 from medix_r1.models.rubric import Criterion
 
 

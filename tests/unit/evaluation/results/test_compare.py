@@ -122,7 +122,9 @@ def test_every_file_says_the_same(tmp_path: Path) -> None:
     assert [path.name for path in paths] == ["compare.json", "compare.csv", "compare.md", "compare.png"]
     data = json.loads(paths[0].read_text(encoding="utf-8"))
     rows = list(csv.DictReader(paths[1].read_text(encoding="utf-8").splitlines()))
-    estimates = [row.difference.estimate.value for row in (*found.tasks, *found.modalities, *found.averages)]
+    estimates = [
+        row.difference.estimate.value for row in (*found.tasks, *found.modalities, *found.averages, *found.types)
+    ]
     assert [float(row["difference"]) for row in rows] == [row["difference"] for row in data["rows"]] == estimates
     assert len(data["changed"]["up"]) == sum(row.up for row in found.tasks)
     assert "SECRET" not in paths[0].read_text(encoding="utf-8") + paths[2].read_text(encoding="utf-8")
