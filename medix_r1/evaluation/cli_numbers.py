@@ -1,4 +1,4 @@
-"""The verbs of `medix-r1 eval` that only read results: table, compare, audit, submit, blind."""
+"""The verbs of `medix-r1 eval` that only read results: table, compare, audit, judges, looking, submit, blind."""
 
 from __future__ import annotations
 
@@ -67,6 +67,42 @@ def audit(
     _, records = read_run(run)
     found = judges.audit(records, judges.read_labels(labels, records) if labels else None)
     _present(judges.sheet(found), judges.flat_rows(found), out, "audit")
+
+
+@app.command()
+def judges(
+    runs: Annotated[list[Path], typer.Argument(help="A result, and others of the same replies (eval rejudge).")],
+    out: Annotated[Path | None, typer.Option(help="Folder for judges.json, .csv, .md, .png.")] = None,
+) -> None:
+    """The same replies under each judge: headline, shift, kappa: `medix-r1 eval judges RUN REJUDGED --out DIR`."""
+    from medix_r1.evaluation.results import judges as judge_results
+
+    console = _console()
+    with console.status("drawing clusters"):
+        found = judge_results.read_judges(runs)
+    judge_results.sheet(found).show(console)
+    judge_results.agreement_sheet(found).show(console)
+    if out:
+        _wrote(console, judge_results.write(found, out))
+
+
+@app.command()
+def looking(
+    runs: Annotated[list[Path], typer.Argument(help="Results of one model, one for each condition of images=.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the files; by default the result with real pictures.")
+    ] = None,
+) -> None:
+    """Does the model look? Results with and without the real pictures: `medix-r1 eval looking REAL SHUFFLED NONE`."""
+    from medix_r1.evaluation.results import looking as looks
+    from medix_r1.evaluation.results.records import read_run
+
+    console = _console()
+    with console.status("drawing clusters"):
+        real, others = looks.conditions(runs)
+        found, model = looks.read_looks(real, others), read_run(real)[0].model
+    looks.sheet(found, model).show(console)
+    _wrote(console, looks.write(found, model, out or real))
 
 
 @app.command()

@@ -29,7 +29,7 @@ class Audit:
     """Two raters on the same samples of one kind.
 
     Attributes:
-        kind: "short" (0 or 1) or "report" (0 to 5 points).
+        kind: "short" (0 or 1), "criterion" (met or not) or "report" (0 to 5 points).
         first, second: the raters: a judge, one seed of a judge, the final score, or "labels".
         items: samples with a clear value of both.
         ties: samples left out because a judge's own votes are split evenly.
@@ -58,7 +58,7 @@ def audit(records: Records, labels: Mapping[str, float] | None = None) -> list[A
         judges = _votes(rows, lambda _, vote: vote.judge)
         for judge in sorted(judges):
             own = [replace(row, votes=tuple(v for v in row.votes if v.judge == judge)) for row in rows]
-            found += [_pair(kind, a, b) for a, b in combinations(sorted(_votes(own, _seed).items()), 2)]
+            found += [_pair(kind, a, b) for a, b in combinations(sorted(_votes(own, seed_name).items()), 2)]
         found += [_pair(kind, a, b) for a, b in combinations(sorted(judges.items()), 2)]
         if labels:
             said = "labels", {row.id: [labels[row.id]] for row in rows if row.id in labels}
@@ -128,22 +128,27 @@ def _kinds(records: Records) -> dict[str, list[Record]]:
     """Samples by kind: a task with a vote strictly between 0 and 1 is graded in points, so it is a report task."""
     found: dict[str, list[Record]] = defaultdict(list)
     for task, rows in records.items():
+        if any(row.criteria for row in rows):
+            found["criterion"] += rows
+            continue
         values = {vote.value for row in rows for vote in row.votes if vote.value is not None}
         found["report" if task in MIMIC or not values <= {0.0, 1.0} else "short"] += rows
     return dict(found)
 
 
 def _votes(rows: Iterable[Record], name: Callable[[int, Vote], str]) -> dict[str, dict[str, list[float]]]:
-    """Values by rater and sample; `name` maps a vote and its position to the rater's name."""
+    """Values by rater and sample, or criterion of one; `name` maps a vote and its position to the rater's name."""
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         for place, vote in enumerate(row.votes):
             if vote.value is not None:
-                found[name(place, vote)][row.id].append(vote.value)
+                about = row.id if vote.criterion is None else f"{row.id} {vote.criterion}"
+                found[name(place, vote)][about].append(vote.value)
     return found
 
 
-def _seed(place: int, vote: Vote) -> str:
+def seed_name(place: int, vote: Vote) -> str:
+    """Name of a judge's vote as a rater of its own: by its seed, or its place without one."""
     return f"{vote.judge} {f'vote {place + 1}' if vote.seed is None else f'seed {vote.seed}'}"
 
 
@@ -152,7 +157,7 @@ def _pair(kind: str, one: _Rater, other: _Rater) -> Audit:
     pairs, ties = [], 0
     for sample in sorted(ours.keys() & theirs.keys()):
         values = [sum(side[sample]) / len(side[sample]) for side in (ours, theirs)]
-        if kind == "short" and 0.5 in values:
+        if kind != "report" and 0.5 in values:
             ties += 1
         else:
             pairs.append(values)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from medix_r1.errors import DataError
 from medix_r1.evaluation.results import statistics
 from medix_r1.evaluation.results.compare import Pair, Row, compare, join
 from medix_r1.evaluation.results.records import Record, atomic_write, read_run
 from medix_r1.evaluation.results.sheet import Sheet, between, csv_text, flat, number, p_value
-from medix_r1.evaluation.results.statistics import Estimate
+from medix_r1.evaluation.results.statistics import Estimate, holm
 from medix_r1.wording.spelling import normalize_answer
 
 
@@ -48,7 +49,32 @@ def read_looks(real: Path, others: Mapping[str, Path]) -> list[Look]:
         if len(found.tasks) > 1:
             every = [pair for rows in pairs.values() for pair in rows]
             looks += [Look(condition, row, _same(every)) for row in found.averages[:1]]
-    return looks
+    return _corrected(looks)
+
+
+def conditions(folders: Sequence[Path]) -> tuple[Path, dict[str, Path]]:
+    """Which of some results has the real pictures, and the others by their condition.
+
+    Raises:
+        DataError: one is not a result folder, none or several have the real pictures, a condition is there twice, or
+            the results are of different models.
+    """
+    told = {folder: read_run(folder)[0] for folder in folders}
+    real = [folder for folder, info in told.items() if "images" not in info.extra]
+    others = {str(info.extra["images"]): folder for folder, info in told.items() if "images" in info.extra}
+    if len(real) != 1 or not others or 1 + len(others) != len(told):
+        seen = ", ".join(str(info.extra.get("images", "real")) for info in told.values())
+        says = f"there are {seen}; give one result with the real pictures, and one for each other condition"
+        raise DataError(says, code="not-conditions")
+    if len({info.model for info in told.values()}) > 1:
+        raise DataError("the results are of different models", code="other-model")
+    return real[0], others
+
+
+def _corrected(looks: Sequence[Look]) -> list[Look]:
+    """The looks with p-values corrected over all tasks and conditions together; averages are not tested again."""
+    tested = [look.row.difference.p if look.row.unpaired is not None else None for look in looks]
+    return [replace(look, row=replace(look.row, p_holm=p)) for look, p in zip(looks, holm(tested), strict=True)]
 
 
 def _same(pairs: Sequence[Pair]) -> Estimate:
@@ -87,6 +113,8 @@ def _cells(look: Look) -> list[str]:
 def _notes(looks: Sequence[Look]) -> Iterable[str]:
     yield "Differences are without the real picture minus with it, on samples scored in both, by clusters."
     yield "A model that does not look has a difference near 0 and gives the same answers."
+    if len([look for look in looks if look.row.unpaired is not None]) > 1:
+        yield "p (Holm) is corrected for all tasks and conditions together."
     if lost := [
         f"{look.row.name} ({look.condition})" for look in looks if look.row.unpaired and look.row.unpaired.count
     ]:
@@ -112,7 +140,7 @@ def flat_rows(looks: Sequence[Look]) -> list[dict[str, Any]]:
 
 
 def write(looks: Sequence[Look], model: str, folder: Path) -> list[Path]:
-    """Write looking.json, looking.csv, looking.md and looking.png into a folder."""
+    """Write looking.json, .csv, .md and .png (differences), and looking_same.png (answers), into a folder."""
     from medix_r1.evaluation.results.forest import Line, forest
 
     paths = [folder / f"looking.{end}" for end in ("json", "csv", "md", "png")]
@@ -125,4 +153,7 @@ def write(looks: Sequence[Look], model: str, folder: Path) -> list[Path]:
     ]
     axis = "score without the real picture minus with it, with its 95 % interval; dashed: no difference"
     forest(lines, paths[3], title=f"{model}: does it look?", axis=axis, zero=True)
-    return paths
+    same = [Line(f"{look.row.name}, {look.condition}", look.same, strong=look.row.unpaired is None) for look in looks]
+    axis = "share of answers that are the same without the real picture, with its 95 % interval"
+    told = folder / "looking_same.png"
+    return [*paths, forest(same, told, title=f"{model}: does it look?", axis=axis, limits=(0.0, 1.0))]

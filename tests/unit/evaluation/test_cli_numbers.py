@@ -23,7 +23,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return write_result(folder / "a", info("org/A"), few[0]), write_result(folder / "b", info("org/B"), few[1])
 
 
-@pytest.mark.parametrize("verb", ["table", "compare", "audit", "submit", "blind"])
+@pytest.mark.parametrize("verb", ["table", "compare", "audit", "judges", "looking", "submit", "blind"])
 def test_every_verb_shows_an_example(verb: str) -> None:
     assert f"medix-r1 eval {verb}" in " ".join(call(verb, "--help").output.split())
 

@@ -2,9 +2,11 @@ import json
 
 import pytest
 
+from medix_r1.errors import DataError
 from medix_r1.evaluation.results import looking, table
 from medix_r1.evaluation.results.records import Record
 from tests.support import eval_run
+from tests.support.problems import coded
 
 
 def _records(task: str, answers: str, right: str = "y") -> list[Record]:
@@ -40,10 +42,30 @@ def test_files_of_the_looks(folders) -> None:
     real, shuffled = folders
     looks = looking.read_looks(real, {"shuffled": shuffled})
     paths = looking.write(looks, "org/model", real)
-    assert [path.is_file() for path in paths] == [True] * 4
+    assert [path.is_file() for path in paths] == [True] * 5
     assert [row["images"] for row in json.loads(paths[0].read_text())] == ["shuffled"] * 3
     assert paths[3].read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_table_of_other_pictures_says_so(folders) -> None:
     assert "images shuffled" in table.sheet(table.read_numbers(folders[1])).title
+
+
+def test_the_conditions_are_told_by_the_results_themselves(folders, tmp_path) -> None:
+    real, shuffled = folders
+    assert looking.conditions([shuffled, real]) == (real, {"shuffled": shuffled})
+    with pytest.raises(DataError, check=coded("not-conditions")):
+        looking.conditions([real])
+    other = eval_run.write_result(tmp_path / "other", eval_run.info("org/B", extra={"images": "none"}), {})
+    with pytest.raises(DataError, check=coded("other-model")):
+        looking.conditions([real, other])
+
+
+def test_tasks_and_conditions_are_corrected_together(folders) -> None:
+    real, shuffled = folders
+    looks = looking.read_looks(real, {"shuffled": shuffled, "none": shuffled})
+    tested = [look for look in looks if look.row.unpaired is not None]
+    assert len(tested) == 4
+    smallest = min(look.row.difference.p or 1.0 for look in tested)
+    assert min(look.row.p_holm or 1.0 for look in tested) == pytest.approx(4 * smallest)
+    assert all(look.row.p_holm is None for look in looks if look.row.unpaired is None)
