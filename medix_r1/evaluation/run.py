@@ -36,7 +36,7 @@ from medix_r1.evaluation.phases.generate_and_judge import (
 from medix_r1.evaluation.phases.judge_free import judge_free_score
 from medix_r1.evaluation.phases.scoring import score_task
 from medix_r1.evaluation.results.records import RUN_FILE, Record, RunInfo, atomic_write, read_run, write_run
-from medix_r1.evaluation.settings import EvalSettings
+from medix_r1.evaluation.settings import EvalSettings, known_tasks
 
 DATA_FILE, CODE_DIR, _LOCK_FILE = "data.key", "code", ".lock"
 PRIVATE = 0o700  # the mode of a folder with texts under a data-use agreement
@@ -313,6 +313,7 @@ def _write_run_file(evaluation: Evaluation) -> None:
     info = evaluation.info
     limited = {d.task.name: [len(d.items), d.total] for d in evaluation.tasks if len(d.items) < d.total}
     own = {d.task.name for d in evaluation.tasks if d.task.file is not None and d.task.path is not None}
+    changed = {d.task.name for d in evaluation.tasks if _is_changed(d.task)}
     scorers: dict[str, str] = {}
     if (evaluation.folder / RUN_FILE).exists():
         before = read_run(evaluation.folder)[0]
@@ -320,11 +321,19 @@ def _write_run_file(evaluation: Evaluation) -> None:
         limited = {n: v for n, v in before.extra.get("limited", {}).items() if n not in names} | limited
         scorers = before.extra.get("scorers", {})
         own |= set(before.extra.get("own_data", ())) - names
+        changed |= set(before.extra.get("changed", ())) - names
         info = replace(info, data=before.data | info.data)
     scorers = scorers | {data.task.name: _kept_scorer(data.task, evaluation.folder) for data in evaluation.tasks}
     extra = {**info.extra, "limited": limited, "scorers": scorers, "own_data": sorted(own)}
+    extra["changed"] = sorted(changed)
     extra["subgroup_min"] = evaluation.settings.subgroup_min
     write_run(evaluation.folder, replace(info, extra=extra))
+
+
+def _is_changed(task: TaskSpec) -> bool:
+    """Whether a task of ours asks other rows than the benchmark's or scores otherwise; rules of pictures are free."""
+    ours = known_tasks().get(task.name)
+    return ours is not None and replace(ours, image={}).definition() != replace(task, image={}).definition()
 
 
 def _kept_scorer(task: TaskSpec, folder: Path) -> str:

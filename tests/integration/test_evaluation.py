@@ -424,3 +424,24 @@ def test_a_rubrics_lost_vote_is_asked_again_alone(words, policy) -> None:
         _, records = _run(asked)
         assert len(judge.calls) == before + 1
         assert records["healthbench"][0].score == pytest.approx(-0.9)
+
+
+def test_subgroups_are_added_to_a_result_that_is_there_and_unknown_columns_are_named(words, policy, judge) -> None:
+    _, records = _run(words("[slake_vqa,mmlu_anatomy]"))
+    assert records["slake_vqa"][0].subgroups == {}
+    asked = len(policy.calls), len(judge.calls)
+    folder, records = _run(words("[slake_vqa,mmlu_anatomy]", "subgroup=location,subject", "subgroup_min=1"))
+    assert (len(policy.calls), len(judge.calls)) == asked
+    assert [record.subgroups for record in records["slake_vqa"]] == [{"location": "Abdomen"}] * 2
+    assert records["mmlu_anatomy"][0].subgroups == {"subject": "anatomy"}
+    assert read_run(folder)[0].extra["subgroup_min"] == 1
+    with pytest.raises(ConfigError, check=only(("subgroup", "no-such-column"))):
+        runs.plan(compose_eval(words("slake_vqa", "subgroup=sex")))
+
+
+def test_other_rows_than_the_benchmarks_are_marked(words) -> None:
+    folder, _ = _run(words("[slake_vqa,rad_vqa]", "tasks.slake_vqa.where={q_lang: en, answer_type: OPEN}"))
+    assert read_run(folder)[0].extra["changed"] == ["slake_vqa"]
+    assert table.read_numbers(folder).averages[0].tasks == ("rad_vqa",)
+    folder, _ = _run(words("[slake_vqa,rad_vqa]"))
+    assert read_run(folder)[0].extra["changed"] == []

@@ -154,8 +154,9 @@ def judge_names(info: RunInfo) -> list[str]:
 
 
 def own_data(*infos: RunInfo) -> frozenset[str]:
-    """Tasks whose rows came from a file of the user's in place of the benchmark's."""
-    return frozenset(name for info in infos for name in info.extra.get("own_data", ()))
+    """Tasks whose rows came from a file of the user's in place of the benchmark's, or that were changed otherwise."""
+    extras = [info.extra for info in infos]
+    return frozenset(name for extra in extras for key in ("own_data", "changed") for name in extra.get(key, ()))
 
 
 def headline_tasks(names: Iterable[str], own: Collection[str] = ()) -> list[str]:
@@ -185,7 +186,8 @@ def sheet(found: RunNumbers) -> Sheet:
     with_rubric = any(task.rubric.samples for task in found.tasks)
     header = ["task", "n", "score", "95 % interval", "unscored", "truncated", "judge-free"]
     header += ["tokens in", "tokens out", "seconds"] + ["think rubric"] * with_rubric
-    own = own_data(found.info)
+    own = dict.fromkeys(own_data(found.info), "changed")
+    own |= dict.fromkeys(found.info.extra.get("own_data", ()), "own data")
     rows = [_cells(task, own) + [number(task.rubric.value)] * with_rubric for task in found.tasks]
     for average in found.averages:
         score = average.score
@@ -256,12 +258,12 @@ def _average(values: Iterable[float]) -> float | None:
     return sum(said) / len(said) if said else None
 
 
-def _cells(task: TaskNumbers, own: Collection[str]) -> list[str]:
+def _cells(task: TaskNumbers, own: Mapping[str, str]) -> list[str]:
     free = "-" if task.judge_free is None else f"{task.judge_free:.0%}"
     middle = [str(task.unscored), str(task.truncated), free]
     end = [number(task.tokens_in, ".0f"), number(task.tokens_out, ".0f"), number(task.seconds, ".2f")]
     count = f"{task.samples} of {task.available}" if task.available > task.samples else str(task.samples)
-    name = f"{task.task} (own data)" if task.task in own else task.task
+    name = f"{task.task} ({own[task.task]})" if task.task in own else task.task
     return [name, count, number(task.score.value), between(task.score.interval), *middle, *end]
 
 
@@ -284,8 +286,13 @@ def _notes(found: RunNumbers) -> Iterable[str]:
     covered = {task for average in found.averages[:1] for task in average.tasks}
     if apart := [task.task for task in found.tasks if task.task not in covered and task.score.value is not None]:
         yield f"Not in the averages: {', '.join(apart)}."
-    if own := sorted(own_data(info)):
+    if own := sorted(info.extra.get("own_data", ())):
         yield f"Own data in place of the benchmark's, so no benchmark's score, in no headline: {', '.join(own)}."
+    if changed := sorted(own_data(info) - set(own)):
+        yield (
+            "Other rows than the benchmark's, or another scorer, so no benchmark's score, in no headline: "
+            f"{', '.join(changed)}."
+        )
     if part := [task.task for task in found.tasks if task.available > task.samples]:
         yield f"Only the first samples were asked, so these are not the benchmark's scores: {', '.join(part)}."
     if empty := [task.task for task in found.tasks if task.score.value is None]:

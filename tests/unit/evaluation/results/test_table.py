@@ -15,7 +15,11 @@ from rich.console import Console
 from medix_r1.config import config_dir
 from medix_r1.errors import DataError
 from medix_r1.evaluation.results import table
+from medix_r1.evaluation.results.compare import compare
+from medix_r1.evaluation.results.judges import HEADLINE as JUDGES_HEADLINE
+from medix_r1.evaluation.results.judges import look
 from medix_r1.evaluation.results.sheet import Sheet
+from medix_r1.evaluation.sharing.submission import submit
 from medix_r1.untrusted import cell, markdown, one_line, plain
 from tests.support.eval_run import info, record, scores, synthetic, write_result
 from tests.support.problems import coded
@@ -158,3 +162,16 @@ def test_a_users_own_file_is_in_no_headline_and_named() -> None:
     assert [row[0] for row in table.sheet(found).rows][:2] == ["mmlu_anatomy", "rad_vqa (own data)"]
     alone = table.numbers(info(extra={"own_data": ["rad_vqa"]}), {"rad_vqa": scores([1.0, 0.0])})
     assert alone.averages[0].name == "macro, 1 tasks, none of the 17"
+
+
+@pytest.mark.parametrize("key", ["own_data", "changed"])
+def test_what_is_not_the_benchmarks_is_in_no_headline_of_any_verb(key: str, tmp_path) -> None:
+    about = info(extra={key: ["rad_vqa"]})
+    records = {"rad_vqa": scores([1.0, 1.0, 0.0]), "medqa": scores([0.0, 1.0, 0.0], task="medqa")}
+    (macro, *_) = table.numbers(about, records).averages
+    assert macro.tasks == ("medqa",)
+    (average, *_) = compare((info(), records), (about, records)).averages
+    assert average.pairs == 3
+    assert {row.score.samples for row in look([(about, records)]).rows if row.task == JUDGES_HEADLINE} == {3}
+    bundle = submit(write_result(tmp_path / "run", about, records), tmp_path / "out")
+    assert "rad_vqa" in bundle.missing
