@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import hydra.utils
@@ -66,6 +67,26 @@ def instantiate(node: Any, key: str) -> Any:
             raise cause from error
         says = f"{type(cause).__name__}: {cause}" if cause else str(error)
         raise ConfigError.of(key, "settings-refused", says.splitlines()[0]) from error
+
+
+def without_missing(node: Mapping[str, Any], instead: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    """A plain node without the values that are missing (`???`), so that its class can look at the others.
+
+    Args:
+        node: may hold lists of nodes.
+        instead: name → value for names that the class requires.
+    """
+    found: dict[str, Any] = {}
+    for name, value in node.items():
+        if isinstance(value, Mapping):
+            found[name] = without_missing(value, instead)
+        elif isinstance(value, list):
+            found[name] = [without_missing(one, instead) if isinstance(one, Mapping) else one for one in value]
+        elif value != "???":
+            found[name] = value
+        elif name in instead:
+            found[name] = instead[name]
+    return found
 
 
 def instantiate_each(nodes: Mapping[str, Any], key: str) -> dict[str, Any]:

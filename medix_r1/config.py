@@ -14,7 +14,7 @@ from typing import Any
 
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from medix_r1 import user_code
@@ -22,10 +22,10 @@ from medix_r1.composing import NOT_COMPOSED, composing, plain
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.moved_names import replace_moved
 from medix_r1.prepared_folders import prepared_shards, prompt_tokens_of
-from medix_r1.schema import command_line, values
-from medix_r1.schema.hydra_errors import composing_problem
-from medix_r1.schema.known import config_dir, flatten, verl_config_dir
-from medix_r1.schema.unknown import unknown_keys, without_package
+from medix_r1.schema import command_line, half_filled, values
+from medix_r1.schema.hydra_errors import composing_problem, refused_override
+from medix_r1.schema.known import config_dir, flatten, known_keys, verl_config_dir
+from medix_r1.schema.unknown import unknown, unknown_keys, without_package
 from medix_r1.schema.unread import unread_problems
 
 __all__ = ["composing_problem", "config_dir", "flatten", "verl_config_dir"]
@@ -167,28 +167,37 @@ def _by_hydra(
     """What Hydra composes without the overrides that it refuses, and their problems; None if it composes nothing."""
     left, problems = command_line.parse(overrides)
     problems += folder_problems(config_dirs)
-    deleting = command_line.deleting_overrides(left) if name == "train" else {}
-    problems += deleting.values()
-    left = [one for one in left if one not in deleting]
+    folders = [folder for folder in config_dirs if folder.is_dir()]
+    choices = command_line.wrong_choices(left, [config_dir(), *folders])
+    if prepared := [problem for problem in choices.values() if problem.code == "not-prepared"]:
+        return None, prepared  # further keys are those of `data prepare`
+    if name == "train":
+        choices |= command_line.deleting_overrides(left)
+    problems += choices.values()
+    is_complete = all(command_line.read(one).is_delete() for one in choices)
+    left = [one for one in left if one not in choices]
     with composing(config_dir()):
-        while True:
+        while is_complete:
             try:
-                config: DictConfig = compose(
-                    name, overrides=[search_path(config_dirs), *left], return_hydra_config=True
-                )
+                config: DictConfig = compose(name, overrides=[search_path(folders), *left], return_hydra_config=True)
             except NOT_COMPOSED as error:
-                problem = composing_problem(error)
-                if problem.code == "not-prepared":  # further keys are those of `data prepare`
-                    return None, [problem]
                 refused = command_line.unknown_overrides(left) if name == "train" else {}
-                problems += [one for one in refused.values() if one.key != problem.key]
-                problems.append(problem)
-                kept = [one for one in left if one not in refused and command_line.key_of(one) != problem.key]
+                refused |= refused_override(error, left)
+                kept = [one for one in left if one not in refused]
+                problems += refused.values()
                 if len(kept) == len(left):
-                    return None, problems
+                    problems.append(composing_problem(error))
+                    break
                 left = kept
             else:
-                return config, problems
+                known = {*known_keys(), *(key for key, _ in flatten(plain(config)))}
+                return config, [unknown(one.key, known) if one.code == "no-such-key" else one for one in problems]
+    # Without a config, values are looked at one by one; keys that the missing file may have are not.
+    if name == "train":
+        refused = command_line.unknown_overrides(left)
+        problems += refused.values()
+        left = [one for one in left if one not in refused]
+    return None, [*problems, *command_line.wrong_values(left).values()]
 
 
 def folder_problems(config_dirs: Sequence[Path]) -> list[Problem]:
@@ -225,7 +234,8 @@ def settled(config: DictConfig, name: str = "train") -> Composed:
         raise ConfigError(problems)
     if "run" in config and OmegaConf.is_interpolation(config.run, "name"):
         config.run.name = choices.get("experiment") or "unnamed"
-    _drop_incomplete_server(config)
+    half_filled.drop_incomplete_server(config)
+    half_filled.drop_settings_of_removed_signals(config)
     before = plain(config)
     replace_moved(config, before)
     try:
@@ -238,9 +248,9 @@ def settled(config: DictConfig, name: str = "train") -> Composed:
                 raise inner from error
             inner = inner.__context__
         raise ConfigError(values.unresolved(config, before) or [composing_problem(error)]) from error
-    _open_folders(config)
+    half_filled.open_folders(config)
     unread = unread_problems(before) if name == "train" else []
-    found = _checked(config, choices, values.sources(before))
+    found = _checked(config, choices, before)
     return replace(found, problems=(*found.problems, *unread))
 
 
@@ -257,14 +267,20 @@ def _hydra_readable(hydra: DictConfig | None) -> Iterator[None]:
         state.cfg = before
 
 
-def _checked(config: DictConfig, choices: Mapping[str, Any], copies: Mapping[str, str]) -> Composed:
-    """Convert values to their keys' types, and find unknown keys and wrong values, which become missing."""
+def _checked(config: DictConfig, choices: Mapping[str, Any], before: Mapping[str, Any]) -> Composed:
+    """Convert values to their keys' types, and find unknown keys and wrong values, which become missing.
+
+    Args:
+        config: resolved.
+        choices: group → chosen file.
+        before: the config before it was resolved, as plain containers.
+    """
     given = plain(config)
     # Relative paths of users' code become absolute, because workers have another working directory.
     tree: dict[str, Any] = user_code.changed(given, user_code.absolute)
     values.convert(tree)
     problems = without_package(tree, choices) or unknown_keys(tree)
-    wrong, taken_out = values.take_out(tree, copies)
+    wrong, taken_out = values.take_out(tree, before)
     if tree != given:
         config = OmegaConf.create(tree)
     OmegaConf.set_struct(config, True)
@@ -277,32 +293,6 @@ def search_path(config_dirs: Sequence[Path] = ()) -> str:
         command_line.quoted(f"file://{folder.absolute()}") for folder in (verl_config_dir(), *config_dirs)
     )
     return f"hydra.searchpath=[{folders}]"
-
-
-def _drop_incomplete_server(config: DictConfig) -> None:
-    """Set `judge.server` to None where a `placement` gave GPUs to a judge that starts no server."""
-    if "judge" in config and config.judge.get("server") is not None and "model" not in config.judge.server:
-        config.judge.server = None
-
-
-def _open_folders(config: DictConfig) -> None:
-    """Replace a prepared folder that stands where files are meant by its shards."""
-    if not isinstance(data := config.get("data"), DictConfig):
-        return
-    for key, split in (("train_files", "train"), ("val_files", "validation")):
-        value = None if OmegaConf.is_missing(data, key) else data.get(key)
-        names = [value] if isinstance(value, str) else list(value) if isinstance(value, ListConfig) else []
-        if any(_is_folder(name) for name in names):
-            data[key] = [
-                shard for name in names for shard in (prepared_shards(name, split) if _is_folder(name) else [name])
-            ]
-
-
-def _is_folder(name: object) -> bool:
-    try:
-        return isinstance(name, str) and Path(name).expanduser().is_dir()
-    except (OSError, RuntimeError, ValueError):  # too long, an unknown ~user, or with a null byte
-        return False
 
 
 def missing_keys(config: DictConfig) -> list[Problem]:

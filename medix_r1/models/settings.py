@@ -6,8 +6,11 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from medix_r1.errors import Problem
+
+VERL_ROUTER = "verl-reward-router"  # placeholder address of judge=verl; verl_plugin/scorer.py replaces it
 
 
 def connection_problems(key: str, urls: Sequence[str], settings: Mapping[str, Any]) -> list[Problem]:
@@ -18,7 +21,7 @@ def connection_problems(key: str, urls: Sequence[str], settings: Mapping[str, An
         urls: base addresses.
         settings: the other arguments of `Connection`, by name.
     """
-    problems: list[Problem] = []
+    problems = [problem for number, url in enumerate(urls) for problem in _address_problems(key, number, url)]
     if any("@" in url.split("//", 1)[-1].split("/", 1)[0] for url in urls):
         problems.append(
             Problem(f"{key}.base_url", "holds-a-password", f"holds a name or password; give {key}.api_key_env instead")
@@ -43,6 +46,22 @@ def connection_problems(key: str, urls: Sequence[str], settings: Mapping[str, An
             Problem(f"{key}.cost_cap", "needs-prices", f"needs {key}.price_prompt and {key}.price_completion")
         )
     return problems
+
+
+def _address_problems(key: str, number: int, url: str) -> list[Problem]:
+    """A problem if an address is not that of a server: scheme, host and, if there is one, a port."""
+    if url == VERL_ROUTER:
+        return []
+    name = f"{key}.base_url" if number == 0 else f"{key}.base_urls[{number - 1}]"
+    wrong = f"{url!r} is no address of a server; write http://HOST:PORT/v1"
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises ValueError for one that is no port
+    except ValueError as error:
+        return [Problem(name, "no-address", f"{wrong} ({error})")]
+    if parts.scheme not in ("http", "https") or not parts.hostname or any(map(str.isspace, url)):
+        return [Problem(name, "no-address", wrong)]
+    return []
 
 
 def count_problems(key: str, **counts: object) -> list[Problem]:

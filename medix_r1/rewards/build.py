@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from medix_r1 import prompts, user_code
-from medix_r1.composing import instantiate, instantiate_each
+from medix_r1.composing import instantiate, instantiate_each, without_missing
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.rewards.adapters.verl_keys import verl_function_problems
 from medix_r1.rewards.base import PARSERS, Reward
@@ -117,7 +117,7 @@ def _own_problems(signal: Mapping[str, Any], key: str) -> list[Problem]:
     if not str(signal.get("_target_")).startswith(_OURS):
         return []
     try:
-        instantiate(_without_models(signal), key)
+        instantiate(without_missing(_without_models(signal)), key)
     except ConfigError as error:
         return [problem if problem.key.startswith(key) else problem.below(f"{key}.") for problem in error.problems]
     return []

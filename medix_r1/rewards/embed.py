@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Literal
+from typing import Annotated, Literal
 
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.models.embedder import Embedder
 from medix_r1.rewards.base import Sample, Score
 from medix_r1.rewards.rule_scores import byte_limit_problems, rule_score
+from medix_r1.schema.kinds import Kind
 from medix_r1.wording.alternatives import alternatives
 from medix_r1.wording.spelling import normalize_answer
 
@@ -37,7 +38,7 @@ class EmbeddingReward:
         mode: Literal["threshold", "graded"] = "threshold",
         threshold: float = 0.8,
         floor: float = 0.5,
-        max_bytes: int | None = 3000,
+        max_bytes: Annotated[int | None, Kind(min=1)] = 3000,
         refuse_echo: bool = True,
         refuse_alternatives: bool = True,
         veto: str | None = None,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
 from medix_r1.errors import ConfigError
 from medix_r1.models.judge import Judge, Question, Verdict
 from medix_r1.rewards.base import PendingScore, Sample, Score
 from medix_r1.rewards.rule_scores import byte_limit_problems, rule_score
+from medix_r1.schema.kinds import Kind
 
 
 class JudgeReward:
@@ -30,7 +32,7 @@ class JudgeReward:
         give_question: bool = True,
         give_choices: bool = True,
         give_images: bool = False,
-        max_bytes: int | None = 3000,
+        max_bytes: Annotated[int | None, Kind(min=1)] = 3000,
         refuse_echo: bool = True,
     ) -> None:
         if problems := byte_limit_problems("reward.signals.llm.max_bytes", max_bytes):

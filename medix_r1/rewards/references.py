@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from medix_r1.grammar import ModalityTag, parse_reference
 from medix_r1.wording.spelling import is_gradable
 
+_BETWEEN = re.compile(r"[\s_\-]+")
 _LIKE_A_TAG = re.compile(r"\s{0,64}<\s{0,8}([A-Za-z][A-Za-z0-9_\- ]{0,31})\s{0,8}>")
 
 
@@ -47,5 +48,15 @@ def like_a_tag(reference: str) -> str | None:
 
 def unknown_tag(name: str) -> str:
     """The message about a tag that is none of the 16."""
-    near = difflib.get_close_matches(name.upper(), list(ModalityTag), n=1, cutoff=0.5)
-    return f"<{name}> is none of the 16 tags" + (f"; did you mean {near[0]}?" if near else "")
+    near = nearest_tag(name)
+    return f"<{name}> is none of the 16 tags" + (f"; did you mean {near}?" if near else "")
+
+
+def nearest_tag(name: str) -> str | None:
+    """The tag that a word may mean: one that has it as a part (`CT`), or that is spelt nearly so (`XRAY`)."""
+    words = [word for word in _BETWEEN.split(name.upper()) if word]
+    if holding := [tag for tag in ModalityTag if words and {*words} <= {*tag.split("_")}]:
+        return holding[0]
+    plain = {tag.replace("_", ""): tag for tag in ModalityTag}
+    near = difflib.get_close_matches("".join(words), plain, n=1, cutoff=0.8)
+    return plain[near[0]] if near else None

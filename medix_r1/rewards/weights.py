@@ -10,6 +10,7 @@ from typing import Any
 from medix_r1.errors import Problem
 from medix_r1.grammar import ModalityTag
 from medix_r1.rewards.base import NO_MODALITY, Sample
+from medix_r1.rewards.references import nearest_tag
 
 _DECIMALS = 6  # of rescaled weights
 BY = ("source", "modality")  # in order of precedence
@@ -145,9 +146,9 @@ def table_problems(tables: Mapping[str, Any] | None, signals: Mapping[str, objec
         for value, weights in (table or {}).items():
             key = f"reward.weight_tables.{by}.{value}"
             if by == "modality" and value not in (*ModalityTag.__members__, NO_MODALITY):
-                problems.append(
-                    Problem(key, "no-such-modality", f"no such modality; known: {', '.join(ModalityTag)}, none")
-                )
+                near = nearest_tag(str(value))
+                hint = f"did you mean {near}?" if near else f"known: {', '.join(ModalityTag)}, {NO_MODALITY}"
+                problems.append(Problem(key, "no-such-modality", f"no such modality; {hint}"))
             if not isinstance(weights, Mapping):
                 problems.append(Problem(key, "not-a-mapping", "must be a mapping of signals to weights"))
             else:

@@ -11,10 +11,12 @@ from hydra.errors import ConfigCompositionException, MissingConfigException
 from omegaconf.errors import InterpolationKeyError
 
 from medix_r1.errors import Problem
-from medix_r1.schema.known import config_dir
+from medix_r1.schema import command_line, kinds
 from medix_r1.schema.unknown import nearest, unknown
+from medix_r1.schema.values import kind_of
 
 _NOT_OVERRIDDEN = re.compile(r"Could not (?:override|append to config|delete from config)[^']*'([^']+)'")
+_THERE_ALREADY = re.compile(r"Could not append to config\. An item is already at '([^'=]+)'")
 _SWEPT = re.compile(r"Ambiguous value for argument '([^=]+)=(.*)'$", re.MULTILINE)
 
 
@@ -33,18 +35,13 @@ def composing_problem(error: Exception, known: Collection[str] | None = None) ->
     text = str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
-        if group == "data" and (config_dir() / f"prepare/data/{choice}.yaml").is_file():
-            says = (
-                "is a kind of data set for `medix-r1 data prepare`; train on the folder that it writes: "
-                "data=prepared data.folder=FOLDER"
-            )
-            return Problem(f"data={choice}", "not-prepared", says)
-        says = f"there is no such file{nearest(choice, error.options or [])}"
-        return Problem(f"{group or 'config'}={choice}", "no-such-file", says)
+        return command_line.missing_file(group, choice, error.options or [])
     if match := _SWEPT.search(text):
         key, values = match[1].lstrip("+"), match[2]
         says = f"several values are a sweep (medix-r1 train -m); as one list they are '{key}=[{values}]'"
         return Problem(key, "sweep-without-m", says)
+    if match := _THERE_ALREADY.search(text):
+        return Problem(match[1], "key-is-there", f"is there already; write {match[1]}=… without +")
     if match := _NOT_OVERRIDDEN.search(text):
         key = match[1].partition("=")[0].lstrip("+~")
         if known is None:
@@ -55,6 +52,25 @@ def composing_problem(error: Exception, known: Collection[str] | None = None) ->
     if isinstance(error, InterpolationKeyError):
         text = f"{error.full_key}: {text.splitlines()[0]}"
     return Problem("config", "not-composed", " ".join(text.split()))
+
+
+def refused_override(error: Exception, overrides: Collection[str]) -> dict[str, Problem]:
+    """The override for which composing failed → its problem; empty if the error names none.
+
+    Args:
+        error: what composing raised.
+        overrides: those that Hydra's grammar takes.
+    """
+    text = str(error)
+    named = [one for one in overrides if text.startswith(f"Error merging override {one}")]
+    if not named:
+        problem = composing_problem(error)
+        return {one: problem for one in overrides if command_line.key_of(one) == problem.key}
+    override = max(named, key=len)
+    read = command_line.read(override)
+    key = read.key_or_group
+    refused = kinds.refusal(kind_of(key), read.value(), key)
+    return {override: refused or Problem(key, "not-composed", command_line.shortened(str(error.__cause__ or error)))}
 
 
 def _broken_file(error: yaml.MarkedYAMLError) -> Problem:

@@ -59,6 +59,7 @@ class Kind(BaseModel):
         below: the value is less than this.
         choices: the only texts that are allowed.
         entries: kind of every entry of a list.
+        filled: a text has to hold more than blanks.
         why: what the bound is for, in a few words for people.
     """
 
@@ -71,6 +72,7 @@ class Kind(BaseModel):
     below: float | None = None
     choices: tuple[str, ...] = ()
     entries: Kind | None = None
+    filled: bool = False
     why: str = ""
 
     @property
@@ -88,7 +90,7 @@ class Kind(BaseModel):
     def bounds(self) -> str:
         """The range for people; empty without one."""
         parts = {"at least": self.min, "more than": self.above, "at most": self.max, "less than": self.below}
-        return " and ".join(f"{word} {bound:g}" for word, bound in parts.items() if bound is not None)
+        return " and ".join(f"{word} {_plain(bound)}" for word, bound in parts.items() if bound is not None)
 
 
 def converted(kind: Kind, value: Any) -> Any:
@@ -145,6 +147,8 @@ def _takes_number(types: Sequence[str]) -> bool:
 
 
 def _out_of_range(kind: Kind, value: Any, key: str) -> Problem | None:
+    if kind.filled and isinstance(value, str) and not value.strip():
+        return Problem(key, "empty-text", f"is empty; give a text{', or null' * ('null' in kind.types)}")
     if kind.choices and isinstance(value, str) and value not in kind.choices:
         near = difflib.get_close_matches(value, kind.choices, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(kind.choices)}"
@@ -203,6 +207,10 @@ def _meant(types: Sequence[str], value: str, key: str) -> str:
         meant = number / 100
     whole = "int" in types or float(meant).is_integer()
     return str(round(meant)) if whole and abs(meant) < 1e15 else f"{meant:g}"
+
+
+def _plain(bound: float) -> str:
+    return str(int(bound)) if float(bound).is_integer() else f"{bound:g}"
 
 
 def _number(text: str) -> float | None:

@@ -24,11 +24,13 @@ class Target:
         parameters: name → kind.
         required: names without a default.
         is_open: whether it takes any other keyword too.
+        is_ours: whether it is a class or function of this package.
     """
 
     parameters: Mapping[str, Kind]
     required: frozenset[str] = frozenset()
     is_open: bool = False
+    is_ours: bool = False
 
 
 def target(reference: str, key: str) -> Target:
@@ -61,6 +63,8 @@ def _of(found: Any) -> Target:
         {one.name: kinds.of_parameter(hints.get(one.name, Any), one.default) for one in named},
         frozenset(one.name for one in named if one.default is inspect.Parameter.empty),
         any(one.kind is one.VAR_KEYWORD for one in parameters),
+        str(getattr(found, "__module__", "")).startswith("medix_r1.")
+        and not str(found.__module__).startswith(user_code.__name__),
     )
 
 

@@ -27,7 +27,8 @@ FREE_KEYS = (  # dictionaries whose keys are not checked here
 )
 _FREE_NAMES = ("reward.signals.", "alarms.")  # nodes whose entries a user names
 COPIES = re.compile(r"reward\.signals\.[^.]+\.(?:judge|embedder)\.")  # of judge.client and embedder, reported there
-_SHORT = ("actor.", "rollout.", "ref.", "model.")  # nodes below actor_rollout_ref
+_FEW = 13
+_HYDRAS = ("_target_", "_convert_", "_recursive_", "_partial_", "_args_")
 _EASYR1 = ("worker.actor.", "worker.rollout.", "worker.ref.")
 
 
@@ -67,17 +68,49 @@ def without_package(tree: Mapping[str, Any], choices: Mapping[str, Any]) -> list
 
 
 def unknown(key: str, known: Collection[str] | None = None) -> Problem:
-    """The problem of an unknown key: what it is called here, else the nearest of its siblings, else of all keys."""
+    """The problem of an unknown key: what it is called here, else which keys may be meant.
+
+    Those are in turn the nearest of its siblings; keys whose parts are the same, with others between them; keys of
+    the same name elsewhere in the same node; its siblings, where they are few.
+    """
     known = known_keys() if known is None else known
     if said := called_here(key):
         return Problem(key, "other-name", f"is another project's key; here it is {said}")
+    if f"{key.rpartition('.')[0]}." in _FREE_NAMES:
+        return Problem(
+            key,
+            "no-such-key",
+            f"no such key{_meant(key, known)}; a new one has a class: +{key}._target_=./file.py:Name",
+        )
     if key in known or _is_below_a_free_key(key, known):
-        return Problem(key, "not-in-yaml", f"is not in the YAML, but may be added: write +{key}=…")
-    siblings = [one for one in known if one.rpartition(".")[0] == key.rpartition(".")[0]]
-    groups = [] if "." in key else [path.name for path in config_dir().iterdir() if path.is_dir()]
-    return Problem(
-        key, "no-such-key", f"no such key{nearest(key, siblings) or nearest(key, sorted({*known, *groups}))}"
-    )
+        return Problem(key, "not-in-yaml", f"the config that you chose has no such key yet; to add it, write +{key}=…")
+    return Problem(key, "no-such-key", f"no such key{_meant(key, known)}")
+
+
+def _meant(key: str, known: Collection[str]) -> str:
+    node, _, name = key.rpartition(".")
+    siblings = {one.rpartition(".")[2]: one for one in known if one.rpartition(".")[0] == node}
+    if not node:
+        siblings |= {path.name: path.name for path in config_dir().iterdir() if path.is_dir()}
+    words = {*name.removesuffix("s").split("_")}
+    holding = [one for one in siblings if words <= {word.removesuffix("s") for word in one.split("_")}]
+    if near := difflib.get_close_matches(name, siblings, n=1, cutoff=0.67) or sorted(holding, key=len):
+        return f"; did you mean {siblings[near[0]]}?"
+    parts = key.split(".")
+    longer = [one for one in known if len(one) > len(key) and _holds(one.split("."), parts)]
+    if longer:
+        return f"; did you mean {min(longer, key=lambda one: (not one.startswith('actor_'), len(one), one))}?"
+    if node in known:
+        return f"; known there: {', '.join(sorted(siblings))}" if 0 < len(siblings) < _FEW else ""
+    if near := difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.75):
+        return f"; did you mean {near[0]}?"
+    return "" if node else f"; known: {', '.join(sorted(siblings))}"
+
+
+def _holds(parts: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Whether a key ends like a shorter one, and has all its parts in this order."""
+    rest = iter(parts)
+    return parts[-1] == wanted[-1] and all(one in rest for one in wanted)
 
 
 def called_here(key: str) -> str:
@@ -93,9 +126,7 @@ def called_here(key: str) -> str:
 
 def nearest(word: str, known: Sequence[str]) -> str:
     """`; did you mean X?`, or the known words if they are few; empty if there are none."""
-    if word.startswith(_SHORT):  # docs and papers shorten keys so; without this the critic's keys may match better
-        word = f"actor_rollout_ref.{word}"
-    if near := difflib.get_close_matches(word, known, n=1, cutoff=0.5):
+    if near := difflib.get_close_matches(word, known, n=1, cutoff=0.6):
         return f"; did you mean {near[0]}?"
     return f"; known: {', '.join(sorted(known))}" if 0 < len(known) < 40 else ""
 
@@ -127,7 +158,13 @@ def _fields_of_targets(tree: Mapping[str, Any]) -> tuple[set[str], list[Problem]
     fields: set[str] = set()
     problems: dict[tuple[str, str], Problem] = {}
     for key, node in flatten(tree):
-        if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
+        if not isinstance(node, Mapping):
+            continue
+        if not isinstance(node.get("_target_"), str):
+            if f"{key.rpartition('.')[0]}." in _FREE_NAMES and "_target_" not in node:
+                says = f"which class? write +{key}._target_=./file.py:Name, or a name of docs/extend"
+                problems[(key, says)] = Problem(f"{key}._target_", "no-value", says)
+                fields |= {below for below, _ in flatten(node, f"{key}.")}  # what has no class has no unknown keys
             continue
         try:
             found = target(node["_target_"], f"{key}._target_")
@@ -136,6 +173,13 @@ def _fields_of_targets(tree: Mapping[str, Any]) -> tuple[set[str], list[Problem]
             fields |= {f"{key}.{name}" for name in node}  # what cannot be loaded has no unknown keys
             continue
         fields |= {f"{key}.{name}" for name in (node if found.is_open else found.parameters)}
+        if not found.is_open and not node["_target_"].startswith("verl."):
+            for name in sorted(node.keys() - found.parameters.keys() - {*_HYDRAS}):
+                near = difflib.get_close_matches(name, sorted(found.parameters), n=1, cutoff=0.67)
+                says = f"{node['_target_']} takes no {name}; to leave it out, ~{key}.{name}"
+                says = f"no such key; did you mean {key}.{near[0]}?" if near else says
+                problems[(name, node["_target_"])] = Problem(f"{key}.{name}", "no-such-key", says)
+                fields.add(f"{key}.{name}")
         for name in sorted(found.required - node.keys()):
             says = f"{node['_target_']} requires a value; give one"
             problems[(name, says)] = Problem(f"{key}.{name}", "no-value", says)

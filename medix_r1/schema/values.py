@@ -22,6 +22,7 @@ from medix_r1.schema.unknown import COPIES
 
 _RULES = Path(__file__).with_name("rules.yaml")
 _MISSING = "???"
+_MAY_BE_EMPTY = ("transfer_queue.backend.MooncakeStore.device_name",)  # verl's own default
 _SOURCE = re.compile(r"\$\{(?:oc\.select:)?(\.?)([\w.]+)(?:,[^}]*)?\}")  # `${a.b}`, `${.b}`, `${oc.select:a.b,default}`
 _REFERENCE = re.compile(r"\$\{(?:[\w.]+:)?([\w.]+)")
 
@@ -43,9 +44,11 @@ def kind_of(key: str) -> Kind:
     """The kind of a key: its rule, with the type of verl's dataclass or of our default if it names none."""
     rule = rules().get(key) or next((kind for pattern, kind in _patterns() if pattern.fullmatch(key)), None)
     known = known_kinds().get(key, kinds.ANY)
+    filled = key not in _MAY_BE_EMPTY
     if rule is None:
-        return Kind(type=known)
-    return rule if rule.type else rule.model_copy(update={"type": known})
+        return Kind(type=known, filled=filled)
+    entries = rule.entries and rule.entries.model_copy(update={"filled": filled})
+    return rule.model_copy(update={"type": rule.type or known, "filled": filled, "entries": entries})
 
 
 def sources(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -87,22 +90,35 @@ def convert(tree: Any) -> None:
             one.node[one.name] = kinds.converted(one.kind, one.value)
 
 
-def take_out(tree: Any, copies: Mapping[str, str]) -> tuple[list[Problem], frozenset[str]]:
+def take_out(tree: Any, before: Mapping[str, Any]) -> tuple[list[Problem], frozenset[str]]:
     """Set every value that its key does not take to `???`, in place.
 
     Args:
         tree: a resolved config as plain containers.
-        copies: of `sources`, so that one wrong value is one problem.
+        before: the same, not resolved, so that one wrong value is one problem: what holds it is taken out without one.
 
     Returns:
         the problems, and the keys of all such values.
     """
-    found: dict[str, Problem] = {}
+    copies, found = sources(before), dict[str, Problem]()
     for one in _leaves(tree, ""):
         if one.value != _MISSING and (refused := kinds.refusal(one.kind, one.value, one.key)):
             found[one.key] = refused
             one.node[one.name] = _MISSING
-    return [problem for key, problem in found.items() if not _is_reported(key, copies, found)], frozenset(found)
+    holding = _holding(tree, before, frozenset(found))
+    return [problem for key, problem in found.items() if not _is_reported(key, copies, found)], holding | found.keys()
+
+
+def _holding(tree: Any, before: Mapping[str, Any], wrong: frozenset[str]) -> frozenset[str]:
+    """Set every text that is made with a wrong value, such as an address with its port, to `???`; their keys."""
+    named = {key: value for key, value in flatten(before) if isinstance(value, str) and "${" in value}
+    held = {key for key, value in named.items() if wrong & {*_REFERENCE.findall(value)}}
+    for key, _ in list(flatten(tree)) if held else ():
+        if key in held:
+            *nodes, name = key.split(".")
+            node: Any = functools.reduce(lambda inner, part: inner[part], nodes, tree)
+            node[name] = _MISSING
+    return frozenset(held)
 
 
 def broken_nodes(tree: Mapping[str, Any], required: Sequence[str]) -> list[Problem]:
@@ -181,13 +197,14 @@ def _leaves(tree: Any, prefix: str, known: Target | None = None) -> Iterator[_Le
 def _kind(key: str, name: str, known: Target | None) -> Kind:
     if known is not None and name in known.parameters:
         parameter = known.parameters[name]
-        return parameter if kind_of(key).type in ("", kinds.ANY) else _both(parameter, kind_of(key))
+        own = kind_of(key)
+        return _both(parameter, own if own.type not in ("", kinds.ANY) else Kind(filled=known.is_ours))
     return kind_of(key)
 
 
 def _both(parameter: Kind, rule: Kind) -> Kind:
     """The rule of a key where there is one with bounds or choices, else what the class takes."""
-    return rule if rule.bounds or rule.choices else parameter
+    return rule if rule.bounds or rule.choices else parameter.model_copy(update={"filled": rule.filled})
 
 
 def _target(node: Mapping[str, Any], key: str) -> Target | None:

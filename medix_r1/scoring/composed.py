@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from rich.console import Console
 
 from medix_r1 import config as configs
 from medix_r1 import prompts, user_code
-from medix_r1.errors import ConfigError
+from medix_r1.errors import ConfigError, Problem
 from medix_r1.rewards.base import SampleReader
 from medix_r1.rewards.build import build_reward, reward_problems
 from medix_r1.rewards.composite import CompositeReward
@@ -48,6 +48,7 @@ class PlannedReward:
         judge_url: a running judge, ending in `/v1`, to use instead of starting one; ignored if the reward has no judge.
         config_dirs: the user's own folders with config groups.
         alone: name of the only signal to keep, with the weight 1; what it does not call is neither started nor loaded.
+        besides: gives the problems of what will be scored, by the name of the parser.
 
     Raises:
         ConfigError: all problems that can be found before a model loads.
@@ -60,13 +61,14 @@ class PlannedReward:
         judge_url: str | None = None,
         config_dirs: Sequence[Path] = (),
         alone: str | None = None,
+        besides: Callable[[str], Sequence[Problem]] = lambda _: (),
     ) -> None:
         self._overrides, self._dirs, self._alone = [*overrides], config_dirs, alone
         self.config = self._compose()
         if judge_url and self.config.judge.client is not None and self.asks_a_judge:  # else nothing would call it
             self._overrides += _running_judge(judge_url)
             self.config = self._compose()
-        problems = list(reward_problems(self.config.reward))
+        problems = [*besides(self.config.reward.parser), *reward_problems(self.config.reward)]
         if self.asks_a_judge:
             missing = configs.missing_keys(self.config)
             problems += missing or list(judge_problems(self.config, ask=False))

@@ -26,7 +26,8 @@ from medix_r1 import config as configs
 from medix_r1.composing import instantiate
 from medix_r1.errors import ConfigError, JudgeError
 from medix_r1.models.judge import Judge, Question
-from medix_r1.serving.checks import VERL_ROUTER, judge_problems
+from medix_r1.models.settings import VERL_ROUTER
+from medix_r1.serving.checks import judge_problems
 from medix_r1.serving.foreground import attached, judge_settings, new_log
 from medix_r1.serving.kept import served
 

@@ -104,9 +104,12 @@ def explain_row(
 ) -> int:
     """Show the reward of one reply; return 1 when it has none."""
     folder, row = _row(where, name, question, reference, completion)
-    planned = PlannedReward(overrides, judge_url=judge_url, config_dirs=config_dirs)
-    if problems := rows.reference_problems(row, planned.config.reward.parser, where or "options"):
-        raise ConfigError(problems)
+    planned = PlannedReward(
+        overrides,
+        judge_url=judge_url,
+        config_dirs=config_dirs,
+        besides=lambda parser: rows.reference_problems(row, parser, where or "options"),
+    )
     told = Console(stderr=True) if as_json else console
     shown: list[tuple[Sample, RewardBreakdown]] = []
     with planned.ready(told) as ready:

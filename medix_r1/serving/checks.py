@@ -11,14 +11,15 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from medix_r1.composing import instantiate
+from medix_r1.composing import instantiate, without_missing
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.model_names import is_hub_name
+from medix_r1.models.settings import VERL_ROUTER
 from medix_r1.serving import server
 from medix_r1.serving.probe import Kind, server_problems
 
+_PLACEHOLDERS = {"base_url": "http://placeholder/v1", "model": "placeholder", "judges": [{}]}
 _OF_THE_KEY = ("variable-not-set", "key-not-printable")
-VERL_ROUTER = "verl-reward-router"  # placeholder address of judge=verl; verl_plugin/scorer.py replaces it
 
 
 def members(client: Mapping[Any, Any] | None, key: str = "judge.client") -> list[tuple[str, Any]]:
@@ -98,7 +99,8 @@ def _settings_problems(node: DictConfig, key: str) -> Iterator[Problem]:
 
     A vote is checked member by member, so that the problems have the members' keys.
     """
-    plain: Any = OmegaConf.to_container(node, resolve=True)
+    container: Any = OmegaConf.to_container(node, resolve=True)
+    plain = without_missing(container, _PLACEHOLDERS)
     found = [
         replace(problem, key=problem.key.replace(key, own, 1))
         for own, member in members(plain, key)

@@ -165,8 +165,12 @@ def _load(
     with composing(configs.config_dir(), job_name="medix-r1"):
         loader = GlobalHydra.instance().config_loader()
         good, problems = command_line.parse(overrides)
-        if problems:
-            raise ConfigError(problems)
+        choices = command_line.wrong_choices(good, [configs.config_dir(), *config_dirs])
+        if problems := [*problems, *choices.values()]:
+            left = [text for text in good if text not in choices]
+            unknown = command_line.unknown_overrides(left)
+            values = command_line.wrong_values([text for text in left if text not in unknown])
+            raise ConfigError([*problems, *unknown.values(), *values.values()])
         every = [configs.search_path(config_dirs), *_QUIET, *good]
         try:
             config = loader.load_configuration("train", every, RunMode.MULTIRUN, validate_sweep_overrides=validate)

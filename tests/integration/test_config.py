@@ -229,7 +229,7 @@ def test_the_command_says_what_is_wrong_and_exits_with_1():
 
 
 def test_a_choice_that_reads_as_a_number_is_a_config_error():
-    assert problem_of("judge=nan").code == "not-composed"
+    assert problem_of("judge=nan").code == "no-such-file"
 
 
 def test_a_target_that_does_not_load_is_one_problem_and_its_keys_are_none():

@@ -19,8 +19,8 @@ from medix_r1.training.preflight import batches
 from medix_r1.training.preflight.algorithm import algorithm_problems, optimizer_problems, plugin_problems
 from medix_r1.training.preflight.correction import correction_problems
 from medix_r1.training.preflight.current_directory import shadowing_problems
-from medix_r1.training.preflight.data_rows import data_problems
-from medix_r1.training.preflight.disk import disk_problems
+from medix_r1.training.preflight.data_rows import data_problems, file_name_problems
+from medix_r1.training.preflight.disk import disk_problems, folder_problems
 from medix_r1.training.preflight.hardware import hardware_problems
 from medix_r1.training.preflight.lengths import length_problems
 from medix_r1.training.preflight.model_folder import model_problems
@@ -66,7 +66,7 @@ def _checks(offline: bool) -> Sequence[Check]:
     of_the_config: Sequence[Check] = (
         *(plugin_problems, _reward, filter_problems, algorithm_problems, optimizer_problems, module_problems, _alarms),
         *(_batches, length_problems, _limits, placement_problems, shape_problems, format_problems, trained_problems),
-        correction_problems,
+        *(correction_problems, file_name_problems, folder_problems),
     )
     if offline:
         return (*of_the_config, client_problems, tracker_problems)

@@ -21,7 +21,7 @@ from medix_r1.data.prepared import is_prepared, read_index
 
 FIRST_ROWS = 64
 _WITH_BYTES = 8
-_SUFFIXES = (".parquet", ".json", ".jsonl")  # what verl's RLHFDataset reads
+SUFFIXES = (".parquet", ".json", ".jsonl")  # what verl's RLHFDataset reads
 _LAZY = {"buffer_size": 1 << 20, "pre_buffer": False}  # read pages, not whole column chunks
 
 
@@ -56,9 +56,9 @@ def read_beginning(path: Path, image_key: str) -> DataFile:
     Raises:
         UnreadableFile: it is none of them, or broken.
     """
-    if path.suffix not in _SUFFIXES:
+    if path.suffix not in SUFFIXES:
         raise UnreadableFile(
-            f"{path}: verl reads {', '.join(_SUFFIXES)}, not {path.suffix or 'a file without a suffix'}"
+            f"{path}: verl reads {', '.join(SUFFIXES)}, not {path.suffix or 'a file without a suffix'}"
         )
     try:
         return _parquet(path, image_key) if path.suffix == ".parquet" else _json(path, image_key)

@@ -16,10 +16,10 @@ from PIL import Image, UnidentifiedImageError
 from medix_r1.config import config_dir
 from medix_r1.data.row import IMAGE_MARK
 from medix_r1.errors import Problem
-from medix_r1.grammar import parse_reference
+from medix_r1.grammar import ModalityTag, parse_reference
 from medix_r1.rewards.base import NO_MODALITY
 from medix_r1.training.preflight import batches
-from medix_r1.training.preflight.data_files import DataFile, UnreadableFile, read_all, read_beginning
+from medix_r1.training.preflight.data_files import SUFFIXES, DataFile, UnreadableFile, read_all, read_beginning
 
 _MOST_FILES = 8  # of which the beginning is read, evenly spread
 _LIMIT = "actor_rollout_ref.rollout.engine_kwargs.vllm.limit_mm_per_prompt"
@@ -34,16 +34,28 @@ def data_problems(config: DictConfig) -> Iterator[Problem]:
         seen.add((problem.key, problem.code))
 
 
-def _all_problems(config: DictConfig) -> Iterator[Problem]:
-    readable = True
+def file_name_problems(config: DictConfig) -> Iterator[Problem]:
+    """Data of which no file is named, or files that verl cannot read by their names; reads nothing."""
     for key in ("train_files", "val_files"):
         names = batches.data_files(config, key)
         if not names:
             yield Problem(f"data.{key}", "no-value", "no file is named; give at least one")
+        for name in names:
+            if Path(name).suffix not in SUFFIXES:
+                says = f"{name}: verl reads {', '.join(SUFFIXES)}; for other data see {_PREPARE_PAGE}"
+                yield Problem(f"data.{key}", "unreadable-file", says)
+
+
+def _all_problems(config: DictConfig) -> Iterator[Problem]:
+    readable = True
+    for key in ("train_files", "val_files"):
+        names = batches.data_files(config, key)
         paths = [Path(name).expanduser() for name in names]
         for path in paths:
-            if not path.is_file():
-                hint = "build the demo first: medix-r1 demo build" if "demo_dir" in config else _PREPARE_PAGE
+            if not path.is_file() and path.suffix in SUFFIXES:  # else its name is the problem
+                demo = Path(config.demo_dir).expanduser() if "demo_dir" in config else None
+                is_demos = demo is not None and demo in path.parents
+                hint = "build the demo first: medix-r1 demo build" if is_demos else _PREPARE_PAGE
                 yield Problem(f"data.{key}", "no-such-file", f"{path} does not exist; {hint}")
         found = list(_beginnings(config, f"data.{key}", [path for path in paths if path.is_file()]))
         yield from found
@@ -264,7 +276,7 @@ def _all_rows_problems(config: DictConfig, paths: Sequence[Path]) -> Iterator[Pr
     tags = {parse_reference(text).modality or NO_MODALITY for text in rows.references}
     for kind, known in (("source", rows.sources), ("modality", tags)):
         for name in tables.get(kind) or {}:
-            if known and name not in known:
+            if known and name not in known and (kind == "source" or name in (*ModalityTag.__members__, NO_MODALITY)):
                 has = ", ".join(sorted(known)[:20])
                 yield Problem(
                     f"reward.weight_tables.{kind}.{name}",

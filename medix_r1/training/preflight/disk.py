@@ -19,6 +19,7 @@ from medix_r1.training.preflight import batches, known_models, memory
 from medix_r1.training.preflight.model_folder import snapshot, tensor_sizes, weight_files
 
 GIB = 1024**3
+_KERNELS = ("/proc", "/sys", "/dev")  # no run folder outlives the machine there
 _LEAST = GIB  # for logs, samples and metrics; all that is asked for if the model's size is unknown
 
 
@@ -28,6 +29,13 @@ class Checkpoints:
 
     number: int
     size: int  # bytes of each
+
+
+def folder_problems(config: DictConfig) -> Iterator[Problem]:
+    """A run folder that no machine can have."""
+    folder = Path(config.run.dir).expanduser().absolute()
+    if any(folder.is_relative_to(kernels) for kernels in _KERNELS):
+        yield Problem("run.dir", "no-folder-name", f"{folder} is the kernel's, which keeps no files; take another")
 
 
 def disk_problems(config: DictConfig) -> Iterator[Problem]:
@@ -45,6 +53,9 @@ def disk_problems(config: DictConfig) -> Iterator[Problem]:
         yield Problem(
             "run.dir", "no-folder-name", f"it cannot be the name of a folder ({error.args[-1]}); take another"
         )
+        return
+    if not existing.is_dir():
+        yield Problem("run.dir", "no-folder-name", f"{existing} is a file, so no folder can be there; take another")
         return
     if not os.access(existing, os.W_OK):
         yield Problem("run.dir", "not-writable", f"{existing} cannot be written to")

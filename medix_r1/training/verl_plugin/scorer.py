@@ -18,11 +18,11 @@ import ray
 from omegaconf import DictConfig, OmegaConf
 
 from medix_r1 import gc_tuning
+from medix_r1.models.settings import VERL_ROUTER
 from medix_r1.rewards.base import Sample
 from medix_r1.rewards.build import build_reward
 from medix_r1.rewards.composite import RewardBreakdown
 from medix_r1.runs.folder import RunFolder, WaitingHandler
-from medix_r1.serving.checks import VERL_ROUTER
 
 logger = logging.getLogger(__name__)
 
