@@ -56,6 +56,33 @@ def logits(folder: Path, device: str, dtype: torch.dtype, attention: str) -> tor
         return model.to(device).eval()(input_ids=tokens, use_cache=False).logits.float().cpu()
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("lengths", [[64], [3, 130, 1, 77], [512, 2048, 1024]], ids=["one", "short", "long"])
+def test_torchs_varlen_kernel_equals_one_row_after_the_other(dtype: torch.dtype, lengths: list[int]) -> None:
+    """Output and gradients of `torch_varlen`, with fewer key heads than query heads as in Qwen3-VL."""
+    from medix_r1.training.verl_plugin import varlen_attention
+
+    torch.manual_seed(0)
+    layer = torch.nn.Module()
+    layer.num_key_value_groups, layer.is_causal = 4, True
+    shapes = [(1, heads, sum(lengths), 128) for heads in (8, 2, 2)]
+    positions = torch.cat([torch.arange(length) for length in lengths]).to("cuda")[None]
+    found = []
+    for exact in (False, True):  # in float32 it is the stand-in
+        torch.manual_seed(1)
+        query, key, value = (
+            torch.randn(shape, device="cuda").to(dtype).to(torch.float32 if exact else dtype).requires_grad_()
+            for shape in shapes
+        )
+        output, _ = varlen_attention.attention(
+            layer, query, key, value, None, scaling=128**-0.5, position_ids=positions
+        )
+        output.float().square().sum().backward()
+        found.append([output.float(), *(t.grad.float() for t in (query, key, value) if t.grad is not None)])
+    for ours, wanted in zip(*found, strict=True):
+        torch.testing.assert_close(ours, wanted, rtol=2e-2, atol=2e-2 * float(wanted.abs().max()))
+
+
 def test_the_gpu_computes_what_the_cpu_does(demo: Path) -> None:
     folder = demo / "models" / "policy"
     expected = logits(folder, "cpu", torch.float32, "sdpa")

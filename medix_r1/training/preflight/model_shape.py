@@ -11,6 +11,9 @@ from medix_r1.errors import Problem
 from medix_r1.training.preflight import known_models
 from medix_r1.training.preflight.model_folder import model_config, snapshot, tensor_sizes, weight_files
 
+_FLASH = ("flash_attention_2", "flash_attention_3")
+_FLASH_ALONE = ("qwen2_vl", "qwen2_5_vl")  # verl replaces their attention by its own
+
 
 def shape_problems(config: DictConfig) -> Iterator[Problem]:
     """Problems of the model's shape: attention heads against tensor parallel ranks, an output layer of its own."""
@@ -32,6 +35,29 @@ def shape_problems(config: DictConfig) -> Iterator[Problem]:
             "wrong-gradients",
             f"true gives the output layer of {model.path}, which is not tied to the embeddings, wrong gradients under "
             "actor.strategy=fsdp2; set it to false",
+        )
+    yield from _attention_problems(config)
+
+
+def _attention_problems(config: DictConfig) -> Iterator[Problem]:
+    """What verl does by flash-attn alone, whatever attention is asked for."""
+    model, fsdp = config.actor_rollout_ref.model, config.actor_rollout_ref.actor.fsdp_config
+    asked = (model.get("override_config") or {}).get("attn_implementation") or "flash_attention_2"
+    if asked in _FLASH:
+        return
+    if model.use_remove_padding and str(values_of(model.path).get("model_type")) in _FLASH_ALONE:
+        yield Problem(
+            "actor_rollout_ref.model.use_remove_padding",
+            "needs-flash-attn",
+            f"true packs rows, for which verl calls flash-attn itself in {model.path}, not {asked}; set it to false, "
+            "or drop override_config.attn_implementation",
+        )
+    if fsdp.ulysses_sequence_parallel_size > 1:
+        yield Problem(
+            "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size",
+            "needs-flash-attn",
+            f"{fsdp.ulysses_sequence_parallel_size} splits rows, which verl puts together for flash-attn alone, not "
+            f"for {asked}; set it to 1, or drop override_config.attn_implementation",
         )
 
 

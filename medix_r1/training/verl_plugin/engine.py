@@ -1,4 +1,4 @@
-"""Our FSDP engine: verl's with patches, each in a file of its own, and one more on CPUs.
+"""Our FSDP engine: verl's with patches, each in a file of its own, and one more on CPUs; an attention of torch's own.
 
 Workers import it through `actor_rollout_ref.model.external_lib`. plugin.py does not, because importing
 `verl.workers.engine` is slow, and circular while verl itself is being imported.
@@ -10,7 +10,8 @@ from torch import nn
 from verl.workers.engine import EngineRegistry
 
 from medix_r1 import gc_tuning
-from medix_r1.training.verl_plugin import cpu
+from medix_r1.training.verl_plugin import cpu, varlen_attention
+from medix_r1.training.verl_plugin.patches import chunked_log_probs
 from medix_r1.training.verl_plugin.patches.frozen_vision_tower import FrozenVisionTower
 from medix_r1.training.verl_plugin.patches.lora_adapters import LoraAdapters
 from medix_r1.training.verl_plugin.patches.sequence_means import SequenceMeans
@@ -24,6 +25,9 @@ class MedixEngine(FrozenVisionTower, LoraAdapters, SequenceMeans, StoredPictureF
         gc_tuning.tune_for_training()  # not at import: processes that only score import this file, too
         return super()._build_module()
 
+
+chunked_log_probs.install()
+varlen_attention.register()
 
 if cpu.is_active():
     from medix_r1.training.verl_plugin.cpu.offload import NoCpuOffload

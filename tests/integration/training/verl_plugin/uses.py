@@ -204,6 +204,10 @@ USES: dict[str, list[Use]] = {
         *read(ENGINE, "self.model_config"),
         *read("verl.workers.config.model:HFModelConfig", "lora: dict"),
     ],
+    f"{PLUGIN}patches/chunked_log_probs.py": [
+        *replaced("verl.utils.torch_functional:logprobs_from_logits_v2", "logits labels"),
+        *reads("verl.utils.torch_functional:logprobs_from_logits", "logprobs_from_logits_v2(logits, labels)"),
+    ],
     f"{PLUGIN}patches/lora_adapters.py": [
         *subclassed(ENGINE),
         *overridden(ENGINE, _build_lora_module="module", _merged_lora_per_tensor_param=""),

@@ -51,6 +51,19 @@ def test_fused_kernels_and_an_output_layer_of_its_own(words, refused):
     assert codes(problems(*words)) == ([(FUSED, "wrong-gradients")] if refused else [])
 
 
+@pytest.mark.parametrize("attention", ["sdpa", "torch_varlen"])
+def test_what_verl_does_by_flash_attention_alone(attention):
+    asked = f"+actor_rollout_ref.model.override_config.attn_implementation={attention}"
+    split = "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size"
+    packed = "actor_rollout_ref.model.use_remove_padding"
+    code = "needs-flash-attn"
+    assert problems("experiment=medix_r1_8b_grpo", asked) == []
+    assert codes(problems("experiment=medix_r1_8b_grpo", asked, f"{split}=2")) == [(split, code)]
+    assert codes(problems("experiment=medix_r1_7b_gspo", asked)) == [(packed, code)]
+    assert problems("experiment=medix_r1_7b_gspo", asked, f"{packed}=false") == []
+    assert problems("experiment=medix_r1_7b_gspo", f"{split}=2") == []
+
+
 def test_the_weights_tell_where_the_config_does_not(tmp_path):
     folder(tmp_path)
     assert is_tied(str(tmp_path)) is None
