@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
 from medix_r1.bounded_cache import bounded_cache
+from medix_r1.confidence import Element as ConfidenceElement
+from medix_r1.confidence import split_confidence
 from medix_r1.wording.spelling import has_letter, is_visible
 
 ThinkElement = Literal["think", "thinking"]
@@ -58,6 +60,7 @@ class Completion:
     think: str | None
     answer: str | None  # None unless there is exactly one answer block
     problems: tuple[str, ...]
+    confidence: float | None = None  # in [0, 1], where the reward asks for it and the reply says it
 
     @property
     def well_formed(self) -> bool:
@@ -71,18 +74,29 @@ class _Block:
     body: str
 
 
-def parse_completion(text: str, *, think_element: ThinkElement = "think", wants_modality: bool = True) -> Completion:
+def parse_completion(
+    text: str,
+    *,
+    think_element: ThinkElement = "think",
+    wants_modality: bool = True,
+    confidence: ConfidenceElement = "none",
+) -> Completion:
     """Parse a reply and list its format problems.
 
     Args:
         text: the reply as generated, special tokens removed.
         think_element: the required element; the other spelling is parsed, but reported as a problem.
         wants_modality: whether the reply must begin with a modality tag (False for questions without an image).
+        confidence: whether a block `<confidence>` may or must follow the answer.
 
     Returns:
         The parts that were found. Without exactly one answer block, `answer` is None.
     """
-    return _parse(text, think_element, wants_modality)
+    if confidence == "none":
+        return _parse(text, think_element, wants_modality)
+    said = split_confidence(text, confidence)
+    parsed = _parse(said.rest, think_element, wants_modality)
+    return replace(parsed, text=text, confidence=said.value, problems=(*parsed.problems, *said.problems))
 
 
 @bounded_cache

@@ -40,6 +40,7 @@ class RowRules:
     default_source: str
     default_tag: str | None = None
     think_element: ThinkElement = "think"
+    confidence: bool = False
     instructions: bool = True
     max_prompt_tokens: int = 4352
     overlong: Literal["shrink", "set_aside"] = "shrink"
@@ -81,6 +82,7 @@ def check_row(raw: RawRow, rules: RowRules, counter: PromptCounter) -> MeasuredR
         num_images=len(images),
         choices=row.choices,
         think_element=rules.think_element,
+        confidence=rules.confidence,
         instructions=rules.instructions,
     )
     return _measure(row, prompt, rules, counter)

@@ -168,11 +168,12 @@ def _plan(settings: Settings, backbone: Path) -> dict[str, Any]:
     if options["data"].get("hide_names"):
         paths = {key: hidden(str(options["data"][key])) for key in ("path", "image_root") if options["data"].get(key)}
         options["data"] |= paths
+    texts = ("policy", "policy_text", *(("policy_confidence",) if options["confidence"] else ()))
     plan = {
         "source": asdict(settings.source.revision()),
         "options": options,
         "backbone": {"name": settings.backbone, "fingerprint": fingerprint(backbone)},
-        "prompts": {name: digest(load(name)) for name in ("policy", "policy_text")} if options["instructions"] else {},
+        "prompts": {name: digest(load(name)) for name in texts} if options["instructions"] else {},
     }
     plan = json.loads(json.dumps(plan))
     return {**plan, "hash": hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()[:16]}

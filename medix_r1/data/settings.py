@@ -143,6 +143,7 @@ def _row_rules(tree: Mapping[str, Any], name: str) -> RowRules:
         default_source=name,
         default_tag=tree["default_tag"] or tree["data"].get("default_tag"),
         think_element=tree["think_element"],
+        confidence=tree["confidence"],
         instructions=tree["instructions"],
         max_prompt_tokens=tree["max_prompt_tokens"],
         overlong=tree["overlong"],
@@ -159,6 +160,7 @@ def _problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
         ("think_element", tree["think_element"], ("think", "thinking")),
         ("overlong", tree["overlong"], ("shrink", "set_aside")),
         ("default_tag", tree["default_tag"], (None, *ModalityTag)),
+        ("confidence", tree["confidence"], (True, False)),
         ("instructions", tree["instructions"], (True, False)),
     ):
         if value not in choices:

@@ -13,6 +13,7 @@ from string import ascii_uppercase
 from medix_r1.grammar import ModalityTag, ThinkElement
 from medix_r1.prompts import load
 
+_ANSWER, _CONFIDENCE = "<answer>your answer</answer>", "<confidence>C</confidence>"
 _PLACEHOLDER = re.compile(r"\{(question|think|tags)\}")
 
 
@@ -22,6 +23,7 @@ def policy_prompt(
     num_images: int,
     choices: Sequence[str] = (),
     think_element: ThinkElement = "think",
+    confidence: bool = False,
     instructions: bool = True,
 ) -> str:
     """Return the user message of a question, with one `<image>` for each image.
@@ -31,6 +33,7 @@ def policy_prompt(
         num_images: 0 gives the prompt that asks for no modality tag.
         choices: listed below the question as A., B., ...; an empty one only keeps its letter.
         think_element: the element that the reward requires.
+        confidence: ask for `<confidence>` behind the answer, too.
         instructions: False returns question, choices and image marks only.
     """
     text = "\n".join(
@@ -41,4 +44,6 @@ def policy_prompt(
         return marks + text
     fields = {"question": text, "think": think_element, "tags": ", ".join(ModalityTag)}
     template = load("policy" if num_images else "policy_text").rstrip("\n")
+    if confidence:
+        template = template.replace(_ANSWER, f"{_ANSWER}{_CONFIDENCE}") + "\n" + load("policy_confidence").rstrip("\n")
     return marks + _PLACEHOLDER.sub(lambda match: fields[match[1]], template)

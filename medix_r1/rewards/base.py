@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
+from medix_r1.confidence import Element as ConfidenceElement
 from medix_r1.grammar import Completion, Reference, ThinkElement, parse_completion, parse_reference
 from medix_r1.public_grammar import parse_as_public, parse_public_reference
 
@@ -44,12 +45,19 @@ class SampleReader:
         parser: `strict` (grammar.py), or `public` for the rules of the paper's code (public_grammar.py).
         prefilled_element: element that the chat template opens before the reply, such as `think`. What the reply has
             before its closing mark is the model's own reasoning, and what follows is parsed; without that mark nothing.
+        confidence: whether a `<confidence>` block may (`optional`) or must (`required`) follow the answer, or `none`.
     """
 
     def __init__(
-        self, *, think_element: ThinkElement = "thinking", parser: str = "strict", prefilled_element: str | None = None
+        self,
+        *,
+        think_element: ThinkElement = "thinking",
+        parser: str = "strict",
+        prefilled_element: str | None = None,
+        confidence: ConfidenceElement = "none",
     ) -> None:
         self._think_element = think_element
+        self._more: dict[str, Any] = {"confidence": confidence} if confidence != "none" else {}
         self._parse, self._parse_reference = PARSERS[parser]
         self._end_of_own = f"</{prefilled_element}>" if prefilled_element else None
 
@@ -60,6 +68,7 @@ class SampleReader:
             think_element=settings["think_element"],
             parser=settings["parser"],
             prefilled_element=settings.get("prefilled_element"),
+            confidence=settings.get("confidence", "none"),
         )
 
     def read(
@@ -102,9 +111,9 @@ class SampleReader:
 
     def _completion(self, reply: str, has_image: bool) -> Completion:
         if self._end_of_own is None:
-            return self._parse(reply, think_element=self._think_element, wants_modality=has_image)
+            return self._parse(reply, think_element=self._think_element, wants_modality=has_image, **self._more)
         asked = reply.partition(self._end_of_own)[2]
-        parsed = self._parse(asked, think_element=self._think_element, wants_modality=has_image)
+        parsed = self._parse(asked, think_element=self._think_element, wants_modality=has_image, **self._more)
         return replace(parsed, text=reply)
 
 
@@ -171,6 +180,16 @@ class Reward(Protocol):
             JudgeError, EmbedderError, RewardError: there is no score. If the signal has weight, the sample is masked,
                 never scored 0.
         """
+        ...
+
+
+class LaterReward(Protocol):
+    """A signal that reads the scores of others. It runs after them, and fails where one of them failed."""
+
+    needs: tuple[str, ...]  # names of the other signals
+
+    def score(self, sample: Sample, scores: Mapping[str, Score]) -> Score | Awaitable[Score]:
+        """Score one rollout, as `Reward.score`; `scores` has those of the signals in `needs`."""
         ...
 
 

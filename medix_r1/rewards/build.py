@@ -11,7 +11,9 @@ from medix_r1.composing import instantiate, instantiate_each, without_missing
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.rewards.adapters.verl_keys import verl_function_problems
 from medix_r1.rewards.base import PARSERS, Reward
+from medix_r1.rewards.calibration_bounds import calibration_problems
 from medix_r1.rewards.composite import CompositeReward
+from medix_r1.rewards.needs import needs_problems
 from medix_r1.rewards.overlong import overlong_problems
 from medix_r1.rewards.weights import gate_problems, table_problems, veto_problems, weight_problems
 
@@ -65,6 +67,8 @@ def reward_problems(settings: Any) -> list[Problem]:
     problems += gate_problems(node["gate"], signals)
     problems += table_problems(node["weight_tables"], signals)
     problems += veto_problems(signals)
+    problems += needs_problems(signals)
+    problems += calibration_problems(node)
     problems += verl_function_problems(node.get("custom_reward_function"), "reward.custom_reward_function")
     for name, signal in signals.items():
         if isinstance(signal, Mapping):
@@ -84,18 +88,21 @@ def _class_problems(signal: Mapping[str, Any], key: str) -> list[Problem]:
     settings = {name: value for name, value in signal.items() if not name.startswith("_")}
     if (wrong := _not_bound(made, (), settings)) is not None:
         problems.append(Problem(key, "settings-refused", f"{signal['_target_']}: {wrong}"))
-    if inspect.isclass(made) and (wrong := _wrong_score(made)) is not None:
-        text = f"{signal['_target_']} needs a method score(sample): {wrong}"
+    wanted = (
+        "score(sample, scores)" if (reads_others := "needs" in signal or hasattr(made, "needs")) else "score(sample)"
+    )
+    if inspect.isclass(made) and (wrong := _wrong_score(made, 2 if reads_others else 1)) is not None:
+        text = f"{signal['_target_']} needs a method {wanted}: {wrong}"
         problems.append(Problem(f"{key}._target_", "arguments-do-not-fit", text))
     return problems
 
 
-def _wrong_score(made: type) -> str | None:
-    """Why the instances of a class have no method `score` that takes a sample."""
+def _wrong_score(made: type, arguments: int) -> str | None:
+    """Why the instances of a class have no method `score` that takes so many arguments."""
     if not hasattr(made, "score"):
         return "it has none"
     without_self = isinstance(inspect.getattr_static(made, "score"), staticmethod | classmethod)
-    return _not_bound(made.score, (None,) if without_self else (None, None), {})
+    return _not_bound(made.score, (None,) * (arguments + (not without_self)), {})
 
 
 def _not_bound(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:

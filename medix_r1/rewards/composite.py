@@ -23,7 +23,8 @@ from medix_r1.errors import (
     RewardError,
     RewardTimeout,
 )
-from medix_r1.rewards.base import PendingScore, Reward, Sample, Score, clamped
+from medix_r1.rewards.base import LaterReward, PendingScore, Reward, Sample, Score, clamped
+from medix_r1.rewards.needs import in_order, needs_of, needs_problems
 from medix_r1.rewards.weights import (
     WeightTables,
     gate_problems,
@@ -93,18 +94,20 @@ class CompositeReward:
     def __init__(
         self,
         *,
-        signals: Mapping[str, Reward | None],
+        signals: Mapping[str, Reward | LaterReward | None],
         weights: Mapping[str, float],
         gate: str | None = None,
         weight_tables: Mapping[str, Mapping[str, Mapping[str, float]] | None] | None = None,
     ) -> None:
         problems = weight_problems(weights, signals) + gate_problems(gate, signals)
         problems += table_problems(weight_tables, signals)
-        if problems := problems + veto_problems(signals):
+        if problems := problems + veto_problems(signals) + needs_problems(signals):
             raise ConfigError(problems)
         self.signals = {name: signal for name, signal in signals.items() if signal is not None}
-        self._calling = {name: signal for name, signal in self.signals.items() if makes_calls(signal)}
-        self._computing = {name: signal for name, signal in self.signals.items() if name not in self._calling}
+        self._after = in_order(self.signals)
+        first: dict[str, Any] = {name: one for name, one in self.signals.items() if name not in self._after}
+        self._calling = {name: signal for name, signal in first.items() if makes_calls(signal)}
+        self._computing = {name: signal for name, signal in first.items() if name not in self._calling}
         self.gate = gate
         self._vetoes = {name: veto for name, signal in self.signals.items() if (veto := getattr(signal, "veto", None))}
         self._tables = WeightTables(self.signals, weights, weight_tables)
@@ -133,6 +136,8 @@ class CompositeReward:
     async def score(self, sample: Sample) -> RewardBreakdown:
         """Score one rollout. A failed signal that has weight masks the sample; all other errors are bugs and raised."""
         results = await score_signals(sample, self._calling, self._computing, self.signals)
+        for name in self._after:
+            await _score_after(name, self.signals[name], sample, results)
         for name, veto in self._vetoes.items():
             results.apply_veto(name, veto)
         parts, failures = results.parts, results.failures
@@ -240,6 +245,19 @@ async def score_signals(
         if waiting := _start(sample, signals, results):
             await _wait_for_all(waiting, results)
     return results
+
+
+async def _score_after(name: str, signal: Any, sample: Sample, results: SignalResults) -> None:
+    """Score with a signal that reads others; it fails with the first of them that failed."""
+    needs = needs_of(signal)
+    if failed := next((results.failures[one] for one in needs if one in results.failures), None):
+        results.add_failure(name, failed)
+        return
+    try:
+        result = signal.score(sample, {one: results.parts[one] for one in needs})
+        results.add(name, await result if hasattr(result, "__await__") else result)
+    except _FAILURES as error:
+        results.add_failure(name, error)
 
 
 def _start(sample: Sample, signals: Mapping[str, Reward], results: SignalResults) -> dict[str, Awaitable[Score]]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
-from medix_r1.errors import ConfigError
+from medix_r1.errors import ConfigError, Problem
 from medix_r1.models.judge import Judge, Question, Verdict
 from medix_r1.rewards.base import PendingScore, Sample, Score
+from medix_r1.rewards.calibration import ABSTAINED
 from medix_r1.rewards.rule_scores import byte_limit_problems, rule_score
 from medix_r1.schema.kinds import Kind
+from medix_r1.wording.abstaining import abstains
 
 
 class JudgeReward:
@@ -22,6 +24,8 @@ class JudgeReward:
         give_choices: show the judge the options of a multiple-choice question.
         give_images: show the judge the images of the question; it must be a vision-language model.
         max_bytes, refuse_echo: answers that score 0 without a call, as in `rule_score`.
+        abstain: score of an answer that says it does not know (wording/abstaining.py) without a call, between wrong and
+            right; None asks the judge. A reference that says so itself is left to the judge.
     """
 
     def __init__(
@@ -34,12 +38,18 @@ class JudgeReward:
         give_images: bool = False,
         max_bytes: Annotated[int | None, Kind(min=1)] = 3000,
         refuse_echo: bool = True,
+        abstain: Annotated[float | None, Kind(min=0, max=1)] = None,
     ) -> None:
-        if problems := byte_limit_problems("reward.signals.llm.max_bytes", max_bytes):
+        problems = byte_limit_problems("reward.signals.llm.max_bytes", max_bytes)
+        if abstain is not None and not 0.0 <= abstain <= 1.0:
+            says = f"{abstain} is not from 0 (as wrong) to 1 (as right); null asks the judge"
+            problems.append(Problem("reward.signals.llm.abstain", "out-of-range", says))
+        if problems:
             raise ConfigError(problems)
         self.judge, self.give_choices, self.wants_images = judge, give_choices, give_images
         self.prompt, self.give_question = prompt, give_question
         self.max_bytes, self.refuse_echo = max_bytes, refuse_echo
+        self._abstention = None if abstain is None else Score(abstain, "says that it does not know", {ABSTAINED: 1.0})
 
     def score(self, sample: Sample) -> Score | PendingScore[Verdict]:
         if (by_rule := self.rule_score(sample)) is not None:
@@ -57,7 +67,10 @@ class JudgeReward:
 
     def rule_score(self, sample: Sample) -> Score | None:
         """The score of a sample that needs no judge; None when the judge has to be asked."""
-        return rule_score(sample, max_bytes=self.max_bytes, refuse_echo=self.refuse_echo)
+        found = rule_score(sample, max_bytes=self.max_bytes, refuse_echo=self.refuse_echo)
+        if found is None and self._abstention is not None and abstains(sample.completion.answer or ""):
+            return None if abstains(sample.reference.answer) else self._abstention
+        return found
 
     def statistics(self) -> dict[str, float]:
         """The judge's statistics: name → count, or seconds for `latency_*`."""

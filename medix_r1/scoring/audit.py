@@ -20,8 +20,9 @@ from typing import Annotated, Any, Protocol
 from pydantic import AliasChoices, Field, model_validator
 
 from medix_r1.agreement import Agreement, agreement
-from medix_r1.errors import EmbedderError, JudgeError, JudgeUnavailable
+from medix_r1.errors import ConfigError, EmbedderError, JudgeError, JudgeUnavailable
 from medix_r1.rewards.base import Reward, Sample, SampleReader, Score
+from medix_r1.rewards.needs import needs_of
 from medix_r1.scoring.composed import ReadyReward
 from medix_r1.scoring.rows import Line, Row, read
 
@@ -97,7 +98,11 @@ class SignalRater:
     """A signal of a reward, usually its judge."""
 
     def __init__(self, ready: ReadyReward, signal: str, name: str) -> None:
-        self.name, self._signal = name, ready.composite.signals[signal]
+        found: Any = ready.composite.signals[signal]
+        if needs := needs_of(found):
+            says = f"{signal} only reads {', '.join(needs)}; audit that one"
+            raise ConfigError.of(f"reward.signals.{signal}", "reads-other-signals", says)
+        self.name, self._signal = name, found
 
     async def rate(self, row: AuditRow, sample: Sample) -> Opinion:
         try:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from medix_r1.rewards.calibration import pays_to_abstain_below
+from medix_r1.rewards.calibration_bounds import calibrated, weight_in
 from medix_r1.serving.checks import is_used, members
 from medix_r1.training.preflight import batches
 from medix_r1.training.preflight.data_rows import image_limit
@@ -39,8 +41,20 @@ def _reward(config: DictConfig) -> str:
     parts = [" + ".join(weighted)]
     parts += [f"monitors: {', '.join(monitors)}"] if monitors else []
     parts += [f"gate: {reward.gate}"] if reward.gate else []
+    parts += [f"{name} after {', '.join(needs)}" for name in there if (needs := reward.signals[name].get("needs"))]
+    parts += list(_abstaining(reward))
     parts += [f"other weights by {kind}: {', '.join(table)}" for kind, table in reward.weight_tables.items() if table]
     return "; ".join(parts)
+
+
+def _abstaining(reward: DictConfig) -> Iterator[str]:
+    """Below which probability of being right an answer that says it does not know is worth more."""
+    if (value := reward.abstain.value) is None:
+        return
+    node: Any = OmegaConf.to_container(reward, resolve=True)
+    weights = [weight_in(node, name) for name in calibrated(node)]
+    limit = pays_to_abstain_below(max(weights, default=0.0), weight_in(node, "llm"), value)
+    yield f"saying that it does not know pays below P(right) {limit:.2g}, by llm and calibration alone"
 
 
 def _reply(config: DictConfig) -> str:

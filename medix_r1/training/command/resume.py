@@ -76,6 +76,8 @@ _NOT_SETTINGS = (
     "run.dir",
     "judge.server.port",
 )
+# What a run does that was started before there was this key.
+_BEFORE_THE_KEY = {"reward.confidence": "none"}
 _DATA = ("data.train_files", "data.val_files")
 SAME_DATA = "the same data, by its fingerprint"
 OTHER_DATA = "other data, by its fingerprint"
@@ -179,7 +181,7 @@ def differences(before: Path, now: DictConfig) -> list[Difference]:
     moved = isinstance(old.get("judge.server"), dict) and not isinstance(new.get("judge.server"), dict)
     found = []
     for key in sorted(old.keys() | new.keys()):
-        was, value = _leaf(old, key), _leaf(new, key)
+        was, value = _leaf(old, key) if key in old else _BEFORE_THE_KEY.get(key), _leaf(new, key)
         if was == value or _below(key, left_out) or _below(key, alarms):
             continue
         node, _, name = key.rpartition(".")

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from medix_r1 import user_code
 from medix_r1.algorithms.estimators import ESTIMATORS, needs_parts
 from medix_r1.errors import ConfigError, Problem
+from medix_r1.rewards.calibration_bounds import calibrated
 from medix_r1.schema.known import verl_names
 
 _VERL = "verl.trainer.ppo.core_algos"
@@ -53,6 +54,14 @@ def algorithm_problems(config: DictConfig) -> Iterator[Problem]:
     if not needs_parts(name):
         return
     reward, mode = config.reward, config.trainer.v1.trainer_mode
+    weighted = [one for one in calibrated(_plain(reward)) if reward.weights.get(one)]
+    if weighted:
+        yield Problem(
+            "algorithm.adv_estimator",
+            "weighs-parts-itself",
+            f"{name} scales each part by its spread, so {weighted[0]} may outweigh the verdict and pay for being "
+            f"surely wrong; choose another algorithm, or reward.weights.{weighted[0]}=0",
+        )
     if reward.gate or any(reward.weight_tables.values()):
         yield Problem(
             "algorithm.adv_estimator",
@@ -78,6 +87,11 @@ def _registered(registry: str) -> Sequence[str]:
     """Names in a registry of verl: as it is, where a plug-in has imported it, else as it is without one."""
     module: Any = sys.modules.get(_VERL)
     return [*getattr(module, registry)] if module else verl_names(f"{_VERL}.{registry}")
+
+
+def _plain(node: DictConfig) -> dict[str, Any]:
+    plain: Any = OmegaConf.to_container(node, resolve=True)
+    return {str(key): value for key, value in plain.items()}
 
 
 def _unregistered(key: str, name: str, known: Sequence[str]) -> Iterator[Problem]:

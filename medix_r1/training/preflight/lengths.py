@@ -118,6 +118,15 @@ def _prepared_problems(config: DictConfig) -> Iterator[Problem]:
             f"{config.reward.think_element} is rewarded, <{options['think_element']}> is asked "
             f"for in the prompts {again} think_element={config.reward.think_element}, or reward what they ask for",
         )
+    asked, wanted = bool(options.get("confidence")), config.reward.confidence
+    if options["instructions"] and wanted != "optional" and asked != (wanted == "required"):
+        told = "ask for a confidence, which the reward takes for text after the answer" if asked else "ask for none"
+        yield Problem(
+            "reward.confidence",
+            "prepared-for-another-element",
+            f"{wanted}, and the prompts {told}, {again} confidence={str(not asked).lower()}, or set reward.confidence="
+            f"{'optional' if asked else 'none'}",
+        )
     if config.data.filter_overlong_prompts:
         return  # verl counts for itself
     model, named = config.actor_rollout_ref.model.path, plan["backbone"]["name"]

@@ -104,13 +104,15 @@ def _decoding_problems(config: DictConfig, chat: ChatTemplate, path: str) -> Ite
     reward, think = config.reward, config.reward.think_element
     own = f"some thoughts</{reward.prefilled_element}>\n" if reward.prefilled_element else ""
     reader = SampleReader.of(reward)
+    said = "<confidence>0.7</confidence>" if reward.confidence != "none" else ""
     for tag in ModalityTag:
-        reply = f"{own}<{tag}><{think}>a shadow</{think}><answer>{_ANSWER}</answer>"
+        reply = f"{own}<{tag}><{think}>a shadow</{think}><answer>{_ANSWER}</answer>{said}"
         decoded = chat.decoded(reply)
         read = reader.read(decoded, reference=f"<{tag}>{_ANSWER}", has_image=True).completion
         if read.well_formed and read.modality == tag and read.answer == _ANSWER:
             continue
-        marks = [f"<{tag}>", *(f"<{slash}{name}>" for name in (think, "answer") for slash in ("", "/"))]
+        names = (think, "answer", *(("confidence",) if said else ()))
+        marks = [f"<{tag}>", *(f"<{slash}{name}>" for name in names for slash in ("", "/"))]
         lost = [mark for mark in marks if mark not in decoded]
         yield _lost_in_decoding(path, think, lost)
         return

@@ -50,7 +50,10 @@ ANSWER = reply("the left one").replace("think>", "thinking>")
 def test_the_mixes_are_all_there():
     watched = ["embedding_only_watched", "llm_only_watched"]
     assert (
-        sorted([*watched, "composite", "embedding_only", "llm_embedding", "llm_only", "no_modality", "paper"]) == MIXES
+        sorted(
+            [*watched, "calibrated", "composite", "embedding_only", "llm_embedding", "llm_only", "no_modality", "paper"]
+        )
+        == MIXES
     )
 
 
@@ -65,6 +68,7 @@ def test_the_mixes_are_all_there():
         ("embedding_only_watched", 0.0, 0.0),
         ("llm_embedding", 0.575 / 0.95, 0.575 / 0.95),
         ("no_modality", 0.1 + 0.9 * 0.575 / 0.95, 0.1 + 0.9 * 0.575 / 0.95),
+        ("calibrated", 0.46575 + 0.0405, 0.46575),  # no confidence: neither format nor calibration
     ],
 )
 async def test_each_mix_gives_its_own_total(name, right, wrong_tag):

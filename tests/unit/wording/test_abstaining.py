@@ -1,0 +1,28 @@
+"""The rule for answers that say that they do not know: it never takes another answer for one."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from medix_r1.wording.abstaining import abstains
+
+ANSWERS = yaml.safe_load(Path(__file__).with_name("abstaining.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("answer", ANSWERS["false"])
+def test_no_other_answer_is_taken_for_one(answer):
+    assert not abstains(answer)
+    assert not abstains(f"**{answer.upper()}**")
+
+
+def test_most_of_them_are_found():
+    found = [answer for answer in ANSWERS["true"] if abstains(answer)]
+
+    assert len(found) >= 0.75 * len(ANSWERS["true"])
+    assert all(abstains(answer.upper().replace("'", "\u2019")) for answer in found)
+
+
+def test_a_long_text_is_none_and_takes_no_time():
+    assert not abstains("I don't know " * 10_000)
+    assert not abstains("i do not know" + " that" * 50 + " x")
