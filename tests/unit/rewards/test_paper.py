@@ -48,8 +48,8 @@ class JaccardJudge(ScriptedJudge):
 
 def paper(judge: ScriptedJudge, embedder: ScriptedEmbedder) -> CompositeReward:
     reward = build_reward(settings("paper"))
-    reward.signals["llm"].judge = judge  # type: ignore[union-attr]
-    reward.signals["embed"].embedder = embedder  # type: ignore[union-attr]
+    reward.signals["llm"].judge = judge
+    reward.signals["embed"].embedder = embedder
     return reward
 
 
