@@ -109,14 +109,37 @@ def check(
     diff: Annotated[
         bool, typer.Option("--diff", help="Show also what differs from the recipe that the experiment builds on.")
     ] = False,
+    simulate: Annotated[
+        bool,
+        typer.Option(
+            "--simulate", help="Run a rank's step at real size with fake tensors: its peak, by part. Minutes."
+        ),
+    ] = False,
+    pictures: Annotated[
+        int | None, typer.Option(min=0, help="With --simulate: pictures of an update's micro-batch; else all that fit.")
+    ] = None,
     config_dir: Annotated[
         list[Path] | None, typer.Option(help="Folder of your own with config groups; repeatable.")
     ] = None,
 ) -> None:
-    """Check a run before it starts, explain its batches, estimate memory: `medix-r1 check experiment=nano_cpu`."""
+    """Check a run before it starts, explain its batches, estimate memory: `medix-r1 check experiment=nano_cpu`.
+
+    With the memory of a step at real size, without weights or a GPU:
+    `medix-r1 check experiment=medix_r1_8b_grpo judge.client.base_url=http://HOST:8000/v1 --offline --simulate`.
+    """
     from medix_r1.training.command.check_view import show_check
 
-    raise typer.Exit(show_check(overrides or [], config_dir or [], gpu_gib, console, offline=offline, diff=diff))
+    code = show_check(
+        overrides or [],
+        config_dir or [],
+        gpu_gib,
+        console,
+        offline=offline,
+        diff=diff,
+        simulated=simulate,
+        pictures=pictures,
+    )
+    raise typer.Exit(code)
 
 
 @app.command("list")

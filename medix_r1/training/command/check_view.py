@@ -16,6 +16,7 @@ from rich.table import Table
 from medix_r1 import config as configs
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.training.command.check_difference import Changes, changes
+from medix_r1.training.command.check_simulation import show_simulation
 from medix_r1.training.command.check_summary import summary
 from medix_r1.training.command.plan import plan_of
 from medix_r1.training.preflight import batches, checks, hardware, host_memory, memory, placement
@@ -30,6 +31,8 @@ def show_check(
     *,
     offline: bool = False,
     diff: bool = False,
+    simulated: bool = False,
+    pictures: int | None = None,
 ) -> int:
     """Print everything; returns the exit code, 1 when there is a problem.
 
@@ -40,6 +43,8 @@ def show_check(
         console: prints.
         offline: look at no data, no weights, no server and no machine.
         diff: print also what differs from the recipe that the experiment was made from.
+        simulated: simulate a step at real size too.
+        pictures: with `simulated`: of a micro-batch of the update; None takes as many of the largest as fit.
 
     Raises:
         ConfigError: the config does not compose.
@@ -55,6 +60,8 @@ def show_check(
         with contextlib.suppress(MissingMandatoryValue):  # a missing value; it is among the problems
             console.print(_table("batches", batches.of_config(config).lines() | placement.gpu_pools(config)))
             _show_memory(config, gpu_gib, console)
+            if simulated:
+                problems = [*problems, *show_simulation(config, gpu_gib, console, pictures)]
     for notice in [] if offline or composed.problems else reference_notices(config):
         console.print(f"  - [yellow]only said, not refused:[/] {escape(notice)}", highlight=False)
     for problem in problems:

@@ -126,6 +126,7 @@ class AllRows:
         images: most images of a row, and the file that it is in; None if unknown.
         longest: tokens of the longest prompt, as `data prepare` counted them; None if unknown.
         pixels: mean pixels of a row's images, all together, within the given limits; None if unknown.
+        largest: pixels of the largest image, within the given limits; None if unknown.
     """
 
     sources: frozenset[str] = frozenset()
@@ -133,6 +134,7 @@ class AllRows:
     images: tuple[int, str] | None = None
     longest: int | None = None
     pixels: float | None = None
+    largest: float | None = None
 
 
 def read_all(paths: Sequence[Path], *, low: int | None = None, high: int | None = None) -> AllRows:
@@ -203,4 +205,5 @@ def _with_index(known: AllRows, folder: Path, shards: set[str], limits: tuple[in
         images=(numbers[most] or 0, table["shard"][most].as_py()),
         longest=pc.max(pc.add(table["text_tokens"], table["image_tokens"])).as_py(),
         pixels=sum(pictures) / len(table),
+        largest=max(pictures, default=None),
     )
