@@ -19,12 +19,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 from PIL import Image
 
 from medix_r1.data.files import atomic_file
 from medix_r1.data.prepared import REJECTS, read_index, read_manifest, shard_batches
 from medix_r1.data.row import IMAGE_MARK
 from medix_r1.errors import ConfigError
+from medix_r1.pages.style import page_style
 
 _NAMED = 20  # sources and tags in the page's head
 _SIDE = 480  # pixels, of the longer side of an image on the page
@@ -71,6 +73,7 @@ def write_view(
             counts=manifest["counts"],
             shown=len(index) + len(rejected),
             rows=_rows(folder, index),
+            style=Markup(page_style()),
         )
         file.writelines(page)
     return len(index) + len(rejected)

@@ -55,6 +55,17 @@ def all_charts(steps: Steps) -> list[Chart]:
     return [chart for chart in charts if chart["traces"]]
 
 
+def split_empty(charts: Iterable[Chart]) -> tuple[list[Chart], list[str]]:
+    """The charts without lines that are 0 at every step, and the names of what is left out so."""
+    kept, empty = [], []
+    for chart in charts:
+        traces = [trace for trace in chart["traces"] if any(trace["y"])]
+        empty += [f"{chart['title']}: {one['name']}" for one in chart["traces"] if not any(one["y"])]
+        if traces:
+            kept.append({**chart, "traces": traces})
+    return kept, empty
+
+
 def _part(steps: Steps, part: str) -> Chart:
     """Chart of one part of the reward, in training and on every held-out set."""
     end = f"/{part}/mean"

@@ -11,11 +11,11 @@ from rich.console import Console
 
 from medix_r1.evaluation.results.records import atomic_write
 from medix_r1.evaluation.results.sheet import Sheet, between, csv_text, number
+from medix_r1.pages.style import COLOURS, DASHES, FIGURE, MARKERS
 from medix_r1.reports.run_groups import HELD_OUT, PARTS, TRAINING, Estimate, Run, RunGroup
 
-_STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
-_MARKERS = "osD^vPX*<>"
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")  # Okabe and Ito
+_MOST_WITH_TRAINING = 3  # groups whose thin lines of training can be told apart
+_DODGE = 0.012  # of the steps' range: markers of equal values stand beside each other
 _TITLES = {"overall": "reward, by each run's own weights", "llm": "llm (judge)", "exact": "exact match (no reward)"}
 _NOTES = (
     "Held-out means; in brackets the 95 % interval over seeds (Student's t), which is wide for two or three seeds.",
@@ -113,30 +113,42 @@ def _flat(name: str, run: Run, step: int | None) -> dict[str, Any]:
 
 
 def draw(groups: Sequence[RunGroup], path: Path) -> None:
-    """Draw each part: held-out values as lines with markers, training as thin lines; groups differ by dash too."""
+    """Draw each part: held-out values as lines with markers, those of few groups with thin lines of training.
+
+    Every panel has a range of its own, so that groups that end close to each other can be told apart.
+    """
     import matplotlib
 
     matplotlib.use("Agg")  # a server has no display
     from matplotlib import pyplot
     from matplotlib.ticker import MaxNLocator
 
-    figure, axes = pyplot.subplots(2, 3, figsize=(13, 7), sharex=True, sharey=True, layout="constrained")
-    for axis, part in zip(axes.flat, PARTS, strict=True):
-        for index, group in enumerate(groups):
-            style: dict[str, Any] = {"color": _COLOURS[index % 7], "linestyle": _STYLES[index % 7]}
-            axis.plot(*_mean_curve(group, part, TRAINING), linewidth=0.7, alpha=0.5, **style)
-            marker = _MARKERS[index % len(_MARKERS)]
-            axis.plot(*_mean_curve(group, part, HELD_OUT), linewidth=1.8, marker=marker, label=group.label, **style)
-        axis.set_title(_TITLES.get(part, part), fontsize=10)
-        axis.set_ylim(-0.03, 1.03)
-        axis.grid(alpha=0.3)
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    handles, names = axes.flat[0].get_legend_handles_labels()
-    title = "Over the steps, means over seeds. Marked lines: held out; thin lines: while training"
-    figure.legend(handles, names, loc="outside lower center", ncols=min(3, len(names)), frameon=False, title=title)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
+    thin = len(groups) <= _MOST_WITH_TRAINING
+    with pyplot.rc_context(FIGURE):
+        figure, axes = pyplot.subplots(2, 3, figsize=(13, 7), sharex=True, layout="constrained")
+        for axis, part in zip(axes.flat, PARTS, strict=True):
+            for index, group in enumerate(groups):
+                _draw_group(axis, group, part, index, len(groups), thin=thin)
+            axis.set_title(_TITLES.get(part, part))
+            axis.margins(x=0.05, y=0.12)
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        handles, names = axes.flat[0].get_legend_handles_labels()
+        title = "Held out over the steps, means over seeds; ranges differ from panel to panel"
+        title += ". Thin lines: while training" if thin else ""
+        figure.legend(handles, names, loc="outside lower center", ncols=min(3, len(names)), title=title)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=110)
+        pyplot.close(figure)
+
+
+def _draw_group(axis: Any, group: RunGroup, part: str, index: int, count: int, *, thin: bool) -> None:
+    style: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "linestyle": DASHES[index % len(DASHES)]}
+    if thin:
+        axis.plot(*_mean_curve(group, part, TRAINING), linewidth=0.7, alpha=0.5, **style)
+    steps, values = _mean_curve(group, part, HELD_OUT)
+    shift = (index - (count - 1) / 2) * _DODGE * (max(steps) - min(steps) if steps else 0)
+    marker = MARKERS[index % len(MARKERS)]
+    axis.plot([step + shift for step in steps], values, linewidth=1.6, marker=marker, label=group.label, **style)
 
 
 def _mean_curve(group: RunGroup, part: str, where: str) -> tuple[list[int], list[float]]:

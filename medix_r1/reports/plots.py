@@ -17,6 +17,8 @@ matplotlib.use("Agg")  # a server has no display
 from matplotlib import pyplot
 from matplotlib.ticker import MaxNLocator
 
+from medix_r1.pages.style import in_our_style
+
 Metrics = Mapping[int, Mapping[str, float]]
 
 SIGNALS = ("overall", "llm", "embed", "format", "modality", "exact")
@@ -34,6 +36,7 @@ class Bars:
     after: Mapping[str, float | None]
 
 
+@in_our_style
 def reward_curves(metrics: Metrics, path: Path) -> Path:
     """Draw each signal's mean over the steps, in training and on the held-out sets."""
     present = [name for name in SIGNALS if any(f"reward/{name}/mean" in values for values in metrics.values())]
@@ -55,6 +58,7 @@ def reward_curves(metrics: Metrics, path: Path) -> Path:
     return _save(figure, path)
 
 
+@in_our_style
 def before_after(panels: Sequence[Bars], path: Path) -> Path:
     """Draw pairs of bars, one panel for each held-out set and decoding."""
     columns = min(2, len(panels))
@@ -80,7 +84,6 @@ def _draw_signal(axis: Any, metrics: Metrics, name: str) -> None:
         axis.plot(steps, values, color=color, marker=marker, linestyle=dashes, label=source)
     axis.set_title(_TITLES.get(name, name))
     axis.set_ylim(-0.03, 1.03)
-    axis.grid(alpha=0.3)
 
 
 def _draw_bars(axis: Any, panel: Bars) -> None:

@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import yaml
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from medix_r1.errors import ConfigError
-from medix_r1.reports import browser, charts, facts
+from medix_r1.pages.style import page_style
+from medix_r1.reports import browser, charts, facts, outcome
 from medix_r1.reports.status import is_locked, state
 from medix_r1.runs.folder import RunFolder, read_lines
 from medix_r1.runs.phases import time_shares
@@ -61,12 +63,11 @@ def watch(run: Path, out: Path | None, seconds: int) -> Path:
 def render(folder: RunFolder, steps: charts.Steps, refresh: int | None) -> str:
     """The page as text."""
     events = list(read_lines(folder.events))
-    data = {
-        "charts": charts.all_charts(steps),
-        "alarms": [event for event in events if event["event"] == "alarm"],
-        "refresh": refresh,
-        **browser.payload(folder.root),
-    }
+    alarms = [event for event in events if event["event"] == "alarm"]
+    embedded = browser.payload(folder.root)
+    drawn, always_zero = charts.split_empty(charts.all_charts(steps))
+    data = {"charts": drawn, "alarms": alarms, "refresh": refresh, **embedded}
+    found = outcome.changes(steps)
     scripts = [get_plotlyjs(), (_PAGE / "report.js").read_text(encoding="utf-8")]
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     page = environment.from_string((_PAGE / "report.html.jinja").read_text(encoding="utf-8"))
@@ -80,11 +81,24 @@ def render(folder: RunFolder, steps: charts.Steps, refresh: int | None) -> str:
         differences=facts.differences(folder),
         last=_last(steps),
         shares=time_shares([metrics for metrics in steps.values() if "timing_s/step" in metrics]),
-        alarms=data["alarms"],
+        alarms=alarms,
+        outcome=outcome.sentence(steps, found, len(alarms)),
+        changes={one.source: [row for row in found if row.source == one.source] for one in found},
+        steps=_progress(folder, steps),
+        pairs=bool(embedded["pairs"]),
+        samples=bool(embedded["samples"]),
+        left_out=embedded["left_out"],
+        always_zero=always_zero,
         data=Markup(json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")),
         scripts=[Markup(script) for script in scripts],
-        style=Markup((_PAGE / "report.css").read_text(encoding="utf-8")),
+        style=Markup(page_style() + (_PAGE / "report.css").read_text(encoding="utf-8")),
     )
+
+
+def _progress(folder: RunFolder, steps: charts.Steps) -> str:
+    done = max((step for step, metrics in steps.items() if "reward/overall/mean" in metrics), default=0)
+    total = yaml.safe_load(folder.config.read_text(encoding="utf-8"))["trainer"]["total_training_steps"]
+    return f"{done} of {total} steps" if total else f"{done} steps"
 
 
 def _sha256(script: str) -> str:

@@ -35,7 +35,8 @@ def of_rows(run: Path, row_ids: Iterable[str]) -> dict[str, list[Path]]:
 
 def _rows(run: RunFolder, wanted: list[str]) -> Iterable[dict[str, Any]]:
     data = yaml.safe_load(run.config.read_text(encoding="utf-8"))["data"]
-    files = [name for key in ("train_files", "val_files") for name in _as_list(data[key]) if Path(name).is_file()]
+    names = [name for key in ("train_files", "val_files") for name in _as_list(data[key])]
+    files = [str(path) for name in names if (path := _found(name, run.root)) is not None]
     if not files or not wanted:
         return
     row_id = compute.field("extra_info", "row_id")
@@ -43,6 +44,12 @@ def _rows(run: RunFolder, wanted: list[str]) -> Iterable[dict[str, Any]]:
         columns={"row_id": row_id, "images": compute.field(data["image_key"])}, filter=row_id.isin(wanted)
     )
     yield from table.to_pylist()
+
+
+def _found(name: str, run: Path) -> Path | None:
+    """A data file; a relative name starts where the run was started, which is above its folder as a rule."""
+    places = [Path.cwd(), *run.absolute().parents] if not Path(name).is_absolute() else [Path("/")]
+    return next((place / name for place in places if (place / name).is_file()), None)
 
 
 def _as_list(value: Any) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -11,8 +12,9 @@ import pytest
 
 from medix_r1.reports import run_report
 from medix_r1.reports.run_report import write_report
-from tests.support.browser import dom_of, needs_browser, open_page
-from tests.unit.reports.run_folder import make_run
+from tests.support.accessibility import findings
+from tests.support.browser import OpenPage, dom_of, needs_browser, open_page
+from tests.unit.reports.run_folder import make_run, sample
 
 TAKEN = "document.title='TAKEN'"
 HOSTILE = f'</script><script>{TAKEN}</script><img src=x onerror="{TAKEN}"><svg onload="{TAKEN}">'
@@ -24,7 +26,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def cards(dom: str) -> int:
-    return dom.partition('id="sample-list"')[2].count('class="card"')
+    return dom.partition('id="sample-list"')[2].count('<article class="card')
 
 
 @needs_browser
@@ -69,15 +71,17 @@ async def test_watched_it_follows_the_run_and_keeps_the_filter(tmp_path: Path, m
         time.sleep(0.05)
     async with open_page((run / "report.html").as_uri(), tmp_path / "home") as page:
         await page.wait_until("document.body.dataset.drawn === 'yes' && document.querySelectorAll('.card').length >= 4")
-        await page.evaluate("document.forms[0].text.focus(); document.forms[0].source.value = 'b'")
-        await page.evaluate("document.forms[0].dispatchEvent(new Event('input')); window.untouched = true")
+        await page.evaluate("document.forms.filter.text.focus(); document.forms.filter.source.value = 'b'")
+        await page.evaluate("document.forms.filter.dispatchEvent(new Event('input')); window.untouched = true")
         add_step(run, 10)
         time.sleep(4)
         assert await page.evaluate("window.untouched") is True, "it must not reload under somebody's fingers"
         await page.evaluate("document.activeElement.blur()")
-        await page.wait_until("document.body.dataset.drawn === 'yes' && document.body.innerText.includes('0.955')")
+        await page.wait_until(
+            "document.body.dataset.drawn === 'yes' && document.querySelector('#details').textContent.includes('0.955')"
+        )
         assert await page.evaluate("window.untouched") is None
-        assert await page.evaluate("document.forms[0].source.value") == "b"
+        assert await page.evaluate("document.forms.filter.source.value") == "b"
         going_on.clear()
         watching.join()
         await page.wait_until("!document.body.innerText.includes('loads itself again')")
@@ -87,3 +91,55 @@ def add_step(run: Path, step: int) -> None:
     (run / "metrics" / "attempt_002.jsonl").write_text(
         f'{{"step": {step}, "data": {{"reward/overall/mean": 0.955, "timing_s/step": 4.0}}}}\n'
     )
+
+
+LOOKS = [(1366, False), (1366, True), (390, False), (390, True)]
+TOO_NARROW = """[...document.querySelectorAll("p, td, th, h1, h2, li, summary, label")].filter((one) =>
+  one.checkVisibility() && one.innerText.trim().length > 12 &&
+  one.getBoundingClientRect().width < 60).map((one) => one.outerHTML)"""
+
+
+@needs_browser
+async def test_it_fits_and_is_accessible_in_every_look(page: Path, tmp_path: Path) -> None:
+    async with open_page(page.as_uri(), tmp_path / "home") as shown:
+        await shown.wait_until("document.body.dataset.drawn === 'yes'")
+        await shown.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+        for width, dark in LOOKS:
+            await shown.as_seen(width=width, dark=dark)
+            await shown.wait_until(f"matchMedia('(prefers-color-scheme: dark)').matches === {str(dark).lower()}")
+            await shown.wait_until("document.body.dataset.drawn === 'yes'")
+            assert await shown.evaluate("document.documentElement.scrollWidth") <= width, (width, dark)
+            assert json.loads(await shown.evaluate(f"JSON.stringify({TOO_NARROW})")) == [], (width, dark)
+            assert await findings(shown) == [], (width, dark)
+
+
+@needs_browser
+async def test_the_first_screen_has_the_outcome_the_table_and_the_curve(page: Path, tmp_path: Path) -> None:
+    async with open_page(page.as_uri(), tmp_path / "home") as shown:
+        await shown.as_seen(width=1366, height=768)
+        await shown.wait_until("document.body.dataset.drawn === 'yes'")
+        for what in (".said", ".alarms", ".first table", "#hero .chart"):
+            assert await bottom(shown, what) <= 768, what
+
+
+async def bottom(shown: OpenPage, what: str) -> float:
+    return float(await shown.evaluate(f"document.querySelector('{what}').getBoundingClientRect().bottom"))
+
+
+@needs_browser
+async def test_pages_by_keyboard(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    rows = [sample(f"x{i}", i / 50, 1.0, answer=f"answer {i}") for i in range(50)]
+    (run / "samples" / "train" / "000002.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    async with open_page(write_report(run).as_uri(), tmp_path / "home") as shown:
+        await shown.wait_until("document.body.dataset.drawn === 'yes'")
+        assert await shown.evaluate("document.querySelectorAll('#sample-list .card').length") == 20
+        first = await shown.evaluate("document.querySelector('#sample-list .where').innerText")
+        await shown.evaluate("[...document.querySelectorAll('#sample-pages button')].at(-1).focus()")
+        for kind in ("keyDown", "keyUp"):
+            await shown.command(
+                "Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", text="\r", windowsVirtualKeyCode=13
+            )
+        await shown.wait_until("document.getElementById('count').innerText.startsWith('21')")
+        assert await shown.evaluate("document.querySelector('#sample-list .where').innerText") != first
+        assert await shown.evaluate("document.activeElement.tagName") == "BUTTON"

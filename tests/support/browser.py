@@ -7,6 +7,7 @@ looked at must not pass for one that was.
 from __future__ import annotations
 
 import asyncio
+import base64
 import itertools
 import os
 import shutil
@@ -60,6 +61,27 @@ class OpenPage:
         while (reply := await self._socket.receive_json(timeout=60)).get("id") != number:
             pass
         return reply["result"]["result"].get("value")
+
+    async def command(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """A command of the DevTools protocol, and its result."""
+        number = next(self._numbers)
+        await self._socket.send_json({"id": number, "method": method, "params": parameters})
+        while (reply := await self._socket.receive_json(timeout=120)).get("id") != number:
+            pass
+        result: dict[str, Any] = reply["result"]
+        return result
+
+    async def as_seen(self, *, width: int, height: int = 900, dark: bool = False) -> None:
+        """Give the page a width in CSS pixels, and the light or the dark preference of its reader."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        await self.command("Emulation.setDeviceMetricsOverride", **size)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        await self.command("Emulation.setEmulatedMedia", features=[scheme])
+
+    async def screenshot(self, path: Path, *, whole: bool = False) -> None:
+        """Write what is seen, or the whole page, as PNG."""
+        shot = await self.command("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        path.write_bytes(base64.b64decode(shot["data"]))
 
     async def wait_until(self, script: str, seconds: float = 60.0) -> None:
         """Wait until an expression is true, reloads of the page in between included."""

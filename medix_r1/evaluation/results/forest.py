@@ -22,6 +22,7 @@ from matplotlib import pyplot
 
 from medix_r1.evaluation.results.sheet import between, number
 from medix_r1.evaluation.results.statistics import Estimate
+from medix_r1.pages.style import in_our_style
 from medix_r1.untrusted import one_line
 
 _BLUE, _ORANGE = "#0072b2", "#d55e00"
@@ -42,6 +43,7 @@ class Line:
     strong: bool = False
 
 
+@in_our_style
 def forest(
     lines: Sequence[Line],
     path: Path,

@@ -19,10 +19,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from medix_r1.errors import DataError
 from medix_r1.evaluation.results.records import Record, RunInfo, atomic_write, read_run
 from medix_r1.evaluation.results.sheet import csv_text
 from medix_r1.evaluation.results.table import Records
+from medix_r1.pages.style import page_style
 from medix_r1.untrusted import plain
 
 IMAGE_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
@@ -141,7 +144,7 @@ def page(pairs: Sequence[BlindPair], images: Path | None = None) -> str:
         trim_blocks=True,
     )
     shown = [{**_texts(pair), "image": _image(pair.first, images)} for pair in pairs]
-    return environment.get_template("blind.html.jinja").render(pairs=shown)
+    return environment.get_template("blind.html.jinja").render(pairs=shown, style=Markup(page_style()))
 
 
 def _eligible(first: Records, second: Records) -> tuple[list[tuple[Record, Record]], dict[str, int]]:

@@ -3,6 +3,7 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];  // Okabe and Ito
+const LIGHT = ["#56b4e9", "#ff9e57", "#3ddba4", "#e6a5cb", "#f0c04a", "#b9a6ff"];  // the same hues on a dark page
 const PATTERNS = ["", "/", "x", "-", ".", "\\", "|", "+", ""];
 
 function element(tag, text, className) {
@@ -29,7 +30,7 @@ function layout(chart) {
 
 function coloured(traces) {
   return traces.map((trace, i) => {
-    const colour = COLOURS[i % COLOURS.length];
+    const colour = (dark.matches ? LIGHT : COLOURS)[i % COLOURS.length];
     const marker = { ...trace.marker, color: colour };
     if (trace.type === "bar") marker.pattern = { shape: PATTERNS[i % PATTERNS.length], fillmode: "overlay" };
     else marker.size = 5;
@@ -37,25 +38,59 @@ function coloured(traces) {
   });
 }
 
+function drawChart(chart, place) {
+  const box = element("div", null, "chart");
+  box.setAttribute("role", "img");
+  box.setAttribute("aria-label", described(chart));
+  place.append(box);
+  return Plotly.newPlot(box, coloured(chart.traces), layout(chart), { displayModeBar: false, responsive: true });
+}
+
+function described(chart) {
+  const ends = chart.traces.map((trace) => trace.name + " from " + number(trace.y[0]) + " to " + number(trace.y.at(-1)));
+  return "Chart of " + chart.title + " over the steps: " + ends.join("; ");
+}
+
+// The reward's chart at once, the others when the browser has time, so that the page is there first.
 function drawCharts() {
-  const place = document.getElementById("charts");
+  const place = document.getElementById("charts"), hero = document.getElementById("hero"), [first, ...rest] = data.charts;
   place.replaceChildren();
-  for (const chart of data.charts) {
-    const box = element("div", null, "chart");
-    place.append(box);
-    Plotly.newPlot(box, coloured(chart.traces), layout(chart), { displayModeBar: false, responsive: true });
-  }
+  hero.replaceChildren();
+  if (first) drawChart(first, hero);
+  const draw = () => {
+    const chart = rest.shift();
+    if (!chart) { document.body.dataset.drawn = "yes"; return; }
+    drawChart(chart, place);
+    setTimeout(draw, 0);
+  };
+  draw();
 }
 
 function number(value) { return value === null || value === undefined ? "–" : value.toFixed(3); }
 
-function parts(sample) {
-  const table = element("table", null, "parts");
-  for (const [name, value] of Object.entries({ overall: sample.overall, ...sample.parts })) {
-    const row = element("tr");
-    row.append(element("td", name), element("td", number(value)), element("td", (sample.reasons || {})[name] || ""));
-    table.append(row);
+function row(name, values, why) {
+  const made = element("tr"), head = element("th", name);
+  head.scope = "row";
+  made.append(head, ...values.map((one) => element("td", number(one), "number")), element("td", why, "why"));
+  return made;
+}
+
+// A table of the parts: one column of values for each sample.
+function parts(samples, names) {
+  const table = element("table", null, "parts"), body = element("tbody"), last = samples.at(-1);
+  if (names) {
+    const head = element("tr");
+    head.append(element("th", "part"), ...names.map((name) => element("th", name, "number")), element("th", "why, after", "why"));
+    const top = element("thead");
+    top.append(head);
+    table.append(top);
   }
+  for (const name of ["overall", ...Object.keys(last.parts)]) {
+    const values = samples.map((sample) => value(sample, name));
+    if (values.every((one) => one === null || one === undefined)) continue;
+    body.append(row(name, values, (last.reasons || {})[name] || ""));
+  }
+  table.append(body);
   return table;
 }
 
@@ -64,48 +99,92 @@ function outcome(sample) {
   if (sample.cut) words.push("cut at the limit");
   if (sample.advantage !== null && sample.advantage !== undefined) words.push("advantage " + number(sample.advantage));
   if (sample.filtered) words.push("group filtered out");
+  if (sample.times > 1) words.push(sample.times + " replies of this step say so");
+  if (sample.shortened) words.push("shortened here");
   return words.join(", ");
 }
 
 function reply(sample) {
-  const box = element("div");
-  box.append(element("p", sample.reply), element("p", outcome(sample), "where"));
+  const box = element("div"), said = element("p", sample.reply, "text reply");
+  if (sample.reply.length > 400) {
+    said.tabIndex = 0;
+    said.setAttribute("role", "region");
+    said.setAttribute("aria-label", "reply");
+  }
+  box.append(said, element("p", outcome(sample), "where"));
   if (sample.masked) box.append(element("p", "masked: " + (sample.failure || "cut"), "bad"));
-  box.append(parts(sample));
   return box;
 }
 
-function card(sample, body) {
-  const box = element("article", null, "card"), pictures = element("div"), text = element("div");
-  for (const address of data.images[sample.row_id] || []) {
+function card(sample, ...body) {
+  const shown = data.images[sample.row_id] || [], pictures = element("div"), text = element("div");
+  const box = element("article", null, shown.length ? "card" : "card plain");
+  box.setAttribute("aria-label", "sample " + sample.row_id + " of step " + sample.step);
+  for (const number of shown) {
     const picture = element("img");
-    picture.src = address;
+    picture.src = data.pictures[number];
     picture.alt = "image of " + sample.row_id;
+    picture.loading = "lazy";
     pictures.append(picture);
   }
-  text.append(element("p", "step " + sample.step + "   " + sample.source + "   " + sample.row_id, "where"),
-    element("p", sample.question), element("p", "right: " + sample.reference, "where"), body);
-  box.append(pictures, text);
+  text.append(element("p", sample.question, "text question"), element("p", "right: " + sample.reference.replace("\n", " "), "text"),
+    element("p", "step " + sample.step + " · " + sample.source + " · " + sample.row_id, "where"), ...body);
+  if (shown.length) box.append(pictures);
+  box.append(text);
   return box;
 }
 
-function drawPairs() {
-  const place = document.getElementById("pair-list");
-  if (!data.pairs.length) place.append(element("p", "Fewer than two validations so far.", "note"));
-  for (const pair of data.pairs) {
-    const two = element("div", null, "two");
-    for (const when of ["before", "after"]) {
-      const side = element("div");
-      side.append(element("h3", when + ": step " + pair[when].step), reply(pair[when]));
-      two.append(side);
-    }
-    place.append(card(pair.after, two));
+function pairCard(pair) {
+  const two = element("div", null, "two");
+  for (const when of ["before", "after"]) {
+    const side = element("div");
+    side.append(element("h3", when + ": step " + pair[when].step), reply(pair[when]));
+    two.append(side);
   }
+  return card(pair.after, two, parts([pair.before, pair.after], ["before", "after"]));
+}
+
+// A list with pages: `find` gives what the form asks for.
+const pages = {};
+function drawPage(name, found, all, size, draw) {
+  const last = Math.max(0, Math.ceil(found.length / size) - 1), page = Math.min(pages[name] || 0, last), start = page * size;
+  pages[name] = page;
+  document.getElementById(name === "pair" ? "pair-count" : "count").textContent = found.length
+    ? (start + 1) + "–" + Math.min(start + size, found.length) + " of " + found.length + (found.length < all ? " (" + all + " in this page)" : "")
+    : "none of " + all + " fits";
+  const buttons = [["Previous", -1], ["Next", 1]].map(([word, by]) => {
+    const button = element("button", word);
+    button.type = "button";
+    button.disabled = page + by < 0 || page + by > last;
+    button.addEventListener("click", () => {
+      pages[name] = page + by;
+      (name === "pair" ? drawPairs : drawSamples)();
+      document.querySelector("#" + name + "-pages button:not(:disabled)")?.focus({ preventScroll: true });
+      document.getElementById(name === "pair" ? "pairs" : "samples").scrollIntoView();
+    });
+    return button;
+  });
+  document.getElementById(name + "-pages").replaceChildren(...(last ? buttons : []));
+  document.getElementById(name + "-list").replaceChildren(...found.slice(start, start + size).map(draw));
+}
+
+function gain(pair) { return (pair.after.overall ?? 0) - (pair.before.overall ?? 0); }
+
+function drawPairs() {
+  const form = document.getElementById("pair-filter");
+  if (!form) return;
+  const wanted = Object.fromEntries(new FormData(form)), words = wanted.text.toLowerCase();
+  const order = { changed: (pair) => Math.abs(gain(pair)), worse: (pair) => -gain(pair), better: gain }[wanted.sort];
+  const found = data.pairs.filter((pair) =>
+    (!wanted.source || pair.after.source === wanted.source) && (!wanted.modality || modality(pair.after) === wanted.modality) &&
+    (!words || [pair.after.question, pair.before.reply, pair.after.reply].join(" ").toLowerCase().includes(words)) &&
+    (wanted.sort === "changed" || order(pair) > 0));
+  drawPage("pair", found.sort((a, b) => order(b) - order(a)), data.pairs.length, 6, pairCard);
 }
 
 function options(select, values) {
   for (const value of values) {
-    const option = element("option", value);
+    const option = element("option", value === "" ? "any" : value);
     option.value = value;
     select.append(option);
   }
@@ -121,8 +200,9 @@ function sortKey(sample, sort) {
 function modality(sample) { return (/^<(\w+)>/.exec(sample.reference) || ["", "none"])[1]; }
 
 function drawSamples() {
-  const form = document.getElementById("filter"), wanted = Object.fromEntries(new FormData(form));
-  const words = wanted.text.toLowerCase();
+  const form = document.getElementById("filter");
+  if (!form) return;
+  const wanted = Object.fromEntries(new FormData(form)), words = wanted.text.toLowerCase();
   let found = data.samples.filter((s) =>
     (!wanted.step || String(s.step) === wanted.step) && (!wanted.source || s.source === wanted.source) &&
     (!wanted.modality || modality(s) === wanted.modality) &&
@@ -130,10 +210,7 @@ function drawSamples() {
     (!wanted.part || wanted.above === "" || (value(s, wanted.part) ?? -Infinity) >= Number(wanted.above)) &&
     (!words || (s.question + " " + s.reply).toLowerCase().includes(words)));
   if (wanted.sort) found = [...found].sort((a, b) => sortKey(b, wanted.sort) - sortKey(a, wanted.sort));
-  const shown = found.slice(0, 50), place = document.getElementById("sample-list");
-  document.getElementById("count").textContent =
-    found.length + " of " + data.samples.length + " samples in this file" + (found.length > 50 ? "; the first 50" : "");
-  place.replaceChildren(...shown.map((sample) => card(sample, reply(sample))));
+  drawPage("sample", found, data.samples.length, 20, (sample) => card(sample, reply(sample), parts([sample])));
 }
 
 // The URL's fragment keeps the filter, so that it can be shared and survives a reload.
@@ -144,29 +221,47 @@ function rememberFilter() {
 
 function reloadLater() {
   setTimeout(() => {
-    if (document.getElementById("filter").contains(document.activeElement)) reloadLater();
+    if (document.activeElement?.closest("form")) reloadLater();
     else location.reload();
   }, data.refresh * 1000);
 }
 
-function start() {
+function choices(items, of) { return ["", ...new Set(items.map(of))].sort((a, b) => a - b || (a > b ? 1 : -1)); }
+
+function prepareSamples() {
   const form = document.getElementById("filter"), first = data.samples[0];
-  const names = first ? ["overall", ...Object.keys(first.parts)] : [];
+  if (!form) return;
+  const names = ["overall", ...Object.keys(first.parts)];
   const differences = names.includes("embed") && names.includes("llm") ? ["embed-llm", "llm-exact"] : [];
-  options(form.step, ["", ...new Set(data.samples.map((s) => s.step))]);
-  options(form.source, ["", ...new Set(data.samples.map((s) => s.source))]);
-  options(form.modality, ["", ...new Set(data.samples.map(modality))]);
+  options(form.step, choices(data.samples, (s) => s.step));
+  options(form.source, choices(data.samples, (s) => s.source));
+  options(form.modality, choices(data.samples, modality));
   options(form.part, ["", ...names]);
   options(form.sort, ["", ...differences, ...names]);
+  form.sort.options[0].text = "step";
   for (const [name, wanted] of new URLSearchParams(location.hash.slice(1)))  // report.html#part=llm&below=0.5
     if (form.elements[name]) form.elements[name].value = wanted;
-  form.addEventListener("input", () => { rememberFilter(); drawSamples(); });
+  form.addEventListener("input", () => { pages.sample = 0; rememberFilter(); drawSamples(); });
   form.addEventListener("submit", (event) => event.preventDefault());
-  dark.addEventListener("change", drawCharts);
-  drawCharts();
+}
+
+function preparePairs() {
+  const form = document.getElementById("pair-filter");
+  if (!form) return;
+  options(form.source, choices(data.pairs, (pair) => pair.after.source));
+  options(form.modality, choices(data.pairs, (pair) => modality(pair.after)));
+  form.addEventListener("input", () => { pages.pair = 0; drawPairs(); });
+  form.addEventListener("submit", (event) => event.preventDefault());
+}
+
+function start() {
+  prepareSamples();
+  preparePairs();
   drawPairs();
   drawSamples();
-  document.body.dataset.drawn = "yes";
+  dark.addEventListener("change", drawCharts);
+  window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => { one.open = true; }));
+  drawCharts();
   if (data.refresh) reloadLater();
 }
 

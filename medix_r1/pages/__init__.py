@@ -1,0 +1,1 @@
+"""One look for all that people open: the style of HTML pages and of figures; imports no other room."""
