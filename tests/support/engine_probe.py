@@ -20,20 +20,22 @@ from typing import Any
 QUESTIONS = ("Which view is this?", "Which body part is shown?", "What is shown?", "Which modality is this?")
 
 
+ENVIRONMENT = {
+    **os.environ,
+    "VERL_PLATFORM": "cpu",
+    "TORCHDYNAMO_DISABLE": "1",
+    "OMP_NUM_THREADS": "1",
+    "GLOO_SOCKET_IFNAME": "lo",
+    "VERL_USE_EXTERNAL_MODULES": "medix_r1.training.verl_plugin.plugin",
+}
+
+
 def probe(folder: Path, *arguments: str) -> dict[str, Any]:
     """Run the probe and return what it printed."""
-    environment = {
-        **os.environ,
-        "VERL_PLATFORM": "cpu",
-        "TORCHDYNAMO_DISABLE": "1",
-        "OMP_NUM_THREADS": "1",
-        "GLOO_SOCKET_IFNAME": "lo",
-        "VERL_USE_EXTERNAL_MODULES": "medix_r1.training.verl_plugin.plugin",
-    }
     result = subprocess.run(
         [sys.executable, "-m", "tests.support.engine_probe", str(folder), *arguments],
         cwd=Path(__file__).parents[2],
-        env=environment,
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=600,

@@ -11,6 +11,7 @@ from verl.workers.engine import EngineRegistry
 
 from medix_r1 import gc_tuning
 from medix_r1.training.verl_plugin import cpu, varlen_attention
+from medix_r1.training.verl_plugin.equal_micro_batches import UpdatesOwnMicroBatches
 from medix_r1.training.verl_plugin.patches import chunked_log_probs
 from medix_r1.training.verl_plugin.patches.frozen_vision_tower import FrozenVisionTower
 from medix_r1.training.verl_plugin.patches.lora_adapters import LoraAdapters
@@ -18,7 +19,7 @@ from medix_r1.training.verl_plugin.patches.sequence_means import SequenceMeans
 from medix_r1.training.verl_plugin.patches.stored_pictures import StoredPictureFeatures
 
 
-class MedixEngine(FrozenVisionTower, LoraAdapters, SequenceMeans, StoredPictureFeatures):
+class MedixEngine(FrozenVisionTower, LoraAdapters, SequenceMeans, UpdatesOwnMicroBatches, StoredPictureFeatures):
     """verl's FSDP engine with our patches; freezing the vision tower comes after its adapters are made."""
 
     def _build_module(self) -> nn.Module:

@@ -23,7 +23,7 @@ from verl.utils import tensordict_utils
 from medix_r1.errors import JudgeUnavailable, NothingToTrainOn, TrainingError
 from medix_r1.runs import checkpoints
 from medix_r1.runs.folder import RunFolder
-from medix_r1.training.verl_plugin import estimators, pictures
+from medix_r1.training.verl_plugin import equal_micro_batches, estimators, pictures
 from medix_r1.training.verl_plugin.liveness import WorkerWatch, engines_of, workers_of
 from medix_r1.training.verl_plugin.patches.reward_parts import PartsForEstimators
 from medix_r1.training.verl_plugin.patches.validation_bootstrap import BootstrapOfTheTotal
@@ -98,6 +98,12 @@ class MedixTrainerMixin(PartsForEstimators, BootstrapOfTheTotal):
         self._watch.look(self.global_steps, metrics)
         if self._watch.asked("stop") or self._watch.stop_reason:
             self._stop_here()
+
+    def _compute_old_log_prob(self, batch: Any, metrics: dict[str, Any]) -> Any:
+        """Compute the old log-probabilities in the micro-batches of the update."""
+        settings = self.config.actor_rollout_ref
+        with equal_micro_batches.asked_for(batch.extra_info, settings.actor, settings.rollout.n):
+            return super()._compute_old_log_prob(batch, metrics)
 
     def _write_advantages(self, batch: Any) -> None:
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["advantages"])

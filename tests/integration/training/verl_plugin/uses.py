@@ -186,6 +186,21 @@ USES: dict[str, list[Use]] = {
         *overridden(ENGINE, _build_module=""),
         *reads("verl.workers.engine:EngineRegistry.get_engine_cls", "vendor_key = (device, vendor)"),
     ],
+    f"{PLUGIN}equal_micro_batches.py": [
+        *subclassed(ENGINE),
+        *overridden(ENGINE, forward_backward_batch="data loss_function forward_only"),
+        *called(f"{ENGINE}.get_data_parallel_size", "self"),
+        *called("verl.utils.tensordict_utils:get_non_tensor_data", "data key default"),
+        *called("verl.utils.tensordict_utils:make_iterator", "tensordict mini_batch_size epochs"),
+        *called("verl.utils.tensordict_utils:maybe_fix_3d_position_ids", "data"),
+        *reads("verl.workers.engine_workers:TrainingWorker.infer_batch", "if key not in data.keys():"),
+        *reads(
+            "verl.workers.engine.utils:postprocess_batch_func",
+            '"model_output": model_output',
+            '"loss": losses',
+            '"metrics": aggregated_metrics',
+        ),
+    ],
     f"{PLUGIN}patches/sequence_means.py": [
         *subclassed(ENGINE),
         *overridden(ENGINE, forward_backward_batch="data loss_function forward_only"),
