@@ -106,6 +106,23 @@ def looking(
 
 
 @app.command()
+def calibration(
+    run: Run,
+    out: Annotated[Path | None, typer.Option(help="Folder for the files; by default the result itself.")] = None,
+) -> None:
+    """Does it know when it is wrong? Stated confidences against scores: `medix-r1 eval calibration RUN`."""
+    from medix_r1.evaluation.results import calibration as calibrated
+    from medix_r1.evaluation.results.records import read_run
+
+    console = _console()
+    info, records = read_run(run)
+    with console.status("drawing clusters"):
+        found = calibrated.calibrations(records)
+    calibrated.sheet(found, info.model).show(console)
+    _wrote(console, calibrated.write(found, records, info.model, out or run))
+
+
+@app.command()
 def submit(
     run: Run,
     out: Annotated[Path, typer.Option(help="Folder for the zip and its manifest.")] = Path("outputs/submission"),

@@ -93,7 +93,7 @@ class EvalSettings:
     revision: str | None
     base_url: str | None
     api_key_env: str | None
-    prompt: Literal["training", "plain"]
+    prompt: Literal["training", "calibrated", "plain"]
     think_element: Literal["think", "thinking"]
     decoding: Mapping[str, Any]
     images: Sequence[str]
@@ -316,7 +316,7 @@ def _template_problems(judge: JudgeSettings) -> Iterator[Problem]:
 def _wrong(settings: EvalSettings) -> list[Problem]:
     judge = settings.judge
     choices = {
-        "prompt": (settings.prompt, ("training", "plain")),
+        "prompt": (settings.prompt, ("training", "calibrated", "plain")),
         "think_element": (settings.think_element, ("think", "thinking")),
         "phase": (settings.phase, ("all", "generate", "judge", "score")),
         "judge.criterion_verdict": (judge.criterion_verdict, tuple(PROMPTS)),

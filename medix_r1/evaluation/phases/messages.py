@@ -25,13 +25,14 @@ from medix_r1.images.rules import ImageRejected
 from medix_r1.prompts.policy import policy_prompt
 
 _TURNS = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
-PromptName = Literal["training", "plain"]
+PromptName = Literal["training", "calibrated", "plain"]
 _SENT_AS_IS = {"PNG": "image/png", "JPEG": "image/jpeg"}  # every server decodes these; others become PNG, losslessly
 
 
 def prompt_digest(prompt: PromptName, think_element: ThinkElement) -> str:
     """Hash of everything the prompt adds to a question."""
-    texts = (prompts.load("policy"), prompts.load("policy_text"), think_element) if prompt == "training" else ()
+    files = {"training": ("policy", "policy_text"), "calibrated": ("policy", "policy_text", "policy_confidence")}
+    texts = (*map(prompts.load, files[prompt]), think_element) if prompt in files else ()
     return prompts.digest("\0".join((prompt, *texts)))
 
 
@@ -46,7 +47,8 @@ def message_text(item: Item, prompt: PromptName, think_element: ThinkElement) ->
         "\n".join(lines),
         num_images=len(marked.images),
         think_element=think_element,
-        instructions=prompt == "training",
+        confidence=prompt == "calibrated",
+        instructions=prompt != "plain",
     )
 
 

@@ -31,11 +31,13 @@ class Reply:
         think: content of the think block.
         answer: the text to grade; None when there is none.
         problems: violations of the grammar.
+        confidence: the number in `<confidence>` behind the answer; None without a readable one.
     """
 
     think: str | None
     answer: str | None
     problems: tuple[str, ...]
+    confidence: float | None = None
 
 
 def parse_reply(
@@ -46,15 +48,20 @@ def parse_reply(
     Args:
         text: as generated.
         reasoning: reasoning that the server returned as a separate field; None when the text holds everything.
-        prompt: with `training` only a single answer block is graded; with `plain`, which asks for no format, a reply
-            without one is graded whole, without its finished think block.
+        prompt: with `training` and `calibrated` only a single answer block is graded; with
+            `plain`, which asks for no format, a reply without one is graded whole, without its finished think block.
         think_element: the element that the prompt asked for.
         has_image: whether a modality tag is required.
     """
     whole = f"<{think_element}>{reasoning}</{think_element}>{text}" if reasoning else text
-    completion = parse_completion(whole, think_element=think_element, wants_modality=has_image)
-    if prompt == "training" or completion.answer is not None:
-        return Reply(completion.think, completion.answer, completion.problems)
+    completion = parse_completion(
+        whole,
+        think_element=think_element,
+        wants_modality=has_image,
+        confidence="required" if prompt == "calibrated" else "optional",
+    )
+    if prompt != "plain" or completion.answer is not None:
+        return Reply(completion.think, completion.answer, completion.problems, completion.confidence)
     return Reply(completion.think, _without_thinking(whole), ())
 
 

@@ -71,13 +71,13 @@ def forest(
         axes.axvline(0.0, color="black", linewidth=1, linestyle="--")
     if limits:
         axes.set_xlim(limits[0] - 0.01, limits[1] + 0.01)
-    axes.set_yticks(range(len(lines)), [_label(line.name) for line in lines], fontsize=9)
+    axes.set_yticks(range(len(lines)), [label(line.name) for line in lines], fontsize=9)
     axes.set_ylim(len(lines) - 0.4, -0.6)
-    axes.set_xlabel(_label(axis))
-    axes.set_title("\n".join(textwrap.wrap(_label(title, 400), 75)), fontsize=10, loc="left")
+    axes.set_xlabel(label(axis))
+    axes.set_title("\n".join(textwrap.wrap(label(title, 400), 75)), fontsize=10, loc="left")
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def _draw(axes: Any, place: int, line: Line, form: str) -> None:
@@ -96,11 +96,13 @@ def _draw(axes: Any, place: int, line: Line, form: str) -> None:
     axes.text(1.01, place, text, transform=at, va="center", fontsize=8, weight=weight, family="monospace")
 
 
-def _label(text: str, limit: int = 80) -> str:
+def label(text: str, limit: int = 80) -> str:
+    """Text of one line, safe for matplotlib."""
     return re.sub(r"([\\$])", r"\\\1", one_line(text, limit))  # "$" would start a formula
 
 
-def _save(figure: Any, path: Path) -> Path:
+def save(figure: Any, path: Path) -> Path:
+    """Write a figure as PNG, atomically, and close it."""
     content = io.BytesIO()
     figure.savefig(content, dpi=130, format="png")
     pyplot.close(figure)

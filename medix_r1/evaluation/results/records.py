@@ -88,6 +88,7 @@ class Record:
         turns: (role, text) of what was said before the question, in a conversation.
         criteria: of the rubric that the reply is judged by, if there is one.
         answer_type: as the source says it; None where it does not.
+        confidence: what the reply says of its own chance to be right, in [0, 1]; None where it says nothing readable.
         subgroups: values of the columns that `subgroup=` named, those that the sample has.
     """
 
@@ -118,6 +119,7 @@ class Record:
     turns: tuple[tuple[str, str], ...] = ()
     criteria: tuple[Criterion, ...] = ()
     answer_type: str | None = None
+    confidence: float | None = None
     subgroups: Mapping[str, str] = field(default_factory=dict)
 
     @property
