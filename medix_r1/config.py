@@ -168,7 +168,7 @@ def _by_hydra(
     left, problems = command_line.parse(overrides)
     problems += folder_problems(config_dirs)
     folders = [folder for folder in config_dirs if folder.is_dir()]
-    choices = command_line.wrong_choices(left, [config_dir(), *folders])
+    choices = command_line.wrong_choices(left, [config_dir(), *folders], [verl_config_dir()])
     if prepared := [problem for problem in choices.values() if problem.code == "not-prepared"]:
         return None, prepared  # further keys are those of `data prepare`
     if name == "train":

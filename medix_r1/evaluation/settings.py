@@ -11,8 +11,8 @@ from typing import Any, Literal, TypeVar
 from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
-from medix_r1 import user_code
-from medix_r1.composing import NOT_COMPOSED, composing
+from medix_r1 import prompts, user_code
+from medix_r1.composing import composing
 from medix_r1.config import config_dir
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.evaluation.benchmarks.formats import load_format
@@ -20,11 +20,17 @@ from medix_r1.evaluation.benchmarks.image_conditions import CONDITIONS
 from medix_r1.evaluation.benchmarks.task_file import field_problems, load_task_file
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec, load_scorer, select, task_files
 from medix_r1.images.rules import ImageRules, rule_problems
-from medix_r1.models.rubric import PROMPTS, missing_marks
+from medix_r1.models.rubric import missing_marks
+from medix_r1.models.settings import address_problems
 from medix_r1.moved_names import replace_moved
 from medix_r1.schema import command_line
-from medix_r1.schema.hydra_errors import composing_problem
+from medix_r1.schema.tables import composed_rest, value_problems
 
+# Keys that `_wrong` reads; where the kind of one is wrong, it has nothing to say.
+_READ_TOGETHER = (
+    *("images", "base_url", "judge.judges", "judge.seeds", "judge.server"),
+    *("judge.match_prompt", "judge.report_prompt", "judge.rubric_prompt", "judge.criterion_prompt"),
+)
 Phase = Literal["all", "generate", "judge", "score"]
 T = TypeVar("T")
 
@@ -131,14 +137,24 @@ def compose_eval(
     chosen = [f"+task@tasks.{name}={name}" for name in names]
     # ++: a task's file need not list every key; keys that TaskSpec does not know are refused below
     rest = [f"++{t}" if t.startswith("tasks.") else _listed(t) for t in overrides if not t.startswith("task=")]
-    config = _compose([*chosen, *rest], config_dirs)
-    if missing := sorted(OmegaConf.missing_keys(config)):
-        raise ConfigError([Problem(key, "no-value", "has no value; give one") for key in missing])
+    config, problems = _compose([*chosen, *rest], config_dirs)
+    if config is None:
+        raise ConfigError(problems)
+    problems += [Problem(key, "no-value", "has no value; give one") for key in sorted(OmegaConf.missing_keys(config))]
     tree: Any = OmegaConf.to_container(config, resolve=True)
     replace_moved(tree, tree)
-    settings = _build_all(tree)
+    problems += value_problems(tree, "eval")
+    named = {problem.key for problem in problems}
+    if named & {"judge", "judge.judges", "judge.server", "server", "tasks", *(f"tasks.{name}" for name in names)}:
+        raise ConfigError(problems)  # no mapping, so nothing else can be looked at
+    try:
+        settings = _build_all(tree)
+    except ConfigError as error:
+        raise ConfigError([*problems, *(one for one in error.problems if one.key not in named)]) from error
     settings = replace(settings, tasks={name: with_whole_paths(task) for name, task in settings.tasks.items()})
-    problems = [*_wrong(settings), *code_problems(settings.tasks)]
+    if not any(key.startswith(_READ_TOGETHER) for key in named):
+        problems += _wrong(settings)
+    problems += code_problems(settings.tasks)
     if needs_task and not settings.tasks:
         problems.append(
             Problem("task", "no-value", "has no value; give task=all, open, llm, vlm, a task's name or a list")
@@ -191,18 +207,21 @@ def read_task(path: Path) -> TaskSpec:
     return task
 
 
-def _compose(overrides: Sequence[str], config_dirs: Sequence[Path]) -> DictConfig:
+def _compose(overrides: Sequence[str], config_dirs: Sequence[Path]) -> tuple[DictConfig | None, list[Problem]]:
+    """What Hydra composes without the overrides that it refuses, and their problems; None if it composes nothing."""
     good, problems = command_line.parse(overrides)
-    if problems:
-        raise ConfigError(problems)
+    choices = command_line.wrong_choices(good, [config_dir() / "eval", *config_dirs])
+    good = [text for text in good if text not in choices]
     folders = ",".join(command_line.quoted(f"file://{folder.absolute()}") for folder in config_dirs)
+
+    def make(left: Sequence[str]) -> DictConfig:
+        config: DictConfig = compose("eval", overrides=[f"hydra.searchpath=[{folders}]", *left])
+        OmegaConf.resolve(config)
+        return config
+
     with composing(config_dir() / "eval"):
-        try:
-            config: DictConfig = compose("eval", overrides=[f"hydra.searchpath=[{folders}]", *good])
-            OmegaConf.resolve(config)
-        except (*NOT_COMPOSED, RecursionError) as error:
-            raise ConfigError([composing_problem(error, _known_keys())]) from error
-    return config
+        config, refused = composed_rest(make, good, _known_keys())
+    return config, [*problems, *choices.values(), *refused]
 
 
 def _known_keys() -> set[str]:
@@ -315,39 +334,22 @@ def _template_problems(judge: JudgeSettings) -> Iterator[Problem]:
 
 def _wrong(settings: EvalSettings) -> list[Problem]:
     judge = settings.judge
-    choices = {
-        "prompt": (settings.prompt, ("training", "calibrated", "plain")),
-        "think_element": (settings.think_element, ("think", "thinking")),
-        "phase": (settings.phase, ("all", "generate", "judge", "score")),
-        "judge.criterion_verdict": (judge.criterion_verdict, tuple(PROMPTS)),
+    addresses = {"base_url": settings.base_url} | {
+        f"judge.judges[{number}].base_url": address.base_url for number, address in enumerate(judge.judges)
     }
-    problems = [
-        Problem(key, "not-a-choice", f"{v!r} is none of {', '.join(known)}")
-        for key, (v, known) in choices.items()
-        if v not in known
-    ]
+    problems = [problem for key, url in addresses.items() if url is not None for problem in address_problems(key, url)]
     problems += _template_problems(judge)
+    for name in ("match_prompt", "report_prompt", "rubric_prompt"):
+        try:
+            prompts.load(getattr(judge, name))
+        except ConfigError as error:
+            problems += [problem.below(f"judge.{name}") for problem in error.problems]
     wrong = [word for word in settings.images or ("",) if word not in CONDITIONS]
     if wrong or len(set(settings.images)) != len(settings.images):
         says = f"{', '.join(map(str, settings.images)) or 'nothing'}: give some of {', '.join(CONDITIONS)}, each once"
         problems.append(Problem("images", "not-a-choice", says))
     if not all(isinstance(name, str) for name in settings.subgroup):
         problems.append(Problem("subgroup", "not-a-list", f"{settings.subgroup!r} is no list of columns"))
-    positive = {
-        "connections": settings.connections,
-        "attempts": settings.attempts,
-        "timeout": settings.timeout,
-        "give_up_after": settings.give_up_after,
-        "subgroup_min": settings.subgroup_min,
-        "limit": settings.limit if settings.limit is not None else 1,
-        "judge.connections": judge.connections,
-        "judge.attempts": judge.attempts,
-        "judge.timeout": judge.timeout,
-        "judge.parse_attempts": judge.parse_attempts,
-    }
-    for key, value in positive.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-            problems.append(Problem(key, "out-of-range", f"{value!r} is not a number above 0"))
     votes = len(judge.judges) * len(judge.seeds)
     if len(set(judge.seeds)) != len(judge.seeds):
         problems.append(

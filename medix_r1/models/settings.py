@@ -21,7 +21,8 @@ def connection_problems(key: str, urls: Sequence[str], settings: Mapping[str, An
         urls: base addresses.
         settings: the other arguments of `Connection`, by name.
     """
-    problems = [problem for number, url in enumerate(urls) for problem in _address_problems(key, number, url)]
+    keys = [f"{key}.base_url", *(f"{key}.base_urls[{number}]" for number in range(len(urls) - 1))]
+    problems = [problem for name, url in zip(keys, urls, strict=True) for problem in address_problems(name, url)]
     if any("@" in url.split("//", 1)[-1].split("/", 1)[0] for url in urls):
         problems.append(
             Problem(f"{key}.base_url", "holds-a-password", f"holds a name or password; give {key}.api_key_env instead")
@@ -48,11 +49,10 @@ def connection_problems(key: str, urls: Sequence[str], settings: Mapping[str, An
     return problems
 
 
-def _address_problems(key: str, number: int, url: str) -> list[Problem]:
+def address_problems(name: str, url: str) -> list[Problem]:
     """A problem if an address is not that of a server: scheme, host and, if there is one, a port."""
     if url == VERL_ROUTER:
         return []
-    name = f"{key}.base_url" if number == 0 else f"{key}.base_urls[{number - 1}]"
     wrong = f"{url!r} is no address of a server; write http://HOST:PORT/v1"
     try:
         parts = urlsplit(url)

@@ -125,25 +125,29 @@ def deleting_overrides(overrides: Sequence[str]) -> dict[str, Problem]:
     return found
 
 
-def wrong_choices(overrides: Sequence[str], folders: Sequence[Path]) -> dict[str, Problem]:
+def wrong_choices(overrides: Sequence[str], folders: Sequence[Path], others: Sequence[Path] = ()) -> dict[str, Problem]:
     """Overrides that choose no file, several files, or one that is not there → the problem of each.
 
     Args:
         overrides: those that Hydra's grammar takes.
         folders: ours and the user's, which hold groups.
+        others: folders with further groups, of which nobody is told.
     """
     found = {}
     for text in overrides:
         override = read(text)
         group = override.key_or_group
         if override.package is not None:
-            found[text] = _with_package(text)
+            if not override.is_add():  # `eval` adds its tasks so
+                found[text] = _with_package(text)
             continue
         is_hydras = group.startswith("hydra")  # its plug-ins have files elsewhere
-        if is_hydras or not is_group(group) or override.is_delete() or override.is_sweep_override():
+        if is_hydras or override.is_delete() or override.is_sweep_override():
             continue
         ours = [file for folder in folders for file in _files(folder, group)]
-        files = ours or [*_files(verl_config_dir(), group)]
+        files = ours or [file for folder in others for file in _files(folder, group)]
+        if not files:  # no group
+            continue
         if problem := _wrong_choice(
             group, override.value(), sorted(files), is_added=override.is_add() or override.is_force_add()
         ):

@@ -12,11 +12,13 @@ from omegaconf.errors import InterpolationKeyError
 
 from medix_r1.errors import Problem
 from medix_r1.schema import command_line, kinds
-from medix_r1.schema.unknown import nearest, unknown
+from medix_r1.schema.kinds import Kind
+from medix_r1.schema.unknown import unknown
 from medix_r1.schema.values import kind_of
 
 _NOT_OVERRIDDEN = re.compile(r"Could not (?:override|append to config|delete from config)[^']*'([^']+)'")
 _THERE_ALREADY = re.compile(r"Could not append to config\. An item is already at '([^'=]+)'")
+_INNER = re.compile(r"full_key: (\S+)")
 _SWEPT = re.compile(r"Ambiguous value for argument '([^=]+)=(.*)'$", re.MULTILINE)
 
 
@@ -44,9 +46,9 @@ def composing_problem(error: Exception, known: Collection[str] | None = None) ->
         return Problem(match[1], "key-is-there", f"is there already; write {match[1]}=… without +")
     if match := _NOT_OVERRIDDEN.search(text):
         key = match[1].partition("=")[0].lstrip("+~")
-        if known is None:
-            return unknown(key)
-        return Problem(key, "no-such-key", f"no such key{nearest(key, sorted(known))}")
+        if (inner := _INNER.search(text)) and inner[1].startswith(f"{key}."):
+            key = inner[1]  # of a mapping that was given as the value
+        return unknown(key, known)
     if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
         text = f"{text.splitlines()[0]} {error.__cause__}"
     if isinstance(error, InterpolationKeyError):
@@ -54,23 +56,31 @@ def composing_problem(error: Exception, known: Collection[str] | None = None) ->
     return Problem("config", "not-composed", " ".join(text.split()))
 
 
-def refused_override(error: Exception, overrides: Collection[str]) -> dict[str, Problem]:
+def refused_override(
+    error: Exception, overrides: Collection[str], known: Collection[str] | None = None
+) -> dict[str, Problem]:
     """The override for which composing failed → its problem; empty if the error names none.
 
     Args:
         error: what composing raised.
         overrides: those that Hydra's grammar takes.
+        known: as in `composing_problem`.
     """
     text = str(error)
     named = [one for one in overrides if text.startswith(f"Error merging override {one}")]
     if not named:
-        problem = composing_problem(error)
-        return {one: problem for one in overrides if command_line.key_of(one) == problem.key}
+        problem = composing_problem(error, known)
+        refused = match[1].partition("=")[0].lstrip("+~") if (match := _NOT_OVERRIDDEN.search(text)) else problem.key
+        return {one: problem for one in overrides if command_line.key_of(one) == refused}
     override = max(named, key=len)
     read = command_line.read(override)
     key = read.key_or_group
-    refused = kinds.refusal(kind_of(key), read.value(), key)
-    return {override: refused or Problem(key, "not-composed", command_line.shortened(str(error.__cause__ or error)))}
+    wanted = Kind(type="map" if "object_type=dict" in f"{text} {error.__cause__}" else "list")
+    kind = kind_of(key) if known is None else wanted
+    problem = kinds.refusal(kind, read.value(), key) or Problem(
+        key, "not-composed", command_line.shortened(str(error.__cause__ or error))
+    )
+    return {override: problem}
 
 
 def _broken_file(error: yaml.MarkedYAMLError) -> Problem:

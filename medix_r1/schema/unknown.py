@@ -74,9 +74,9 @@ def unknown(key: str, known: Collection[str] | None = None) -> Problem:
     the same name elsewhere in the same node; its siblings, where they are few.
     """
     known = known_keys() if known is None else known
-    if said := called_here(key):
+    if "run.seed" in known and (said := called_here(key)):  # a training config
         return Problem(key, "other-name", f"is another project's key; here it is {said}")
-    if f"{key.rpartition('.')[0]}." in _FREE_NAMES:
+    if f"{key.rpartition('.')[0]}." in _FREE_NAMES and "run.seed" in known:
         return Problem(
             key,
             "no-such-key",
@@ -90,7 +90,7 @@ def unknown(key: str, known: Collection[str] | None = None) -> Problem:
 def _meant(key: str, known: Collection[str]) -> str:
     node, _, name = key.rpartition(".")
     siblings = {one.rpartition(".")[2]: one for one in known if one.rpartition(".")[0] == node}
-    if not node:
+    if not node and "run.seed" in known:
         siblings |= {path.name: path.name for path in config_dir().iterdir() if path.is_dir()}
     words = {*name.removesuffix("s").split("_")}
     holding = [one for one in siblings if words <= {word.removesuffix("s") for word in one.split("_")}]

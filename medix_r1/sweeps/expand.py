@@ -165,7 +165,7 @@ def _load(
     with composing(configs.config_dir(), job_name="medix-r1"):
         loader = GlobalHydra.instance().config_loader()
         good, problems = command_line.parse(overrides)
-        choices = command_line.wrong_choices(good, [configs.config_dir(), *config_dirs])
+        choices = command_line.wrong_choices(good, [configs.config_dir(), *config_dirs], [configs.verl_config_dir()])
         if problems := [*problems, *choices.values()]:
             left = [text for text in good if text not in choices]
             unknown = command_line.unknown_overrides(left)

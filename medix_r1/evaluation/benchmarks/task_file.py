@@ -53,8 +53,8 @@ def field_problems(task: Mapping[str, Any], where: str) -> Iterator[Problem]:
         if wrong is not None:
             yield Problem(f"{where}.{name}", *wrong)
     columns, form = task.get("columns"), task.get("format")
-    if isinstance(columns, Mapping) and form in COLUMNS:
-        yield from _column_problems(columns, str(form), has_question=task.get("question") is not None, where=where)
+    if isinstance(columns, Mapping) and isinstance(form, str) and form in COLUMNS:
+        yield from _column_problems(columns, form, has_question=task.get("question") is not None, where=where)
 
 
 def _wrong(name: str, value: Any) -> tuple[str, str] | None:
