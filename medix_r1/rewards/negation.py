@@ -17,7 +17,7 @@ from medix_r1.wording.spelling import normalize_answer
 _CLAUSE = re.compile(r"[.;:,!?\n]|\b(?:but|however|although|though|except|with)\b")
 _WORD = re.compile(r"[^\W_]+(?:'t)?")
 _BEFORE = frozenset(("no", "not", "without", "denies", "denied", "negative", "never", "nor", "neither", "lacks"))
-_BEFORE |= {"isn't", "aren't", "wasn't", "doesn't", "don't", "didn't", "absence", "lack", "cannot"}
+_BEFORE |= {"nothing", "isn't", "aren't", "wasn't", "doesn't", "don't", "didn't", "absence", "lack", "cannot"}
 _BEHIND = frozenset(("absent", "excluded", "negative", "unlikely", "none"))
 _PASSIVE = re.compile(
     r"\bnot (?:seen|present|visible|identified|detected|found|shown|evident|visuali[sz]ed)\b|\bruled out\b"

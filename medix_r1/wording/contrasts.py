@@ -43,6 +43,11 @@ _MEASURED_TWICE = re.compile(rf"(\d) ({_UNIT})(?=\s?(?:-|to|or|through)\s?\d{{1,
 _RUN = re.compile(r"(?<![\w.,/-])\d{1,3}(?:\.\d{1,2})?(?: \d{1,3}(?:\.\d{1,2})?){2,20}(?![\w.,/-])")
 _THOUSANDS = re.compile(r"\d{1,3}(?: \d{3})+")
 _LETTERS = re.compile(r"[a-h](?:[^\w.]+(?:(?:or|and|to|through|vs)[^\w]+)?[a-h]){1,7}")
+_LETTERS_AND_WORDS = re.compile(r"[^\W_]+(?:'t)?")
+_CHOOSING = frozenset(
+    "or and maybe perhaps possibly either between i i'm cannot can't decide tell choose the answer is are could may might "
+    "be option options choice both to of but also it its then else if not sure unsure equally likely torn".split()
+)
 _LETTER_RANGE = re.compile(r"\s(?:to|through)\s|-")
 _TURN = r"(?:however|unless|but|though|although|or|alternatively|else|otherwise|maybe|possibly|perhaps|then|and|also)"
 _BOTH_VERDICTS = re.compile(
@@ -148,7 +153,7 @@ def contrasts(answer: str, reference: str) -> tuple[str, ...]:
     text = _LABEL.sub("", normalize_answer(answer))
     if text == wanted.text:
         return ()
-    if len(wanted.text) < 7 and (found := _few_letters(text, wanted.text)):
+    if len(wanted.text) < 7 and (found := _few_letters(text, wanted.text) or _letters_in_words(answer, wanted.text)):
         return found
     if wanted.text.startswith(("yes", "no")) and (found := _two_verdicts(text, wanted)):
         return found
@@ -248,6 +253,19 @@ def _few_letters(text: str, wanted: str) -> tuple[str, ...]:
     if pair and wanted in _PAIRS_OF_LETTERS.get(frozenset(pair.groups()), ()):
         return pair.groups()
     return ()
+
+
+def _letters_in_words(answer: str, wanted: str) -> tuple[str, ...]:
+    """The other option letters of "I cannot decide between A and B", where all else is words that choose nothing."""
+    if len(wanted) > 1 or len(answer) > 200:
+        return ()
+    letters: dict[str, None] = {}
+    for word in _LETTERS_AND_WORDS.findall(answer):
+        if len(word) == 1 and word in "ABCDEFGH":
+            letters[word.lower()] = None
+        elif word.lower() not in _CHOOSING:
+            return ()
+    return tuple(letter for letter in letters if letter != wanted) if wanted in letters else ()
 
 
 def _two_verdicts(text: str, wanted: _Wanted) -> tuple[str, ...]:

@@ -89,6 +89,8 @@ _OUT_OF = re.compile(
     r"(?<=\d)\s?(?:\(\s?)?(?:out )?of (?:a (?:possible |maximum (?:of )?)?)?\d{1,3}(?!\s?[^\W_])\s?\)?"
 )  # "2 (of 3)"
 _BETWEEN = re.compile(r"^(either )?between (?=\D{3,80} and )")
+_TOP = re.compile(r"(?:my )?(?:top|best|first) (?:\d|two|three|four|five)(?: (?:guesses|choices|diagnoses|differentials))?")
+_PLACE = re.compile(r"(?<=\S )between ([^,;.]{3,60}?) and ")  # one place
 _LABELS = frozenset(LISTS["labels"])
 _JOINTS = (("and", Joint.AND), ("break", Joint.BREAK), ("comma", Joint.COMMA))
 
@@ -103,6 +105,7 @@ def split(text: str) -> tuple[Part, ...]:
     text = _without_numbers("\n".join(line for line in lines if line))
     if _BETWEEN.match(text):  # a choice, not a place
         text = _BETWEEN.sub("either ", text)
+    text = _PLACE.sub(r"between \1 to ", text)
     text = UNIT_SLASH.sub(_hide, COMPOUND.sub(_hide, _OUT_OF.sub("", text)))
     return _parts(text)
 
@@ -216,7 +219,7 @@ def _strength(joints: frozenset[str]) -> Joint:
 def _part(piece: _Piece, joint: Joint) -> Part | None:
     """Read one piece; None for a label, such as "findings"."""
     text = piece.text.translate(_SHOW)
-    if text in _LABELS or _ONE_OPTION.fullmatch(text):
+    if text in _LABELS or _TOP.fullmatch(text) or _ONE_OPTION.fullmatch(text):
         return None
     if tail := _TAIL.search(text):  # "a is one possibility; b cannot be excluded"
         text, joint = text[: tail.start()], max(joint, Joint.OR if _CHOSEN.search(tail[0]) else Joint.AND)

@@ -84,6 +84,8 @@ def agree(given: Quantity, wanted: Quantity, tolerance: float = 0.0) -> bool:
         return (given.dimension, given.number) == (wanted.dimension, wanted.number)
     if given.unit and wanted.unit and given.unit.removesuffix(_DAILY) == wanted.unit.removesuffix(_DAILY):
         return abs(given.number - wanted.number) <= (tolerance + 1e-9) * abs(wanted.number)  # "40 mg … daily"
+    if "°" in (given.unit, wanted.unit) and {given.unit, wanted.unit} & {"°c", "°f"}:  # "38.5 degrees"
+        return abs(given.number - wanted.number) <= (tolerance + 1e-9) * abs(wanted.number)
     if given.dimension and wanted.dimension:
         close = abs(given.value - wanted.value) <= (tolerance + 1e-9) * wanted.size
         return given.dimension == wanted.dimension and close
