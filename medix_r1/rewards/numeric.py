@@ -35,22 +35,30 @@ class NumericMonitor:
 
     def score(self, sample: Sample) -> Score:
         answer, reference = sample.completion.answer or "", sample.reference.answer
-        if not quantities(reference):
+        wanted, given = quantities(reference), quantities(answer)
+        if not wanted:
             return _NO_NUMBER
         if turned := _reversed_ratio(answer, reference):
             return Score(0.0, f"{turned} the other way round")
-        if not quantities(answer) and all(quantity.weak for quantity in quantities(reference)):
+        if not given and all(quantity.weak for quantity in wanted):
             return _NO_NUMBER_GIVEN
+        plain = self._compare(self._once(given), self._once(wanted))
+        if plain.value == 1.0:
+            return plain
         names = (codes(answer), codes(reference))
         found = (
-            self._compare(self._once(given), self._once(wanted), *names)
-            for given in ways_to_read(answer)
-            for wanted in ways_to_read(reference)
+            self._compare(self._once(one), self._once(other), *names)
+            for one in (given, *ways_to_read(answer))
+            for other in (wanted, *ways_to_read(reference))
         )
         return max(found, key=lambda score: score.value or 0.0)
 
     def _compare(
-        self, given: Sequence[Quantity], wanted: Sequence[Quantity], names: Sequence[str], wanted_names: Sequence[str]
+        self,
+        given: Sequence[Quantity],
+        wanted: Sequence[Quantity],
+        names: Sequence[str] = (),
+        wanted_names: Sequence[str] = (),
     ) -> Score:
         """Compare two lists; a bare number may also be inside a word of the other text: "brca 1" and "brca1"."""
         left, missing = list(given), []

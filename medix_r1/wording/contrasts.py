@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from medix_r1.bounded_cache import bounded_cache
 from medix_r1.wording.spelling import ROMAN, normalize_answer
@@ -64,6 +63,8 @@ _SWAPS = (
     *(("hyper", "hypo"), ("tachy", "brady"), ("macro", "micro"), ("pre", "post"), ("intra", "extra"), ("endo", "exo")),
     *(("supra", "infra"), ("hetero", "homo"), ("poly", "oligo"), ("over", "under"), ("ante", "retro"), ("ab", "ad")),
 )
+_MOST_WORDS = 40  # that are looked at
+_ENDING = 5  # letters that opposites share
 _NEGATING = ("non", "un", "in", "im", "ir", "ab", "a")
 
 
@@ -89,21 +90,13 @@ class _Wanted:
         text: normalised.
         words: its words.
         values: kind → its values, of words that have an opposite.
-        against: a word that negates one of its words or has the opposite prefix → that word.
         numbers: letters before them → its numbers; "" for bare ones.
     """
 
     text: str
     words: frozenset[str]
     values: Mapping[str, frozenset[str]]
-    against: Mapping[str, str]
     numbers: Mapping[str, frozenset[float]]
-
-
-class _Token(NamedTuple):
-    word: str
-    start: int
-    end: int
 
 
 @bounded_cache
@@ -122,21 +115,27 @@ def _read(reference: str) -> _Wanted:
         text,
         frozenset(map(plain_stem, words)),
         {kind: frozenset(named) for kind, named in values.items()},
-        {opposite: word for word in words for opposite in _opposites(word)},
         {letters: frozenset(named) for letters, named in numbers.items()},
     )
 
 
-def _opposites(word: str) -> Iterable[str]:
-    for pair in _SWAPS:
-        for one, other in itertools.permutations(pair):
-            if word.startswith(one) and len(word) > len(one) + 4:
-                yield other + word.removeprefix(one)
-    for prefix in _NEGATING:
-        if word.startswith(prefix) and len(word) > len(prefix) + 5:
-            yield word.removeprefix(prefix)
-        if len(word) > 5:
-            yield prefix + word
+def _are_opposed(one: str, other: str) -> bool:
+    """Whether two words differ in a prefix that negates or turns round: hyper and hypo, stable and unstable."""
+    short, long = sorted((one, other), key=len)
+    if len(short) > _ENDING and any(long == prefix + short for prefix in _NEGATING):
+        return True
+    return any(
+        first.startswith(a) and second.startswith(b) and first.removeprefix(a) == second.removeprefix(b)
+        for first, second in ((one, other), (other, one))
+        for a, b in _SWAPS
+    )
+
+
+def _may_exclude(one: str, other: str, wanted: _Wanted) -> bool:
+    """Whether two words may be values of one scale, as far as a quick look tells."""
+    if (one in _VALUES and other in _VALUES) or one[-_ENDING:] == other[-_ENDING:]:
+        return True
+    return bool(wanted.numbers) and (other[-1].isdigit() or other in ROMAN) and (one[-1].isdigit() or one in ROMAN)
 
 
 def _number(word: str) -> tuple[str, float] | None:
@@ -161,25 +160,25 @@ def contrasts(answer: str, reference: str) -> tuple[str, ...]:
         if run := _run_of_numbers(text, wanted):
             return run
         text = _MEASURED_TWICE.sub(r"\1", text)
-    elif not wanted.values and not wanted.against:
+    kept = [match for match in _TOKEN.finditer(text) if match[0] not in _JOINERS]
+    if not 1 < len(kept) < _MOST_WORDS:
         return ()
-    tokens = [_Token(match[0], *match.span()) for match in _TOKEN.finditer(text)]
-    kept = [token for token in tokens if token.word not in _JOINERS]
-    if not 1 < len(kept) < 40:
-        return ()
-    denied = not _DENIALS.isdisjoint(token.word for token in tokens)
-    roman = bool(_ROMAN_SLASH.search(answer))
-    for place, (one, other) in enumerate(itertools.pairwise(kept)):
-        gap = text[one.end : other.start]
-        before = plain_stem(kept[place - 1].word) if place else ""
-        behind = plain_stem(kept[place + 2].word) if place + 2 < len(kept) else ""
+    words = [match[0] for match in kept]
+    for place, (one, other) in enumerate(itertools.pairwise(words)):
+        if not _may_exclude(one, other, wanted):
+            continue
+        gap = text[kept[place].end() : kept[place + 1].start()]
+        before = plain_stem(words[place - 1]) if place else ""
+        behind = plain_stem(words[place + 2]) if place + 2 < len(words) else ""
         strong = bool(_STRONG.fullmatch(gap))
         if not strong and not (_WEAK.fullmatch(gap) and (not behind or behind in wanted.words)):
             continue
-        if not denied and (rivals := _opposed(one.word, other.word, wanted)):
+        if _DENIALS.isdisjoint(words) and (rivals := _opposed(one, other, wanted)):
             return rivals
-        if wanted.numbers and (rivals := _other_numbers(one.word, other.word, gap, before, behind, wanted, roman)):
-            return rivals
+        if wanted.numbers:
+            roman = bool(_ROMAN_SLASH.search(answer))
+            if rivals := _other_numbers(one, other, gap, before, behind, wanted, roman):
+                return rivals
     return ()
 
 
@@ -189,9 +188,9 @@ def _opposed(one: str, other: str, wanted: _Wanted) -> tuple[str, ...]:
         named = {first[kind]: one, second[kind]: other}
         if len(named) > 1 and not named.keys() <= wanted.values[kind]:
             return tuple(word for value, word in named.items() if value not in wanted.values[kind])
-    for word, opposite in ((one, other), (other, one)):
-        if wanted.against.get(opposite) == word and opposite not in wanted.words:
-            return (opposite,)
+    if one[-_ENDING:] == other[-_ENDING:] and _are_opposed(one, other):
+        new = tuple(word for word in (one, other) if plain_stem(word) not in wanted.words)
+        return new if len(new) == 1 else ()
     return ()
 
 

@@ -89,7 +89,9 @@ _OUT_OF = re.compile(
     r"(?<=\d)\s?(?:\(\s?)?(?:out )?of (?:a (?:possible |maximum (?:of )?)?)?\d{1,3}(?!\s?[^\W_])\s?\)?"
 )  # "2 (of 3)"
 _BETWEEN = re.compile(r"^(either )?between (?=\D{3,80} and )")
-_TOP = re.compile(r"(?:my )?(?:top|best|first) (?:\d|two|three|four|five)(?: (?:guesses|choices|diagnoses|differentials))?")
+_TOP = re.compile(
+    r"(?:my )?(?:top|best|first) (?:\d|two|three|four|five)(?: (?:guesses|choices|diagnoses|differentials))?"
+)
 _PLACE = re.compile(r"(?<=\S )between ([^,;.]{3,60}?) and ")  # one place
 _LABELS = frozenset(LISTS["labels"])
 _JOINTS = (("and", Joint.AND), ("break", Joint.BREAK), ("comma", Joint.COMMA))

@@ -35,7 +35,7 @@ _TIMES = re.compile(r"(?<=\d)x(?=\d)")
 _NAME = re.compile(r"(?<![\d.])(?<!\d )\b([a-z]{2,6})-(?=\d{1,3}(?![\w.-]))")  # "ki-67" is ki67
 _CODE = re.compile(r"(?<![^\W_])[a-z]{1,8}(\d{1,3})(?![^\W_])")
 _COPIES = re.compile(r"(?<![^\s(])x(?=\d{1,2}(?![^\W_]))")  # "x2"
-_GRADED = re.compile(rf"(?:{'|'.join(map(re.escape, LISTS['graded']))})s?[ :-]{{0,2}}$")
+_GRADED = tuple(LISTS["graded"])
 _SUM = re.compile(r"(?<![\w.+])\d{1,2}(?:\+\d{1,2}){1,3}(?:=(\d{1,3}))?(?![\w.+])")
 _GROUPS = re.compile(r"(?<![\w.,] )(?<![\w.,])\d{1,3}(?: \d{3}){1,3}(?![\w.,])(?! \d)")
 _SHARE = re.compile(r"(?<![\w./])(\d{1,3})/(\d{1,3})(?![\w./])")
@@ -112,12 +112,12 @@ def codes(text: str) -> tuple[str, ...]:
 
 @bounded_cache
 def ways_to_read(text: str) -> tuple[tuple[Quantity, ...], ...]:
-    """The quantities of a text, and those of its other readings.
+    """The other ways to read the quantities of a text.
 
     "15/15" of a score may be 15, "3+4=7" may be 7, "12 500" may be 12500, and "3/4" may be 0.75 or 75 %.
     """
     spelled = _spelled(text)
-    texts = [spelled]
+    texts = []
     if _SUM.search(spelled):
         texts.append(_SUM.sub(_total, spelled))
     if _GROUPS.search(spelled):
@@ -129,7 +129,7 @@ def ways_to_read(text: str) -> tuple[tuple[Quantity, ...], ...]:
         texts.append(_SHARE.sub(lambda match: match[1] if _is_maximum(match, scored) else match[0], spelled))
         texts.append(_SHARE.sub(lambda match: _part(match, 1, "g"), spelled))
         texts.append(_SHARE.sub(lambda match: f"{_part(match, 100, '.0f')}%", spelled))
-    return tuple(_measured(one) for one in dict.fromkeys(texts))
+    return tuple(_measured(one) for one in dict.fromkeys(texts) if one != spelled)
 
 
 def _total(match: re.Match[str]) -> str:
@@ -145,6 +145,7 @@ def _part(match: re.Match[str], times: int, spell: str) -> str:
     return f"{times * below / above:{spell}}" if 0 < below < above else match[0]
 
 
+@bounded_cache
 def _spelled(text: str) -> str:
     text = _OPTION.sub("", normalize_answer(text))
     text = digits(_TIMES.sub(" x ", ROMAN.get(text, text)))
@@ -171,7 +172,7 @@ def _quantity(match: re.Match[str], unit: str | None) -> Quantity:
     if unit is None:
         before = match.string[max(0, match.start() - 24) : match.start()]
         extra = bool(match["weak"])
-        weak = extra or bool(_GRADED.search(before))
+        weak = extra or before.rstrip(" :-").removesuffix("s").endswith(_GRADED)
         return Quantity(match["number"], number, number, abs(number), "", weak=weak, extra=extra)
     factor = _factor("/".join(_pint_name(part) for part in unit.split("/")))
     size = factor.scale * number
