@@ -43,10 +43,7 @@ _RUN = re.compile(r"(?<![\w.,/-])\d{1,3}(?:\.\d{1,2})?(?: \d{1,3}(?:\.\d{1,2})?)
 _THOUSANDS = re.compile(r"\d{1,3}(?: \d{3})+")
 _LETTERS = re.compile(r"[a-h](?:[^\w.]+(?:(?:or|and|to|through|vs)[^\w]+)?[a-h]){1,7}")
 _LETTERS_AND_WORDS = re.compile(r"[^\W_]+(?:'t)?")
-_CHOOSING = frozenset(
-    "or and maybe perhaps possibly either between i i'm cannot can't decide tell choose the answer is are could may might "
-    "be option options choice both to of but also it its then else if not sure unsure equally likely torn".split()
-)
+_CHOOSING = frozenset(LISTS["choosing"])
 _LETTER_RANGE = re.compile(r"\s(?:to|through)\s|-")
 _TURN = r"(?:however|unless|but|though|although|or|alternatively|else|otherwise|maybe|possibly|perhaps|then|and|also)"
 _BOTH_VERDICTS = re.compile(
