@@ -27,6 +27,9 @@ _LACK = re.compile(  # vitamin c deficiency
     r"(?<![^\W_])(?:[^\W_]{1,30} ){1,2}(?=(?:deficien|insufficien))"
     r"|(?<=deficient in )[^\W_]{1,30}(?: [^\W_](?![^\W_]))?"
 )
+_DENIED_LIST = re.compile(  # "no pneumothorax, effusion, or consolidation"
+    r"\b(?:no|without|denies|negative for|free of)\b(?:(?!\b(?:but|with|however|and)\b)[^.;:\n]){1,120},?\s(?:or|nor)\b"
+)
 _BOUND = re.compile(r"\bno(?:t)? (?=(?:more|less|fewer|greater|larger|smaller|longer|later) than\b)")  # denies nothing
 _LABEL = re.compile(r":\s?(?=(?:absent|negative|none|not (?:seen|present))\b)|:\s?no$")  # "fracture: absent"
 _HYPHEN = re.compile(r"\bnon[ -](?=[^\W\d_])")
@@ -92,6 +95,7 @@ def _findings(text: str, scope: int) -> Mapping[str, bool]:
     """Word → whether it is denied everywhere, for all words but stop words and negations."""
     findings: dict[str, bool] = {}
     spelled = "\n".join(normalize_answer(line) for line in text.splitlines())
+    spelled = _DENIED_LIST.sub(lambda match: match[0].replace(",", ""), spelled)
     spelled = _LACK.sub(_kept_negation, spelled)
     spelled = _LABEL.sub(_absent, _BOUND.sub("", spelled))
     for clause in _CLAUSE.split(spelled):
@@ -102,7 +106,8 @@ def _findings(text: str, scope: int) -> Mapping[str, bool]:
             if word in _BEFORE:
                 denied |= set(range(place + 1, place + 1 + scope))
             if word in _BEHIND:
-                denied |= set(range(max(0, place - scope), place))
+                affirmed = max((at + 1 for at in range(place) if words[at] == "positive"), default=0)
+                denied |= set(range(max(affirmed, place - scope), place))
         for place, word in enumerate(words):
             if word in _BEFORE or word in _BEHIND:
                 continue

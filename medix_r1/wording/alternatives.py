@@ -35,6 +35,7 @@ from medix_r1.wording.contrasts import contrasts
 from medix_r1.wording.joints import GLUED
 from medix_r1.wording.one_part import RANGE, hyphenated, run_together, spanned
 from medix_r1.wording.parts import Joint, Part, split
+from medix_r1.wording.quantities import quantities
 from medix_r1.wording.spelling import normalize_answer
 from medix_r1.wording.synonyms import are_synonyms
 from medix_r1.wording.terms import FILLERS, KINDS, LISTS, QUALIFYING, is_alike, readings
@@ -55,6 +56,7 @@ _PARTICIPLE = re.compile(r"[a-z]{4,}(?:ed|ing)")
 _COMPLEMENT = re.compile(r" (?:of|in|on|at|from) ")
 _SIDES = frozenset(("left", "right", "bilateral", "bilaterally", "both", "side", "sided"))
 _VERDICTS = frozenset(("yes", "no"))
+_SIGN_OF = re.compile(r"\b(?:signs?|pattern|appearance|triad)$")  # "double duct sign → carcinoma"
 _PARTS_OF_A_LIST = 3
 _MOST_PARTS = 40  # parts that are looked at: each is compared with those before it
 
@@ -253,10 +255,18 @@ class _Offer:
 
     def _describes(self, part: Part) -> bool:
         """Whether a part of unknown kind shares a word with the reference, or looks like a description of it."""
+        if _SIGN_OF.search(part.text) or self._measures_something_else(part):
+            return True
         numbers = any(map(str.isdigit, part.text)) and not any(word[:1].isdigit() for word in self.known)
         if numbers or part.joint >= Joint.LIST:
             return numbers
         return any(_PARTICIPLE.fullmatch(word) for word in part.plain) or any(map(self._is_known, part.stems))
+
+    def _measures_something_else(self, part: Part) -> bool:
+        """Whether a part has quantities with units, and none of a kind that the reference has: "45 mm ~ 19 weeks"."""
+        mine = {one.dimension for one in quantities(part.text) if one.dimension}
+        theirs = {one.dimension for wanted in self.wanted for one in quantities(wanted.text) if one.dimension}
+        return bool(mine and theirs) and not mine & theirs
 
     def _contradicts_itself(self, part: Part) -> bool:
         """Whether the answer affirms and denies what the reference says, and this part is the wrong one."""

@@ -277,7 +277,7 @@ def is_firm(part: Part) -> bool:
 
 def completed(part: Part, behind: Part) -> Part | None:
     """The part with the last word of the next one, where it may share that: "mitral and aortic stenosis"."""
-    if len(part.words) != 1 or len(behind.words) < 2 or behind.joint not in (Joint.AND, Joint.OR):
+    if len(part.words) != 1 or len(behind.words) < 2 or behind.joint not in (Joint.COMMA, Joint.AND, Joint.OR):
         return None
     return Part(
         part.text,

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from medix_r1.bounded_cache import bounded_cache
+from medix_r1.wording.number_words import WEAK, digits
 from medix_r1.wording.spelling import ROMAN, normalize_answer
 from medix_r1.wording.terms import LISTS, plain_stem
 from medix_r1.wording.units import PINT_NAMES
@@ -20,11 +21,12 @@ _TOKEN = re.compile(r"\d+(?:\.\d+)?(?![^\W_])|[^\W_]+")
 _CODE = re.compile(r"([a-z]{1,5})(\d{1,2})")
 _NUMBERS = re.compile(r"(?<![^\W_])([a-z]{1,5})?(\d+(?:\.\d+)?)((?:[/-]\d+)*)(?![^\W_])")  # "t2/3" has t2 and t3
 _DIGITS = re.compile(r"\d+")
+_ORDINAL_ENDING = re.compile(r"(?<=\d)(?:st|nd|rd|th)(?![^\W_])")
 _JOINERS = frozenset(("to", "or", "and", "through", "thru", "versus", "vs", "plus", "then", "else", "the"))
 _STRONG = re.compile(
-    r"-|[/=~|+*_<>:]|\s?(?:[-=~|]+>|[/=~|]|\([\s]?or\b|,?\s?\b(?:to|or|through|thru|versus|vs|and/or)\b).{0,12}"
+    r"\.\.+|-(?:to|or|and)-|-|[/=~|+*_<>:]|\s?(?:[-=~|]+>|[/=~|]|\([\s]?or\b|,?\s?\b(?:to|or|through|thru|versus|vs|and/or)\b).{0,12}"
 )
-_RANGE = re.compile(r"-|\s-\s|\s(?:to|through|thru)\s(?:the\s)?")
+_RANGE = re.compile(r"-|\s-\s|\s?\.\.+\s?|\s(?:to|through|thru)\s(?:the\s)?")
 _WEAK = re.compile(r"\s?[-,;(\[{&+:\n]?\s?(?:(?:and|plus|then|else)\s)?(?:the\s)?")
 _SLASH = re.compile(r"\s?/\s?")
 _DENIALS = frozenset(("no", "not", "without", "neither", "nor", "denies", "absence", "lack", "free", "never", "rather"))
@@ -33,13 +35,12 @@ _LEADS = frozenset(
 )
 _OUT_OF = frozenset(("of", "out"))
 _SCALES = frozenset((3.0, 4.0, 5.0, 6.0, 10.0))  # "grade 2/6" may be grade 2 of 6
-_ROMAN_SLASH = re.compile(r"\b[IVX]+ ?/ ?[IVX]+\b")
 _GRADED = frozenset(plain_stem(word) for name in LISTS["graded"] for word in re.findall(r"[a-z]+", name))
 _HEADS_OF_SCALES = frozenset(("grade", "grades", "score", "murmur", "gcs", "apgar", "strength", "power"))
 _SCALE_WORDS = re.compile(r"\b(?:murmur|reflex|strength|power|pulse)")
 _UNIT = "|".join(sorted(map(re.escape, PINT_NAMES), key=len, reverse=True))
 _MEASURED_TWICE = re.compile(rf"(\d) ({_UNIT})(?=\s?(?:-|to|or|through)\s?\d{{1,6}}(?:\.\d{{1,4}})? ?\2(?![^\W_]))")
-_RUN = re.compile(r"(?<![\w.,/-])\d{1,3}(?:\.\d{1,2})?(?: \d{1,3}(?:\.\d{1,2})?){2,20}(?![\w.,/-])")
+_RUN = re.compile(r"(?<![\w.,/-])\d{1,3}(?:\.\d{1,2})?(?:(?: |/)\d{1,3}(?:\.\d{1,2})?){2,20}(?![\w.,/-])")
 _THOUSANDS = re.compile(r"\d{1,3}(?: \d{3})+")
 _LETTERS = re.compile(r"[a-h](?:[^\w.]+(?:(?:or|and|to|through|vs)[^\w]+)?[a-h]){1,7}")
 _LETTERS_AND_WORDS = re.compile(r"[^\W_]+(?:'t)?")
@@ -61,6 +62,7 @@ _SWAPS = (
     *(("supra", "infra"), ("hetero", "homo"), ("poly", "oligo"), ("over", "under"), ("ante", "retro"), ("ab", "ad")),
 )
 _MOST_WORDS = 40  # that are looked at
+_SIDE_OF = {"l": "left", "r": "right"}
 _ENDING = 5  # letters that opposites share
 _NEGATING = ("non", "un", "in", "im", "ir", "ab", "a")
 
@@ -98,7 +100,7 @@ class _Wanted:
 
 @bounded_cache
 def _read(reference: str) -> _Wanted:
-    text = normalize_answer(reference)
+    text = _in_digits(normalize_answer(reference))
     words = [match[0] for match in _TOKEN.finditer(text)]
     values: dict[str, set[str]] = {}
     numbers: dict[str, set[float]] = {}
@@ -116,6 +118,10 @@ def _read(reference: str) -> _Wanted:
     )
 
 
+def _in_digits(text: str) -> str:
+    return _ORDINAL_ENDING.sub("", digits(text)).replace(WEAK, "")
+
+
 def _are_opposed(one: str, other: str) -> bool:
     """Whether two words differ in a prefix that negates or turns round: hyper and hypo, stable and unstable."""
     short, long = sorted((one, other), key=len)
@@ -128,9 +134,21 @@ def _are_opposed(one: str, other: str) -> bool:
     )
 
 
+def _sided(one: str, other: str, wanted: _Wanted) -> bool:
+    """Whether two abbreviations differ in their side alone, and the reference has one side: RUQ and LUQ."""
+    if not 2 <= len(one) <= 4 or one[1:] != other[1:] or {one[0], other[0]} != {"l", "r"}:
+        return False
+    sides = wanted.words & {"left", "right"}
+    return len(sides) == 1 or (one in wanted.words) != (other in wanted.words)
+
+
 def _may_exclude(one: str, other: str, wanted: _Wanted) -> bool:
     """Whether two words may be values of one scale, as far as a quick look tells."""
-    if (one in _VALUES and other in _VALUES) or one[-_ENDING:] == other[-_ENDING:]:
+    if (
+        (one in _VALUES and other in _VALUES)
+        or (one[1:] == other[1:] and one != other)
+        or one[-_ENDING:] == other[-_ENDING:]
+    ):
         return True
     return bool(wanted.numbers) and (other[-1].isdigit() or other in ROMAN) and (one[-1].isdigit() or one in ROMAN)
 
@@ -147,9 +165,11 @@ def contrasts(answer: str, reference: str) -> tuple[str, ...]:
     """The values that an answer puts beside that of the reference; empty where there is none."""
     wanted = _read(reference)
     text = _LABEL.sub("", normalize_answer(answer))
+    if wanted.numbers:
+        text = _in_digits(text)
     if text == wanted.text:
         return ()
-    if len(wanted.text) < 7 and (found := _few_letters(text, wanted.text) or _letters_in_words(answer, wanted.text)):
+    if len(wanted.text) < 9 and (found := _few_letters(text, wanted.text) or _letters_in_words(answer, wanted.text)):
         return found
     if wanted.text.startswith(("yes", "no")) and (found := _two_verdicts(text, wanted)):
         return found
@@ -172,10 +192,8 @@ def contrasts(answer: str, reference: str) -> tuple[str, ...]:
             continue
         if _DENIALS.isdisjoint(words) and (rivals := _opposed(one, other, wanted)):
             return rivals
-        if wanted.numbers:
-            roman = bool(_ROMAN_SLASH.search(answer))
-            if rivals := _other_numbers(one, other, gap, before, behind, wanted, roman):
-                return rivals
+        if wanted.numbers and (rivals := _other_numbers(one, other, gap, before, behind, wanted)):
+            return rivals
     return ()
 
 
@@ -185,15 +203,17 @@ def _opposed(one: str, other: str, wanted: _Wanted) -> tuple[str, ...]:
         named = {first[kind]: one, second[kind]: other}
         if len(named) > 1 and not named.keys() <= wanted.values[kind]:
             return tuple(word for value, word in named.items() if value not in wanted.values[kind])
+    if _sided(one, other, wanted):
+        return tuple(
+            word for word in (one, other) if _SIDE_OF[word[0]] not in wanted.words and word not in wanted.words
+        )
     if one[-_ENDING:] == other[-_ENDING:] and _are_opposed(one, other):
         new = tuple(word for word in (one, other) if plain_stem(word) not in wanted.words)
         return new if len(new) == 1 else ()
     return ()
 
 
-def _other_numbers(
-    one: str, other: str, gap: str, before: str, behind: str, wanted: _Wanted, roman: bool
-) -> tuple[str, ...]:
+def _other_numbers(one: str, other: str, gap: str, before: str, behind: str, wanted: _Wanted) -> tuple[str, ...]:
     first, second = (_number(ROMAN.get(word, word)) for word in (one, other))
     if first is None or second is None:
         return ()
@@ -211,18 +231,18 @@ def _other_numbers(
         alone = (not before or before in _LEADS) and (not behind or len(wanted.words) == 1)
         if behind in _OUT_OF or not (in_frame or alone) or (behind and behind not in wanted.words and not before):
             return ()
-    if _SLASH.fullmatch(gap) and not _is_choice(first, second, before, wanted, roman):
+    if _SLASH.fullmatch(gap) and not _is_choice(first, second, before, wanted):
         return ()
     return tuple(word for word, number in ((one, first), (other, second)) if number[1] != value)
 
 
-def _is_choice(first: tuple[str, float], second: tuple[str, float], before: str, wanted: _Wanted, roman: bool) -> bool:
+def _is_choice(first: tuple[str, float], second: tuple[str, float], before: str, wanted: _Wanted) -> bool:
     """Whether a slash between numbers separates two values: "stage III/IV", and not "grade 2/6" or a fraction."""
     if first[0]:
         return first[0] != "g"
     if before not in _GRADED or _SCALE_WORDS.search(wanted.text):
         return False
-    return roman or before not in _HEADS_OF_SCALES or second[1] not in _SCALES
+    return before not in _HEADS_OF_SCALES or second[1] not in _SCALES or first[1] > second[1]
 
 
 def _run_of_numbers(text: str, wanted: _Wanted) -> tuple[str, ...]:
@@ -231,7 +251,7 @@ def _run_of_numbers(text: str, wanted: _Wanted) -> tuple[str, ...]:
     named = wanted.numbers.get("", frozenset())
     if not run or _THOUSANDS.fullmatch(run[0]) or len(named) != 1 or _RUN.search(wanted.text):
         return ()
-    numbers = run[0].split()
+    numbers = re.split(r"[ /]", run[0])
     others = tuple(number for number in numbers if float(number) not in named)
     return others if len(others) < len(numbers) else ()
 
@@ -245,6 +265,8 @@ def _few_letters(text: str, wanted: str) -> tuple[str, ...]:
         others = tuple(dict.fromkeys(letter for letter in letters if letter != wanted))
         between = len(letters) == 2 and letters[0] < wanted < letters[1] and bool(_LETTER_RANGE.search(text))
         return others if wanted in letters or between else ()
+    if text in ("+/-", "-/+", "±") and wanted in ("positive", "negative", "+", "-"):
+        return ("+", "-")
     pair = _TWO_LETTERS.fullmatch(text)
     if pair and wanted in _PAIRS_OF_LETTERS.get(frozenset(pair.groups()), ()):
         return pair.groups()

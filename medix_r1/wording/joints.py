@@ -28,11 +28,14 @@ NUMBER_MARK = re.compile(
 BULLETS = re.compile(r"^[ ]?(?:[-*+>•·▪●◦‣■➢✓–]|->) +", re.MULTILINE)
 BREAKS = re.compile(
     r"</?(?:br|li|ul|ol|p|div|td|tr|table)(?: [^<>]{0,100})?/?>|</(?:[biu]|em|strong|span)>\s?(?=<)"
-    r"|\\n(?![a-z]{2})|\t+",
+    r"|\\n(?![a-z]{2})|\t+|(?<=\w\*)\s+(?=\*\w)|(?<=\w\*\*)\s+(?=\*\*\w)",
     re.IGNORECASE,
 )
 HASHES = re.compile(r"(?:^|(?<=[\s,;]))#(?=[^\W\d_])")
-GLUED = re.compile(r"(?<=[a-z]{2})(OR|AND|VS)(?=[a-z]{3})|(?<=[A-Z]{2})(or|and|vs)(?=[A-Z]{2})")
+GLUED = re.compile(
+    r"(?<=[a-z]{2})(OR|AND|VS)(?=[a-z]{3})|(?<=[A-Z]{2})(or|and|vs)(?=[A-Z]{2})|(?<=[a-z]{4})(?=[A-Z][a-z]{4})"
+)
+ROMAN_MARKS = re.compile(r"(?:^|(?<=[\s,;]))\(?(?:i{1,3}|iv|v)\)(?=\s)")
 QUOTED = re.compile(r"(?<![\w'])['‘`]([^'‘’`\n]{1,200})['’`](?![\w'])")
 
 # Names and units with signs or joining words in them.

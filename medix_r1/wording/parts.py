@@ -18,6 +18,7 @@ from medix_r1.wording.joints import (
     NUMBER_MARK,
     OPTION,
     QUOTED,
+    ROMAN_MARKS,
     UNIT_SLASH,
     phrases,
 )
@@ -88,11 +89,16 @@ _CHOSEN = re.compile(r"\b(?:one|another|other|alternative|option)\b")
 _OUT_OF = re.compile(
     r"(?<=\d)\s?(?:\(\s?)?(?:out )?of (?:a (?:possible |maximum (?:of )?)?)?\d{1,3}(?!\s?[^\W_])\s?\)?"
 )  # "2 (of 3)"
-_BETWEEN = re.compile(r"^(either )?between (?=\D{3,80} and )")
+_GOING = re.compile(r"^(?:i'd|i would|i'll|i will) (?:say|go (?:with|for)|favou?r|pick|choose|guess) ")
+_FROM_TO = re.compile(r"^(?:anything|something|somewhere|ranging|ranges) from (.{3,60}?) to ")
+_SPLIT_WORDS = re.compile(r"(?<=\w )(?:0r|o\.r\.?)(?= \w)")
+_BETWEEN = re.compile(r"^(?:\d\d ?/ ?\d\d |torn |undecided |a toss-up |toss-up )?(?:either )?between (?=\D{3,80} and )")
 _TOP = re.compile(
     r"(?:my )?(?:top|best|first) (?:\d|two|three|four|five)(?: (?:guesses|choices|diagnoses|differentials))?"
 )
-_PLACE = re.compile(r"(?<=\S )between ([^,;.]{3,60}?) and ")  # one place
+_PLACE = re.compile(
+    r"(?<=[a-z,] )(?<!decide )(?<!torn )(?<!choose )(?<!undecided )(?<!toss-up )between ([^,;.]{3,60}?) and "
+)  # one place
 _LABELS = frozenset(LISTS["labels"])
 _JOINTS = (("and", Joint.AND), ("break", Joint.BREAK), ("comma", Joint.COMMA))
 
@@ -100,13 +106,17 @@ _JOINTS = (("and", Joint.AND), ("break", Joint.BREAK), ("comma", Joint.COMMA))
 @bounded_cache
 def split(text: str) -> tuple[Part, ...]:
     """Split an answer, as it was given, into its parts."""
-    text = GLUED.sub(lambda match: f" {match[0].lower()} ", QUOTED.sub(r'"\1"', BREAKS.sub("\n", text)))
-    if len(HASHES.findall(text)) > 1:
-        text = HASHES.sub(MARK, text)
+    text = GLUED.sub(
+        lambda match: f" {match[0].lower()} " if match[0] else "_", QUOTED.sub(r'"\1"', BREAKS.sub("\n", text))
+    )
+    for marks in (HASHES, ROMAN_MARKS):
+        if len(marks.findall(text)) > 1:
+            text = marks.sub(MARK, text)
     lines = [normalize_answer(line) for line in BULLETS.sub(MARK, text).splitlines()]
     text = _without_numbers("\n".join(line for line in lines if line))
     if _BETWEEN.match(text):  # a choice, not a place
         text = _BETWEEN.sub("either ", text)
+    text = _SPLIT_WORDS.sub("or", _FROM_TO.sub(r"either \1 or ", _GOING.sub("", text)))
     text = _PLACE.sub(r"between \1 to ", text)
     text = UNIT_SLASH.sub(_hide, COMPOUND.sub(_hide, _OUT_OF.sub("", text)))
     return _parts(text)
@@ -179,7 +189,7 @@ def _parts(text: str) -> tuple[Part, ...]:
         if part is None:
             continue
         if not found:  # behind a label, if anything
-            part = replace(part, set_off=False)
+            part = replace(part, set_off=False, restated=False)
         behind_colon = bool(found) and (
             "colon" in piece.joints or (behind_colon and part.joint in (Joint.COMMA, Joint.AND))
         )

@@ -62,6 +62,12 @@ _TIMES = re.compile(r"(?<=\d)\s{0,4}(?:[x×*]|by)\s{0,4}(?=\d)")
 _UNIT_TIMES = re.compile(r"(\d) (mm|cm|meter|inch) ?(?:[x×*]|by) ?(?=\d{1,9}(?:\.\d{1,9})? \2(?![^\W_]))")
 _RATIO = re.compile(r"(?<=\d)\s{0,4}([/:+=^])\s{0,4}(?=\d)")
 _WITHOUT = re.compile(r"(?<![\w/])w/(o(?![\w])| ?(?=[a-z]{2}))")
+_RECEPTOR = re.compile(
+    r"(?<![^\W_])(er|pr|her2|hpv|hiv|hbv|hcv|hbsag|egfr|alk|kras|braf|rh|ttf-?1|p\d\d|ana|anca|pd-?l1|cd\d{1,2})"
+    r"([+-])(?![\w+-])"
+)
+_SIGNED = re.compile(r"(?:(?<=\w)[ -]?|(?<=^))([+-])ve(?![^\W_])")  # "gram -ve"
+_SIGNS = {"+": "positive", "-": "negative"}
 _PAIRS = {'"': '"', "'": "'", "(": ")", "[": "]", "{": "}", "$": "$"}
 _OPTION = re.compile(r"\(?([a-z0-9]{1,2})[):]")
 _NUMERALS = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii", "xiii", "xiv", "xv")
@@ -117,7 +123,7 @@ def normalize_answer(text: str) -> str:
     if _LETTERS.fullmatch(text):  # fast path
         text = text.lower()
         return _GRADE.sub(_arabic, text) if " " in text else text
-    if _WORDS.fullmatch(text):
+    if _WORDS.fullmatch(text) and "-ve" not in text:
         return _GRADE.sub(_arabic, _SPACES.sub(" ", text.lower())).rstrip(_END).lstrip(" ")
     if not text.isascii():
         text = _latin(compatibility_form(text.translate(_ZERO_WIDTH).translate(_TYPOGRAPHY)).translate(_TYPOGRAPHY))
@@ -134,6 +140,9 @@ def normalize_answer(text: str) -> str:
     if digits:
         text = _RATIO.sub(r"\1", _TIMES.sub("x", _UNIT_TIMES.sub(r"\1x", text)))
         text = _ISO_DATE.sub(_pad_date, _DATE.sub(_iso_date, _SLASHED.sub(_turn, _DAY_FIRST.sub(r"\3-\2-\1", text))))
+    if "+" in text or "-" in text:
+        text = _RECEPTOR.sub(lambda match: f"{match[1]} {_SIGNS[match[2]]}", text)
+        text = _SIGNED.sub(lambda match: f" {_SIGNS[match[1]]}", text)
     if "/" in text:
         text = _WITHOUT.sub(lambda match: "without" if match[1] == "o" else "with ", text)
     return _without_wrapping(_GRADE.sub(_arabic, text))
