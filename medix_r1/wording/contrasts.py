@@ -18,13 +18,34 @@ from medix_r1.wording.units import PINT_NAMES
 
 _LABEL = re.compile(r"^(?:the )?(?:final |correct |best )?(?:answer|option|choice)s?(?: is| are)?[:\s]\s?(?=.*[^\w])")
 _TOKEN = re.compile(r"\d+(?:\.\d+)?(?![^\W_])|[^\W_]+")
-_CODE = re.compile(r"([a-z]{1,5})(\d{1,2})")
-_NUMBERS = re.compile(r"(?<![^\W_])([a-z]{1,5})?(\d+(?:\.\d+)?)((?:[/-]\d+)*)(?![^\W_])")  # "t2/3" has t2 and t3
+_CODE = re.compile(r"([a-z]{1,5})?(\d{1,2})([a-d])?")
+_ROMAN_CODE = re.compile(r"([ivx]{1,4})([a-d])")
+_SUFFIXES = {"": 0.0, "a": 0.01, "b": 0.02, "c": 0.03, "d": 0.04}  # 3b is 3.02
+_NUMBERS = re.compile(
+    r"(?<![^\W_])([a-z]{1,5})?(\d+(?:\.\d+)?)([a-d])?((?:[/-]\d+)*)(?![^\W_])"
+)  # "t2/3" has t2 and t3
 _DIGITS = re.compile(r"\d+")
 _ORDINAL_ENDING = re.compile(r"(?<=\d)(?:st|nd|rd|th)(?![^\W_])")
-_JOINERS = frozenset(("to", "or", "and", "through", "thru", "versus", "vs", "plus", "then", "else", "the"))
+_JOINERS = frozenset(
+    (
+        "to",
+        "or",
+        "and",
+        "through",
+        "thru",
+        "versus",
+        "vs",
+        "plus",
+        "then",
+        "else",
+        "the",
+        "maybe",
+        "perhaps",
+        "possibly",
+    )
+)
 _STRONG = re.compile(
-    r"\.\.+|-(?:to|or|and)-|-|[/=~|+*_<>:]|\s?(?:[-=~|]+>|[/=~|]|\([\s]?or\b|,?\s?\b(?:to|or|through|thru|versus|vs|and/or)\b).{0,12}"
+    r"\.\.+|-(?:to|or|and)-|-|[/=~|+*_<>:]|\s?(?:[-=~|]+>|[/=~|]|\([\s]?or\b|,?\s?\b(?:to|or|through|thru|versus|vs|and/or|maybe|perhaps|possibly)\b).{0,12}"
 )
 _RANGE = re.compile(r"-|\s-\s|\s?\.\.+\s?|\s(?:to|through|thru)\s(?:the\s)?")
 _WEAK = re.compile(r"\s?[-,;(\[{&+:\n]?\s?(?:(?:and|plus|then|else)\s)?(?:the\s)?")
@@ -63,6 +84,7 @@ _SWAPS = (
 )
 _MOST_WORDS = 40  # that are looked at
 _SIDE_OF = {"l": "left", "r": "right"}
+_FIRST_LETTERS = "abcdef"
 _ENDING = 5  # letters that opposites share
 _NEGATING = ("non", "un", "in", "im", "ir", "ab", "a")
 
@@ -108,8 +130,8 @@ def _read(reference: str) -> _Wanted:
         for kind, value in _VALUES.get(word, {}).items():
             values.setdefault(kind, set()).add(value)
     for match in _NUMBERS.finditer(text):
-        letters = match[1] or ""
-        numbers.setdefault(letters, set()).update(map(float, match.groups()[1:2] + tuple(_DIGITS.findall(match[3]))))
+        found = [float(match[2]) + _SUFFIXES[match[3] or ""], *map(float, _DIGITS.findall(match[4]))]
+        numbers.setdefault(match[1] or "", set()).update(found)
     return _Wanted(
         text,
         frozenset(map(plain_stem, words)),
@@ -150,15 +172,23 @@ def _may_exclude(one: str, other: str, wanted: _Wanted) -> bool:
         or one[-_ENDING:] == other[-_ENDING:]
     ):
         return True
-    return bool(wanted.numbers) and (other[-1].isdigit() or other in ROMAN) and (one[-1].isdigit() or one in ROMAN)
+    if len(one) == len(other) == 1:
+        return True
+    return bool(wanted.numbers) and _looks_numeric(one) and _looks_numeric(other)
+
+
+def _looks_numeric(word: str) -> bool:
+    return word[-1].isdigit() or word[0].isdigit() or word in ROMAN or bool(_ROMAN_CODE.fullmatch(word))
 
 
 def _number(word: str) -> tuple[str, float] | None:
     """The letters before a number and the number: ("", 3) for 3, ("t", 2) for t2; none for other words."""
-    if word[0].isdigit():
-        return ("", float(word)) if word.replace(".", "", 1).isdecimal() else None
+    if roman := _ROMAN_CODE.fullmatch(word):
+        word = ROMAN.get(roman[1], "x") + roman[2]
+    if word[0].isdigit() and word.replace(".", "", 1).isdecimal():
+        return "", float(word)
     code = _CODE.fullmatch(word)
-    return (code[1], float(code[2])) if code else None
+    return (code[1] or "", float(code[2]) + _SUFFIXES[code[3] or ""]) if code else None
 
 
 def contrasts(answer: str, reference: str) -> tuple[str, ...]:
@@ -194,6 +224,8 @@ def contrasts(answer: str, reference: str) -> tuple[str, ...]:
             return rivals
         if wanted.numbers and (rivals := _other_numbers(one, other, gap, before, behind, wanted)):
             return rivals
+        if strong and (rivals := _other_letters(one, other, wanted)):
+            return rivals
     return ()
 
 
@@ -220,8 +252,10 @@ def _other_numbers(one: str, other: str, gap: str, before: str, behind: str, wan
     if first[0] and not second[0]:
         second = (first[0], second[1])  # "T2/3"
     named = wanted.numbers.get(first[0], frozenset())
-    if first[0] != second[0] or first[1] == second[1] or len(named) != 1:
+    if first[0] != second[0] or first[1] == second[1] or len(named) != 1 or not gap.strip():
         return ()
+    if int(first[1]) == int(second[1]) and (first[1].is_integer() or second[1].is_integer()):
+        return ()  # "stage 3 (3a)"
     value = next(iter(named))
     within = bool(_RANGE.fullmatch(gap)) and first[1] < value < second[1]
     if value not in (first[1], second[1]) and not within:
@@ -234,6 +268,14 @@ def _other_numbers(one: str, other: str, gap: str, before: str, behind: str, wan
     if _SLASH.fullmatch(gap) and not _is_choice(first, second, before, wanted):
         return ()
     return tuple(word for word, number in ((one, first), (other, second)) if number[1] != value)
+
+
+def _other_letters(one: str, other: str, wanted: _Wanted) -> tuple[str, ...]:
+    """The other letter of "type A or B" for type A."""
+    if len(one) > 1 or len(other) > 1 or one == other or len(wanted.words) < 2:
+        return ()
+    letters = {word for word in wanted.words if len(word) == 1 and word in _FIRST_LETTERS}
+    return tuple({one, other} - letters) if len(letters) == 1 and letters < {one, other} else ()
 
 
 def _is_choice(first: tuple[str, float], second: tuple[str, float], before: str, wanted: _Wanted) -> bool:

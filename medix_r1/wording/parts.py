@@ -12,6 +12,7 @@ from medix_r1.wording.joints import (
     BULLETS,
     COMPOUND,
     GLUED,
+    GLUED_MARKS,
     HASHES,
     JOINT,
     MARK,
@@ -96,6 +97,8 @@ _BETWEEN = re.compile(r"^(?:\d\d ?/ ?\d\d |torn |undecided |a toss-up |toss-up )
 _TOP = re.compile(
     r"(?:my )?(?:top|best|first) (?:\d|two|three|four|five)(?: (?:guesses|choices|diagnoses|differentials))?"
 )
+_SHARES = re.compile(r"\(?(?<![\w.])(\d{1,2}) ?(?:%|percent)\)?:?")
+_WHOLE = 100
 _PLACE = re.compile(
     r"(?<=[a-z,] )(?<!decide )(?<!torn )(?<!choose )(?<!undecided )(?<!toss-up )between ([^,;.]{3,60}?) and "
 )  # one place
@@ -109,9 +112,12 @@ def split(text: str) -> tuple[Part, ...]:
     text = GLUED.sub(
         lambda match: f" {match[0].lower()} " if match[0] else "_", QUOTED.sub(r'"\1"', BREAKS.sub("\n", text))
     )
-    for marks in (HASHES, ROMAN_MARKS):
+    for marks in (HASHES, ROMAN_MARKS, GLUED_MARKS):
         if len(marks.findall(text)) > 1:
             text = marks.sub(MARK, text)
+    shares = _SHARES.findall(text)
+    if len(shares) > 1 and sum(map(int, shares)) == _WHOLE:  # "80% lipoma, 20% hemangioma"
+        text = _SHARES.sub(MARK, text)
     lines = [normalize_answer(line) for line in BULLETS.sub(MARK, text).splitlines()]
     text = _without_numbers("\n".join(line for line in lines if line))
     if _BETWEEN.match(text):  # a choice, not a place
