@@ -26,6 +26,7 @@ from medix_r1.wording.comparing import (
     have_one_root,
     includes,
     is_adjective,
+    is_diagnosis,
     is_firm,
     other_value,
     same_quantities,
@@ -164,11 +165,15 @@ class _Offer:
             marked = part.joint >= Joint.LIST
             if role is not _Role.OPEN or _SENTENCE.search(part.text) or len(part.stems) > size + 2 * marked:
                 continue
-            if marked or not is_adjective(part.stems[-1]):
+            if marked or not (is_adjective(part.stems[-1]) or self._may_be_signs(part)):
                 listed.append(part)
             if marked or (part in listed and part.joint is Joint.AND and self._is_added(part, place, roles)):
                 plain.append(part)
         return listed if len(listed) + others >= _PARTS_OF_A_LIST - 1 and self._is_list(roles) else plain
+
+    def _may_be_signs(self, part: Part) -> bool:
+        """Whether the reference is a disease and a part, whose kind is unknown, may describe it: "moon facies"."""
+        return any(is_diagnosis(one) for one in self.wanted) and not self._probably_rivals(part)
 
     def _is_added(self, part: Part, place: int, roles: Sequence[_Role]) -> bool:
         """Whether "and" joins a part to the one that is the reference, and both are whole."""

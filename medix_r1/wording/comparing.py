@@ -116,6 +116,11 @@ def compare(part: Part, one: Part) -> Likeness:
     return Likeness.PROBABLY_OTHER if alone and {term.kind for term in theirs} & _FIRM else Likeness.UNKNOWN
 
 
+def is_diagnosis(part: Part) -> bool:
+    """Whether a phrase names a disease."""
+    return any(term.kind == "diagnosis" for term in readings(part.plain)[0]) or _is_disease(part)
+
+
 def _is_disease(part: Part) -> bool:
     return bool(_DISEASE.fullmatch(part.plain[-1])) or (
         len(part.plain) > 1 and part.plain[-1] in ("syndrome", "disease", "disorder")
