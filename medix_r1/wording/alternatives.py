@@ -51,7 +51,8 @@ _TWO_SIDES = re.compile(
     rf"\b(?:both (?:the )?)?(?:left{_AND}right|right{_AND}left)\b(?:[ -]sided?)?|\b(?:on )?both sides\b", re.IGNORECASE
 )
 _BOTH_WAYS = re.compile(
-    r"\b(?:present (?:or|and) absent|absent (?:or|and) present|positive or negative|negative or positive)\b"
+    r"\b(?:with(?:/| ?or | ?and )without|"
+    r"present (?:or|and) absent|absent (?:or|and) present|positive or negative|negative or positive)\b"
 )
 _PARTICIPLE = re.compile(r"[a-z]{4,}(?:ed|ing)")
 _COMPLEMENT = re.compile(r" (?:of|in|on|at|from) ")
@@ -92,7 +93,8 @@ def alternatives(answer: str, reference: str) -> tuple[str, ...]:
         return ()
     given = split(answer)
     if len(given) < 2:
-        return spanned(answer, reference) or (hyphenated(given[0].text, reference) if given else ())
+        only = given[0].text if given else ""
+        return spanned(answer, reference) or hyphenated(only, reference) or run_together(only, reference)
     wanted = split(reference)
     known = frozenset(itertools.chain.from_iterable(part.stems for part in wanted))
     if len({"left", "right"} & known) != 1 and (_TWO_SIDES.search(answer) or _TWO_SIDES.search(reference)):
@@ -137,7 +139,7 @@ class _Offer:
         roles = [self._role(part, place) for place, part in enumerate(self.given)]
         by_role = {role: [part for part, one in zip(self.given, roles, strict=True) if one is role] for role in _Role}
         same, rivals = by_role[_Role.SAME], by_role[_Role.RIVAL]
-        if any(len(self.wanted) > 1 or self.known <= set(part.stems) or self._names(part) for part in same):
+        if any(len(self.wanted) > 1 or self._is_whole(part) for part in same):
             rivals += self._unexplained(roles, len(rivals))
         elif not same and not rivals:
             rivals = self._choice()
@@ -156,6 +158,14 @@ class _Offer:
             for one in self.wanted
         )
 
+    def _is_whole(self, part: Part) -> bool:
+        """Whether a part says all of the reference, perhaps with the last word of the part behind it."""
+        if self.known <= set(part.stems) or self._names(part):
+            return True
+        place = self.given.index(part) + 1
+        whole = completed(part, self.given[place]) if place < len(self.given) else None
+        return whole is not None and self._names(whole)
+
     def _unexplained(self, roles: Sequence[_Role], others: int) -> list[Part]:
         """The open parts that are rivals: those that are joined by a plain sign, or all of a list of three or more."""
         size = max(len(part.stems) for part in self.wanted) + 2
@@ -173,7 +183,8 @@ class _Offer:
 
     def _may_be_signs(self, part: Part) -> bool:
         """Whether the reference is a disease and a part, whose kind is unknown, may describe it: "moon facies"."""
-        return any(is_diagnosis(one) for one in self.wanted) and not self._probably_rivals(part)
+        listed = part.joint in (Joint.COMMA, Joint.AND)
+        return listed and any(map(is_diagnosis, self.wanted)) and not self._probably_rivals(part)
 
     def _is_added(self, part: Part, place: int, roles: Sequence[_Role]) -> bool:
         """Whether "and" joins a part to the one that is the reference, and both are whole."""

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 from medix_r1.bounded_cache import bounded_cache
 from medix_r1.wording.number_words import WEAK, digits
+from medix_r1.wording.short_answers import several_letters, two_verdicts
 from medix_r1.wording.spelling import ROMAN, normalize_answer
 from medix_r1.wording.terms import LISTS, plain_stem
 from medix_r1.wording.units import PINT_NAMES
 
-_LABEL = re.compile(r"^(?:the )?(?:final |correct |best )?(?:answer|option|choice)s?(?: is| are)?[:\s]\s?(?=.*[^\w])")
+_LABEL = re.compile(r"^(?:the )?(?:final |correct |best )?(?:answer|option|choice)s?(?: is| are)?[:\s]\s?(?=\S)")
 _TOKEN = re.compile(r"\d+(?:\.\d+)?(?![^\W_])|[^\W_]+")
 _CODE = re.compile(r"([a-z]{1,5})?(\d{1,2})([a-d])?")
 _ROMAN_CODE = re.compile(r"([ivx]{1,4})([a-d])")
@@ -63,21 +64,6 @@ _UNIT = "|".join(sorted(map(re.escape, PINT_NAMES), key=len, reverse=True))
 _MEASURED_TWICE = re.compile(rf"(\d) ({_UNIT})(?=\s?(?:-|to|or|through)\s?\d{{1,6}}(?:\.\d{{1,4}})? ?\2(?![^\W_]))")
 _RUN = re.compile(r"(?<![\w.,/-])\d{1,3}(?:\.\d{1,2})?(?:(?: |/)\d{1,3}(?:\.\d{1,2})?){2,20}(?![\w.,/-])")
 _THOUSANDS = re.compile(r"\d{1,3}(?: \d{3})+")
-_LETTERS = re.compile(r"[a-h](?:[^\w.]+(?:(?:or|and|to|through|vs)[^\w]+)?[a-h]){1,7}")
-_LETTERS_AND_WORDS = re.compile(r"[^\W_]+(?:'t)?")
-_CHOOSING = frozenset(LISTS["choosing"])
-_LETTER_RANGE = re.compile(r"\s(?:to|through)\s|-")
-_TURN = r"(?:however|unless|but|though|although|or|alternatively|else|otherwise|maybe|possibly|perhaps|then|and|also)"
-_BOTH_VERDICTS = re.compile(
-    rf"(yes|no)\b(?:[^\w]+(?:{_TURN}\b[^\w]*)*)(yes|no)(?=$|[.,;:!?)\]}}])|(no)\b.{{0,80}}?\b{_TURN}\b[\s,]*yes\b"
-)
-_PAIRS_OF_LETTERS = {
-    frozenset("lr"): {"left", "right", "l", "r"},
-    frozenset("yn"): {"yes", "no", "y", "n"},
-    frozenset("mf"): {"male", "female", "m", "f", "man", "woman"},
-    frozenset("tf"): {"true", "false", "t", "f"},
-}
-_TWO_LETTERS = re.compile(r"([a-z])[\s,;(]*(?:[-/=|~&+_]|or|and|to|,|;|\()?[\s)]*([a-z])\)?")
 _SWAPS = (
     *(("hyper", "hypo"), ("tachy", "brady"), ("macro", "micro"), ("pre", "post"), ("intra", "extra"), ("endo", "exo")),
     *(("supra", "infra"), ("hetero", "homo"), ("poly", "oligo"), ("over", "under"), ("ante", "retro"), ("ab", "ad")),
@@ -199,9 +185,9 @@ def contrasts(answer: str, reference: str) -> tuple[str, ...]:
         text = _in_digits(text)
     if text == wanted.text:
         return ()
-    if len(wanted.text) < 9 and (found := _few_letters(text, wanted.text) or _letters_in_words(answer, wanted.text)):
+    if len(wanted.text) < 9 and (found := several_letters(answer, text, wanted.text)):
         return found
-    if wanted.text.startswith(("yes", "no")) and (found := _two_verdicts(text, wanted)):
+    if wanted.text.startswith(("yes", "no")) and (found := two_verdicts(text, wanted.words)):
         return found
     if wanted.numbers:
         if run := _run_of_numbers(text, wanted):
@@ -296,41 +282,3 @@ def _run_of_numbers(text: str, wanted: _Wanted) -> tuple[str, ...]:
     numbers = re.split(r"[ /]", run[0])
     others = tuple(number for number in numbers if float(number) not in named)
     return others if len(others) < len(numbers) else ()
-
-
-def _few_letters(text: str, wanted: str) -> tuple[str, ...]:
-    """The other letters of "A or B" for A, of "L/R" for left, of "ABCD" for B."""
-    if len(wanted) == 1 and wanted in "abcdefgh":
-        letters = re.findall(r"\b[a-h]\b", text) if _LETTERS.fullmatch(text) else []
-        if not letters and len(text) > 2 and text.isalpha() and "".join(sorted(set(text))) == text <= "h" * 9:
-            letters = list(text)
-        others = tuple(dict.fromkeys(letter for letter in letters if letter != wanted))
-        between = len(letters) == 2 and letters[0] < wanted < letters[1] and bool(_LETTER_RANGE.search(text))
-        return others if wanted in letters or between else ()
-    if text in ("+/-", "-/+", "±") and wanted in ("positive", "negative", "+", "-"):
-        return ("+", "-")
-    pair = _TWO_LETTERS.fullmatch(text)
-    if pair and wanted in _PAIRS_OF_LETTERS.get(frozenset(pair.groups()), ()):
-        return pair.groups()
-    return ()
-
-
-def _letters_in_words(answer: str, wanted: str) -> tuple[str, ...]:
-    """The other option letters of "I cannot decide between A and B", where all else is words that choose nothing."""
-    if len(wanted) > 1 or len(answer) > 200:
-        return ()
-    letters: dict[str, None] = {}
-    for word in _LETTERS_AND_WORDS.findall(answer):
-        if len(word) == 1 and word in "ABCDEFGH":
-            letters[word.lower()] = None
-        elif word.lower() not in _CHOOSING:
-            return ()
-    return tuple(letter for letter in letters if letter != wanted) if wanted in letters else ()
-
-
-def _two_verdicts(text: str, wanted: _Wanted) -> tuple[str, ...]:
-    if not _BOTH_VERDICTS.match(text) or {"yes", "no"} <= wanted.words:
-        return ()
-    found = _BOTH_VERDICTS.match(text)
-    assert found is not None
-    return () if found[1] and found[1] == found[2] else ("yes and no",)

@@ -31,13 +31,13 @@ BREAKS = re.compile(
     r"|\\n(?![a-z]{2})|\t+|(?<=\w\*)\s+(?=\*\w)|(?<=\w\*\*)\s+(?=\*\*\w)",
     re.IGNORECASE,
 )
-HASHES = re.compile(r"(?:^|(?<=[\s,;]))#(?=[^\W\d_])")
+HASHES = re.compile(r"(?:^|(?<=[\s,;\"'(*{]))#(?=[^\W\d_])")
 GLUED = re.compile(
     r"(?<=[a-z]{2})(OR|AND|VS)(?=[a-z]{3})|(?<=[A-Z]{2})(or|and|vs)(?=[A-Z]{2})|(?<=[a-z]{4})(?=[A-Z][a-z]{4})"
 )
 GLUED_MARKS = re.compile(  # "1lipoma 2hemangioma", "lipoma(1) hemangioma(2)", "answer1=lipoma answer2=hemangioma"
     r"(?:^|(?<=[\s,;]))\(?\d{1,2}[.):]?(?=(?!alpha|beta|hydroxy)[a-z]{4})|(?<=[a-z]{3})\s?\(\d\)(?=[\s,;]|$)"
-    r"|(?:^|(?<=[\s,;]))answer ?\d ?[=:]",
+    r"|(?:^|(?<=[\s,;\"'(*{]))answer ?\d ?[=:]",
     re.IGNORECASE,
 )
 ROMAN_MARKS = re.compile(r"(?:^|(?<=[\s,;]))\(?(?:i{1,3}|iv|v)\)(?=\s)")

@@ -90,10 +90,12 @@ _CHOSEN = re.compile(r"\b(?:one|another|other|alternative|option)\b")
 _OUT_OF = re.compile(
     r"(?<=\d)\s?(?:\(\s?)?(?:out )?of (?:a (?:possible |maximum (?:of )?)?)?\d{1,3}(?!\s?[^\W_])\s?\)?"
 )  # "2 (of 3)"
-_GOING = re.compile(r"^(?:i'd|i would|i'll|i will) (?:say|go (?:with|for)|favou?r|pick|choose|guess) ")
-_FROM_TO = re.compile(r"^(?:anything|something|somewhere|ranging|ranges) from (.{3,60}?) to ")
+_GOING = re.compile(r"(?:^|(?<=: ))(?:i'd|i would|i'll|i will) (?:say|go (?:with|for)|favou?r|pick|choose|guess) ")
+_FROM_TO = re.compile(r"(?:^|(?<=: ))(?:anything|something|somewhere|ranging|ranges) from (.{3,60}?) to ")
 _SPLIT_WORDS = re.compile(r"(?<=\w )(?:0r|o\.r\.?)(?= \w)")
-_BETWEEN = re.compile(r"^(?:\d\d ?/ ?\d\d |torn |undecided |a toss-up |toss-up )?(?:either )?between (?=\D{3,80} and )")
+_BETWEEN = re.compile(
+    r"(?:^|(?<=: ))(?:\d\d ?/ ?\d\d |torn |undecided |a toss-up |toss-up )?(?:either )?between (?=\D{3,80} and )"
+)
 _TOP = re.compile(
     r"(?:my )?(?:top|best|first) (?:\d|two|three|four|five)(?: (?:guesses|choices|diagnoses|differentials))?"
 )
@@ -120,8 +122,7 @@ def split(text: str) -> tuple[Part, ...]:
         text = _SHARES.sub(MARK, text)
     lines = [normalize_answer(line) for line in BULLETS.sub(MARK, text).splitlines()]
     text = _without_numbers("\n".join(line for line in lines if line))
-    if _BETWEEN.match(text):  # a choice, not a place
-        text = _BETWEEN.sub("either ", text)
+    text = _BETWEEN.sub("either ", text)  # a choice, not a place
     text = _SPLIT_WORDS.sub("or", _FROM_TO.sub(r"either \1 or ", _GOING.sub("", text)))
     text = _PLACE.sub(r"between \1 to ", text)
     text = UNIT_SLASH.sub(_hide, COMPOUND.sub(_hide, _OUT_OF.sub("", text)))
