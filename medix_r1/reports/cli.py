@@ -1,4 +1,4 @@
-"""The verbs for existing runs: `samples`, `report`, `compare`, `status`, `ask`."""
+"""The verbs for existing runs: `samples`, `report`, `board`, `compare`, `status`, `ask`."""
 
 from __future__ import annotations
 
@@ -50,6 +50,21 @@ def add_verbs(app: typer.Typer, console: Console) -> None:
 
         written = run_report.watch(run, out, watch) if watch else run_report.write_report(run, out)
         console.print(f"written: {written}", highlight=False)
+
+    @app.command()
+    def board(
+        folder: Annotated[Path, typer.Argument(help="Folder with runs and evaluations below it.")] = Path("outputs"),
+        out: Annotated[Path | None, typer.Option(help="The file; FOLDER/board.html unless told otherwise.")] = None,
+        watch: Annotated[
+            int | None, typer.Option(min=1, help="Write it again every so many seconds, until Ctrl-C.")
+        ] = None,
+    ) -> None:
+        """Write one page of all runs and evaluations below a folder: `medix-r1 board outputs --watch 60`."""
+        from medix_r1.reports import board as boards
+
+        console.print(f"written: {boards.write_board(folder, out, refresh=watch)}", highlight=False)
+        if watch:
+            boards.watch(folder, out, watch)
 
     @app.command()
     def compare(

@@ -23,7 +23,7 @@ from plotly.offline import get_plotlyjs
 from medix_r1.errors import ConfigError
 from medix_r1.pages.style import page_style
 from medix_r1.reports import browser, charts, facts, outcome
-from medix_r1.reports.status import is_locked, state
+from medix_r1.reports.status import state
 from medix_r1.runs.folder import RunFolder, read_lines
 from medix_r1.runs.phases import time_shares
 
@@ -54,7 +54,7 @@ def write_report(run: Path, out: Path | None = None, *, refresh: int | None = No
 
 def watch(run: Path, out: Path | None, seconds: int) -> Path:
     """Rewrite the report every `seconds` while the run is running, and once when it has ended."""
-    while is_locked(RunFolder(run)):
+    while RunFolder(run).is_locked():
         write_report(run, out, refresh=seconds)
         time.sleep(seconds)
     return write_report(run, out)

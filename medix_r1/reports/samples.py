@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import heapq
 import math
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from medix_r1.errors import ConfigError, Problem
+from medix_r1.grammar import ModalityTag, parse_reference
+from medix_r1.rewards.base import NO_MODALITY
 from medix_r1.runs.folder import RunFolder, read_lines
 
 SPLITS = ("train", "validation")
@@ -90,6 +93,7 @@ def _check(run: Path, query: Query) -> None:
         )
     if (query.below, query.above) != (None, None) and query.part is None:
         problems.append(Problem("--below, --above", "needs-a-part", "say of which part with --part"))
+    problems += _unknown_modality(query.modality)
     if query.limit < 1:
         problems.append(Problem("--limit", "out-of-range", f"{query.limit} shows nothing"))
     if not problems:
@@ -106,8 +110,18 @@ def _check(run: Path, query: Query) -> None:
         raise ConfigError(problems)
 
 
+def _unknown_modality(wanted: str | None) -> list[Problem]:
+    tags = [*ModalityTag, NO_MODALITY.upper()]
+    if wanted is None or wanted.upper() in tags:
+        return []
+    near = difflib.get_close_matches(wanted.upper(), tags, n=1, cutoff=0.6)
+    guess = f"did you mean {near[0]}? " if near else ""
+    says = f"{wanted} is no modality; {guess}known: {', '.join(ModalityTag)}, {NO_MODALITY}"
+    return [Problem("--modality", "no-such-modality", says)]
+
+
 def _wanted(line: Line, query: Query) -> bool:
-    if query.modality is not None and not line["reference"].upper().startswith(f"<{query.modality.upper()}>"):
+    if query.modality is not None and _modality(line) != query.modality.upper():
         return False
     if query.source is not None and line["source"] != query.source:
         return False
@@ -117,6 +131,10 @@ def _wanted(line: Line, query: Query) -> bool:
     if value is None:
         return False
     return (query.below is None or value < query.below) and (query.above is None or value > query.above)
+
+
+def _modality(line: Line) -> str:
+    return (parse_reference(line["reference"]).modality or NO_MODALITY).upper()
 
 
 def value_of(line: Line, part: str) -> float | None:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from medix_r1.pages.wrapped import hanging
 from medix_r1.reports.samples import Line
 from medix_r1.untrusted import one_line
 
@@ -36,7 +37,8 @@ def _head(line: Line, images: Sequence[Path], console: Console) -> None:
         "outcome": _outcome(line),
     }
     for name, text in facts.items():
-        console.print(f"[bold]{name:<10}[/]{escape(text)}", highlight=False, soft_wrap=True)
+        shown = text if name == "images" else hanging(" " * 10, text, console.width).removeprefix(" " * 10)
+        console.print(f"[bold]{name:<10}[/]{escape(shown)}", highlight=False, soft_wrap=True)  # paths stay whole
 
 
 def _outcome(line: Line) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from medix_r1.errors import ConfigError
+from medix_r1.pages.wrapped import fields, hanging
 from medix_r1.runs import checkpoints, requests
 from medix_r1.runs.folder import RunFolder, read_lines
 from medix_r1.runs.stacks import write_stacks
 from medix_r1.runs.trend import step_line
+from medix_r1.untrusted import plain
 
 KILLED = "ended without a word (killed?)"
 
@@ -37,10 +37,13 @@ def show_status(run: Path, console: Console) -> None:
     total = yaml.safe_load(folder.config.read_text(encoding="utf-8"))["trainer"]["total_training_steps"]
     for step in trained[-3:]:
         history = [steps[earlier] for earlier in trained if earlier <= step]
-        console.print(f"step {step:>5}{f'/{total}' if total else ''}  {step_line(history)}", highlight=False)
+        line = fields(f"step {step:>5}{f'/{total}' if total else ''}  ", step_line(history), console.width)
+        console.print(escape(line), highlight=False)
     for event in events:
         if event["event"] == "alarm":
-            console.print(f"[yellow]alarm at step {event['step']}[/]  {escape(event['message'])}", highlight=False)
+            first = f"alarm at step {event['step']}  "
+            text = hanging(first, plain(event["message"]), console.width).removeprefix(first)
+            console.print(f"[yellow]{first}[/]{escape(text)}", highlight=False)
     newest = checkpoints.latest(folder.checkpoints)
     console.print(f"newest checkpoint: {newest.name if newest else 'none'}", highlight=False)
     if asked := requests.pending(run):
@@ -60,25 +63,11 @@ def state(folder: RunFolder, events: list[dict[str, Any]]) -> str:
     started: dict[str, Any] = {"event": "started", "time": folder.config.stat().st_mtime}
     last = events[-1] if events else started
     ago = _ago(time.time() - last["time"])
-    if is_locked(folder):
+    if folder.is_locked():
         doing = {"waiting": f"waits: {last.get('message', '')}", "driver_starting": "starting Ray, actor and vLLM"}
         return f"running; {doing.get(last['event'], 'training')} (last event {ago} ago)"
     endings = {"finished": "finished", "stopped": "stopped", "error": f"failed: {last.get('message', '')}"}
     return f"{endings.get(last['event'], KILLED)}, {ago} ago"
-
-
-def is_locked(folder: RunFolder) -> bool:
-    """Whether a process holds the run's lock; on a shared disk, locks of other machines may not be visible."""
-    if not folder.lock.exists():
-        return False
-    handle = os.open(folder.lock, os.O_RDWR)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return False
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
 
 
 def _ago(seconds: float) -> str:

@@ -18,6 +18,7 @@ Standard library only, because the launcher and the supervisor import it, too.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
@@ -73,6 +74,19 @@ class RunFolder:
         """How often this run was started."""
         logs = (self.root / "logs").glob("attempt_*.log")
         return sum(path.stem.removeprefix("attempt_").isdigit() for path in logs)  # without the judge's logs
+
+    def is_locked(self) -> bool:
+        """Whether a process holds the run's lock; on a shared disk, locks of other machines may not be visible."""
+        if not self.lock.exists():
+            return False
+        handle = os.open(self.lock, os.O_RDWR)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return False
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
 
     def log(self, attempt: int) -> Path:
         return self.root / "logs" / f"attempt_{attempt:03d}.log"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from medix_r1.errors import ConfigError
+from medix_r1.runs.folder import RunFolder, read_lines
 
 Request = Literal["checkpoint", "validate", "stop"]
 REQUESTS: tuple[Request, ...] = ("checkpoint", "validate", "stop")
@@ -23,17 +24,32 @@ def ask(run: Path, request: str) -> None:
     """Request something of the job that trains in `run`.
 
     Raises:
-        ConfigError: there is no such request, or no run.
+        ConfigError: there is no such request, no run, or the run has ended.
     """
     if request not in REQUESTS:
         raise ConfigError.of(str(request), "no-such-request", f"no such request; known: {', '.join(REQUESTS)}")
     if not (run / "config.yaml").is_file():
         raise ConfigError.of(str(run), "no-run-there", "no run there (no config.yaml)")
+    if (how := ending(RunFolder(run))) is not None:
+        says = (
+            f"the run has {how}, so nobody would do it; the same `medix-r1 train` command goes on where steps are left"
+        )
+        raise ConfigError.of(str(run), "run-has-ended", says)
     folder = _folder(run)
     folder.mkdir(exist_ok=True)
     temporary = folder / f".{request}.{os.getpid()}"
     temporary.touch()
     os.replace(temporary, folder / request)
+
+
+def ending(run: RunFolder) -> str | None:
+    """How a run ended; None while a process holds its lock, and where it ended without a word.
+
+    The latter may be a run on another machine, whose lock cannot be seen here.
+    """
+    events = list(read_lines(run.events)) if run.events.is_file() else []
+    words = {"finished": "finished", "stopped": "stopped", "error": "failed"}
+    return words.get(events[-1]["event"]) if events and not run.is_locked() else None
 
 
 def pending(run: Path) -> set[Request]:

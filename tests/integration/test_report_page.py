@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from medix_r1.reports import run_report
+from medix_r1.reports.board import write_board
 from medix_r1.reports.run_report import write_report
+from medix_r1.runs.folder import RunFolder
 from tests.support.accessibility import findings
 from tests.support.browser import OpenPage, dom_of, needs_browser, open_page
 from tests.unit.reports.run_folder import make_run, sample
@@ -64,7 +66,7 @@ async def test_watched_it_follows_the_run_and_keeps_the_filter(tmp_path: Path, m
     run = make_run(tmp_path / "run")
     going_on = threading.Event()
     going_on.set()
-    monkeypatch.setattr(run_report, "is_locked", lambda folder: going_on.is_set())
+    monkeypatch.setattr(RunFolder, "is_locked", lambda folder: going_on.is_set())
     watching = threading.Thread(target=run_report.watch, args=(run, None, 1))
     watching.start()
     while not (run / "report.html").exists():
@@ -143,3 +145,15 @@ async def test_pages_by_keyboard(tmp_path: Path) -> None:
         await shown.wait_until("document.getElementById('count').innerText.startsWith('21')")
         assert await shown.evaluate("document.querySelector('#sample-list .where').innerText") != first
         assert await shown.evaluate("document.activeElement.tagName") == "BUTTON"
+
+
+@needs_browser
+async def test_the_board_fits_and_is_accessible(page: Path, tmp_path: Path) -> None:
+    board = write_board(page.parent.parent, tmp_path / "board.html")
+    async with open_page(board.as_uri(), tmp_path / "home") as shown:
+        for width, dark in LOOKS:
+            await shown.as_seen(width=width, dark=dark)
+            assert await shown.evaluate("document.documentElement.scrollWidth") <= width, (width, dark)
+            assert await findings(shown) == [], (width, dark)
+        await shown.evaluate("document.querySelector('a').click()")
+        await shown.wait_until("document.title.includes('training report')")

@@ -8,13 +8,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from medix_r1.agreement import Interval
 from medix_r1.evaluation.results.statistics import Estimate
+from medix_r1.pages.wrapped import hanging
 from medix_r1.untrusted import cell, one_line, plain
+
+
+def _width(header: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Columns of the terminal that a table takes."""
+    return sum(max(map(cell_len, column)) + 2 for column in zip(header, *rows, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +43,19 @@ class Sheet:
 
     def show(self, console: Console) -> None:
         """Print the table."""
-        table = Table(title=escape(plain(self.title)), title_justify="left", header_style="bold")
-        for number, name in enumerate(self.header):
+        header, rows = self.header, self.rows
+        if _width(header, rows) > console.width and len(rows) < len(header):  # a row for each column is narrower
+            header, *rows = [list(column) for column in zip(header, *rows, strict=True)]
+        table = Table(title=escape(plain(self.title)), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
+        table.show_edge, table.pad_edge, table.padding = False, False, (0, 1, 0, 0)
+        for number, name in enumerate(header):
             table.add_column(escape(name), justify="right" if number else "left", overflow="fold")
-        for row in self.rows:
+        for row in rows:
             table.add_row(*(escape(plain(value)) for value in row))
         console.print(table)
         for note in self.notes:
-            console.print(escape(plain(note)), highlight=False)
+            console.print(escape(hanging("", plain(note), console.width)), highlight=False)
+        console.print()
 
     def markdown(self) -> str:
         """The table as Markdown."""

@@ -6,10 +6,11 @@ from typer.testing import CliRunner
 
 from medix_r1.cli import app
 from medix_r1.errors import ConfigError
+from medix_r1.pages.wrapped import fields
 from medix_r1.reports import sample_images
 from medix_r1.reports.samples import Query, find, lines
 from medix_r1.reports.status import KILLED
-from tests.support.problems import only
+from tests.support.problems import codes, only
 from tests.unit.reports.run_folder import make_run
 
 
@@ -87,3 +88,32 @@ def test_status_of_a_run_that_was_killed(run):
     assert shown.exit_code == 0, shown.output
     assert KILLED in shown.output
     assert "newest checkpoint: none" in shown.output
+
+
+def test_a_modality_that_is_none_is_answered_with_the_known_ones(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        find(make_run(tmp_path), Query(modality="XRAY"))
+
+    assert codes(caught.value) == [("--modality", "no-such-modality")]
+    assert "did you mean X_RAY?" in str(caught.value)
+
+
+@pytest.mark.parametrize(("width", "lines"), [(80, 2), (200, 1)])
+def test_fields_are_wrapped_whole(width, lines):
+    text = "  ".join(f"signal{i} 0.123" for i in range(6))
+
+    shown = fields("step 1  ", text, width).splitlines()
+
+    assert len(shown) == lines
+    assert all(len(line) <= width for line in shown)
+    assert all(line.startswith(("step 1  ", "        ")) for line in shown)
+
+
+def test_pictures_are_found_from_any_directory(tmp_path, monkeypatch):
+    run = make_run(tmp_path / "project" / "outputs" / "small")
+    text = (run / "config.yaml").read_text().replace(str(run / "train.parquet"), "outputs/small/train.parquet")
+    (run / "config.yaml").write_text(text)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+    assert list(sample_images.of_rows(run, ["row-a"])) == ["row-a"]

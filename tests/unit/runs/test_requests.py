@@ -1,3 +1,5 @@
+import fcntl
+
 import pytest
 
 from medix_r1.errors import ConfigError
@@ -39,3 +41,24 @@ def test_errors_name_what_there_is(run, tmp_path):
         requests.ask(run, "explode")
     with pytest.raises(ConfigError, check=only((str(tmp_path / "nowhere"), "no-run-there"))):
         requests.ask(tmp_path / "nowhere", "stop")
+
+
+@pytest.mark.parametrize("last", ["finished", "stopped", "error"])
+def test_a_run_that_has_ended_is_asked_nothing(tmp_path, last):
+    (tmp_path / "config.yaml").touch()
+    (tmp_path / "events.jsonl").write_text(f'{{"time": 1, "event": "{last}", "message": "x"}}\n')
+
+    with pytest.raises(ConfigError, check=only((str(tmp_path), "run-has-ended"))):
+        requests.ask(tmp_path, "stop")
+
+    assert not (tmp_path / "requests").exists()
+
+
+def test_a_run_that_goes_on_after_an_end_is_asked(tmp_path):
+    (tmp_path / "config.yaml").touch()
+    (tmp_path / "events.jsonl").write_text('{"time": 1, "event": "stopped"}\n')
+    with (tmp_path / "run.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        requests.ask(tmp_path, "checkpoint")
+
+    assert requests.pending(tmp_path) == {"checkpoint"}
