@@ -25,9 +25,9 @@ import results_file
 import typer
 from PIL import Image
 
+from medix_r1.data.lengths.tokens import PromptCounter
 from medix_r1.data.prepared import shard_batches
 from medix_r1.data.row import VERL_SCHEMA
-from medix_r1.data.tokens import PromptCounter
 from medix_r1.images.decode import header_size
 
 NANO = Path("outputs/demo/models/policy")

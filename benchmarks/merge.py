@@ -35,7 +35,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from transformers import AutoProcessor, GenerationConfig, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
 from medix_r1.demo.shipped import shipped_folder
-from medix_r1.machine import GIB
+from medix_r1.host.machine import GIB
 from medix_r1.runs import checkpoints
 
 HIDDEN, VOCABULARY = 2048, 32768

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import results_file
 
-from medix_r1.machine import GIB
+from medix_r1.host.machine import GIB
 from medix_r1.runs.folder import RunFolder
 
 PHASES = ("gen", "old_log_prob", "adv", "update_actor", "update_weights", "step")

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import reward_server
 
-from medix_r1.machine import this_machine
+from medix_r1.host.machine import this_machine
 from medix_r1.rewards.base import Sample, Score
 
 HERE = Path(__file__).parent

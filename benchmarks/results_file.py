@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from medix_r1.machine import this_machine
+from medix_r1.host.machine import this_machine
 
 RESULTS = Path(__file__).with_name("results")
 

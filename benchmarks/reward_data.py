@@ -12,7 +12,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from medix_r1.demo import labels
+from medix_r1.demo.rows import labels
 from medix_r1.grammar import parse_completion, parse_reference
 from medix_r1.scoring.judge_bench import make_questions
 from medix_r1.wording.spelling import is_gradable, normalize_answer

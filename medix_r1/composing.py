@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from medix_r1 import user_code
 from medix_r1.errors import ConfigError
+from medix_r1.host.yaml_text import LOADER
 
 # Errors of composing. YAMLError: a file is no YAML. ValueError: Hydra raises it for `judge=nan`.
 NOT_COMPOSED = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError)
@@ -33,7 +34,7 @@ def composing(folder: Path, *, job_name: str = "app") -> Iterator[None]:
     module: Any = yaml
     slow = module.SafeLoader
     GlobalHydra.instance().clear()
-    module.SafeLoader = getattr(module, "CSafeLoader", slow)  # PyYAML may be built without libyaml
+    module.SafeLoader = LOADER
     try:
         with initialize_config_dir(config_dir=str(folder), version_base="1.3", job_name=job_name):
             yield

@@ -20,11 +20,11 @@ from omegaconf.errors import OmegaConfBaseException
 from medix_r1 import user_code
 from medix_r1.composing import NOT_COMPOSED, composing, plain
 from medix_r1.errors import ConfigError, Problem
-from medix_r1.moved_names import replace_moved
-from medix_r1.prepared_folders import prepared_shards, prompt_tokens_of
 from medix_r1.schema import command_line, half_filled, values
 from medix_r1.schema.hydra_errors import composing_problem, refused_override
 from medix_r1.schema.known import config_dir, flatten, known_keys, verl_config_dir
+from medix_r1.schema.moved_names import replace_moved
+from medix_r1.schema.prepared_folders import prepared_shards, prompt_tokens_of
 from medix_r1.schema.unknown import unknown, unknown_keys, without_package
 from medix_r1.schema.unread import unread_problems
 

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from rich.console import Console
 from rich.markup import escape
 
 from medix_r1.config import config_dir
 from medix_r1.errors import ConfigError, Problem
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.untrusted import one_line
 
 _VERBS = {"eval/": "medix-r1 eval ", "prepare/": "medix-r1 data prepare "}  # of training: medix-r1 train
@@ -98,7 +98,7 @@ def groups(config_dirs: Sequence[Path] = ()) -> list[Group]:
             ]
         )
     root = config_dir()
-    lines: dict[str, str] = yaml.safe_load((root / "groups.yaml").read_text(encoding="utf-8"))
+    lines: dict[str, str] = read_yaml(root / "groups.yaml")
     files: dict[str, dict[str, Path]] = {}
     for group, file in [*_files(root), *(pair for folder in config_dirs for pair in _users_files(folder, root))]:
         files.setdefault(group, {}).setdefault(file.stem, file)

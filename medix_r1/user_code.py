@@ -27,6 +27,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from medix_r1.errors import ConfigError
+from medix_r1.host.files import atomic_file
 
 _DOTTED = ("_target_", "optimizer_impl")  # config keys whose values Hydra or verl imports, by dotted names only
 _KEYS = (*_DOTTED, "function", "plugins")  # config keys whose values are references, or lists of references
@@ -195,10 +196,8 @@ def keep(reference: str, folder: Path) -> str:
     where, name = _split(reference)
     copy = folder.absolute() / _copy_name(_path(where))
     if not copy.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = copy.with_suffix(f".{os.getpid()}")
-        temporary.write_bytes(_path(where).read_bytes())
-        temporary.replace(copy)
+        with atomic_file(copy) as temporary:
+            temporary.write_bytes(_path(where).read_bytes())
     return _joined(str(copy), name)
 
 

@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import yaml
 from safetensors import safe_open
 
-from medix_r1.machine import GIB
+from medix_r1.host.machine import GIB
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.schema.known import other_projects
-from medix_r1.scoring.probe_file import load
+from medix_r1.scoring.probes.probe_file import load
 from medix_r1.training.preflight.hardware import CPU_RANK_MEMORY, CPU_RUN_MEMORY
 
 ROOT = Path(__file__).parent.parent
@@ -53,7 +53,7 @@ def _from_code() -> dict[str, Any]:
         "json": json.dumps,
         "parameters": {name: _parameters(name) for name in ("policy", "judge")},
         "probes": _probes(),
-        "public_recipes": yaml.safe_load((GOLDEN / "public_recipes.yaml").read_text(encoding="utf-8")),
+        "public_recipes": read_yaml(GOLDEN / "public_recipes.yaml"),
         "other_projects": other_projects(),
         "cpu_memory_gib": {ranks: (CPU_RUN_MEMORY + ranks * CPU_RANK_MEMORY) // GIB for ranks in (1, 2)},
         "reward_targets": targets,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import logging
 import os
 import re
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,12 +32,43 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     # A background job of a shell starts with Ctrl-C ignored, and would hand that down to every command tested here.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    from hypothesis import HealthCheck, settings
+
+    # A slow machine is no failure.
+    settings.register_profile("any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("any_machine")
     os.environ["COLUMNS"] = "120"  # rich reads the terminal's width once, when a module makes its console
     path: Path | None = config.getoption("--acceptance-summary")
     if path is not None:
         from tests.support.acceptance_page import AcceptancePage
 
         config.pluginmanager.register(AcceptancePage(path.resolve()))
+
+
+def pytest_collection_finish() -> None:
+    """Let the cycle collector run more seldom, and not over what was collected: it would take a fifth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interpolations_are_parsed_once() -> Iterator[None]:
+    """OmegaConf parses the same hundred interpolations at every composition, and only reads the trees."""
+    from omegaconf.grammar_parser import parse  # not above, where the machine's variables are still set
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("omegaconf.base.parse", functools.cache(parse))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _files_are_composed_once(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Both processes of `-n 2` read what one of them composed."""
+    from tests.support import configs
+
+    own = tmp_path_factory.getbasetemp()
+    configs.SHARED.append(own.parent / "composed" if "PYTEST_XDIST_WORKER" in os.environ else own / "composed")
 
 
 _ROOT_LEVEL = logging.getLogger().level

@@ -14,8 +14,8 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from transformers import AutoConfig, AutoTokenizer
 
-from medix_r1.checkpoints.blueprint import refuse_code
 from medix_r1.checkpoints.model_files import COPIED
+from medix_r1.checkpoints.parameters.blueprint import refuse_code
 from medix_r1.errors import CheckpointError
 
 _OWN = ("dtype", "torch_dtype", "transformers_version", "use_cache", "_name_or_path", "architectures")  # may differ

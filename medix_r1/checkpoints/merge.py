@@ -17,18 +17,21 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
-from medix_r1.checkpoints import blueprint as blueprints
-from medix_r1.checkpoints import like, lora, model_files, verify, verify_vllm
+from medix_r1.checkpoints import like, model_files
 from medix_r1.checkpoints.atomic_folder import atomic_folder
-from medix_r1.checkpoints.blueprint import Blueprint
-from medix_r1.checkpoints.fsdp_shards import Parameter, open_shards
 from medix_r1.checkpoints.json_files import read_object
 from medix_r1.checkpoints.model_card import base_model, model_card
 from medix_r1.checkpoints.options import READERS, Options
+from medix_r1.checkpoints.parameters import blueprint as blueprints
+from medix_r1.checkpoints.parameters import lora
+from medix_r1.checkpoints.parameters.blueprint import Blueprint
+from medix_r1.checkpoints.parameters.fsdp_shards import Parameter, open_shards
+from medix_r1.checkpoints.parameters.weights import Entry, Writer
 from medix_r1.checkpoints.source import actor_of, files_of, find, ranks_of
 from medix_r1.checkpoints.target import check_disk, check_target, explained, resolved
+from medix_r1.checkpoints.verification import logits as verify
+from medix_r1.checkpoints.verification import vllm as verify_vllm
 from medix_r1.checkpoints.watch import Watch
-from medix_r1.checkpoints.weights import Entry, Writer
 from medix_r1.errors import CheckpointError
 
 _DTYPES = {"trained": None, "bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from medix_r1.errors import CheckpointError
+from medix_r1.host.yaml_text import parse_yaml, read_yaml
 from medix_r1.model_names import is_hub_name
 from medix_r1.runs import checkpoints, provenance
 from medix_r1.runs.folder import RunFolder
@@ -63,7 +64,7 @@ def base_model(checkpoint: Path) -> str | None:
 
 def _config_of(run: RunFolder) -> Mapping[str, Any]:
     try:
-        config = yaml.safe_load(run.config.read_text(encoding="utf-8")) if run.config.is_file() else None
+        config = read_yaml(run.config) if run.config.is_file() else None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{run.config}: not readable: {reason}", code="run-config-unreadable") from None
@@ -162,7 +163,7 @@ def _licence(base: Path) -> str:
     if match is None:
         return "see its own card"
     try:
-        fields: Any = yaml.safe_load(match[1])
+        fields: Any = parse_yaml(match[1])
     except yaml.YAMLError:
         return "see its own card"
     found = fields.get("license") if isinstance(fields, Mapping) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from medix_r1.checkpoints import vllm_answers
+from medix_r1.checkpoints.verification import vllm_answers
 from medix_r1.errors import ConfigError, Problem
 
 DTYPES = ("trained", "bf16", "fp16", "fp32")

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from medix_r1.data.fit import shrink_to_fit
+from medix_r1.data.lengths.fit import shrink_to_fit
+from medix_r1.data.lengths.tokens import PromptCounter
 from medix_r1.data.meaning import pictures
 from medix_r1.data.meaning.options import AnswerIs, Options, read_options, resolve
 from medix_r1.data.meaning.pictures import image_bytes
@@ -20,7 +21,6 @@ from medix_r1.data.row import (
     Reason,
     RowRejected,
 )
-from medix_r1.data.tokens import PromptCounter
 from medix_r1.grammar import ModalityTag, ThinkElement, parse_reference
 from medix_r1.images.decode import prepare_image
 from medix_r1.images.rules import ImageRejected, ImageRules, PreparedImage

@@ -44,7 +44,7 @@ def leaks(
     near: Annotated[int, typer.Option(min=0, max=7, help="Bits in which near-equal images may differ.")] = 4,
 ) -> None:
     """Find training rows that are test questions: `medix-r1 data leaks data/medix_rl eval_rows --remove data/clean`."""
-    from medix_r1.data.leak_report import check
+    from medix_r1.data.looking.leak_report import check
 
     check(train, test, out, remove, near, console)
 
@@ -56,7 +56,7 @@ def stats(
     png: Annotated[Path | None, typer.Option(help="Also draw them into this file.")] = None,
 ) -> None:
     """Count a prepared set: `medix-r1 data stats data/medix_rl --markdown stats.md --png stats.png`."""
-    from medix_r1.data import stats as counted
+    from medix_r1.data.looking import stats as counted
 
     result = counted.compute(folder)
     if markdown:
@@ -77,7 +77,7 @@ def view(
     reason: Annotated[str | None, typer.Option(help="Rows rejected for this reason instead, or all of them.")] = None,
 ) -> None:
     """Show rows with their images in one HTML file: `medix-r1 data view data/medix_rl --out view.html`."""
-    from medix_r1.data.view import write_view
+    from medix_r1.data.looking.view import write_view
 
     count = write_view(folder, out, rows=rows, seed=seed, source=source, tag=tag, reason=reason)
     console.print(f"{count} rows in {out}; open it in a browser", highlight=False)

@@ -14,10 +14,10 @@ from rich.table import Table
 
 from medix_r1.data.check import check_row
 from medix_r1.data.ending import show_notes
+from medix_r1.data.lengths.tokens import PromptCounter, backbone_folder
 from medix_r1.data.row import RawRow, RowRejected
 from medix_r1.data.settings import Settings, read_settings
 from medix_r1.data.sources.base import Unit
-from medix_r1.data.tokens import PromptCounter, backbone_folder
 
 SAMPLE = 200  # rows
 _UNITS = 8  # evenly spaced units that they are read from

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -22,6 +21,7 @@ from medix_r1.data.sources.base import Source
 from medix_r1.data.staging import UnitResult
 from medix_r1.data.summary import Summary
 from medix_r1.errors import DataError
+from medix_r1.host.yaml_text import read_yaml
 
 _SHOWN = 160  # characters of an example
 _BATCH, _MINI_BATCH = 512, 128  # prompts, of the public recipes
@@ -129,7 +129,7 @@ def experiment_of(backbone: str) -> str:
     models = {path.stem: _path_of(path) for path in sorted((config_dir() / "model").glob("*.yaml"))}
     wanted = {name for name, path in models.items() if path and (path == backbone or _same_folder(path, backbone))}
     for path in sorted((config_dir() / "experiment").glob("*.yaml")):
-        defaults = yaml.safe_load(path.read_text(encoding="utf-8")).get("defaults", [])
+        defaults = read_yaml(path).get("defaults", [])
         chosen = {entry.get("override /model") for entry in defaults if isinstance(entry, dict)}
         if chosen & wanted and not path.stem.startswith(("ablation", "nano_ablation")):
             return path.stem
@@ -137,7 +137,7 @@ def experiment_of(backbone: str) -> str:
 
 
 def _path_of(model: Path) -> str:
-    tree = yaml.safe_load(model.read_text(encoding="utf-8")) or {}
+    tree = read_yaml(model) or {}
     return str(tree.get("actor_rollout_ref", {}).get("model", {}).get("path", ""))
 
 

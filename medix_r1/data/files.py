@@ -1,4 +1,4 @@
-"""Atomic writes, checksums, and the lock of a prepared folder."""
+"""JSON files, checksums, and the lock of a prepared folder."""
 
 from __future__ import annotations
 
@@ -6,39 +6,19 @@ import contextlib
 import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from medix_r1.errors import DataError
+from medix_r1.host.files import atomic_write
 
 _BLOCK = 1 << 20
 
 
-@contextlib.contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path to write to; it is fsynced and renamed to `path` at the end, or removed on an error.
-
-    Raises:
-        DataError: the file could not be written.
-    """
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise DataError(f"{path} could not be written: {error.strerror or error}", code="not-written") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file atomically."""
-    with atomic_file(path) as temporary:
-        temporary.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    atomic_write(path, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
 
 
 def read_json(path: Path) -> Any:

@@ -18,13 +18,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from medix_r1.config import flatten
 from medix_r1.data import ending, groups, shards, staging
-from medix_r1.data.files import atomic_file, locked, read_json, write_json
+from medix_r1.data.files import locked, read_json, write_json
+from medix_r1.data.lengths.tokens import PromptCounter, backbone_folder, fingerprint
 from medix_r1.data.prepared import MANIFEST, REJECTS, STAGING, read_manifest
 from medix_r1.data.settings import Settings, read_settings
 from medix_r1.data.sources.hidden import hidden
 from medix_r1.data.summary import Summary
-from medix_r1.data.tokens import PromptCounter, backbone_folder, fingerprint
 from medix_r1.errors import ConfigError, DataError
+from medix_r1.host.files import atomic_file
 from medix_r1.prompts import digest, load
 
 __all__ = ["Summary", "prepare"]

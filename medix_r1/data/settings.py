@@ -20,8 +20,8 @@ from medix_r1.data.sources.base import Source
 from medix_r1.data.sources.hidden import HiddenNames
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.images.rules import limit_problems, rules_of, window_problems
-from medix_r1.moved_names import replace_moved
 from medix_r1.schema import command_line
+from medix_r1.schema.moved_names import replace_moved
 from medix_r1.schema.tables import composed_rest, value_problems
 
 MAX_NEAR_DISTANCE = 7

@@ -18,11 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from medix_r1.data.files import atomic_file, read_json, sha256_of, write_json
+from medix_r1.data.files import read_json, sha256_of, write_json
 from medix_r1.data.groups import Split
 from medix_r1.data.prepared import shard_batches
 from medix_r1.data.row import INDEX_SCHEMA, VERL_SCHEMA
 from medix_r1.data.staging import UnitResult, end_with_parent, run_all, unit_path
+from medix_r1.host.files import atomic_file
 
 SPLITS = ("train", "validation")
 SHARD_INDEX_SCHEMA = pa.schema(

@@ -21,11 +21,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from medix_r1.data.check import MeasuredRow, RowRules, check_row
-from medix_r1.data.files import atomic_file, read_json, write_json
+from medix_r1.data.files import read_json, write_json
+from medix_r1.data.lengths.tokens import PromptCounter
 from medix_r1.data.row import INDEX_SCHEMA, VERL_SCHEMA, RawRow, RowRejected, to_index, to_verl
 from medix_r1.data.sources.base import Source, Unit
-from medix_r1.data.tokens import PromptCounter
 from medix_r1.errors import DataError
+from medix_r1.host.files import atomic_file
 
 _FLUSH_BYTES = 16 * 2**20  # of rows buffered in memory
 _SHOWN = 200  # characters of a rejected question

@@ -15,8 +15,8 @@ from typing import Literal
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from medix_r1.demo import labels as label_file
 from medix_r1.demo import shipped
+from medix_r1.demo.rows import labels as label_file
 from medix_r1.demo.shipped import Model
 from medix_r1.demo.stamps import hash_files, is_current, replacing
 from medix_r1.errors import ConfigError, Problem
@@ -27,6 +27,7 @@ DEFAULT_OUT = Path("outputs/demo")
 Advance = Callable[[str], None]  # moves a bar one step and shows a detail
 
 _ROOM = Path(__file__).parent
+_LABELS = _ROOM / "rows" / "labels.yaml"
 _DATA = ("labels.yaml", "labels.py", "source_pictures.py", "views.py", "dataset.py")
 
 
@@ -67,18 +68,18 @@ def build_part(out: Path, part: Part, progress: Progress) -> None:
 
 def trained_stamp(model: Model) -> str:
     """Return the stamp of a locally trained model: a hash of the labels."""
-    return hash_files([_ROOM / "labels.yaml"], "trained", model)
+    return hash_files([_LABELS], "trained", model)
 
 
 def _inputs(part: Part) -> str:
     """Hash of everything that a part is made from."""
     if part == "data":
-        return hash_files([_ROOM / name for name in _DATA])
+        return hash_files([_LABELS.parent / name for name in _DATA])
     return hash_files([_ROOM / "shipped.py", shipped.shipped_folder(part) / shipped.CHECKSUMS])
 
 
 def _build_data(out: Path, inputs: str, progress: Progress) -> None:
-    from medix_r1.demo.dataset import write_data
+    from medix_r1.demo.rows.dataset import write_data
 
     labels = label_file.load()
     with replacing(out, "data", inputs, ["images", "data"]) as temporary:

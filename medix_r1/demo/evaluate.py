@@ -19,7 +19,7 @@ from medix_r1.demo.batches import EncodedRows, read_rows
 from medix_r1.demo.replies import SAMPLES, Reply, answer_all, load_policy
 from medix_r1.demo.result import DECODINGS, SETS, Decoded, Evaluation, Example, SetResult, SignalMean
 from medix_r1.errors import ConfigError, DataError, EmbedderError, JudgeUnavailable, Problem
-from medix_r1.machine import this_machine
+from medix_r1.host.machine import this_machine
 from medix_r1.rewards.base import Sample, SampleReader
 from medix_r1.rewards.build import build_reward
 from medix_r1.rewards.composite import RewardBreakdown

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from medix_r1.errors import DataError
+from medix_r1.host.files import atomic_write
 
 SETS: Mapping[str, str] = {
     "heldout_views": "new views of pictures that are trained on",
@@ -81,10 +81,7 @@ class Evaluation:
 
     def write(self, path: Path) -> None:
         """Write as JSON, atomically."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text(json.dumps(asdict(self), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
+        atomic_write(path, json.dumps(asdict(self), ensure_ascii=False, indent=1) + "\n")
 
 
 def read_evaluation(path: Path) -> Evaluation:

@@ -16,8 +16,8 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from medix_r1 import config as configs
-from medix_r1 import processes
 from medix_r1.errors import ConfigError, ServerError
+from medix_r1.host import processes
 from medix_r1.runs.folder import RunFolder
 from medix_r1.serving import server
 from medix_r1.serving.checks import judge_problems

@@ -21,9 +21,10 @@ from medix_r1.errors import DataError
 from medix_r1.evaluation import show
 from medix_r1.evaluation.results import comparison_text
 from medix_r1.evaluation.results.compare import read_comparison
-from medix_r1.evaluation.results.records import atomic_write
 from medix_r1.evaluation.run import plan, run
 from medix_r1.evaluation.settings import compose_eval
+from medix_r1.host.files import atomic_write
+from medix_r1.host.yaml_text import read_yaml
 
 _SIX = (
     "anatomy",
@@ -120,7 +121,7 @@ def _mmlu(subject: str) -> list[dict[str, Any]]:
             code="package-not-installed",
         )
     folder = Path(next(iter(spec.submodule_search_locations))) / "tasks" / "mmlu" / "flan_cot_fewshot"
-    tree = yaml.safe_load((folder / f"mmlu_{subject}.yaml").read_text(encoding="utf-8"))
+    tree = read_yaml(folder / f"mmlu_{subject}.yaml")
     rows = []
     for sample in tree["fewshot_config"]["samples"]:
         question, answer = _QUESTION.fullmatch(sample["question"].strip()), _ANSWER.search(sample["target"])

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from medix_r1.doctor import packages, resources
 from medix_r1.doctor.finding import Finding, Judge, Level
-from medix_r1.machine import this_machine
+from medix_r1.host.machine import this_machine
 
 _COLOURS: dict[Level, str] = {"ok": "green", "warn": "yellow", "fail": "red"}
 

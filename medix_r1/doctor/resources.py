@@ -13,7 +13,7 @@ import psutil
 
 from medix_r1.doctor.finding import Finding, Judge
 from medix_r1.errors import ConfigError, ServerError
-from medix_r1.machine import GIB
+from medix_r1.host.machine import GIB
 from medix_r1.serving import server
 from medix_r1.serving.probe import server_problems
 from medix_r1.training.preflight.hardware import CPU_RANK_MEMORY, CPU_RUN_MEMORY, SHARED_MEMORY

@@ -181,8 +181,8 @@ def _read_blind(sheets: Sequence[Path], key: Path | None, out: Path | None) -> N
 
 def _present(sheet: Any, rows: Sequence[Mapping[str, Any]], out: Path | None, name: str) -> None:
     """Show a table; with `out` also write it as Markdown, CSV and JSON."""
-    from medix_r1.evaluation.results.records import atomic_write
     from medix_r1.evaluation.results.sheet import csv_text
+    from medix_r1.host.files import atomic_write
 
     console = _console()
     sheet.show(console)

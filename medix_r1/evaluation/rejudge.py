@@ -20,17 +20,10 @@ from medix_r1.evaluation.phases.fingerprint import describe_judge, folder_name, 
 from medix_r1.evaluation.phases.generate_and_judge import GENERATIONS, AnsweredItem, read_judgements
 from medix_r1.evaluation.phases.replies import Reply
 from medix_r1.evaluation.phases.scoring import with_judgement
-from medix_r1.evaluation.results.records import (
-    RECORDS_FILE,
-    Record,
-    RunInfo,
-    atomic_write,
-    read_run,
-    write_records,
-    write_run,
-)
+from medix_r1.evaluation.results.records import RECORDS_FILE, Record, RunInfo, read_run, write_records, write_run
 from medix_r1.evaluation.run import CODE_DIR, DATA_FILE, Outcome, ToJudge, judge_all, locked
 from medix_r1.evaluation.settings import compose_eval
+from medix_r1.host.files import atomic_write
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,9 @@ from medix_r1.evaluation.phases.generate_and_judge import (
 )
 from medix_r1.evaluation.phases.judge_free import judge_free_score
 from medix_r1.evaluation.phases.scoring import score_task
-from medix_r1.evaluation.results.records import RUN_FILE, Record, RunInfo, atomic_write, read_run, write_run
+from medix_r1.evaluation.results.records import RUN_FILE, Record, RunInfo, read_run, write_run
 from medix_r1.evaluation.settings import EvalSettings, known_tasks
+from medix_r1.host.files import atomic_write
 
 DATA_FILE, CODE_DIR, _LOCK_FILE = "data.key", "code", ".lock"
 PRIVATE = 0o700  # the mode of a folder with texts under a data-use agreement

@@ -22,8 +22,8 @@ from medix_r1.evaluation.benchmarks.tasks import TaskSpec, load_scorer, select, 
 from medix_r1.images.rules import ImageRules, rule_problems
 from medix_r1.models.rubric import missing_marks
 from medix_r1.models.settings import address_problems
-from medix_r1.moved_names import replace_moved
 from medix_r1.schema import command_line
+from medix_r1.schema.moved_names import replace_moved
 from medix_r1.schema.tables import composed_rest, value_problems
 
 # Keys that `_wrong` reads; where the kind of one is wrong, it has nothing to say.

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from medix_r1.errors import ConfigError
+from medix_r1.host.yaml_text import parse_yaml
 from medix_r1.migration.found import Project, Script, Unresolved
 from medix_r1.migration.python_code import NoConfig, read_python
 from medix_r1.migration.shell import UNKNOWN, NotReadable, read_shell
@@ -65,7 +66,7 @@ def _of_python(path: Path, text: str) -> Script:
 
 def _tree(path: Path, text: str) -> Mapping[str, Any]:
     try:
-        tree = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        tree = json.loads(text) if path.suffix == ".json" else parse_yaml(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError.of(
             str(path), "broken-yaml", f"cannot be read: {' '.join(str(error).split())[:200]}"
@@ -207,7 +208,7 @@ def _scalar(text: str) -> Any:
     if _NUMBER.fullmatch(text):
         return float(text) if re.search(r"[.eE]", text) else int(text)
     try:
-        return _plain(yaml.safe_load(text))
+        return _plain(parse_yaml(text))
     except (yaml.YAMLError, ValueError, RecursionError):
         return text
 

@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-import yaml
-
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.migration.draft import Draft, Entry, Fate
 from medix_r1.migration.found import Project, Unresolved
 from medix_r1.schema.known import config_dir
@@ -53,7 +52,7 @@ def model(draft: Draft, key: str, value: Any) -> Entry:
 def _known_models() -> Mapping[str, str]:
     found = {}
     for file in sorted((config_dir() / "model").glob("*.yaml")):
-        tree = yaml.safe_load(file.read_text(encoding="utf-8"))
+        tree = read_yaml(file)
         path = tree.get("actor_rollout_ref", {}).get("model", {}).get("path", "")
         if "/" in path and "$" not in path:
             found[file.stem] = path

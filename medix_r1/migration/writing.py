@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from medix_r1.host.yaml_text import parse_yaml
 from medix_r1.migration.draft import Draft
 from medix_r1.untrusted import one_line
 
@@ -86,4 +87,4 @@ def _text(value: Any) -> str:
 
 
 def _looks_like_another(text: str) -> bool:
-    return not isinstance(yaml.safe_load(text) if ": " not in text else text, str) or text.startswith(("-", ":"))
+    return not isinstance(parse_yaml(text) if ": " not in text else text, str) or text.startswith(("-", ":"))

@@ -187,7 +187,10 @@ class Connection:
         data = to_json(call.body())
         self.usage.calls += 1
         where, start = f"{self.name} at {address.url}", time.monotonic()
-        sent = SentTexts.of_body(call.body, self._key)
+
+        def sent() -> SentTexts:
+            return SentTexts.of_body(call.body, self._key)
+
         try:
             if self._client is None:
                 self._client = _open_client(self._key, self._timeout)
@@ -196,9 +199,9 @@ class Connection:
         except TimeoutError:
             raise RetryableError(f"{where}: no answer within {self._timeout:g} s; timed out") from None
         except PyreqwestError as error:
-            raise RetryableError(f"{where}: {line(_innermost_cause(error), sent)}") from None
+            raise RetryableError(f"{where}: {line(_innermost_cause(error), sent())}") from None
         if status != 200:
-            said = f"{where}: {fault_of_status(status, text, sent, call.model).problem().text}"
+            said = f"{where}: {fault_of_status(status, text, sent(), call.model).problem().text}"
             if retryable := retryable_error(status, headers, said, call.model):
                 raise retryable
             if status in (401, 402):
@@ -213,7 +216,9 @@ class Connection:
             result = call.read(reply)
             tokens = self.usage.count(reply, time.monotonic() - start)
         except _UNREADABLE:
-            fault = fault_of_body(text, sent) or Fault("", "HTTP 200 with a damaged reply", server_sentence(text, sent))
+            fault = fault_of_body(text, sent()) or Fault(
+                "", "HTTP 200 with a damaged reply", server_sentence(text, sent())
+            )
             raise RetryableError(f"{where}: {fault.problem().text}") from None
         if self._rate_limit is not None:
             self._rate_limit.observe(call.characters, tokens)

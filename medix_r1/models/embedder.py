@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
-from medix_r1 import gc_tuning
 from medix_r1.errors import ConfigError, EmbedderError
+from medix_r1.host import gc_tuning
 from medix_r1.models.batching import Batches, Vector
 from medix_r1.models.reading.faults import why
 from medix_r1.models.reading.sent_texts import SentTexts

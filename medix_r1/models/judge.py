@@ -21,8 +21,9 @@ from typing import Any, Literal
 from medix_r1 import prompts
 from medix_r1.errors import ConfigError, JudgeRejected, JudgeUnavailable, Problem
 from medix_r1.models.connection import Call, Connection, to_json
-from medix_r1.models.reading.chat_message import Message, message_of, why_unreadable
+from medix_r1.models.reading.reply_text import Message, message_of
 from medix_r1.models.reading.sent_texts import SentTexts
+from medix_r1.models.reading.unreadable import why_unreadable
 from medix_r1.models.response_cache import ResponseCache
 from medix_r1.models.settings import connection_problems, count_problems, key_problems
 from medix_r1.models.verdict import Judge, Question, Verdict, parse_verdict, yes_probability
@@ -46,7 +47,7 @@ class ChatJudge:
         model: name of the model as the servers know it.
         revision: of the model; used only as a part of the cache key.
         prompt: name of a file in `medix_r1/prompts/`.
-        mode: `binary` takes YES or NO from the reply (verdict_text.py), `probability` P(YES) / (P(YES) + P(NO)) of the
+        mode: `binary` takes YES or NO from the reply (reply_text.py), `probability` P(YES) / (P(YES) + P(NO)) of the
             first token.
         api_key_env: name of the environment variable that holds the key, or None for a server without one.
         max_tokens: maximum tokens of a reply; with `thinking=cut` they include the thinking.

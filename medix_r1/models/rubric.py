@@ -16,7 +16,7 @@ from typing import Any, Literal
 from medix_r1 import prompts
 from medix_r1.errors import DataError
 from medix_r1.models.reading.json_objects import objects_in
-from medix_r1.models.reading.verdict_text import read_verdict, strip_thinking
+from medix_r1.models.reading.reply_text import read_verdict, strip_thinking
 
 VerdictForm = Literal["json", "yes_no"]
 PROMPTS: Mapping[VerdictForm, str] = {"json": "criterion", "yes_no": "criterion_yes_no"}

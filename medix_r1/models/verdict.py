@@ -1,6 +1,6 @@
 """Types of the judge: question, verdict, interface; and the probability that a judge's first token gives.
 
-verdict_text.py parses its replies.
+reply_text.py parses its replies.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from medix_r1.models.reading.verdict_text import parse_verdict, strip_thinking
+from medix_r1.models.reading.reply_text import parse_verdict, strip_thinking
 
 __all__ = ["Judge", "Question", "Verdict", "parse_verdict", "strip_thinking", "yes_probability"]
 

@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from medix_r1.errors import ConfigError
 from medix_r1.evaluation.results.records import RUN_FILE
+from medix_r1.host.yaml_text import parse_yaml
 from medix_r1.pages.style import page_style
 from medix_r1.reports.outcome import changes
 from medix_r1.reports.status import state
@@ -170,7 +171,7 @@ def _link(target: Path, out: Path) -> str | None:
 
 def _yaml(path: Path) -> dict[str, Any]:
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8", errors="replace"))
+        tree = parse_yaml(path.read_text(encoding="utf-8", errors="replace"))
     except (OSError, yaml.YAMLError):
         return {}
     return tree if isinstance(tree, dict) else {}

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from medix_r1.evaluation.results.records import atomic_write
 from medix_r1.evaluation.results.sheet import Sheet, between, csv_text, number
+from medix_r1.host.files import atomic_write
 from medix_r1.pages.style import COLOURS, DASHES, FIGURE, MARKERS
 from medix_r1.reports.run_groups import HELD_OUT, PARTS, TRAINING, Estimate, Run, RunGroup
 

@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import yaml
 from omegaconf import DictConfig
 
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.reports.run_groups import Run, RunGroup
 from medix_r1.runs import provenance, saved_config, sweep_record
 from medix_r1.runs.folder import RunFolder
@@ -40,7 +40,7 @@ def _missing(paths: Sequence[str], runs: Sequence[Run]) -> Iterator[str]:
 
 def _unfinished(runs: Sequence[Run]) -> Iterator[str]:
     for run in runs:
-        config = yaml.safe_load((run.root / "config.yaml").read_text(encoding="utf-8"))
+        config = read_yaml(run.root / "config.yaml")
         total = config.get("trainer", {}).get("total_training_steps")
         folder = RunFolder(run.root)
         if total is None:  # the run ends after its epochs, whose number of steps the config does not have

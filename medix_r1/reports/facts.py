@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from medix_r1 import config as configs
 from medix_r1.errors import ConfigError
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.runs import provenance, saved_config
 from medix_r1.runs.folder import RunFolder
 
@@ -17,7 +16,7 @@ _OURS = ("run.dir", "trainer.default_local_dir", "trainer.resume_", "ray_kwargs.
 
 def facts(run: RunFolder) -> dict[str, str]:
     """Name, machine, versions, code and data of the newest attempt, as text."""
-    config = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+    config = read_yaml(run.config)
     record = provenance.read(run)
     found = {
         "run": f"{config['run']['name']}, seed {config['run']['seed']}, {run.attempts} attempt(s)",

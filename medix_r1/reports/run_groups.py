@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 from statsmodels.stats.weightstats import DescrStatsW
 
 from medix_r1.agreement import Interval
 from medix_r1.errors import ConfigError, Problem
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.runs import provenance
 from medix_r1.runs.folder import RunFolder
 
@@ -148,7 +148,7 @@ def _folders(path: str) -> list[Path]:
 
 def _read(root: Path) -> Run:
     folder = RunFolder(root)
-    config = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
+    config = read_yaml(folder.config)
     overrides = tuple(str(word) for word in provenance.read(folder).get("overrides", ()))
     return Run(root, overrides, int(config["run"]["seed"]), folder.metrics_by_step())
 

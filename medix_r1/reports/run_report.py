@@ -9,18 +9,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import time
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import yaml
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from medix_r1.errors import ConfigError
+from medix_r1.host.files import atomic_write
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.pages.style import page_style
 from medix_r1.reports import browser, charts, facts, outcome
 from medix_r1.reports.status import state
@@ -46,9 +46,7 @@ def write_report(run: Path, out: Path | None = None, *, refresh: int | None = No
     if not steps:
         raise ConfigError.of(str(run), "no-step-logged", "no run there that has logged a step")
     out = out or run / "report.html"
-    temporary = out.with_name(f".{out.name}.tmp")
-    temporary.write_text(render(folder, steps, refresh), encoding="utf-8")
-    os.replace(temporary, out)
+    atomic_write(out, render(folder, steps, refresh))
     return out
 
 
@@ -97,7 +95,7 @@ def render(folder: RunFolder, steps: charts.Steps, refresh: int | None) -> str:
 
 def _progress(folder: RunFolder, steps: charts.Steps) -> str:
     done = max((step for step, metrics in steps.items() if "reward/overall/mean" in metrics), default=0)
-    total = yaml.safe_load(folder.config.read_text(encoding="utf-8"))["trainer"]["total_training_steps"]
+    total = read_yaml(folder.config)["trainer"]["total_training_steps"]
     return f"{done} of {total} steps" if total else f"{done} steps"
 
 

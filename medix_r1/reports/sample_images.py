@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as compute
 import pyarrow.dataset as datasets
-import yaml
 from PIL import Image, UnidentifiedImageError
 
+from medix_r1.host.files import atomic_file
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.runs.folder import RunFolder
 
 _SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "TIFF": ".tif", "GIF": ".gif", "BMP": ".bmp"}
@@ -34,7 +34,7 @@ def of_rows(run: Path, row_ids: Iterable[str]) -> dict[str, list[Path]]:
 
 
 def _rows(run: RunFolder, wanted: list[str]) -> Iterable[dict[str, Any]]:
-    data = yaml.safe_load(run.config.read_text(encoding="utf-8"))["data"]
+    data = read_yaml(run.config)["data"]
     names = [name for key in ("train_files", "val_files") for name in _as_list(data[key])]
     files = [str(path) for name in names if (path := _found(name, run.root)) is not None]
     if not files or not wanted:
@@ -67,8 +67,6 @@ def _write(image: dict[str, Any], folder: Path) -> Path | None:
         return None
     path = folder / f"{hashlib.sha256(content).hexdigest()[:20]}{suffix}"
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
+        with atomic_file(path) as temporary:
+            temporary.write_bytes(content)
     return path

@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console
 from rich.markup import escape
 
 from medix_r1.errors import ConfigError
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.pages.wrapped import fields, hanging
 from medix_r1.runs import checkpoints, requests
 from medix_r1.runs.folder import RunFolder, read_lines
@@ -34,7 +34,7 @@ def show_status(run: Path, console: Console) -> None:
     steps = folder.metrics_by_step()
     console.print(f"[bold]{escape(str(run))}[/]  {escape(state(folder, events))}", highlight=False)
     trained = [step for step, metrics in steps.items() if "reward/overall/mean" in metrics]
-    total = yaml.safe_load(folder.config.read_text(encoding="utf-8"))["trainer"]["total_training_steps"]
+    total = read_yaml(folder.config)["trainer"]["total_training_steps"]
     for step in trained[-3:]:
         history = [steps[earlier] for earlier in trained if earlier <= step]
         line = fields(f"step {step:>5}{f'/{total}' if total else ''}  ", step_line(history), console.width)

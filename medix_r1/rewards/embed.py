@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.models.embedder import Embedder
-from medix_r1.rewards.base import Sample, Score
-from medix_r1.rewards.rule_scores import byte_limit_problems, rule_score
+from medix_r1.rewards.base import Sample, Score, byte_limit_problems, rule_score
 from medix_r1.schema.kinds import Kind
 from medix_r1.wording.alternatives import alternatives
 from medix_r1.wording.spelling import normalize_answer

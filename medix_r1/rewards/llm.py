@@ -7,9 +7,8 @@ from typing import Annotated
 
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.models.judge import Judge, Question, Verdict
-from medix_r1.rewards.base import PendingScore, Sample, Score
+from medix_r1.rewards.base import PendingScore, Sample, Score, byte_limit_problems, rule_score
 from medix_r1.rewards.calibration import ABSTAINED
-from medix_r1.rewards.rule_scores import byte_limit_problems, rule_score
 from medix_r1.schema.kinds import Kind
 from medix_r1.wording.abstaining import abstains
 

@@ -43,8 +43,10 @@ class Overlong:
     limit: int = 0
 
     @classmethod
-    def of(cls, settings: Any, limit: int) -> Overlong:
-        """The setting of a `reward` node whose `overlong_problems` are none."""
+    def of(cls, settings: Any, limit: int) -> Overlong | None:
+        """The setting of a `reward` node whose `overlong_problems` are none; None changes no reward."""
+        if settings["overlong"] == "reward":
+            return None
         return cls(str(settings["overlong"]), int(settings.get("overlong_cache") or 0), limit)
 
     def reward(self, total: float | None, *, cut: bool, tokens: int) -> float | None:

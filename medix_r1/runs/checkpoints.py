@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from medix_r1.errors import CheckpointError
+from medix_r1.host.files import atomic_write
 from medix_r1.runs.fingerprints import fingerprint
 
 BEST = "best.json"  # names the checkpoint with the best held-out value
@@ -30,12 +31,8 @@ def seal(folder: Path) -> None:
             os.fsync(file.fileno())
     sizes = {str(path.relative_to(folder)): path.stat().st_size for path in files}
     marks = {str(path.relative_to(folder)): mark for path in files if (mark := fingerprint(path))}
-    temporary = folder / f"{MANIFEST}.tmp"
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump({"step": step_of(folder), "files": sizes, "fingerprints": marks}, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, folder / MANIFEST)
+    manifest = {"step": step_of(folder), "files": sizes, "fingerprints": marks}
+    atomic_write(folder / MANIFEST, json.dumps(manifest, indent=1))
 
 
 def step_of(folder: Path) -> int:
@@ -140,9 +137,7 @@ def offer_as_best(folder: Path, metric: str, value: float) -> bool:
     record = _read_best(root) if best(root) else None
     if not is_whole(folder) or (record and record["metric"] == metric and record["value"] >= value):
         return False
-    temporary = root / f".{BEST}"
-    temporary.write_text(json.dumps({"step": step_of(folder), "metric": metric, "value": value}), encoding="utf-8")
-    os.replace(temporary, root / BEST)
+    atomic_write(root / BEST, json.dumps({"step": step_of(folder), "metric": metric, "value": value}))
     return True
 
 

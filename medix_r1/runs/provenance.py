@@ -15,7 +15,8 @@ import pyarrow.parquet as parquet
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from medix_r1 import user_code
-from medix_r1.machine import this_machine
+from medix_r1.host.files import atomic_write
+from medix_r1.host.machine import this_machine
 from medix_r1.runs.folder import RunFolder
 from medix_r1.version import commit
 
@@ -36,9 +37,7 @@ def write(run: RunFolder, config: DictConfig, overrides: Sequence[str] = ()) -> 
         "user_code": _user_code(config),
         "models": {name: weights_fingerprint(Path(name)) for name in _models(config)},
     }
-    temporary = run.root / f".{_FILE}"
-    temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    os.replace(temporary, run.root / _FILE)
+    atomic_write(run.root / _FILE, json.dumps(record, indent=1))
 
 
 _DATA = ("train_files", "val_files")

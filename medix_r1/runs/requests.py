@@ -8,7 +8,6 @@ RUN/requests/stop` on any machine that shares the folder does the same as the co
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
@@ -37,9 +36,7 @@ def ask(run: Path, request: str) -> None:
         raise ConfigError.of(str(run), "run-has-ended", says)
     folder = _folder(run)
     folder.mkdir(exist_ok=True)
-    temporary = folder / f".{request}.{os.getpid()}"
-    temporary.touch()
-    os.replace(temporary, folder / request)
+    (folder / request).touch()
 
 
 def ending(run: RunFolder) -> str | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from medix_r1.host.files import atomic_write
 from medix_r1.runs.folder import read_lines
 from medix_r1.runs.scored_rollout import ScoredRollout
 
@@ -30,7 +30,7 @@ class SamplesFolder:
     def write(self, split: str, step: int, rollouts: Sequence[ScoredRollout]) -> None:
         """Write a step's samples, atomically."""
         lines = [rollout.to_line() for rollout in rollouts if self._is_sampled(rollout.uid)]
-        _write_atomically(self.path(split, step), lines)
+        _write(self.path(split, step), lines)
         if split == "train" and self._keep_steps is not None:
             for old in sorted((self._root / split).glob("*.jsonl"))[: -self._keep_steps]:
                 old.unlink(missing_ok=True)
@@ -40,15 +40,11 @@ class SamplesFolder:
         path = self.path("train", step)
         if path.exists():
             lines = [{**line, "advantage": advantages.get(line["key"])} for line in read_lines(path)]
-            _write_atomically(path, lines)
+            _write(path, lines)
 
     def _is_sampled(self, uid: str) -> bool:
         return int.from_bytes(hashlib.sha256(uid.encode()).digest()[:4]) < self._share * 2**32
 
 
-def _write_atomically(path: Path, lines: Sequence[Mapping[str, object]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    os.replace(temporary, path)
+def _write(path: Path, lines: Sequence[Mapping[str, object]]) -> None:
+    atomic_write(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))

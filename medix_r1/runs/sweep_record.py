@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from medix_r1.host.files import atomic_write
 
 _FILE = "sweep.json"
 
 
 def add(folder: Path, runs: Mapping[str, Sequence[str]]) -> None:
     """Add runs, name → overrides, to those of earlier commands."""
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{_FILE}"
-    temporary.write_text(json.dumps({"runs": read(folder) | {**runs}}, indent=1), encoding="utf-8")
-    os.replace(temporary, folder / _FILE)
+    atomic_write(folder / _FILE, json.dumps({"runs": read(folder) | {**runs}}, indent=1))
 
 
 def read(folder: Path) -> dict[str, list[str]]:

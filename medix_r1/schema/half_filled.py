@@ -7,8 +7,8 @@ from pathlib import Path
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from medix_r1.composing import plain
-from medix_r1.prepared_folders import prepared_shards
 from medix_r1.schema.known import known_keys
+from medix_r1.schema.prepared_folders import prepared_shards
 
 
 def drop_incomplete_server(config: DictConfig) -> None:

@@ -12,9 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from medix_r1.errors import ConfigError
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.schema import kinds
 
 _HERE = Path(__file__).parent
@@ -84,7 +83,7 @@ def known_kinds() -> Mapping[str, str]:
     """Every dotted key of verl's tree and of our base files → its kind, by type alone (values.py adds the ranges)."""
     kind_of: dict[str, str] = dict(_verl()["keys"])
     for name, prefix in _BASES:
-        tree = yaml.safe_load((config_dir() / f"{name}.yaml").read_text(encoding="utf-8"))
+        tree = read_yaml(config_dir() / f"{name}.yaml")
         tree.pop("defaults", None)
         for key, value in flatten(tree, prefix):
             if kind_of.get(key, kinds.ANY) == kinds.ANY:
@@ -103,7 +102,7 @@ def known_keys() -> frozenset[str]:
 @functools.cache
 def other_projects() -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
     """Project → its keys → what becomes of each here (`schema/other_names.yaml` explains the fields)."""
-    names: Mapping[str, Mapping[str, Mapping[str, Any]]] = yaml.safe_load(_OTHER_NAMES.read_text(encoding="utf-8"))
+    names: Mapping[str, Mapping[str, Mapping[str, Any]]] = read_yaml(_OTHER_NAMES)
     return names
 
 

@@ -11,10 +11,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from medix_r1.composing import NOT_COMPOSED
 from medix_r1.errors import Problem
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.schema import kinds
 from medix_r1.schema.hydra_errors import composing_problem, refused_override
 from medix_r1.schema.kinds import Kind
@@ -29,7 +28,7 @@ def table(name: str) -> Mapping[str, Kind]:
     Args:
         name: `eval` or `prepare`.
     """
-    rules = yaml.safe_load(Path(__file__).with_name(f"{name}_rules.yaml").read_text(encoding="utf-8"))
+    rules = read_yaml(Path(__file__).with_name(f"{name}_rules.yaml"))
     return {key: Kind(**{"filled": True} | rule) for key, rule in rules.items()}
 
 

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from medix_r1.errors import Problem
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.schema.known import flatten, unread_defaults
 
 _TABLE = Path(__file__).with_name("unread.yaml")
@@ -18,7 +17,7 @@ _TABLE = Path(__file__).with_name("unread.yaml")
 @functools.cache
 def instead() -> Mapping[str, str]:
     """Key, or `node.*`, → what to use instead."""
-    table: Mapping[str, str] = yaml.safe_load(_TABLE.read_text(encoding="utf-8"))
+    table: Mapping[str, str] = read_yaml(_TABLE)
     return table
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from medix_r1.errors import ConfigError, Problem
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.schema import kinds
 from medix_r1.schema.kinds import Kind
 from medix_r1.schema.known import flatten, known_kinds
@@ -30,7 +30,7 @@ _REFERENCE = re.compile(r"\$\{(?:[\w.]+:)?([\w.]+)")
 @functools.cache
 def rules() -> Mapping[str, Kind]:
     """Key, or pattern of keys, → its kind, in the order of the file."""
-    table = yaml.safe_load(_RULES.read_text(encoding="utf-8"))
+    table = read_yaml(_RULES)
     return {key: Kind(**rule) for key, rule in table.items()}
 
 

@@ -20,6 +20,7 @@ from typing import IO, Any
 import numpy as np
 
 from medix_r1.errors import ConfigError, DataError, Problem
+from medix_r1.host.files import atomic_file
 
 _SYNC_EVERY = 2.0  # seconds between fsyncs: what a power cut may lose; a kill loses nothing that was flushed
 _MAX_SHOWN = 5
@@ -153,14 +154,10 @@ class Output:
             values = np.frombuffer(contents, dtype=np.uint64)
             self._hashes, self._counts = np.unique(values, return_counts=True)
         if incomplete:
-            temporary = self.path.with_name(self.path.name + ".tmp")
-            with temporary.open("wb") as file:
+            with atomic_file(self.path) as temporary, temporary.open("wb") as file:
                 for line, record in read_output(self.path):
                     if record is not None and (record["overall"] is not None or record["failure"] is None):
                         file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self.path)
 
 
 def read_output(path: Path) -> Iterator[tuple[bytes, dict[str, Any] | None]]:

@@ -1,12 +1,10 @@
-"""Runs the verbs of `medix-r1 reward` under a progress bar, and writes their files atomically."""
+"""Runs the verbs of `medix-r1 reward` under a progress bar."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable, Coroutine, Sequence
-from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -14,7 +12,6 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from medix_r1.errors import DataError
 from medix_r1.scoring.composed import ReadyReward
 
 Advance = Callable[[int], None]
@@ -65,18 +62,3 @@ def run_with_progress(
         finally:
             logger.removeHandler(handler)
     return True
-
-
-def atomic_write(path: Path, text: str) -> None:
-    """Write a file under a temporary name and rename it.
-
-    Raises:
-        DataError: the disk refuses.
-    """
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}", code="not-written") from error

@@ -13,16 +13,18 @@ from rich.table import Table
 
 from medix_r1.config import compose_reward
 from medix_r1.errors import ConfigError
+from medix_r1.host.files import atomic_write
 from medix_r1.rewards.base import Sample, SampleReader
 from medix_r1.rewards.build import build_rules
 from medix_r1.rewards.composite import RewardBreakdown
 from medix_r1.scoring import audit as audits
-from medix_r1.scoring import audit_report, explain, probe, probe_file, probe_view, rows
+from medix_r1.scoring import audit_report, explain, rows
 from medix_r1.scoring import score as scores
 from medix_r1.scoring.composed import PlannedReward
 from medix_r1.scoring.output import Output
 from medix_r1.scoring.plain import plain
-from medix_r1.scoring.running import Advance, atomic_write, run_with_progress
+from medix_r1.scoring.probes import probe, probe_file, probe_view
+from medix_r1.scoring.running import Advance, run_with_progress
 
 
 def score_file(
@@ -176,7 +178,7 @@ def probe_reward(
             return 1
     if json_out is not None:
         about = {"overrides": list(overrides), "settings": planned.settings()}
-        atomic_write(json_out, probe.as_json(findings, about))
+        atomic_write(json_out, probe.as_json(findings, about) + "\n")
     console.print(probe_view.by_family(findings))
     broken = [finding for finding in findings if finding.broken]
     if broken:
@@ -256,9 +258,9 @@ def audit_file(
 
 def _show_audit(found: audits.Audit, file: Path, json_out: Path | None, markdown: Path | None, console: Console) -> int:
     if json_out is not None:
-        atomic_write(json_out, audit_report.as_json(found))
+        atomic_write(json_out, audit_report.as_json(found) + "\n")
     if markdown is not None:
-        atomic_write(markdown, audit_report.as_markdown(found, file))
+        atomic_write(markdown, audit_report.as_markdown(found, file) + "\n")
     if found.agreement is not None:
         console.print(audit_report.confusion(found))
     if found.worst:

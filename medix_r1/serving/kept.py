@@ -1,6 +1,6 @@
 """Keeps a model server running exactly as long as the command that started it (`medix-r1 serve`, `medix-r1 demo`, …).
 
-The command starts this module as a keeper process (medix_r1/processes.py) and holds the write end of its standard
+The command starts this module as a keeper process (medix_r1/host/processes.py) and holds the write end of its standard
 input. However the command ends (Ctrl-C, `kill -9`), the pipe closes, and the keeper ends the server with all its
 children.
 """
@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from medix_r1 import processes
 from medix_r1.errors import ServerError
+from medix_r1.host import processes
 from medix_r1.serving import server
 
 _PATIENCE_AT_END = 20.0  # seconds the keeper gets to end the server

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from medix_r1.errors import ServerError
-from medix_r1.log_tail import tail
+from medix_r1.host.log_tail import tail
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 

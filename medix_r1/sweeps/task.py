@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from medix_r1.processes import end_with_parent
+from medix_r1.host.processes import end_with_parent
 
 _PATIENCE = 60.0  # seconds that a run gets to stop its judge, Ray and vLLM
 

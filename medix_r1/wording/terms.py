@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from medix_r1.host.yaml_text import read_yaml
 
 _FOLDER = Path(__file__).parent
-LISTS: Mapping[str, Any] = yaml.safe_load((_FOLDER / "words.yaml").read_text(encoding="utf-8"))
+LISTS: Mapping[str, Any] = read_yaml(_FOLDER / "words.yaml")
 KINDS = {  # qualifying word → the kinds that it belongs to
     word: frozenset(kind for kind, words in LISTS["kinds"].items() if word in words)
     for words in LISTS["kinds"].values()

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from medix_r1.demo import labels as label_file
 from medix_r1.demo.batches import EncodedRows, read_rows
+from medix_r1.demo.rows import labels as label_file
 from tests.e2e.conftest import demo, nano_overrides
 from tools.nano.policy import warm_start
 from tools.nano.policy.report import Measurement, measure

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from medix_r1.demo import labels
+from medix_r1.demo.rows import labels
 from tests.support.engine_probe import probe
 from tools.nano.twins import TWINS, build_twin
 

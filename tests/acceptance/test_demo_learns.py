@@ -12,7 +12,7 @@ import pytest
 
 from medix_r1.demo.batches import read_rows
 from medix_r1.grammar import parse_completion
-from medix_r1.machine import GIB
+from medix_r1.host.machine import GIB
 from medix_r1.serving import server
 from medix_r1.serving.kept import served
 from tests.e2e.conftest import medix

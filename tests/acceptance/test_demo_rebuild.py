@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from medix_r1.demo import labels as label_file
 from medix_r1.demo.replies import load_policy
+from medix_r1.demo.rows import labels as label_file
 from tests.acceptance.conftest import Rebuilt, heldout
 from tools.nano.policy.report import Measurement, measure
 

@@ -16,11 +16,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from medix_r1.checkpoints import verify_vllm
-from medix_r1.checkpoints.fsdp_shards import open_shards
 from medix_r1.checkpoints.merge import merge
 from medix_r1.checkpoints.options import Options
-from medix_r1.checkpoints.verify import Question, from_shards
+from medix_r1.checkpoints.parameters.fsdp_shards import open_shards
+from medix_r1.checkpoints.verification import vllm as verify_vllm
+from medix_r1.checkpoints.verification.logits import Question, from_shards
 from medix_r1.errors import CheckpointError
 from tests.support.fsdp_save import CASES, checkpoint_of
 from tests.support.problems import coded

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from medix_r1.moved_names import moved
 from medix_r1.runs import checkpoints
 from medix_r1.runs.folder import RunFolder, read_lines
+from medix_r1.schema.moved_names import moved
 from tests.e2e.conftest import FinishedRun, stub_overrides, train
 from tests.support.judge_stub import JudgeStub
 from tests.support.old_run import age, unpack

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from medix_r1.scoring.probe_file import load
+from medix_r1.scoring.probes.probe_file import load
 from tests.e2e.conftest import medix
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1800)]

@@ -9,9 +9,9 @@ from transformers import AutoImageProcessor, AutoProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import Qwen2VLImageProcessor
 
+from medix_r1.data.lengths.tokens import PromptCounter, ResizeRule
 from medix_r1.data.prepared import read_index
 from medix_r1.data.row import RowRejected
-from medix_r1.data.tokens import PromptCounter, ResizeRule
 from medix_r1.training.verl_plugin.patches import picture_files
 from tests.unit.data.support import encoded, make_backbone, picture, row, run_prepare, write_rows
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medix_r1.data.view import marked_question, write_view
+from medix_r1.data.looking.view import marked_question, write_view
 from medix_r1.errors import ConfigError
 from tests.support.browser import dom_of, needs_browser
 from tests.support.problems import only

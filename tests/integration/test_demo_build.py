@@ -13,10 +13,10 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import AutoProcessor, AutoTokenizer
 
-from medix_r1.demo import labels as label_file
 from medix_r1.demo.batches import EncodedRows, read_rows
 from medix_r1.demo.build import build
 from medix_r1.demo.replies import load_policy
+from medix_r1.demo.rows import labels as label_file
 from medix_r1.demo.shipped import WEIGHTS, Model, shipped_folder, unpack
 from medix_r1.errors import CheckpointError, DataError
 from medix_r1.grammar import parse_completion, parse_reference
@@ -161,7 +161,7 @@ def test_a_folder_without_checksums_is_refused(tmp_path: Path) -> None:
 def test_a_missing_image_package_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     from importlib.metadata import PackageNotFoundError
 
-    from medix_r1.demo import source_pictures
+    from medix_r1.demo.rows import source_pictures
 
     def missing(name: str) -> None:
         raise PackageNotFoundError(name)

@@ -1,4 +1,4 @@
-"""What is said of cycles in medix_r1/gc_tuning.py, with a real embedder and a real client."""
+"""What is said of cycles in medix_r1/host/gc_tuning.py, with a real embedder and a real client."""
 
 import asyncio
 import gc

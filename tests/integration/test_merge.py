@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
-from medix_r1.checkpoints import verify
 from medix_r1.checkpoints.merge import merge
 from medix_r1.checkpoints.options import Options
+from medix_r1.checkpoints.verification import logits as verify
 from medix_r1.errors import CheckpointError
 from tests.support.fsdp_save import CASES, checkpoint_of
 from tests.support.problems import coded
@@ -152,7 +152,7 @@ def test_files_are_split_at_the_size_and_indexed(runs: Path, tmp_path: Path) -> 
 
 
 def test_verify_sees_a_weight_that_is_not_the_trained_one(runs: Path, tmp_path: Path) -> None:
-    from medix_r1.checkpoints.fsdp_shards import open_shards
+    from medix_r1.checkpoints.parameters.fsdp_shards import open_shards
 
     merge(runs / "two", tmp_path / "out")
     file = tmp_path / "out" / "model.safetensors"
@@ -170,7 +170,7 @@ import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell starts with it ignored
 from pathlib import Path
 from medix_r1.checkpoints import merge as merging
-from medix_r1.checkpoints.weights import Writer
+from medix_r1.checkpoints.parameters.weights import Writer
 write = Writer.write
 def slowly(self, name, blocks):
     write(self, name, blocks)

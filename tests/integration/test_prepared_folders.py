@@ -8,7 +8,7 @@ import pytest
 
 from medix_r1.config import compose_train
 from medix_r1.errors import ConfigError
-from medix_r1.prepared_folders import prepared_shards, prompt_tokens_of
+from medix_r1.schema.prepared_folders import prepared_shards, prompt_tokens_of
 from tests.support.problems import only
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from medix_r1.cli import main
 from medix_r1.grammar import parse_completion
-from medix_r1.scoring.probe_file import load
+from medix_r1.scoring.probes.probe_file import load
 from tests.support.judge_stub import MODEL, JudgeStub
 
 BY_RULE = ["reward=llm_only", "judge=remote", "judge.client.prompt=match_short", f"judge.client.model={MODEL}"]

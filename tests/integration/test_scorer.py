@@ -13,8 +13,8 @@ import ray
 from omegaconf import OmegaConf
 
 from medix_r1 import config as configs
-from medix_r1 import gc_tuning
 from medix_r1.grammar import parse_completion, parse_reference
+from medix_r1.host import gc_tuning
 from medix_r1.models.settings import VERL_ROUTER
 from medix_r1.rewards.base import Sample
 from medix_r1.runs.folder import RunFolder, read_lines

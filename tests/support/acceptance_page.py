@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from medix_r1.machine import this_machine
+from medix_r1.host.machine import this_machine
 
 _ROOT = Path(__file__).parents[2]
 _HEAD = """# Acceptance

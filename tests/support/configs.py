@@ -7,7 +7,9 @@ process, and single keys are set in a copy before the values are filled in, as H
 from __future__ import annotations
 
 import functools
+import hashlib
 import pickle
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -15,7 +17,9 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from medix_r1 import config as configs
+from medix_r1.host.files import atomic_file
 
+SHARED: list[Path] = []  # the folder where the processes of a test run keep what they compose; none before it starts
 ADDRESS = "judge.client.base_url=http://127.0.0.1:1/v1"
 _parse = OverridesParser.create().parse_overrides
 
@@ -59,7 +63,14 @@ def unsettled(*overrides: str) -> DictConfig:
 @functools.cache
 def _of_files(files: tuple[str, ...]) -> bytes:
     """Pickled: OmegaConf takes three times as long to copy a config as to read it back."""
-    return pickle.dumps(configs.unresolved("train", files))
+    kept = SHARED[-1] / hashlib.sha256("\n".join(files).encode()).hexdigest() if SHARED else None
+    if kept is not None and kept.is_file():
+        return kept.read_bytes()
+    content = pickle.dumps(configs.unresolved("train", files))
+    if kept is not None:
+        with atomic_file(kept) as temporary:
+            temporary.write_bytes(content)
+    return content
 
 
 def _is_file(override: Override) -> bool:

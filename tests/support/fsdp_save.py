@@ -74,7 +74,7 @@ def save_base(folder: Path, kind: str) -> None:
         Qwen3VLMoeForConditionalGeneration,
     )
 
-    from medix_r1.checkpoints.hub_layout import hub_conversions
+    from medix_r1.checkpoints.parameters.hub_layout import hub_conversions
     from medix_r1.demo.shipped import shipped_folder
 
     nano = shipped_folder("policy")

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+from medix_r1.host.yaml_text import read_yaml
 
-_TABLES = yaml.safe_load((Path(__file__).parents[1] / "data" / "hub_layout.yaml").read_text(encoding="utf-8"))
+_TABLES = read_yaml(Path(__file__).parents[1] / "data" / "hub_layout.yaml")
 ARCHITECTURES: tuple[str, ...] = tuple(_TABLES)
 
 

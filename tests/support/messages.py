@@ -35,9 +35,10 @@ def sentences() -> dict[str, list[str]]:
     without = []
     for path in sorted({*_ROOT.glob("medix_r1/**/*.py"), *_ROOT.glob("tools/**/*.py")} - {Path(errors.__file__)}):
         tree = ast.parse(path.read_text(encoding="utf-8"))
+        constants = {name: value for _, name, value in _assigned(tree.body)}
         for function in ast.walk(tree):
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-                for line, code, text in _made_in(function, _written(tree.body)):
+                for line, code, text in _made_in(function, constants):
                     if code is None:
                         without.append(f"{path.relative_to(_ROOT)}:{line}: {text}")
                     else:
@@ -49,11 +50,15 @@ def sentences() -> dict[str, list[str]]:
 
 def _made_in(function: ast.AST, constants: Texts) -> Iterator[tuple[int, str | None, str]]:
     """Line, code and text of each problem and error that a function makes."""
-    for call in ast.walk(function):
+    nodes = list(ast.walk(function))
+    assigned = _assigned(nodes)
+    for call in nodes:
         if not isinstance(call, ast.Call):
             continue
-        known = constants | _written(node for node in ast.walk(function) if getattr(node, "lineno", 0) < call.lineno)
-        name, keyword = ast.unparse(call.func), {entry.arg: entry.value for entry in call.keywords}.get("code")
+        name, keyword = _name(call.func), {entry.arg: entry.value for entry in call.keywords}.get("code")
+        if not (name in _PROBLEMS or name in _REJECTED or name in _ERRORS or keyword):
+            continue
+        known = constants | {to: value for line, to, value in assigned if line < call.lineno}
         if name in _PROBLEMS and _literal(call.args[1]):  # else one that passes on another's code and text
             key, text = (_text(call.args[place], known) for place in (0, 2))
             yield call.lineno, _literal(call.args[1]), f"{key}: {text}" if key else text
@@ -63,10 +68,24 @@ def _made_in(function: ast.AST, constants: Texts) -> Iterator[tuple[int, str | N
             yield call.lineno, _literal(keyword), _text(call.args[0], known)
 
 
-def _written(nodes: Iterable[ast.AST]) -> Texts:
-    """Name -> what is assigned to it last."""
-    assigned = [node for node in nodes if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)]
-    return {ast.unparse(node.targets[0]): node.value for node in sorted(assigned, key=lambda node: node.lineno)}
+def _assigned(nodes: Iterable[ast.AST]) -> list[tuple[int, str, ast.expr]]:
+    """Line, name and value of each assignment to one name, from the first line to the last."""
+    found = [
+        (node.lineno, node.targets[0].id, node.value)
+        for node in nodes
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    ]
+    return sorted(found, key=lambda one: one[0])
+
+
+def _name(function: ast.expr) -> str:
+    """The dotted name of what is called; empty if it has none."""
+    match function:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=value, attr=attribute):
+            return f"{_name(value)}.{attribute}"
+    return ""
 
 
 def _literal(node: ast.expr | None) -> str | None:

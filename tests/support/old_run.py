@@ -14,10 +14,10 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from medix_r1.moved_names import MOVED
 from medix_r1.runs import checkpoints
 from medix_r1.runs.folder import RunFolder
 from medix_r1.runs.scored_rollout import RECORD
+from medix_r1.schema.moved_names import MOVED
 
 DATA = Path(__file__).parents[1] / "data"
 SAID = DATA / "run_795c22a_said"

@@ -8,7 +8,9 @@ from typing import Any
 
 import yaml
 
-CASES: list[dict[str, Any]] = yaml.safe_load(
+from medix_r1.host.yaml_text import parse_yaml
+
+CASES: list[dict[str, Any]] = parse_yaml(
     (Path(__file__).parents[1] / "unit" / "golden" / "public_scripts.yaml").read_text(encoding="utf-8")
 )
 
@@ -41,7 +43,7 @@ def settings(one: Mapping[str, Any]) -> set[str]:
     """Every key of a case, mappings opened as the reader opens them."""
     found = set(one.get("flags", {}))
     for key, value in {**one.get("base", {}), **one.get("keys", {})}.items():
-        opened = yaml.safe_load(value) if isinstance(value, str) and value.startswith("{") else None
+        opened = parse_yaml(value) if isinstance(value, str) and value.startswith("{") else None
         name = key.lstrip("+")
         found |= {f"{name}.{below}" for below in opened} if opened else {name}
     return found

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-import gc
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 
 import pytest
-from omegaconf.grammar_parser import parse
 
 from tests.support.import_guard import imports_refused
-
-
-def pytest_collection_finish() -> None:
-    """What was collected stays to the end: without it in its walks, the cycle collector takes an eighth of the time."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -36,11 +27,3 @@ def pytest_runtest_call() -> Generator[None, object, object]:
         result = yield
     assert not attempts, f"imported in a test of the fast tier: {', '.join(sorted(set(attempts)))}"
     return result
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _interpolations_are_parsed_once() -> Iterator[None]:
-    """OmegaConf parses the same hundred interpolations at every composition, and only reads the trees."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("omegaconf.base.parse", functools.cache(parse))
-        yield

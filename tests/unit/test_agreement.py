@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from medix_r1.agreement import agreement
@@ -56,7 +56,6 @@ def test_wrong_input_is_refused(first: str, second: str, keywords: dict) -> None
         agreement(first, second, **keywords)
 
 
-@settings(deadline=None)  # the first call imports statsmodels
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1, max_size=40))
 def test_it_does_not_matter_who_is_first(pairs: list[tuple[str, str]]) -> None:
     first, second = [a for a, _ in pairs], [b for _, b in pairs]

@@ -10,7 +10,7 @@ from rich.console import Console
 from medix_r1 import doctor
 from medix_r1.doctor import packages, resources
 from medix_r1.doctor.finding import Finding, Judge
-from medix_r1.machine import GIB
+from medix_r1.host.machine import GIB
 from medix_r1.training.preflight.hardware import CPU_RANK_MEMORY, CPU_RUN_MEMORY
 from tests.support.configs import composed
 from tests.support.judge_stub import MODEL, JudgeStub

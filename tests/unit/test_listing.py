@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 from typer.testing import CliRunner
 
 from medix_r1 import cli, listing
 from medix_r1.config import compose_train, config_dir
 from medix_r1.errors import ConfigError
+from medix_r1.host.yaml_text import read_yaml
 from tests.support.problems import only
 
 GROUPS = listing.groups()
@@ -40,7 +40,7 @@ def test_every_file_that_can_be_chosen_is_listed() -> None:
 
 
 def test_every_group_has_a_line_and_no_line_is_left_over() -> None:
-    lines = yaml.safe_load((config_dir() / "groups.yaml").read_text(encoding="utf-8"))
+    lines = read_yaml(config_dir() / "groups.yaml")
     assert set(lines) == {group.name for group in GROUPS}
     assert all(line.endswith(".") for line in lines.values())
 

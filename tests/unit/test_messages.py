@@ -3,8 +3,8 @@
 import re
 
 import pytest
-import yaml
 
+from medix_r1.host.yaml_text import read_yaml
 from tests.support import messages
 
 
@@ -14,7 +14,7 @@ def sentences():
 
 
 def test_every_sentence_is_in_the_golden_file(sentences):
-    golden = yaml.safe_load(messages.GOLDEN.read_text(encoding="utf-8"))
+    golden = read_yaml(messages.GOLDEN)
 
     assert sentences == golden, "reworded? python -m tests.support.messages --write"
 

@@ -16,12 +16,13 @@ from typer.testing import CliRunner
 from medix_r1 import cli
 from medix_r1.checkpoints.model_card import model_card
 from medix_r1.config import compose_train, flatten
-from medix_r1.moved_names import replace_moved
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.reports.facts import differences, facts
 from medix_r1.rewards.build import build_reward
 from medix_r1.runs import checkpoints, provenance
 from medix_r1.runs.folder import RunFolder, read_lines
 from medix_r1.runs.scored_rollout import ScoredRollout
+from medix_r1.schema.moved_names import replace_moved
 from medix_r1.training.command import resume
 from medix_r1.training.verl_plugin.reward_metrics import heldout_metrics, reward_metrics
 from tests.support.old_run import SAID, STEP, overrides, unpack
@@ -103,7 +104,7 @@ def test_old_names_in_its_command_line_are_no_change(old: RunFolder, today: Dict
 
 
 def test_every_key_that_it_had_is_still_one(old: RunFolder, today: DictConfig) -> None:
-    before, now = yaml.safe_load(old.config.read_text(encoding="utf-8")), OmegaConf.to_container(today)
+    before, now = read_yaml(old.config), OmegaConf.to_container(today)
     assert isinstance(now, dict)
 
     gone = {key for key, _ in flatten(before)} - {key for key, _ in flatten({str(key): now[key] for key in now})}
@@ -133,7 +134,7 @@ def test_compare_finds_the_same_numbers(old: RunFolder, tmp_path: Path) -> None:
 def test_compare_does_not_take_moved_names_for_another_kind_of_run(old: RunFolder, tmp_path: Path) -> None:
     """The same run made again today: its config names the modules as they are called now."""
     second = unpack(tmp_path / "second")
-    config = yaml.safe_load(second.config.read_text(encoding="utf-8"))
+    config = read_yaml(second.config)
     replace_moved(config, config, warn=False)
     config["run"]["seed"] = 2
     second.config.write_text(yaml.safe_dump(config))

@@ -43,7 +43,7 @@ def ship(out: Out = DEFAULT_OUT, only: Only = None) -> None:
 @app.command()
 def twins(out: Out = DEFAULT_OUT) -> None:
     """Build a nano model of each other architecture, with random weights, into OUT/models."""
-    from medix_r1.demo import labels
+    from medix_r1.demo.rows import labels
     from tools.nano.twins import TWINS, build_twin
 
     for architecture in TWINS:

@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.progress import Progress
 from transformers.utils.logging import disable_progress_bar
 
-from medix_r1.demo import labels as label_file
 from medix_r1.demo.batches import read_rows
 from medix_r1.demo.build import Advance, add_bar, bars, build_part, trained_stamp
+from medix_r1.demo.rows import labels as label_file
 from medix_r1.demo.shipped import Model
 from medix_r1.demo.stamps import replacing
 from medix_r1.errors import ConfigError, DataError, Problem

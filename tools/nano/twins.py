@@ -29,8 +29,8 @@ from transformers import (
     SmolVLMVideoProcessor,
 )
 
-from medix_r1.checkpoints.hub_layout import hub_conversions
-from medix_r1.demo.labels import Labels
+from medix_r1.checkpoints.parameters.hub_layout import hub_conversions
+from medix_r1.demo.rows.labels import Labels
 from tools.nano.policy import model as nano
 from tools.nano.policy import tokenizer as tokens
 

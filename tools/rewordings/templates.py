@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
+from medix_r1.host.yaml_text import read_yaml
 from tools.rewordings.terms import Half, capital
 
 Form = Literal["shared", "held back"]
@@ -64,7 +63,7 @@ def forms(half: Half) -> list[Form]:
 @functools.cache
 def load(form: Form) -> dict[str, Any]:
     """One of the two files."""
-    found: dict[str, Any] = yaml.safe_load(Path(__file__).with_name(_FILES[form]).read_text(encoding="utf-8"))
+    found: dict[str, Any] = read_yaml(Path(__file__).with_name(_FILES[form]))
     return found
 
 

@@ -8,12 +8,11 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-import yaml
-
 from medix_r1.data.meaning.text import as_text, is_missing, list_in_text, shown
 from medix_r1.data.row import Reason, RowRejected
 from medix_r1.errors import Problem
 from medix_r1.grammar import ModalityTag, parse_reference
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.rewards.references import like_a_tag
 
 _SEPARATORS = re.compile(r"[\s_/\-‐-―]+")
@@ -23,7 +22,7 @@ _IN_BRACKETS = re.compile(r"^([^()]*)\(([^()]*)\)?$")
 @cache
 def known_words() -> Mapping[str, str]:
     """From every word of `modalities.yaml`, as `_plain` writes it, to its tag."""
-    table = yaml.safe_load((files("medix_r1.data.meaning") / "modalities.yaml").read_text(encoding="utf-8"))
+    table = read_yaml(files("medix_r1.data.meaning") / "modalities.yaml")
     words = {_plain(str(word)): tag for tag, listed in table.items() for word in listed}
     return words | {_plain(tag): str(tag) for tag in ModalityTag}
 

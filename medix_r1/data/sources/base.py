@@ -15,14 +15,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-import yaml
-
 from medix_r1.config import config_dir
 from medix_r1.data.meaning.conversations import System, Turns, unfold
 from medix_r1.data.meaning.pictures import picture_cells
 from medix_r1.data.meaning.text import is_missing, literal_in_text
 from medix_r1.data.row import RawRow, RowRejected
 from medix_r1.errors import ConfigError, Problem
+from medix_r1.host.yaml_text import parse_yaml
 
 FIELDS = ("question", "answer", "conversation", "accepted", "images", "tag", "choices", "source", "id")
 REQUIRED = ("question", "answer")
@@ -90,7 +89,7 @@ Columns = Mapping[str, str | Sequence[str] | None]
 def known_columns() -> Mapping[str, tuple[str, ...]]:
     """The names by which each field is known when the user maps nothing."""
     text = (config_dir() / "prepare/rows/default.yaml").read_text(encoding="utf-8")
-    return {field: tuple(names) for field, names in yaml.safe_load(text)["columns"].items()}
+    return {field: tuple(names) for field, names in parse_yaml(text)["columns"].items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import httpx
 from tenacity import RetryError, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from medix_r1.errors import ConfigError, DataError, Problem
+from medix_r1.host.files import atomic_file
 from medix_r1.models.reading.faults import CallFailed, fault_of_exception, fault_of_status, why
 from medix_r1.models.reading.sent_texts import SentTexts
 
@@ -105,8 +106,6 @@ class ImageServer:
 
     def _keep(self, path: Path, data: bytes) -> None:
         self._cache.mkdir(parents=True, exist_ok=True, mode=0o700)
-        half = path.with_suffix(f".{os.getpid()}")
-        handle = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        half.replace(path)
+        with atomic_file(path) as temporary:
+            temporary.touch(mode=0o600)
+            temporary.write_bytes(data)

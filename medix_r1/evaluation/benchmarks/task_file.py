@@ -13,6 +13,7 @@ from medix_r1 import user_code
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.evaluation.benchmarks.formats import COLUMNS, FORMATS
 from medix_r1.evaluation.benchmarks.tasks import SCORERS, Access, Kind
+from medix_r1.host.yaml_text import read_yaml
 
 _CHOICES: Mapping[str, Sequence[str]] = {"kind": get_args(Kind), "access": get_args(Access)}
 _TEXTS = ("name", "split", "licence")
@@ -29,7 +30,7 @@ def load_task_file(path: Path) -> dict[str, Any]:
         ConfigError: it cannot be read, is not YAML or not a mapping.
     """
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = read_yaml(path)
     except OSError as error:
         raise ConfigError.of(str(path), "not-readable", f"cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from medix_r1.models.reading.json_objects import objects_in
-from medix_r1.models.reading.verdict_text import read_verdict, strip_thinking
+from medix_r1.models.reading.reply_text import read_verdict, strip_thinking
 
 BEST_GRADE = 5
 _WHOLE = re.compile(r"\s*(\d+)(?:\.0+)?\s*(?:/\s*5)?\s*")

@@ -18,9 +18,10 @@ from medix_r1.evaluation.phases.ballots import Ballot, VotingSettings, ballots, 
 from medix_r1.evaluation.phases.judge_free import judge_free_score
 from medix_r1.evaluation.phases.replies import Reply
 from medix_r1.evaluation.results.records import Vote, met_criteria
-from medix_r1.models.reading.chat_message import Message, why_unreadable
 from medix_r1.models.reading.faults import why
+from medix_r1.models.reading.reply_text import Message
 from medix_r1.models.reading.sent_texts import SentTexts
+from medix_r1.models.reading.unreadable import why_unreadable
 from medix_r1.models.rubric import Criterion, rubric_bounds
 from medix_r1.wording.spelling import is_gradable
 

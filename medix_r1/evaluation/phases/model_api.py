@@ -34,8 +34,8 @@ from openai.types.chat import ChatCompletion
 from tenacity import wait_random_exponential
 from tenacity.wait import WaitBaseT
 
-from medix_r1.models.reading.chat_message import message_of
 from medix_r1.models.reading.faults import CallFailed, Fault, fault_of_body, fault_of_exception
+from medix_r1.models.reading.reply_text import message_of
 from medix_r1.models.reading.sent_texts import SentTexts
 from medix_r1.serving.address import is_loopback
 

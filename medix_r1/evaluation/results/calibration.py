@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 
 from medix_r1.agreement import Interval
 from medix_r1.errors import DataError
-from medix_r1.evaluation.results.records import Record, atomic_write
+from medix_r1.evaluation.results.records import Record
 from medix_r1.evaluation.results.sheet import Sheet, between, csv_text, flat, number
 from medix_r1.evaluation.results.statistics import LEVEL, ONE_CLUSTER, SEED, Estimate
+from medix_r1.host.files import atomic_write
 
 BINS = 10
 COVERAGE = 0.8

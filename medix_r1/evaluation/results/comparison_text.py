@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from medix_r1.evaluation.results.compare import PAPER_SHIFT, Comparison, GapChange, Pair, Row, Unpaired
-from medix_r1.evaluation.results.records import Record, atomic_write
+from medix_r1.evaluation.results.records import Record
 from medix_r1.evaluation.results.sheet import Sheet, between, csv_text, flat, number, p_value
 from medix_r1.evaluation.results.table import judge_names
+from medix_r1.host.files import atomic_write
 from medix_r1.untrusted import markdown as safe
 from medix_r1.untrusted import one_line, plain
 

@@ -5,8 +5,6 @@ Averages differ by marker and weight, not by colour alone.
 
 from __future__ import annotations
 
-import io
-import os
 import re
 import textwrap
 from collections.abc import Sequence
@@ -22,6 +20,7 @@ from matplotlib import pyplot
 
 from medix_r1.evaluation.results.sheet import between, number
 from medix_r1.evaluation.results.statistics import Estimate
+from medix_r1.host.files import atomic_file
 from medix_r1.pages.style import in_our_style
 from medix_r1.untrusted import one_line
 
@@ -103,11 +102,7 @@ def label(text: str, limit: int = 80) -> str:
 
 def save(figure: Any, path: Path) -> Path:
     """Write a figure as PNG, atomically, and close it."""
-    content = io.BytesIO()
-    figure.savefig(content, dpi=130, format="png")
+    with atomic_file(path) as temporary:
+        figure.savefig(temporary, dpi=130, format="png")
     pyplot.close(figure)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content.getvalue())
-    os.replace(temporary, path)
     return path

@@ -15,10 +15,11 @@ from typing import Any
 
 from medix_r1.evaluation.results import statistics
 from medix_r1.evaluation.results.gaps import Gap, gap
-from medix_r1.evaluation.results.records import Record, RunInfo, atomic_write, met_criteria, read_run
+from medix_r1.evaluation.results.records import Record, RunInfo, met_criteria, read_run
 from medix_r1.evaluation.results.sheet import Sheet, between, csv_text, flat, number, p_value
 from medix_r1.evaluation.results.statistics import Estimate, holm
 from medix_r1.evaluation.results.table import Records, clipped, in_order
+from medix_r1.host.files import atomic_write
 from medix_r1.models.rubric import bounds_by_tag
 from medix_r1.wording.spelling import normalize_answer
 

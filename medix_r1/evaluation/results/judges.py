@@ -18,10 +18,11 @@ from medix_r1.evaluation.results import audit as raters
 from medix_r1.evaluation.results import statistics
 from medix_r1.evaluation.results.audit import Audit, seed_name
 from medix_r1.evaluation.results.compare import PAPER_SHIFT, Pair, join
-from medix_r1.evaluation.results.records import Record, RunInfo, Vote, atomic_write, met_criteria, read_run
+from medix_r1.evaluation.results.records import Record, RunInfo, Vote, met_criteria, read_run
 from medix_r1.evaluation.results.sheet import Sheet, between, csv_text, flat, number
 from medix_r1.evaluation.results.statistics import Difference, Estimate
 from medix_r1.evaluation.results.table import Records, clipped, headline_tasks, in_order, own_data
+from medix_r1.host.files import atomic_write
 from medix_r1.models.rubric import rubric_bounds
 
 HEADLINE = "headline"

@@ -11,9 +11,10 @@ from typing import Any
 from medix_r1.errors import DataError
 from medix_r1.evaluation.results import statistics
 from medix_r1.evaluation.results.compare import Pair, Row, compare, join
-from medix_r1.evaluation.results.records import Record, atomic_write, read_run
+from medix_r1.evaluation.results.records import Record, read_run
 from medix_r1.evaluation.results.sheet import Sheet, between, csv_text, flat, number, p_value
 from medix_r1.evaluation.results.statistics import Estimate, holm
+from medix_r1.host.files import atomic_write
 from medix_r1.wording.spelling import normalize_answer
 
 

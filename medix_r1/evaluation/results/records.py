@@ -12,8 +12,6 @@ A score is None, never 0, when a sample was not generated, not judged or not rea
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
@@ -21,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from medix_r1.errors import DataError
+from medix_r1.host.files import atomic_write
 from medix_r1.models.rubric import Criterion
 
 RUN_FILE = "run.json"
@@ -226,18 +225,3 @@ def read_records(path: Path) -> list[Record]:
         except (ValueError, TypeError, KeyError) as error:
             raise DataError(f"{path}:{number}: {error}; run the score phase again", code="not-a-record") from error
     return records
-
-
-def atomic_write(path: Path, text: str) -> None:
-    """Write a temporary file, fsync it and rename it: a reader sees the old content or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:  # Ctrl-C too: removes the partial file
-        Path(name).unlink(missing_ok=True)
-        raise

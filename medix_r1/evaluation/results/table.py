@@ -15,9 +15,10 @@ from typing import Any
 
 from medix_r1.agreement import Interval
 from medix_r1.evaluation.results import statistics
-from medix_r1.evaluation.results.records import Record, RunInfo, atomic_write, read_run
+from medix_r1.evaluation.results.records import Record, RunInfo, read_run
 from medix_r1.evaluation.results.sheet import Sheet, between, csv_text, flat, number
 from medix_r1.evaluation.results.statistics import Estimate
+from medix_r1.host.files import atomic_write
 
 MIMIC = ("mimic_cxr_report_summarization", "mimic_cxr_report_generation")
 HEADLINE = (

@@ -22,9 +22,10 @@ from typing import Any
 from markupsafe import Markup
 
 from medix_r1.errors import DataError
-from medix_r1.evaluation.results.records import Record, RunInfo, atomic_write, read_run
+from medix_r1.evaluation.results.records import Record, RunInfo, read_run
 from medix_r1.evaluation.results.sheet import csv_text
 from medix_r1.evaluation.results.table import Records
+from medix_r1.host.files import atomic_write
 from medix_r1.pages.style import page_style
 from medix_r1.untrusted import plain
 

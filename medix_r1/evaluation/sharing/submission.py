@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -25,8 +23,9 @@ from string import ascii_uppercase
 from typing import Any
 
 from medix_r1.errors import DataError
-from medix_r1.evaluation.results.records import Record, RunInfo, atomic_write, read_run
+from medix_r1.evaluation.results.records import Record, RunInfo, read_run
 from medix_r1.evaluation.results.table import HEADLINE, MIMIC, Records, own_data
+from medix_r1.host.files import atomic_file, atomic_write
 
 LEFT_OUT = "[left out: text under a data-use agreement]"
 
@@ -185,19 +184,12 @@ def _mmmu_files(folder: Path) -> Iterable[tuple[str, bytes]]:
 
 
 def _write_zip(path: Path, files: Mapping[str, bytes]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, content in files.items():
-                member = zipfile.ZipInfo(name, _DATE)
-                member.compress_type = zipfile.ZIP_DEFLATED
-                member.external_attr = 0o644 << 16
-                archive.writestr(member, content)
-        os.replace(temporary, path)
-    except BaseException:  # Ctrl-C too: removes the partial archive
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with atomic_file(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            member = zipfile.ZipInfo(name, _DATE)
+            member.compress_type = zipfile.ZIP_DEFLATED
+            member.external_attr = 0o644 << 16
+            archive.writestr(member, content)
 
 
 def _manifest(

@@ -13,7 +13,7 @@ from typing import Any
 
 from medix_r1 import user_code
 from medix_r1.errors import ConfigError
-from medix_r1.processes import end_with_parent
+from medix_r1.host.processes import end_with_parent
 from medix_r1.rewards.adapters.function import called
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import OmegaConf
 
 from medix_r1 import config as configs
+from medix_r1.host.yaml_text import read_yaml
 
 _GROUP = "experiment"
 
@@ -51,7 +51,7 @@ def _base(name: str, config_dirs: Sequence[Path]) -> str:
     """The experiment that a file names in its defaults; itself if it names none."""
     for folder in (configs.config_dir(), *config_dirs):
         if (path := folder / _GROUP / f"{name}.yaml").is_file():
-            tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+            tree = read_yaml(path) or {}
             named = list(_experiments(tree.get("defaults") or [])) if isinstance(tree, dict) else []
             return _base(named[-1], config_dirs) if named and named[-1] != name else name
     return name

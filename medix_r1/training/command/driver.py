@@ -14,8 +14,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from medix_r1 import gc_tuning, user_code
+from medix_r1 import user_code
 from medix_r1.errors import MedixError
+from medix_r1.host import gc_tuning
 from medix_r1.runs.folder import TRACEBACK, RunFolder
 from medix_r1.training.command import trackers
 

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from medix_r1 import user_code
 from medix_r1.errors import TrainingError
+from medix_r1.host.files import atomic_file
 from medix_r1.runs import checkpoints, provenance, stacks
 from medix_r1.runs.folder import RunFolder
 from medix_r1.training.command.plan import Plan
@@ -96,9 +97,8 @@ def _write_config(planned: Plan, scratch: Path) -> None:
         config.run.dir = str(planned.folder.root)  # absolute: Ray's workers have other working directories
         config.trainer.default_local_dir = str(planned.folder.checkpoints)
         config.trainer.v1.sampler.sampler_kwargs.samples_dir = str(planned.folder.samples)
-    temporary = planned.folder.config.with_suffix(".tmp")
-    OmegaConf.save(config, temporary)
-    os.replace(temporary, planned.folder.config)
+    with atomic_file(planned.folder.config) as temporary:
+        OmegaConf.save(config, temporary)
 
 
 def _set_ray_init(ray_init: DictConfig, scratch: Path) -> None:

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.status import Status
 
 from medix_r1.errors import TrainingError
-from medix_r1.log_tail import tail
+from medix_r1.host.log_tail import tail
 from medix_r1.runs.folder import TRACEBACK, Follower
 from medix_r1.runs.phases import time_shares
 from medix_r1.runs.trend import PARTS, WINDOW, Metrics, step_line

@@ -1,4 +1,4 @@
-"""Supervisor: owns all processes of a training run, so that none outlives it (medix_r1/processes.py says how).
+"""Supervisor: owns all processes of a training run, so that none outlives it (medix_r1/host/processes.py says how).
 
 It is the only child of `medix-r1 train`. It starts judge server and driver side by side, and watches both and the
 command. At the end it ends all of them, Ray's and vLLM's daemons too, and removes what they leave in /dev/shm.
@@ -13,11 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from medix_r1 import processes
 from medix_r1.errors import ServerError, TrainingError
-from medix_r1.processes import Stopped
+from medix_r1.host import processes
+from medix_r1.host.processes import Stopped
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.runs.folder import RunFolder
 from medix_r1.serving import server
 from medix_r1.training.command.judge_server import JudgeServer
@@ -34,7 +33,7 @@ def supervise(folder: RunFolder, attempt: int) -> int:
         ServerError: the judge did not become ready.
         TrainingError: the run hangs.
     """
-    config: Mapping[str, Any] = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
+    config: Mapping[str, Any] = read_yaml(folder.config)
     judge = None
     if settings := config["judge"]["server"]:
         log = folder.log(attempt).with_suffix(".judge.log")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import yaml
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image, UnidentifiedImageError
 
@@ -17,6 +16,7 @@ from medix_r1.config import config_dir
 from medix_r1.data.row import IMAGE_MARK
 from medix_r1.errors import Problem
 from medix_r1.grammar import ModalityTag, parse_reference
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.rewards.base import NO_MODALITY
 from medix_r1.training.preflight import batches
 from medix_r1.training.preflight.data_files import SUFFIXES, DataFile, UnreadableFile, read_all, read_beginning
@@ -162,7 +162,7 @@ def _field(kind: pa.DataType, name: str) -> pa.DataType | None:
 def prepare_line(file: DataFile) -> str:
     """The `data prepare` command for a file of another layout; columns that nobody can guess stand as COLUMN."""
     kind = "parquet" if file.path.suffix == ".parquet" else "jsonl"
-    settings = yaml.safe_load((config_dir() / "prepare" / "rows" / "default.yaml").read_text(encoding="utf-8"))
+    settings = read_yaml(config_dir() / "prepare" / "rows" / "default.yaml")
     columns = [
         f"data.columns.{field}=COLUMN"
         for field in ("question", "answer")

@@ -17,7 +17,7 @@ from medix_r1.training.preflight.model_folder import model_config
 
 # Side in pixels of the square that becomes one token, by hub name; for models whose config is not on this machine.
 _SIDES = {"qwen2-vl": 28, "qwen2.5-vl": 28, "qwen3-vl": 32, "medix-r1": 32}
-_LOADER_MIN_TOKENS = 4  # qwen_vl_utils: IMAGE_MIN_TOKEN_NUM, as data/tokens.py counts
+_LOADER_MIN_TOKENS = 4  # qwen_vl_utils: IMAGE_MIN_TOKEN_NUM, as data/lengths/tokens.py counts
 _TEXT = 256  # tokens that the recipes leave for template and question
 
 

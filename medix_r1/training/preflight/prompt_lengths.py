@@ -14,10 +14,10 @@ from typing import Any
 from omegaconf import DictConfig
 from PIL import Image
 
-from medix_r1.data.chat_template import split_message
+from medix_r1.data.lengths.chat_template import split_message
+from medix_r1.data.lengths.tokens import PromptCounter, ResizeRule
 from medix_r1.data.prepared import is_prepared, read_index, read_manifest
 from medix_r1.data.row import RowRejected
-from medix_r1.data.tokens import PromptCounter, ResizeRule
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.training.preflight import batches
 from medix_r1.training.preflight.data_files import DataFile, UnreadableFile, read_all, read_beginning

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from omegaconf import DictConfig, OmegaConf
 
-from medix_r1.data.chat_template import ChatTemplate, user_message
+from medix_r1.data.lengths.chat_template import ChatTemplate, user_message
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.grammar import ModalityTag, ThinkElement
 from medix_r1.prompts.policy import policy_prompt

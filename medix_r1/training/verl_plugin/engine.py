@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import nn
 from verl.workers.engine import EngineRegistry
 
-from medix_r1 import gc_tuning
+from medix_r1.host import gc_tuning
 from medix_r1.training.verl_plugin import cpu, varlen_attention
 from medix_r1.training.verl_plugin.equal_micro_batches import UpdatesOwnMicroBatches
 from medix_r1.training.verl_plugin.patches import chunked_log_probs

@@ -82,7 +82,9 @@ class CompositeRewardManager(RewardManagerBase):
         step = training_step(rollout.row)
         sample = await self._sample(rollout)
         scored = await self._scorer.score(sample, step)
-        total = self._overlong.reward(scored.breakdown.total, cut=rollout.cut, tokens=rollout.tokens)
+        total = scored.breakdown.total
+        if self._overlong is not None:
+            total = self._overlong.reward(total, cut=rollout.cut, tokens=rollout.tokens)
         record = replace(
             self._record(rollout, sample, scored.breakdown, total),
             statistics=scored.statistics,

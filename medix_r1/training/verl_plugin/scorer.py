@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import ray
 from omegaconf import DictConfig, OmegaConf
 
-from medix_r1 import gc_tuning
+from medix_r1.host import gc_tuning
 from medix_r1.models.settings import VERL_ROUTER
 from medix_r1.rewards.base import Sample
 from medix_r1.rewards.build import build_reward

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from medix_r1.checkpoints.merge import merge
-from medix_r1.checkpoints.verify import Question
+from medix_r1.checkpoints.verification.logits import Question
 from medix_r1.errors import CheckpointError
 from medix_r1.runs import checkpoints
 from tests.integration.checkpoints.hostile import CASES, ESCAPE, manifest

@@ -13,8 +13,8 @@ import pytest
 
 from medix_r1.checkpoints import model_files, watch
 from medix_r1.checkpoints.merge import merge
+from medix_r1.checkpoints.parameters.weights import Writer
 from medix_r1.checkpoints.target import explained
-from medix_r1.checkpoints.weights import Writer
 from medix_r1.errors import CheckpointError
 from tests.integration.checkpoints.plain import config, save, state_of
 from tests.support.problems import coded
@@ -83,7 +83,7 @@ def test_a_source_that_vanishes_after_the_weights(good: Path, tmp_path: Path, mo
 COMMAND = """
 import sys
 from pathlib import Path
-from medix_r1.checkpoints.weights import Writer
+from medix_r1.checkpoints.parameters.weights import Writer
 from medix_r1 import cli
 write = Writer.write
 def told(self, name, blocks):

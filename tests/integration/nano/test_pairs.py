@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from medix_r1.demo import labels
+from medix_r1.demo.rows import labels
 from medix_r1.wording.spelling import normalize_answer
 from tools.nano.judge import pairs as judge_pairs
 from tools.nano.judge.families import Pair

@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from medix_r1.demo import labels as label_file
+from medix_r1.demo.rows import labels as label_file
 from tools.nano.judge import model as judge_model
 from tools.nano.judge import training as judge_training
 from tools.nano.policy import model as policy_model

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
-from medix_r1.demo import labels
+from medix_r1.demo.rows import labels
 from medix_r1.demo.shipped import CHECKSUMS, WEIGHTS, Model, shipped_folder, unpack
 from medix_r1.errors import CheckpointError
 from tests.support.problems import coded

@@ -14,10 +14,10 @@ from omegaconf import DictConfig
 from medix_r1.config import compose_reward
 from medix_r1.rewards.base import SampleReader
 from medix_r1.rewards.build import build_reward
-from medix_r1.scoring import probe
 from medix_r1.scoring.composed import ReadyReward
-from medix_r1.scoring.probe import Finding
-from medix_r1.scoring.probe_file import load
+from medix_r1.scoring.probes import probe
+from medix_r1.scoring.probes.probe import Finding
+from medix_r1.scoring.probes.probe_file import load
 from tests.unit.rewards.cases import ScriptedEmbedder, ScriptedJudge
 
 PROBES = load()

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from medix_r1.checkpoints.model_card import base_model, model_card
+from medix_r1.host.yaml_text import parse_yaml
 
 CONFIG = """
 run: {name: nano_cpu, seed: 7}
@@ -44,7 +45,7 @@ def write_run(root: Path, base: str) -> None:
 
 
 def front_matter(card: str) -> dict[str, object]:
-    found = yaml.safe_load(card.split("---\n")[1])
+    found = parse_yaml(card.split("---\n")[1])
     assert isinstance(found, dict)
     return found
 

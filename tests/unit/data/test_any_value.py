@@ -7,10 +7,10 @@ import random
 import pytest
 
 from medix_r1.data.check import RowRules, check_row
+from medix_r1.data.lengths.tokens import PromptCounter
 from medix_r1.data.row import RawRow, RowRejected
 from medix_r1.data.sources.base import FIELDS, Reading, known_columns
 from medix_r1.data.sources.look import look
-from medix_r1.data.tokens import PromptCounter
 from medix_r1.errors import ConfigError
 from medix_r1.images.rules import ImageRules
 from tests.unit.data.support import encoded, picture

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from medix_r1.data.check import RowRules, check_row
+from medix_r1.data.lengths.tokens import PromptCounter
 from medix_r1.data.row import RawRow, Reason, RowRejected, to_verl
-from medix_r1.data.tokens import PromptCounter
 from medix_r1.images.rules import ImageRules
 from tests.support.problems import coded
 from tests.unit.data.support import encoded, picture

@@ -5,16 +5,16 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 from medix_r1.data.check import RowRules, check_row
+from medix_r1.data.lengths.tokens import PromptCounter
 from medix_r1.data.row import RowRejected
 from medix_r1.data.sources.base import Reading, known_columns
-from medix_r1.data.tokens import PromptCounter
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.images.rules import ImageRules
 from tests.unit.data.support import encoded, picture
 
-CASES = yaml.safe_load((Path(__file__).parents[1] / "golden/rows.yaml").read_text(encoding="utf-8"))
+CASES = read_yaml(Path(__file__).parents[1] / "golden/rows.yaml")
 FILES = {name: encoded(picture(seed)) for seed, name in enumerate(("a.png", "b.png"))}
 PNG = FILES["a.png"]
 BASE64 = base64.b64encode(PNG).decode()

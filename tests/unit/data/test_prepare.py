@@ -279,7 +279,7 @@ def test_mappings_of_a_users_own_keys_are_given_as_they_are_written():
 
 
 def test_training_reads_what_is_prepared(tmp_path):
-    from medix_r1.prepared_folders import prepared_shards
+    from medix_r1.schema.prepared_folders import prepared_shards
 
     for name in ("train-00001", "train-00000", "validation-00000", "index-00000"):
         (tmp_path / f"{name}.parquet").touch()

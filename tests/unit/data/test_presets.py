@@ -7,15 +7,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
 
 from medix_r1.config import config_dir
 from medix_r1.data.check import check_row
+from medix_r1.data.lengths.tokens import PromptCounter
 from medix_r1.data.settings import read_settings
-from medix_r1.data.tokens import PromptCounter
+from medix_r1.host.yaml_text import read_yaml
 from tests.unit.data.support import encoded, picture
 
-SETS = yaml.safe_load((Path(__file__).parents[1] / "golden/presets.yaml").read_text(encoding="utf-8"))
+SETS = read_yaml(Path(__file__).parents[1] / "golden/presets.yaml")
 FILES = {name: encoded(picture(seed)) for seed, name in enumerate(("a.png", "b.png"))}
 KINDS = {"csv", "folder", "jsonl", "parquet"}
 

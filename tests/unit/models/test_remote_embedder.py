@@ -3,15 +3,15 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 from medix_r1.errors import ConfigError, EmbedderError, EmbedderRejected
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.models.batching import Batches
 from medix_r1.models.remote_embedder import RemoteEmbedder
 from tests.support.judge_stub import TROUBLE, bag_of_words
 from tests.support.problems import coded, only
 
-REMOTE = yaml.safe_load((Path(__file__).parents[3] / "configs/embedder/remote.yaml").read_text(encoding="utf-8"))
+REMOTE = read_yaml(Path(__file__).parents[3] / "configs/embedder/remote.yaml")
 
 
 @pytest.fixture

@@ -3,13 +3,13 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.models.verdict import Verdict, parse_verdict, strip_thinking, yes_probability
 
-GOLDEN = yaml.safe_load((Path(__file__).parents[1] / "golden" / "verdicts.yaml").read_text(encoding="utf-8"))
+GOLDEN = read_yaml(Path(__file__).parents[1] / "golden" / "verdicts.yaml")
 CASES = [
     (reply, verdict) for name, verdict in (("yes", True), ("no", False), ("unclear", None)) for reply in GOLDEN[name]
 ]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
 from medix_r1.grammar import parse_completion, parse_reference
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.models.judge import Question, Verdict
 from medix_r1.rewards.base import Reward, Sample, Score
 from medix_r1.rewards.composite import CompositeReward
@@ -16,7 +15,7 @@ from medix_r1.rewards.format import FormatReward
 from medix_r1.rewards.llm import JudgeReward
 from medix_r1.rewards.modality import ModalityReward
 
-WEIGHTS = yaml.safe_load((Path(__file__).parents[3] / "configs/reward/composite.yaml").read_text())["weights"]
+WEIGHTS = read_yaml(Path(__file__).parents[3] / "configs/reward/composite.yaml")["weights"]
 
 
 class ScriptedJudge:

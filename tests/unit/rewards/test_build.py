@@ -5,12 +5,12 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from medix_r1.config import compose_reward, missing_keys
 from medix_r1.errors import ConfigError
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.rewards.base import SampleReader
 from medix_r1.rewards.build import build_reward, reward_problems
 from medix_r1.serving.checks import judge_problems
@@ -27,10 +27,7 @@ SCRIPTED = {
 def settings(name: str, **changes):
     """Compose a file of configs/reward, with scripted clients in place of judge and embedder."""
     files = [FOLDER / "composite.yaml"] + ([FOLDER / f"{name}.yaml"] if name != "composite" else [])
-    trees = [
-        OmegaConf.create({key: v for key, v in yaml.safe_load(f.read_text()).items() if key != "defaults"})
-        for f in files
-    ]
+    trees = [OmegaConf.create({key: v for key, v in read_yaml(f).items() if key != "defaults"}) for f in files]
     node = OmegaConf.merge(*trees, OmegaConf.create(changes))
     whole = OmegaConf.create(
         {

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hydra.utils import instantiate
 
 from medix_r1 import config as configs
 from medix_r1.errors import ConfigError
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.runs.alarms import Above, Alarms, Falls, Parts, Rises
 from tests.support.problems import numbers, only
 
@@ -19,7 +19,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def rules() -> dict:
-    tree = yaml.safe_load((configs.config_dir() / "alarms" / "default.yaml").read_text())
+    tree = read_yaml(configs.config_dir() / "alarms" / "default.yaml")
     return {name: instantiate(node) for name, node in tree.items()}
 
 
@@ -110,7 +110,7 @@ def test_rings_on_a_sick_run(name: str):
 
 def test_the_gap_rings_on_a_real_run_that_hacked_its_embedder_and_at_no_step_before():
     """Only the embedder was rewarded. The window is 3 here: with the default 5 the run ended before the alarm fired."""
-    tree = yaml.safe_load((configs.config_dir() / "alarms" / "default.yaml").read_text())
+    tree = read_yaml(configs.config_dir() / "alarms" / "default.yaml")
     rule, history = instantiate(tree["embed_leaves_llm"], window=3), recorded("metrics_hacked.jsonl")
     rung = [end for end in range(1, len(history) + 1) if rule.seen(history[:end])]
     assert rung == [len(history)]

@@ -1,13 +1,13 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.schema import values
 from medix_r1.schema.known import known_keys, other_names, other_projects, unread_defaults
 from medix_r1.schema.unread import instead, replacement
 
-RECIPES = yaml.safe_load((Path(__file__).parents[1] / "golden" / "public_recipes.yaml").read_text(encoding="utf-8"))
+RECIPES = read_yaml(Path(__file__).parents[1] / "golden" / "public_recipes.yaml")
 NOT_IN_BASES = {"actor_rollout_ref.model.lora", "data.mm_processor_kwargs", "ray_kwargs.ray_init"}  # what is below
 
 
@@ -34,7 +34,7 @@ def test_what_nothing_reads_is_in_the_generated_list(name):
     assert any(replacement(key) == instead()[name] for key in unread_defaults())
 
 
-SCRIPTS = yaml.safe_load((Path(__file__).parents[1] / "golden" / "public_scripts.yaml").read_text(encoding="utf-8"))
+SCRIPTS = read_yaml(Path(__file__).parents[1] / "golden" / "public_scripts.yaml")
 EASYR1 = [one for one in SCRIPTS if "base" in one]
 
 

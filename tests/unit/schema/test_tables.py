@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 
 import pytest
-import yaml
 
 from medix_r1.grammar import ModalityTag
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.schema import tables
 from medix_r1.schema.known import config_dir, flatten
 
@@ -27,7 +27,7 @@ def tree(name: str) -> dict:
 
 
 def _file(path):
-    found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    found = read_yaml(path)
     found.pop("defaults", None)
     return found
 

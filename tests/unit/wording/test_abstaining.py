@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.wording.abstaining import abstains
 
-ANSWERS = yaml.safe_load(Path(__file__).with_name("abstaining.yaml").read_text(encoding="utf-8"))
+ANSWERS = read_yaml(Path(__file__).with_name("abstaining.yaml"))
 
 
 @pytest.mark.parametrize("answer", ANSWERS["false"])

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.wording.alternatives import _JOINING, alternatives
 from medix_r1.wording.terms import LISTS
 from tests.support.scaling import is_linear
 
-GOLDEN = yaml.safe_load((Path(__file__).parents[1] / "golden" / "alternatives.yaml").read_text(encoding="utf-8"))
+GOLDEN = read_yaml(Path(__file__).parents[1] / "golden" / "alternatives.yaml")
 WORDS = [*sorted(_JOINING), "-and-", "OR", "left", "right lung", "x-ray", "a", "liver", "spleen", "pneumonia", "no"]
 
 

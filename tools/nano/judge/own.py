@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medix_r1.demo import labels
+from medix_r1.demo.rows import labels
 from medix_r1.wording.spelling import normalize_answer
 from tools.nano.judge.families import Pair
 from tools.nano.judge.phrases import Group, PhraseWriter

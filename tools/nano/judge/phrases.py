@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from medix_r1.host.yaml_text import parse_yaml
 from tools.nano.judge.words import invented_word
 
 Group = tuple[str, ...]  # synonyms
@@ -134,5 +133,5 @@ def fill_pattern(pattern: str, rng: random.Random, **values: str) -> str:
 def lexicon() -> dict[str, dict[str, Any]]:
     """The two halves of lexicon.yaml, `train` and `heldout`."""
     text = Path(__file__).with_name("lexicon.yaml").read_text(encoding="utf-8")
-    halves: dict[str, dict[str, Any]] = yaml.safe_load(text)
+    halves: dict[str, dict[str, Any]] = parse_yaml(text)
     return halves

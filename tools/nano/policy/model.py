@@ -15,7 +15,7 @@ from transformers import (
     Qwen3VLVideoProcessor,
 )
 
-from medix_r1.demo.views import VIEW_SIDE
+from medix_r1.demo.rows.views import VIEW_SIDE
 from tools.nano.policy import tokenizer as tokens
 
 HIDDEN = 128

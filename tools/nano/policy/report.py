@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
-from medix_r1.demo import labels as label_file
 from medix_r1.demo.batches import EncodedRows, read_rows
 from medix_r1.demo.replies import load_policy
+from medix_r1.demo.rows import labels as label_file
 from medix_r1.grammar import parse_completion
 from medix_r1.wording.spelling import normalize_answer
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from medix_r1.demo.labels import Labels
+from medix_r1.demo.rows.labels import Labels
 
 VOCABULARY = 768
 END_OF_TURN = "<|im_end|>"

@@ -16,7 +16,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration
 
-from medix_r1.demo.labels import Labels
+from medix_r1.demo.rows.labels import Labels
 from medix_r1.grammar import ModalityTag
 from tools.nano.deterministic import deterministic
 from tools.nano.policy.model import make_model, make_processor

@@ -21,7 +21,7 @@ def folder(request: pytest.FixtureRequest, nano_policy: Path, tmp_path_factory: 
     varlen_attention.register()
     if request.param == "qwen3_vl":
         return nano_policy
-    from medix_r1.demo import labels
+    from medix_r1.demo.rows import labels
     from tools.nano.twins import build_twin
 
     twin = tmp_path_factory.mktemp("twins") / request.param

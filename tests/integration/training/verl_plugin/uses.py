@@ -235,7 +235,7 @@ USES: dict[str, list[Use]] = {
         *replaced("verl.workers.engine.fsdp.transformer_impl:CPUOffloadPolicy"),
         *reads(f"{ENGINE}._build_fsdp_module", "CPUOffloadPolicy("),
     ],
-    "medix_r1/checkpoints/vllm_answers.py": [
+    "medix_r1/checkpoints/verification/vllm_answers.py": [
         *called("vllm:LLM"),
         *called("vllm:SamplingParams"),
         *reads("vllm:LLM.__init__", "enforce_eager", "tensor_parallel_size", "dtype"),
@@ -422,14 +422,14 @@ USES: dict[str, list[Use]] = {
     "medix_r1/runs/checkpoints.py": [
         *matched("verl.trainer.ppo.v1.trainer_base", "global_step_", "latest_checkpointed_iteration.txt"),
     ],
-    "medix_r1/checkpoints/fsdp_shards.py": [
+    "medix_r1/checkpoints/parameters/fsdp_shards.py": [
         *matched("torch.serialization", "Unsupported"),
         *read("torch.distributed.tensor._api", "self._local_tensor"),
         *matched(
             "verl.utils.checkpoint.fsdp_checkpoint_manager", "model_world_size_{self.world_size}_rank_{self.rank}.pt"
         ),
     ],
-    "medix_r1/checkpoints/blueprint.py": [*read("transformers:PreTrainedModel", "_keys_to_ignore_on_save")],
+    "medix_r1/checkpoints/parameters/blueprint.py": [*read("transformers:PreTrainedModel", "_keys_to_ignore_on_save")],
     "medix_r1/models/embedder.py": [*read("transformers:PretrainedConfig", "_commit_hash")],
     "medix_r1/schema/hydra_errors.py": [
         *matched("hydra._internal.config_loader_impl", "Could not override '"),

@@ -8,7 +8,7 @@ import pytest
 
 from medix_r1.errors import DataError
 from medix_r1.evaluation.phases.journal import Journal
-from medix_r1.evaluation.results.records import atomic_write, read_records
+from medix_r1.evaluation.results.records import read_records
 from tests.support.problems import coded
 
 
@@ -57,16 +57,6 @@ def test_a_full_disk_says_so_and_leaves_whole_lines_only(tmp_path) -> None:
     assert told == "2 not-written\n"
     assert [json.loads(line)["id"] for line in path.read_text().splitlines()] == ["0", "1"]
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 150
-
-
-def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch) -> None:
-    path = tmp_path / "records.jsonl"
-    atomic_write(path, "old\n")
-    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    with pytest.raises(OSError, match="No space"):
-        atomic_write(path, "new\n")
-    assert [p.name for p in tmp_path.iterdir()] == ["records.jsonl"]
-    assert path.read_text() == "old\n"
 
 
 def test_a_broken_record_is_named_by_file_and_line(tmp_path) -> None:

@@ -20,6 +20,7 @@ from medix_r1.evaluation.results.judges import HEADLINE as JUDGES_HEADLINE
 from medix_r1.evaluation.results.judges import look
 from medix_r1.evaluation.results.sheet import Sheet
 from medix_r1.evaluation.sharing.submission import submit
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.untrusted import cell, markdown, one_line, plain
 from tests.support.eval_run import info, record, scores, synthetic, write_result
 from tests.support.problems import coded
@@ -88,10 +89,9 @@ def test_other_tasks_stay_out_of_the_headline_and_are_averaged_when_alone() -> N
 
 
 def test_the_17_are_those_of_the_configs() -> None:
-    import yaml
 
     files = (config_dir() / "eval" / "task").glob("*.yaml")
-    contents = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in files}
+    contents = {path.stem: read_yaml(path) for path in files}
     assert {name for name, task in contents.items() if task.get("headline", True)} == set(table.HEADLINE)
 
 

@@ -1,6 +1,7 @@
 import pytest
 
-from medix_r1.models.reading.chat_message import Message, message_of, why_unreadable
+from medix_r1.models.reading.reply_text import Message, message_of
+from medix_r1.models.reading.unreadable import why_unreadable
 
 
 @pytest.mark.parametrize(

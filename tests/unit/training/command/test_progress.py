@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from medix_r1.errors import TrainingError
-from medix_r1.log_tail import tail
+from medix_r1.host.log_tail import tail
 from medix_r1.runs.folder import TRACEBACK, RunFolder
 from medix_r1.runs.trend import step_line
 from medix_r1.training.command import progress

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from medix_r1.data import tokens
+from medix_r1.data.lengths import tokens
 from medix_r1.training.preflight import lengths
 from medix_r1.training.preflight.lengths import length_problems, token_side
 from tests.support.configs import composed

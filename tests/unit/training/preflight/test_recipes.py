@@ -7,13 +7,13 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import yaml
 from omegaconf import OmegaConf
 
 from medix_r1 import config as configs
+from medix_r1.host.yaml_text import read_yaml
 from tests.support.configs import composed
 
-TABLE = yaml.safe_load((Path(__file__).parents[2] / "golden" / "public_recipes.yaml").read_text(encoding="utf-8"))
+TABLE = read_yaml(Path(__file__).parents[2] / "golden" / "public_recipes.yaml")
 FIELDS = {"theirs", "ours", "value", "read_by", "difference", "note"}
 RECIPES = ("medix_r1_2b_dapo", "medix_r1_7b_gspo", "medix_r1_8b_grpo", "medix_r1_8b_dapo", "medix_r1_30b_dapo")
 # Keys of the same meaning that stand in verl's YAML and are read nowhere, so ours must not rely on them.
@@ -104,7 +104,7 @@ def test_a_frozen_vision_tower_reaches_the_key_that_our_engine_reads():
 
 
 def sweep(experiment: str) -> dict[str, list[str]]:
-    tree = yaml.safe_load((configs.config_dir() / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8"))
+    tree = read_yaml(configs.config_dir() / "experiment" / f"{experiment}.yaml")
     assert tree["hydra"]["mode"] == "MULTIRUN"
     return {key: value.split(",") for key, value in tree["hydra"]["sweeper"]["params"].items()}
 

@@ -1,0 +1,1 @@
+"""The rows of the demo: real pictures, small views of them, labels, files; imports data/, never the models."""
