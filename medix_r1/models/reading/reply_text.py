@@ -84,7 +84,6 @@ _THINK_OPENS = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
 _THINK_CLOSES = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
 
 
-@bounded_cache  # replies are nearly always YES or NO, so this cache hits
 @dataclass(frozen=True, slots=True)
 class Message:
     """What a model said.
@@ -136,6 +135,7 @@ def content_text(content: object) -> tuple[str, str]:
     return "".join(texts), "".join(thoughts)
 
 
+@bounded_cache  # replies are nearly always YES or NO, so this cache hits
 def parse_verdict(reply: str) -> bool | None:
     """Parse YES or NO as the first word; None for every other reply.
 
