@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from medix_r1.errors import DataError
@@ -28,11 +28,10 @@ def atomic_file(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise DataError(f"{path} could not be written: {error.strerror or error}", code="not-written") from error
-    except BaseException:  # Ctrl-C too
-        temporary.unlink(missing_ok=True)
-        raise
+    finally:  # also after Ctrl-C
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def atomic_write(path: Path, text: str) -> None:
