@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from medix_r1.evaluation.phases.generate_and_judge import (
     CircuitBreaker,
     RequestSettings,
     answered_items,
+    generate_and_judge_missing,
     generate_missing,
     judge_missing,
     read_judgements,
@@ -167,10 +168,12 @@ def run(evaluation: Evaluation, console: Console) -> Outcome:
         failures: dict[str, str] = {}
         if phase == "all":
             _ask_judges_first(evaluation)
-        if phase in ("all", "generate"):
+        if phase == "all" and evaluation.settings.overlap:
+            failures |= _generate_and_judge(evaluation, console)
+        elif phase in ("all", "generate"):
             failures |= _generate(evaluation, console)
         if phase in ("all", "judge"):
-            failures |= _judge(evaluation, console)
+            failures |= _judge(evaluation, console, failures)
         for data in evaluation.tasks:  # whatever the phase, so that a partial result is readable too
             records = score_task(data, evaluation.folder_of(data), evaluation.request, failures)
             outcome.records[data.task.name] = records
@@ -201,6 +204,35 @@ def _generate(evaluation: Evaluation, console: Console) -> dict[str, str]:
     return breaker.failures
 
 
+def _generate_and_judge(evaluation: Evaluation, console: Console) -> dict[str, str]:
+    """Generate what is missing and judge it at once; judgements that are missing besides are left to `_judge`."""
+    settings = evaluation.settings
+    counts = {data.task.name: remaining_work(evaluation, data).replies for data in evaluation.tasks}
+    if not sum(counts.values()):
+        return {}
+    if wrong := servers.unreachable("", settings.model, settings.base_url, settings.api_key_env):
+        raise ConfigError(wrong)
+    breakers = CircuitBreaker(settings.give_up_after), CircuitBreaker(settings.give_up_after)
+    logs = [evaluation.folder / f"{name}_server.log" for name in ("model", "judge")]
+    with contextlib.ExitStack() as stack:
+        bars = stack.enter_context(_progress(console, "generate", counts, then="judge"))
+        open_model = stack.enter_context(servers.model_under_test(settings, logs[0]))
+        open_judges = stack.enter_context(servers.judges(settings, logs[1]))
+        for data in evaluation.tasks:
+            if counts[name := data.task.name]:
+                generate_and_judge_missing(
+                    data,
+                    evaluation.folder_of(data),
+                    open_model,
+                    open_judges,
+                    evaluation.request,
+                    _voting(settings),
+                    breakers,
+                    (bars[name], bars[f"judge {name}"]),
+                )
+    return breakers[0].failures | breakers[1].failures
+
+
 @dataclass(frozen=True, slots=True)
 class ToJudge:
     """The saved replies of one task that lack a judgement."""
@@ -211,16 +243,14 @@ class ToJudge:
     replies: Mapping[str, AnsweredItem]
 
 
-def _judge(evaluation: Evaluation, console: Console) -> dict[str, str]:
-    work = [
-        ToJudge(
-            data.task.name,
-            data.task.scorer,
-            evaluation.folder_of(data),
-            answered_items(data, evaluation.folder_of(data), evaluation.request),
-        )
-        for data in evaluation.tasks
-    ]
+def _judge(evaluation: Evaluation, console: Console, failed: Collection[str]) -> dict[str, str]:
+    """Judge what is missing, except for samples that failed in this run."""
+    work = []
+    for data in evaluation.tasks:
+        folder = evaluation.folder_of(data)
+        replies = answered_items(data, folder, evaluation.request)
+        left = {sample: reply for sample, reply in replies.items() if sample not in failed}
+        work.append(ToJudge(data.task.name, data.task.scorer, folder, left))
     return judge_all(work, evaluation.settings, evaluation.folder, console)
 
 
@@ -269,8 +299,13 @@ def _voting(settings: EvalSettings) -> VotingSettings:
 
 
 @contextlib.contextmanager
-def _progress(console: Console, phase: str, counts: Mapping[str, int]) -> Iterator[dict[str, Any]]:
-    """A progress bar for each task with work; without a terminal, one line for each such task at the start."""
+def _progress(
+    console: Console, phase: str, counts: Mapping[str, int], *, then: str | None = None
+) -> Iterator[dict[str, Any]]:
+    """A progress bar for each task with work; without a terminal, one line for each such task at the start.
+
+    With a second phase at the same time, its bars are named `THEN TASK`.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress:
         bars = {}
@@ -278,6 +313,9 @@ def _progress(console: Console, phase: str, counts: Mapping[str, int]) -> Iterat
             if count:
                 bar = progress.add_task(f"{phase} {name}", total=count)
                 bars[name] = lambda bar=bar: progress.advance(bar)
+                if then:
+                    second = progress.add_task(f"{then} {name}", total=count)
+                    bars[f"{then} {name}"] = lambda bar=second: progress.advance(bar)
                 if not console.is_terminal:
                     console.print(f"{phase} {name}: {count} to do", highlight=False)
         yield bars

@@ -113,6 +113,7 @@ class EvalSettings:
     timeout: float
     attempts: int
     give_up_after: int
+    overlap: bool
     server: ServedModel
     judge: JudgeSettings
     tasks: Mapping[str, TaskSpec]
@@ -332,13 +333,24 @@ def _template_problems(judge: JudgeSettings) -> Iterator[Problem]:
         yield Problem(key, "no-placeholder", says)
 
 
+def _overlap_problems(settings: EvalSettings) -> Iterator[Problem]:
+    """Why generation and judging cannot overlap: a judge that has to be started, or one server for both."""
+    if settings.overlap is True:
+        addresses = [judge.base_url for judge in settings.judge.judges]
+        if None in addresses:
+            says = "needs judges that run already, on other GPUs than the model: give each its base_url"
+            yield Problem("overlap", "judge-not-running", says)
+        elif settings.base_url is not None and settings.base_url in addresses:
+            yield Problem("overlap", "same-server", f"model and judge are both served at {settings.base_url}")
+
+
 def _wrong(settings: EvalSettings) -> list[Problem]:
     judge = settings.judge
     addresses = {"base_url": settings.base_url} | {
         f"judge.judges[{number}].base_url": address.base_url for number, address in enumerate(judge.judges)
     }
     problems = [problem for key, url in addresses.items() if url is not None for problem in address_problems(key, url)]
-    problems += _template_problems(judge)
+    problems += [*_template_problems(judge), *_overlap_problems(settings)]
     for name in ("match_prompt", "report_prompt", "rubric_prompt"):
         try:
             prompts.load(getattr(judge, name))

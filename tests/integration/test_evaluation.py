@@ -445,3 +445,38 @@ def test_other_rows_than_the_benchmarks_are_marked(words) -> None:
     assert table.read_numbers(folder).averages[0].tasks == ("rad_vqa",)
     folder, _ = _run(words("[slake_vqa,rad_vqa]"))
     assert read_run(folder)[0].extra["changed"] == []
+
+
+def test_generation_and_judging_overlap_and_find_the_same(words, policy, judge, tmp_path) -> None:
+    _, apart = _run(words("rad_vqa"))
+    before = len(policy.calls), len(judge.calls)
+    judged_at: list[int] = []
+    judge.behave = lambda number, request: judged_at.append(len(policy.calls)) or None
+    folder, together = _run(words("rad_vqa", "overlap=true", f"out_dir={tmp_path / 'again'}", "connections=1"))
+    assert [(r.answer, r.score, len(r.votes)) for r in together["rad_vqa"]] == [
+        (r.answer, r.score, len(r.votes)) for r in apart["rad_vqa"]
+    ]
+    assert (len(policy.calls), len(judge.calls)) == (2 * before[0], 2 * before[1])
+    assert min(judged_at) < len(policy.calls)  # the first votes came before the last reply
+    _run(words("rad_vqa", "overlap=true", f"out_dir={tmp_path / 'again'}"))
+    assert (len(policy.calls), len(judge.calls)) == (2 * before[0], 2 * before[1])  # nothing is left to do
+    (log,) = list_eval_logs(str(folder / "rad_vqa" / "logs"))
+    assert read_eval_log(log).status == "success"
+
+
+def test_a_judge_that_fails_while_overlapping_leaves_the_replies_and_is_asked_again_later(words, policy, judge) -> None:
+    judge.behave = lambda number, request: (400, {}, b'{"error": {"message": "no"}}') if number else None
+    _, records = _run(words("rad_vqa", "overlap=true"))
+    assert [(r.score, r.reply is None) for r in records["rad_vqa"]] == [(None, False)] * 3
+    assert len(judge.calls) == 3 * 3  # a refused request is not made again in this run
+    judge.behave = lambda number, request: None
+    _, records = _run(words("rad_vqa", "overlap=true"))
+    assert [r.score for r in records["rad_vqa"]] == [1.0, 0.0, 0.0]
+    assert len(policy.calls) == 3
+
+
+def test_overlap_is_refused_where_it_cannot_be(words, policy) -> None:
+    with pytest.raises(ConfigError, check=only(("overlap", "same-server"))):
+        compose_eval(words("rad_vqa", "overlap=true", f"judge.judges=[{{model: judge, base_url: '{policy.address}'}}]"))
+    with pytest.raises(ConfigError, check=only(("overlap", "judge-not-running"))):
+        compose_eval(["model=m", "task=rad_vqa", "overlap=true"])

@@ -128,12 +128,7 @@ def generate_missing(
         done = journal.read()
         missing = {item.id: item for item in data.items if item.id not in done}
         for part in _chunks(missing):
-            samples = [
-                Sample(
-                    id=item.id, input=message_text(item, request.prompt, request.think_element), target=_target(item)
-                )
-                for item in part.values()
-            ]
+            samples = [_asked_sample(item, request) for item in part.values()]
             ask = _asking(part, request, journal, breaker, advance)
             _run(data.task.name, "generate", samples, folder, request.connections, breaker, ask, open_model())
 
@@ -192,32 +187,116 @@ def judge_missing(
     """
     known = read_judgements(folder)
     missing = {key: value for key, value in replies.items() if not (key in known and known[key].is_final)}
-    judges: list[Model] = []
     with Journal(folder / JUDGEMENTS) as journal:
-
-        async def judge(sample: str) -> Judgement:
-            breaker.check(sample)
-            each = missing[sample]
-            try:
-                judgement = await ask_votes(each.item, each.reply, scorer, judges, voting, known.get(sample))
-            except Exception as error:  # noqa: BLE001 - counted, and raised again without the sample's texts
-                raise _failed(sample, error, each.item, breaker) from None
-            _append(journal, judgement.to_json(sample), breaker)
-            if judgement.is_final:
-                breaker.succeeded(sample)
-            else:
-                breaker.failed(sample, judgement.unscored or "the rubric's vote failed")
-            advance()
-            return judgement
-
+        taking = VoteTaking(scorer, voting, known, journal, breaker, advance)
         for part in _chunks(missing):
-            judges[:] = open_judges()
+            taking.judges = open_judges()
             samples = [
                 Sample(id=key, input=each.item.question, target=_target(each.item)) for key, each in part.items()
             ]
-            roles = {"grader": list(judges)} if judges else None
-            solver, judging = _replaying(part), _judging(judge)
+            roles = {"grader": list(taking.judges)} if taking.judges else None
+            solver, judging = _replaying(part), _judging(lambda sample: taking.judge(missing[sample]))
             _run(name, "judge", samples, folder, connections, breaker, solver, "none/none", judging, roles)
+
+
+def generate_and_judge_missing(
+    data: TaskData,
+    folder: Path,
+    open_model: Callable[[], Model],
+    open_judges: Callable[[], list[Model]],
+    request: RequestSettings,
+    voting: VotingSettings,
+    breakers: tuple[CircuitBreaker, CircuitBreaker],
+    advance: tuple[Advance, Advance],
+) -> None:
+    """Generate every missing reply, and judge each as soon as it is there, so that both servers work at once.
+
+    What else lacks a judgement is left to `judge_missing`.
+
+    Args:
+        data: the task's samples.
+        folder: of the task's results.
+        open_model: opens a client of the model, for one inspect evaluation.
+        open_judges: opens a client of each judge, for one inspect evaluation.
+        request: prompt and concurrency of the replies.
+        voting: prompts, seeds and retries of a vote.
+        breakers: track failures of replies and of judgements.
+        advance: called after each reply, and after each judgement.
+
+    Raises:
+        DataError: a journal cannot be written.
+        KeyboardInterrupt: the user stopped; finished samples are in the journals.
+    """
+    answered: dict[str, AnsweredItem] = {}
+    known = read_judgements(folder)
+    with Journal(folder / GENERATIONS) as journal, Journal(folder / JUDGEMENTS) as judgements:
+        taking = VoteTaking(data.task.scorer, voting, known, judgements, breakers[1], advance[1])
+        done = journal.read()
+        missing = {item.id: item for item in data.items if item.id not in done}
+
+        def keep(sample: str, generation: Mapping[str, Any]) -> None:
+            item = missing[sample]
+            answered[sample] = AnsweredItem(item, generation["reply"], reply_of(item, generation, request))
+
+        for part in _chunks(missing):
+            taking.judges = open_judges()
+            samples = [_asked_sample(item, request) for item in part.values()]
+            ask = _asking(part, request, journal, breakers[0], advance[0], keep)
+            judging = _judging(lambda sample: taking.judge(answered.pop(sample)))
+            roles = {"grader": list(taking.judges)}
+            # twice as many samples as connections: some wait for the model while others wait for the judges
+            limit, name = 2 * request.connections, data.task.name
+            _run(name, "generate_and_judge", samples, folder, limit, breakers[0], ask, open_model(), judging, roles)
+            if breakers[1].fatal is not None:
+                raise breakers[1].fatal
+
+
+@dataclass
+class VoteTaking:
+    """Has replies judged, and appends each judgement to the journal.
+
+    Attributes:
+        scorer: of the task.
+        voting: prompts, seeds and retries of a vote.
+        known: judgements that are there, whose valid votes are kept.
+        journal: that judgements are appended to.
+        breaker: tracks failures.
+        advance: called after each judgement.
+        judges: clients for the inspect evaluation that runs.
+    """
+
+    scorer: str
+    voting: VotingSettings
+    known: Mapping[str, Judgement]
+    journal: Journal
+    breaker: CircuitBreaker
+    advance: Advance
+    judges: Sequence[Model] = ()
+
+    async def judge(self, each: AnsweredItem) -> Judgement:
+        """Judge one reply.
+
+        Raises:
+            EvaluationError: it has no judgement; the reason holds no text of the sample.
+        """
+        sample = each.item.id
+        self.breaker.check(sample)
+        try:
+            known = self.known.get(sample)
+            judgement = await ask_votes(each.item, each.reply, self.scorer, self.judges, self.voting, known)
+        except Exception as error:  # noqa: BLE001 - counted, and raised again without the sample's texts
+            raise _failed(sample, error, each.item, self.breaker) from None
+        _append(self.journal, judgement.to_json(sample), self.breaker)
+        if judgement.is_final:
+            self.breaker.succeeded(sample)
+        else:
+            self.breaker.failed(sample, judgement.unscored or "the rubric's vote failed")
+        self.advance()
+        return judgement
+
+
+def _asked_sample(item: Item, request: RequestSettings) -> Sample:
+    return Sample(id=item.id, input=message_text(item, request.prompt, request.think_element), target=_target(item))
 
 
 def _chunks(items: Mapping[str, _T]) -> Iterator[dict[str, _T]]:
@@ -279,8 +358,15 @@ def _check(logs: Sequence[EvalLog], samples: set[str], breaker: CircuitBreaker) 
 
 
 def _asking(
-    items: Mapping[str, Item], request: RequestSettings, journal: Journal, breaker: CircuitBreaker, advance: Advance
+    items: Mapping[str, Item],
+    request: RequestSettings,
+    journal: Journal,
+    breaker: CircuitBreaker,
+    advance: Advance,
+    keep: Callable[[str, Mapping[str, Any]], None] | None = None,
 ) -> Solver:
+    """Asks for a reply and appends it to the journal; `keep` gets it, too."""
+
     @solver(name="ask")
     def ask() -> Solver:
         async def solve(state: TaskState, generate: Generate) -> TaskState:
@@ -293,8 +379,11 @@ def _asking(
                 state = await generate(state)
             except Exception as error:  # noqa: BLE001 - counted, and raised again without the sample's texts
                 raise _failed(sample, error, items[sample], breaker) from None
-            _append(journal, _generation(sample, state.output, time.monotonic() - start), breaker)
+            generation = _generation(sample, state.output, time.monotonic() - start)
+            _append(journal, generation, breaker)
             breaker.succeeded(sample)
+            if keep is not None:
+                keep(sample, generation)
             if not isinstance(message.content, str):  # keeps image bytes out of memory and the log
                 state.messages[len(items[sample].turns)] = ChatMessageUser(content=state.input_text)
             advance()
