@@ -94,7 +94,7 @@ def train(
     elif planned.is_finished:
         for difference in planned.differences:
             console.print(f"[yellow]changed[/] {escape(str(difference))}", highlight=False)
-        console.print(f"{planned.folder.root} has finished step {planned.first_step - 1}; nothing is left to do")
+        console.print(f"{planned.folder.root} {planned.standing}", highlight=False)
     else:
         raise typer.Exit(launch.run(planned, ProgressView(console)))
 

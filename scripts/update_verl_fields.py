@@ -24,9 +24,11 @@ from medix_r1.composing import composing, plain
 from medix_r1.schema import kinds
 from medix_r1.schema.known import config_dir, flatten, verl_config_dir
 from medix_r1.schema.unread import replacement
+from medix_r1.training.preflight.modules import LOOP
 
 CORE = "verl.trainer.ppo.core_algos"
-REGISTRIES = (f"{CORE}.ADV_ESTIMATOR_REGISTRY", f"{CORE}.POLICY_LOSS_REGISTRY")
+LOOPS = "verl.experimental.agent_loop.agent_loop"
+REGISTRIES = (f"{CORE}.ADV_ESTIMATOR_REGISTRY", f"{CORE}.POLICY_LOSS_REGISTRY", f"{LOOPS}._agent_loop_registry")
 TRACKERS = "verl.utils.tracking.Tracking.supported_backend"
 # Modules of verl that no run of ours imports: other engines and rollouts, other trainers, tools.
 _ELSEWHERE = re.compile(
@@ -59,7 +61,7 @@ def verl_fields() -> dict[str, Any]:
     return {
         "keys": (keys := dict(sorted(_keys(tree, classes)))),
         "classes": classes,
-        "names": {registry: sorted(_found(registry).keys() - OURS) for registry in REGISTRIES}
+        "names": {registry: sorted(_found(registry).keys() - OURS - {LOOP}) for registry in REGISTRIES}
         | {TRACKERS: sorted(_found(TRACKERS))},
         "unread": _unread(keys),
     }

@@ -46,7 +46,7 @@ def composing_problem(error: Exception, known: Collection[str] | None = None) ->
         return Problem(match[1], "key-is-there", f"is there already; write {match[1]}=… without +")
     if match := _NOT_OVERRIDDEN.search(text):
         key = match[1].partition("=")[0].lstrip("+~")
-        if (inner := _INNER.search(text)) and inner[1].startswith(f"{key}."):
+        if (inner := _INNER.search(f"{text} {error.__cause__}")) and inner[1].startswith(f"{key}."):
             key = inner[1]  # of a mapping that was given as the value
         return unknown(key, known)
     if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:

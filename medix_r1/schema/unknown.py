@@ -173,6 +173,9 @@ def _fields_of_targets(tree: Mapping[str, Any]) -> tuple[set[str], list[Problem]
             fields |= {f"{key}.{name}" for name in node}  # what cannot be loaded has no unknown keys
             continue
         fields |= {f"{key}.{name}" for name in (node if found.is_open else found.parameters)}
+        for name in sorted(found.required - node.keys()):
+            says = f"{node['_target_']} requires a value; give one"
+            problems[(name, says)] = Problem(f"{key}.{name}", "no-value", says)
         if not found.is_open and not node["_target_"].startswith("verl."):
             for name in sorted(node.keys() - found.parameters.keys() - {*_HYDRAS}):
                 near = difflib.get_close_matches(name, sorted(found.parameters), n=1, cutoff=0.67)
@@ -180,7 +183,4 @@ def _fields_of_targets(tree: Mapping[str, Any]) -> tuple[set[str], list[Problem]
                 says = f"no such key; did you mean {key}.{near[0]}?" if near else says
                 problems[(name, node["_target_"])] = Problem(f"{key}.{name}", "no-such-key", says)
                 fields.add(f"{key}.{name}")
-        for name in sorted(found.required - node.keys()):
-            says = f"{node['_target_']} requires a value; give one"
-            problems[(name, says)] = Problem(f"{key}.{name}", "no-value", says)
     return fields, list(problems.values())

@@ -30,9 +30,7 @@ class PlannedJob:
     @property
     def standing(self) -> str:
         """The run's state in words: finished, resuming, or new."""
-        if self.is_finished:
-            return "finished"
-        return f"resumes after step {self.plan.first_step - 1}" if self.plan.resume_from else "new"
+        return "finished" if self.is_finished else self.plan.standing
 
 
 def plan(sweep: Sweep, config_dirs: Sequence[Path] = ()) -> list[PlannedJob]:

@@ -18,7 +18,7 @@ from medix_r1.errors import ConfigError, Problem
 from medix_r1.training.command.check_difference import Changes, changes
 from medix_r1.training.command.check_simulation import show_simulation
 from medix_r1.training.command.check_summary import summary
-from medix_r1.training.command.plan import plan_of
+from medix_r1.training.command.plan import Plan, plan_of
 from medix_r1.training.preflight import batches, checks, hardware, host_memory, memory, placement
 from medix_r1.training.preflight.references import reference_notices
 
@@ -51,7 +51,7 @@ def show_check(
     """
     composed = configs.composed_train(overrides, config_dirs)
     config = composed.config
-    problems = checks.problems_of(composed, offline=True) if offline else _problems(composed)
+    planned, problems = (None, checks.problems_of(composed, offline=True)) if offline else _planned(composed)
     if not composed.problems:
         if diff:
             _show_changes(changes(overrides, config_dirs), console)
@@ -66,19 +66,20 @@ def show_check(
         console.print(f"  - [yellow]only said, not refused:[/] {escape(notice)}", highlight=False)
     for problem in problems:
         console.print(f"  - {escape(str(problem))}", highlight=False)
+    if planned is not None and planned.resume_from is not None:
+        console.print(f"{escape(str(planned.folder.root))} {planned.standing}", highlight=False)
     if not composed.problems and (unseen := _unseen(config, offline)):
         console.print(f"not looked at: {unseen}", highlight=False)
     console.print(f"[red]{len(problems)} problem(s)[/]" if problems else "[green]no problem found[/]")
     return 1 if problems else 0
 
 
-def _problems(composed: configs.Composed) -> Sequence[Problem]:
-    """The problems for which `train` with the same arguments would not start."""
+def _planned(composed: configs.Composed) -> tuple[Plan | None, Sequence[Problem]]:
+    """What `train` with the same arguments would do, or the problems for which it would not start."""
     try:
-        plan_of(composed)
+        return plan_of(composed), []
     except ConfigError as error:
-        return error.problems
-    return []
+        return None, error.problems
 
 
 def _unseen(config: DictConfig, offline: bool) -> str:

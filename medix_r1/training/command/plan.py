@@ -40,6 +40,13 @@ class Plan:
         longer = any(difference.key == "trainer.total_epochs" for difference in self.differences)
         return self.resume_from is not None and not longer and self.folder.ended_by_itself
 
+    @property
+    def standing(self) -> str:
+        """The state of the run's folder in words: finished, resuming, or new."""
+        if self.is_finished:
+            return f"has finished step {self.first_step - 1}; nothing is left to do"
+        return f"resumes after step {self.first_step - 1}" if self.resume_from else "new"
+
 
 def make_plan(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Plan:
     """Compose a config and check it; `judge.server.port=0` becomes a free port.

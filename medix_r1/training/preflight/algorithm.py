@@ -49,8 +49,8 @@ def algorithm_problems(config: DictConfig) -> Iterator[Problem]:
     name, loss = config.algorithm.adv_estimator, config.actor_rollout_ref.actor.policy_loss.loss_mode
     if any(plugin_problems(config)):
         return  # what they would register is not known
-    yield from _unregistered("algorithm.adv_estimator", name, [*ESTIMATORS, *_registered("ADV_ESTIMATOR_REGISTRY")])
-    yield from _unregistered("actor_rollout_ref.actor.policy_loss.loss_mode", loss, _registered("POLICY_LOSS_REGISTRY"))
+    yield from unregistered("algorithm.adv_estimator", name, [*ESTIMATORS, *_registered("ADV_ESTIMATOR_REGISTRY")])
+    yield from unregistered("actor_rollout_ref.actor.policy_loss.loss_mode", loss, _registered("POLICY_LOSS_REGISTRY"))
     if not needs_parts(name):
         return
     reward, mode = config.reward, config.trainer.v1.trainer_mode
@@ -94,7 +94,8 @@ def _plain(node: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in plain.items()}
 
 
-def _unregistered(key: str, name: str, known: Sequence[str]) -> Iterator[Problem]:
+def unregistered(key: str, name: str, known: Sequence[str]) -> Iterator[Problem]:
+    """A problem if nobody registers a name."""
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]}?" if near else "one of your own is registered by a file in run.plugins"

@@ -25,7 +25,7 @@ from medix_r1.training.preflight.hardware import hardware_problems
 from medix_r1.training.preflight.lengths import length_problems
 from medix_r1.training.preflight.model_folder import model_problems
 from medix_r1.training.preflight.model_shape import shape_problems
-from medix_r1.training.preflight.modules import module_problems
+from medix_r1.training.preflight.modules import loop_problems, module_problems
 from medix_r1.training.preflight.placement import cluster_problems, placement_problems
 from medix_r1.training.preflight.prompt_lengths import prompt_length_problems
 from medix_r1.training.preflight.references import reference_problems
@@ -64,9 +64,9 @@ def _follows(problem: Problem, reported: Sequence[Problem]) -> bool:
 
 def _checks(offline: bool) -> Sequence[Check]:
     of_the_config: Sequence[Check] = (
-        *(plugin_problems, _reward, filter_problems, algorithm_problems, optimizer_problems, module_problems, _alarms),
+        *(plugin_problems, _reward, filter_problems, algorithm_problems, optimizer_problems, module_problems),
         *(_batches, length_problems, _limits, placement_problems, shape_problems, format_problems, trained_problems),
-        *(correction_problems, file_name_problems, folder_problems),
+        *(loop_problems, _alarms, correction_problems, file_name_problems, folder_problems),
     )
     if offline:
         return (*of_the_config, client_problems, tracker_problems)

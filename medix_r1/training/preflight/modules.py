@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import ast
 import difflib
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import yaml
 from omegaconf import DictConfig, ListConfig
 
 from medix_r1.errors import Problem
+from medix_r1.schema.known import verl_names
+from medix_r1.training.preflight.algorithm import unregistered
 
 _PACKAGE = "pkg://"
+LOOP = "medix_single_turn"  # of verl_plugin/agent_loop.py
+_LOOPS = "verl.experimental.agent_loop.agent_loop"
+_ENGINES = ("naive", "nccl", "nixl", "kimi_ckpt_engine", "mooncake", "delta_sharded")  # verl 0.9.1 for GPUs
 _SAMPLER = "trainer.v1.sampler.custom_sampler"
 
 
@@ -32,6 +39,39 @@ def module_problems(config: DictConfig) -> Iterator[Problem]:
         if library is not None and _file(f"{_PACKAGE}{library}") is None:
             says = f"there is no module {library}; put its folder into PYTHONPATH, or mend the name"
             yield Problem("actor_rollout_ref.model.external_lib", "not-loadable", says)
+
+
+def loop_problems(config: DictConfig) -> Iterator[Problem]:
+    """The agent loop and the checkpoint engine, which verl looks up by name when the workers have started."""
+    rollout = config.actor_rollout_ref.rollout
+    agent, key = rollout.agent, "actor_rollout_ref.rollout.agent"
+    module, own = sys.modules.get(_LOOPS), set[str]()
+    if (path := agent.agent_loop_config_path) is not None:
+        if (found := _loops_of(Path(path).expanduser())) is None:
+            says = f"{path} is no YAML file with a list of name and _target_"
+            yield Problem(f"{key}.agent_loop_config_path", "not-loadable", says)
+            return
+        own = found
+    known = {LOOP, *verl_names(f"{_LOOPS}._agent_loop_registry"), *getattr(module, "_agent_loop_registry", ()), *own}
+    yield from unregistered(f"{key}.default_agent_loop", agent.default_agent_loop, sorted(known))
+    manager = agent.get("agent_loop_manager_class")  # in no YAML file of verl
+    if manager is not None and _file(f"{_PACKAGE}{manager.rpartition('.')[0]}") is None:
+        says = f"{manager} is not there; put its folder into PYTHONPATH, or mend the name"
+        yield Problem(f"{key}.agent_loop_manager_class", "not-loadable", says)
+    engine, key = rollout.checkpoint_engine, "actor_rollout_ref.rollout.checkpoint_engine"
+    if engine.custom_backend_module is None:
+        yield from unregistered(f"{key}.backend", engine.backend, _ENGINES)
+    elif _file(f"{_PACKAGE}{engine.custom_backend_module}") is None:
+        says = f"there is no module {engine.custom_backend_module}; put its folder into PYTHONPATH, or mend the name"
+        yield Problem(f"{key}.custom_backend_module", "not-loadable", says)
+
+
+def _loops_of(file: Path) -> set[str] | None:
+    """Names of the agent loops in a file of the user's; None if it is not such a file."""
+    try:
+        return {str(one["name"]) for one in yaml.safe_load(file.read_text(encoding="utf-8")) if one["_target_"]}
+    except (OSError, yaml.YAMLError, ValueError, TypeError, KeyError):
+        return None
 
 
 def _file(path: str) -> Path | None:
