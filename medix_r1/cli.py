@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from medix_r1.data.cli import app as data
 from medix_r1.demo.cli import app as demo
+from medix_r1.difficulty.cli import add_verb as add_difficulty
 from medix_r1.errors import ConfigError, MedixError
 from medix_r1.evaluation.cli import app as evaluation
 from medix_r1.reports.cli import add_verbs as add_report_verbs
@@ -309,6 +310,7 @@ def doctor(
 
 
 add_report_verbs(app, console)
+add_difficulty(data, console)
 app.add_typer(data, name="data")
 app.add_typer(demo, name="demo")
 app.add_typer(judge, name="judge")
