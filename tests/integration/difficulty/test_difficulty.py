@@ -26,6 +26,8 @@ K = 4
 class Handler(LoopbackHandler):
     """Answers n choices; row number i of the question is right in i of them."""
 
+    server: Policy
+
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         parts = request["messages"][0]["content"]

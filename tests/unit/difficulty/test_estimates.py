@@ -51,7 +51,8 @@ def test_what_frozen_rows_promise_comes_true():
 def test_the_summary():
     found = estimates([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0]], tokens=[10.0, 20.0], cut=3, sizes=(2, 5))
 
-    assert (found.rows, found.accuracy.value, found.tokens, found.cut) == (3, pytest.approx(0.5), 15.0, 0.5)
+    assert (found.rows, found.tokens, found.cut) == (3, 15.0, 0.5)
+    assert found.accuracy.value == pytest.approx(0.5)
     assert {n: one.value for n, one in found.passes.items()} == {1: pytest.approx(0.5), 2: pytest.approx(2 / 3)}
     assert found.teaches[2].value == pytest.approx(1 / 3)
     assert found.extrapolated == (5,)
