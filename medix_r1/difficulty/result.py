@@ -14,11 +14,12 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from medix_r1.data.files import atomic_file, sha256_of, write_json
+from medix_r1.data.files import sha256_of, write_json
 from medix_r1.difficulty.estimates import Estimates, Mean, estimates
 from medix_r1.difficulty.sampling import Measured
 from medix_r1.difficulty.settings import Settings
 from medix_r1.errors import ConfigError, Problem
+from medix_r1.host.files import atomic_file
 
 ALL = "all rows"
 CURATED = "curated.json"
