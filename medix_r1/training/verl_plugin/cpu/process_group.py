@@ -21,6 +21,7 @@ from typing import Any
 import torch
 import verl.utils.distributed as distributed
 
+from medix_r1.training.verl_plugin.patches.process_group_timeout import seconds
 from medix_r1.training.verl_plugin.patches.replacing import replace_once
 
 BACKEND = "cpu:gloo"
@@ -42,7 +43,7 @@ def install() -> None:
     def with_gloo(original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
         def initialize(timeout_second: int | None = None, backend: str | None = None) -> Any:
-            return original(timeout_second=timeout_second, backend=backend or BACKEND)
+            return original(timeout_second=seconds(timeout_second), backend=backend or BACKEND)
 
         return initialize
 

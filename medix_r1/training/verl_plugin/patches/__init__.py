@@ -4,8 +4,8 @@ The docstring of a patch says four things: what is wrong upstream (`Upstream:`),
 a script of docs/upstream/), what we do (`Here:`) and when the file can go (`Goes when:`). docs/upstream.md has the
 reports.
 
-`position_ids`, `shared_images` and `picture_files` replace functions of verl and are installed by plugin.py in every
-process, `chunked_log_probs` by engine.py, `mlflow_params` by the driver's task runner. The others are mix-ins that go
-before verl's class: `sequence_means`, `frozen_vision_tower`, `lora_adapters` and `stored_pictures` in engine.py,
-`reward_parts` and `validation_bootstrap` in trainer.py.
+`position_ids`, `shared_images`, `picture_files` and `process_group_timeout` replace functions of verl and are
+installed by plugin.py in every process, `chunked_log_probs` by engine.py, `mlflow_params` by the driver's task
+runner. The others are mix-ins that go before verl's class: `sequence_means`, `frozen_vision_tower`, `lora_adapters`
+and `stored_pictures` in engine.py, `reward_parts` and `validation_bootstrap` in trainer.py.
 """

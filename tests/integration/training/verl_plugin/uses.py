@@ -219,6 +219,13 @@ USES: dict[str, list[Use]] = {
         *read(ENGINE, "self.model_config"),
         *read("verl.workers.config.model:HFModelConfig", "lora: dict"),
     ],
+    f"{PLUGIN}patches/process_group_timeout.py": [
+        *replaced("verl.utils.distributed:initialize_global_process_group_ray", "timeout_second backend"),
+        *reads(
+            "verl.workers.engine_workers:TrainingWorker.__init__",
+            "initialize_global_process_group_ray(timeout_second=None)",
+        ),
+    ],
     f"{PLUGIN}patches/chunked_log_probs.py": [
         *replaced("verl.utils.torch_functional:logprobs_from_logits_v2", "logits labels"),
         *reads("verl.utils.torch_functional:logprobs_from_logits", "logprobs_from_logits_v2(logits, labels)"),

@@ -178,20 +178,19 @@ def test_capabilities_come_from_the_drivers_tool(monkeypatch, tmp_path):
 
 
 def test_a_nodes_memory_holds_what_is_offloaded(monkeypatch):
-    """8.77 billion parameters, fp32: themselves, the reference, two moments."""
-    config = composed("experiment=medix_r1_8b_grpo")
-    parts = host_memory.estimate(config, None)
-    assert sum(parts.values()) == 4 * 8_767_123_696 * (1 + 1 + 2)
+    """8.77 billion parameters: themselves and two moments in fp32, the reference in bf16."""
+    offloaded = {f"actor_rollout_ref.actor.fsdp_config.{name}_offload": True for name in ("param", "optimizer")}
+    parts = host_memory.estimate(set_in("experiment=medix_r1_8b_grpo", **offloaded), None)
+    assert sum(parts.values()) == 8_767_123_696 * (4 * (1 + 2) + 2)
     assert disk.parameters("Qwen/Qwen3-VL-8B-Instruct") == (8_767_123_696, 576_388_336)
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=128 * GIB))
-    (problem,) = problems()
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=112 * GIB))
+    (problem,) = problems(**offloaded)
     assert (problem.key, problem.code) == ("memory", "too-little-host-memory")
-    assert numbers(problem.text)[:2] == [128, 131]
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=132 * GIB))
-    assert problems() == []
-    nothing = {f"actor_rollout_ref.actor.fsdp_config.{name}_offload": False for name in ("param", "optimizer")}
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=33 * GIB))
-    assert problems(**nothing) == [], "the reference alone"
+    assert numbers(problem.text)[:2] == [112, 114]
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=116 * GIB))
+    assert problems(**offloaded) == []
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=17 * GIB))
+    assert problems() == [], "the reference alone"
 
 
 @pytest.mark.parametrize(("limit", "gib"), [(str(96 * GIB), 64), ("max", 2048), (None, 2048)])
