@@ -14,6 +14,7 @@ Goes when: the script finds a place in verl that reads the key.
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from collections.abc import Callable
 from typing import Any
@@ -22,13 +23,18 @@ import verl.utils.distributed as distributed
 
 from medix_r1.training.verl_plugin.patches.replacing import replace_once
 
+logger = logging.getLogger(__name__)
+
 VARIABLE = "MEDIX_R1_NCCL_TIMEOUT"  # such as `600 s`: Ray wants texts
 
 
 def seconds(asked: int | None) -> int | None:
     """The timeout that a caller asks for, else the config's; None, torch's own, where neither is said."""
     said = os.environ.get(VARIABLE)
-    return int(said.removesuffix(" s")) if asked is None and said else asked
+    if asked is not None or not said:
+        return asked
+    logger.info("the process group's timeout is actor_rollout_ref.nccl_timeout, %s", said)
+    return int(said.removesuffix(" s"))
 
 
 def install() -> None:
