@@ -34,7 +34,7 @@ def make(kind: Kind, name: str, folder: Path, console: Console, *, force: bool) 
     Raises:
         ConfigError: the name is none, or taken, or files are there already.
     """
-    _check_name(kind, name)
+    _check_name(kind, name, folder)
     files = {folder / target: text for target, text in skeleton(kind, name).items() if target != _NEXT}
     if not force and (there := [str(path) for path in files if path.exists()]):
         says = f"{', '.join(there)} is there already; take another name, or --force to replace it"
@@ -66,14 +66,15 @@ def _filled(text: str, name: str) -> str:
     return text.replace("@NAME@", name).replace("@CLASS@", "".join(part.capitalize() for part in name.split("_")))
 
 
-def _check_name(kind: Kind, name: str) -> None:
+def _check_name(kind: Kind, name: str, folder: Path) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) or keyword.iskeyword(name):
         says = f"{name!r} is no name for a Python file: lower-case letters, digits and _, a letter first"
         raise ConfigError.of("NAME", "not-a-name", says)
-    if (config_dir() / _GROUPS[kind] / f"{name}.yaml").exists():
-        raise ConfigError.of(
-            "NAME", "name-taken", f"medix-r1 has a {kind} {name}, which would be taken instead; choose another"
-        )
+    ours = config_dir() / _GROUPS[kind] / f"{name}.yaml"
+    in_a_clone = folder / "configs" / _GROUPS[kind].rpartition("/")[2] / f"{name}.yaml"  # of an earlier `new`
+    if ours.exists() and ours.resolve() != in_a_clone.resolve():
+        says = f"medix-r1 has a {kind} {name}, which would be taken instead; choose another"
+        raise ConfigError.of("NAME", "name-taken", says)
     elsewhere = [entry for entry in sys.path if entry and Path(entry).absolute() != Path.cwd()]
     if kind is not Kind.RECIPE and (
         name in sys.stdlib_module_names or PathFinder.find_spec(name, elsewhere) is not None

@@ -17,6 +17,7 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), *so
 GROUPS = {"demo", "reward", "judge", "data", "eval"}  # verbs that have verbs of their own
 _COMMAND = re.compile(r"^\s*(?:\$ )?(medix-r1 [^#\n|`]+|make [a-z][a-z0-9-]*)", re.MULTILINE)
 _LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)\)")
+_CELL = re.compile(r"^\| [^|]+ \| `(medix-r1 [^`]+)`", re.MULTILINE)  # of a table of commands
 _FENCE = re.compile(r"```(?:bash|sh|console)\n(.*?)```", re.DOTALL)
 
 _FILE = re.compile(r"(?<![\w/.-])(?:tests|scripts|benchmarks|requirements|configs)/[\w/.-]*\w(?:::\w+)?")
@@ -27,6 +28,8 @@ def commands() -> list[tuple[str, str]]:
     for page in PAGES:
         for block in _FENCE.findall(page.read_text(encoding="utf-8")):
             found += [(page.name, match[1].strip()) for match in _COMMAND.finditer(block)]
+        if page.name == "how_do_i.md":
+            found += [(page.name, line) for line in _CELL.findall(page.read_text(encoding="utf-8"))]
     return sorted(set(found))
 
 

@@ -18,7 +18,7 @@ def test_runs_and_results_below_a_folder_with_links(tmp_path):
     assert 'href="deep/first/report.html"' in text
     assert "second &lt;b&gt;" in text
     assert "org/Model-9" in text
-    assert "2 runs, 1 evaluations" in text
+    assert "Runs: 2, evaluations: 1" in text
     assert "0.100" in text
 
 
