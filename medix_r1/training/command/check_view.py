@@ -104,6 +104,9 @@ def _show_memory(config: DictConfig, gpu_gib: float, console: Console) -> None:
         return
     found = memory.estimate(size, config, gpu_gib * memory.GIB)
     console.print(_table(f"one rank while it updates (estimate, {gpu_gib:g} GiB a GPU)", _gib(found.update)))
+    console.print(_table("one rank while it computes the old log-probs", _gib(found.log_probs)))
+    if found.reference:
+        console.print(_table("one rank while it computes the reference's", _gib(found.reference)))
     console.print(_table("one rank while vLLM generates", _gib(found.rollout)))
     if config.trainer.device != "cpu" and (host := host_memory.estimate(config, host_memory.most_pixels(config))):
         console.print(_table("memory of one node besides (estimate, at most)", _gib(host)))

@@ -26,6 +26,14 @@ class ModelSize:
     linear: int  # sum of inputs and outputs of all linear layers but the last; times rank: LoRA's parameters
     linear_vision: int  # the same of the vision tower
     largest_layer: int  # parameters that FSDP all-gathers at once
+    outside: int  # parameters in no layer of text or vision, embeddings and output layer left out
+    tied: bool  # the output layer is the embeddings
+    vision_layers: int
+    vision_hidden: int
+    patches_per_token: int  # patches of a picture that become one token
+    patch_values: int  # values of a patch
+    mergers: int  # modules that turn patches into tokens; Qwen3-VL has some for its first layers of text besides
+    routed: int  # experts of a token; 0 without experts
     layers: int
     hidden: int
     mlp: int  # width of the MLP

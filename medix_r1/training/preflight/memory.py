@@ -1,9 +1,8 @@
 """Estimates the memory of one training rank, by part, from the model's config alone.
 
 Exact: parameters (of a known model, or of one built on torch's `meta` device), gradients and optimizer states of the
-trained ones, all sharded over the ranks by FSDP2. Estimated: activations with gradient checkpointing (one hidden state
-a layer and token, one layer being recomputed) and logits (verl also computes them in fp32). vLLM's share is what the
-config gives it. docs/check.md compares the estimate with the tensors of real runs.
+trained ones, all sharded over the ranks by FSDP2. Estimated: activations.py. vLLM's share is what the config gives it.
+docs/check.md compares the estimate with the tensors of real runs, and with simulations at real size.
 """
 
 from __future__ import annotations
@@ -17,27 +16,29 @@ from omegaconf import DictConfig
 
 from medix_r1.errors import ConfigError
 from medix_r1.model_names import VISION_TOWERS, is_hub_name
+from medix_r1.training.preflight import activations, micro_batch
 from medix_r1.training.preflight.known_models import ModelSize, find
 from medix_r1.training.preflight.placement import judge_share
 
 GIB = 1024**3
 _KEY = "actor_rollout_ref.model.path"
-_BYTES = {"fp32": 4, "float32": 4, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2}
 # Optimizer states of a parameter's size and dtype, other than 2: CompensatedAdamW has two moments and a compensation.
 _STATES = {"CompensatedAdamW": 3}
-_HIDDEN_COPIES, _MLP_COPIES = 10, 4  # of a token, in one layer during its backward pass
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryEstimate:
-    """Bytes on one GPU, by part, while the actor updates and while vLLM generates."""
+    """Bytes on one GPU, by part, at the peak of each phase; `reference` is empty where no reference is asked."""
 
     update: Mapping[str, float]
+    log_probs: Mapping[str, float]
+    reference: Mapping[str, float]
     rollout: Mapping[str, float]
 
     @property
     def peak(self) -> float:
-        return max(sum(self.update.values()), sum(self.rollout.values()))
+        """Of the training phases, which --simulate counts too."""
+        return max(sum(phase.values()) for phase in (self.update, self.log_probs, self.reference))
 
 
 def size_of(model: Path | str) -> ModelSize:
@@ -68,22 +69,37 @@ def size_of(model: Path | str) -> ModelSize:
 
 def built_size(built: Any, config: Any) -> ModelSize:
     """Sizes of a model that transformers built on torch's meta device from a config."""
-    text = config.get_text_config()
+    text, vision = config.get_text_config(), config.vision_config
     layers = [module for name, module in built.named_modules() if name.rpartition(".")[0].endswith("layers")]
+    blocks = [module for name, module in built.named_modules() if name.rpartition(".")[0].endswith("blocks")]
     towers = [module for name, module in built.named_modules() if name.rpartition(".")[2] in VISION_TOWERS]
     heads, dim = (
         text.num_key_value_heads,
         getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads,
     )
+    tied = built.get_output_embeddings().weight is built.get_input_embeddings().weight
+    merged = getattr(vision, "spatial_merge_size", None) or getattr(config, "scale_factor", 1)
+    times = getattr(vision, "temporal_patch_size", 1)
     return ModelSize(
         parameters=_count([built]),
         vision=_count(towers),
         linear=_linear([built], but=built.get_output_embeddings()),
         linear_vision=_linear(towers),
         largest_layer=max(_count([layer]) for layer in layers),
+        outside=_count([built])
+        - _count(layers)
+        - _count(blocks)
+        - (1 if tied else 2) * text.vocab_size * text.hidden_size,
+        tied=tied,
+        vision_layers=getattr(vision, "depth", None) or vision.num_hidden_layers,
+        vision_hidden=vision.hidden_size,
+        patches_per_token=merged**2,
+        patch_values=3 * times * vision.patch_size**2,
+        mergers=1 + len(getattr(vision, "deepstack_visual_indexes", None) or ()),
+        routed=getattr(text, "num_experts_per_tok", None) or 0,
         layers=text.num_hidden_layers,
         hidden=text.hidden_size,
-        mlp=text.intermediate_size,
+        mlp=(getattr(text, "moe_intermediate_size", None) or text.intermediate_size),
         vocabulary=text.vocab_size,
         kv_bytes_per_token=2 * 2 * text.num_hidden_layers * heads * dim,
     )
@@ -126,7 +142,7 @@ def trained_bytes(config: DictConfig) -> int:
 
 def stored_bytes(actor: DictConfig) -> int:
     """Bytes of one element of the model's parameters; without LoRA also of gradients and optimizer states."""
-    return _BYTES[str(actor.fsdp_config.get("model_dtype") or "fp32")]
+    return activations.BYTES[str(actor.fsdp_config.get("model_dtype") or "fp32")]
 
 
 def estimate(size: ModelSize, config: DictConfig, gpu_bytes: float) -> MemoryEstimate:
@@ -138,30 +154,48 @@ def estimate(size: ModelSize, config: DictConfig, gpu_bytes: float) -> MemoryEst
         gpu_bytes: memory of one GPU; vLLM takes `gpu_memory_utilization` of it.
     """
     actor, rollout = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout
+    stages, judge = micro_batch.of_config(config), _judge(config, gpu_bytes)
+    held = _held(size, config)
+    update = max(
+        (parts for parts in activations.of_update(size, config, stages.update, held)),
+        key=lambda parts: sum(parts.values()),
+    )
+    parameters = {"parameters": held["parameters"]}
+    idle = {} if actor.fsdp_config.optimizer_offload else {"optimizer": held["optimizer"]}
+    log_probs = parameters | idle | activations.of_log_probs(size, config, stages.log_probs)
+    reference = {}
+    if stages.reference is not None:
+        # With LoRA it is the actor without adapters; else its shards are on the host, as the actor's if offloaded.
+        here = bool(config.actor_rollout_ref.model.lora_rank) or not actor.fsdp_config.param_offload
+        rest = activations.of_log_probs(size, config, stages.reference, entropy=False)
+        reference = (parameters if here else {}) | idle | rest | judge
+    weights = 2 * size.parameters / rollout.tensor_model_parallel_size
+    share = rollout.gpu_memory_utilization * gpu_bytes
+    left = {"parameters": 0.0 if actor.fsdp_config.param_offload else held["parameters"]}
+    left["optimizer"] = 0.0 if actor.fsdp_config.optimizer_offload else held["optimizer"]
+    return MemoryEstimate(
+        update | judge,
+        log_probs | judge,
+        reference,
+        left | {"vLLM weights": weights, "KV cache": max(0.0, share - weights)} | judge,
+    )
+
+
+def _held(size: ModelSize, config: DictConfig) -> dict[str, float]:
+    """Bytes of parameters, gradients and optimizer states: exact."""
+    actor = config.actor_rollout_ref.actor
     ranks = config.trainer.nnodes * config.trainer.n_gpus_per_node
     if 0 < actor.fsdp_config.fsdp_size < ranks:  # hybrid sharding: the other ranks hold replicas
         ranks = actor.fsdp_config.fsdp_size
     stored, of_trained = stored_bytes(actor), trained_bytes(config)
-    mixed = actor.fsdp_config.get("mixed_precision") or {}
-    computed = _BYTES[str(mixed.get("param_dtype", "bf16"))]
-    tokens = _tokens(config)
     parameters, trained = _trained(size, config)
-    update = {
+    deferred = actor.fsdp_config.use_no_sync_for_gradient_accumulation
+    return {
         "parameters": (stored * size.parameters + of_trained * (parameters - size.parameters)) / ranks,
-        "gradients": of_trained * trained / ranks,
+        # Until the last micro-batch, deferred synchronisation keeps whole gradients in the dtype that is reduced, fp32.
+        "gradients": 4.0 * trained if deferred and ranks > 1 else of_trained * trained / ranks,
         "optimizer": optimizer_states(actor) * of_trained * trained / ranks,
-        "gathered layer": 2.0 * computed * size.largest_layer,  # and the prefetched next one
-        "activations": computed * tokens * ((size.layers + _HIDDEN_COPIES) * size.hidden + _MLP_COPIES * size.mlp),
-        "logits": (computed + 4) * tokens * size.vocabulary,  # plus an fp32 copy
     }
-    weights = 2 * size.parameters / rollout.tensor_model_parallel_size
-    share = rollout.gpu_memory_utilization * gpu_bytes
-    left = {"parameters": 0.0 if actor.fsdp_config.param_offload else update["parameters"]}
-    left["optimizer"] = 0.0 if actor.fsdp_config.optimizer_offload else update["optimizer"]
-    judge = _judge(config, gpu_bytes)
-    return MemoryEstimate(
-        update | judge, left | {"vLLM weights": weights, "KV cache": max(0.0, share - weights)} | judge
-    )
 
 
 def _judge(config: DictConfig, gpu_bytes: float) -> dict[str, float]:
@@ -176,15 +210,6 @@ def kv_tokens(size: ModelSize, config: DictConfig, gpu_bytes: float) -> float:
     """Tokens whose KV cache fits into vLLM's share of one GPU."""
     parallel = config.actor_rollout_ref.rollout.tensor_model_parallel_size
     return estimate(size, config, gpu_bytes).rollout["KV cache"] / (size.kv_bytes_per_token / parallel)
-
-
-def _tokens(config: DictConfig) -> float:
-    """Tokens of one forward and backward pass of a rank."""
-    actor = config.actor_rollout_ref.actor
-    if actor.use_dynamic_bsz:
-        return float(actor.ppo_max_token_len_per_gpu)
-    longest = config.data.max_prompt_length + config.data.max_response_length
-    return float((actor.ppo_micro_batch_size_per_gpu or 1) * longest)
 
 
 def counted_bytes(state: Mapping[str, Any]) -> int:

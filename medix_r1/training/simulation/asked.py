@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Iterator
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from medix_r1.training.preflight import known_models, micro_batch
+from medix_r1.training.preflight.activations import attention
 from medix_r1.training.preflight.model_folder import snapshot
 
 PACKED, DENSE = "simulated_packed", "simulated_dense"  # attention implementations of stand_ins.py
-FLASH_ATTENTION = ("flash_attention_2", "flash_attention_3")
 
 
 def asked_of(config: DictConfig, stages: micro_batch.Stages) -> dict[str, Any]:
@@ -30,16 +32,9 @@ def asked_of(config: DictConfig, stages: micro_batch.Stages) -> dict[str, Any]:
     }
 
 
-def attention(config: DictConfig) -> str:
-    """The attention that transformers is asked for."""
-    return str(
-        (config.actor_rollout_ref.model.get("override_config") or {}).get("attn_implementation") or FLASH_ATTENTION[0]
-    )
-
-
 def has_flash_attention(config: DictConfig) -> bool:
     """Whether the run uses flash-attn: verl takes it where it is installed, so only the asked attention tells."""
-    return attention(config) in FLASH_ATTENTION
+    return attention(config).startswith("flash")
 
 
 def needs_dense_mask(config: DictConfig) -> bool:
@@ -61,3 +56,18 @@ def stand_ins_of(config: DictConfig) -> Iterator[str]:
             yield "entropy: as torch.compile fuses it, without a copy of the logits"
     yield "positions, windows and places of pictures: of the same sizes, without values"
     yield "autocast: layer norms in fp32, as on CUDA"
+
+
+def fingerprint(config: DictConfig, stages: micro_batch.Stages) -> str:
+    """Changes when anything changes that a simulation depends on."""
+    asked = asked_of(config, stages)
+    node = asked["config"]["actor_rollout_ref"]
+    actor, ref = node["actor"], node["ref"]
+    relevant = {
+        **{name: value for name, value in asked.items() if name not in ("config", "folder")},
+        "model": {name: value for name, value in node["model"].items() if name not in ("path", "external_lib")},
+        "actor": {name: actor[name] for name in ("strategy", "fsdp_config", "calculate_entropy", "entropy_coeff")},
+        "optimizer": (actor["optim"]["optimizer"], actor["optim"]["optimizer_impl"]),
+        "reference": ref["fsdp_config"] if stages.reference else None,
+    }
+    return hashlib.sha256(json.dumps(relevant, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -12,7 +12,7 @@ from verl.workers.engine import EngineRegistry
 from medix_r1.host import gc_tuning
 from medix_r1.training.verl_plugin import cpu, varlen_attention
 from medix_r1.training.verl_plugin.equal_micro_batches import UpdatesOwnMicroBatches
-from medix_r1.training.verl_plugin.patches import chunked_log_probs
+from medix_r1.training.verl_plugin.patches import chunked_log_probs, text_rows
 from medix_r1.training.verl_plugin.patches.frozen_vision_tower import FrozenVisionTower
 from medix_r1.training.verl_plugin.patches.lora_adapters import LoraAdapters
 from medix_r1.training.verl_plugin.patches.sequence_means import SequenceMeans
@@ -28,6 +28,7 @@ class MedixEngine(FrozenVisionTower, LoraAdapters, SequenceMeans, UpdatesOwnMicr
 
 
 chunked_log_probs.install()
+text_rows.install()
 varlen_attention.register()
 
 if cpu.is_active():

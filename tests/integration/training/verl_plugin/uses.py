@@ -231,6 +231,14 @@ USES: dict[str, list[Use]] = {
         *replaced("verl.utils.torch_functional:logprobs_from_logits_v2", "logits labels"),
         *reads("verl.utils.torch_functional:logprobs_from_logits", "logprobs_from_logits_v2(logits, labels)"),
     ],
+    f"{PLUGIN}patches/text_rows.py": [
+        *replaced(
+            "verl.models.transformers.qwen2_vl:_get_input_embeds",
+            "model input_ids attention_mask pixel_values pixel_values_videos image_grid_thw video_grid_thw",
+        ),
+        *reads("verl.models.transformers.qwen2_vl", "unpack_visual_output"),
+        *reads("verl.models.transformers.qwen2_vl:qwen2_vl_base_forward", "_get_input_embeds("),
+    ],
     f"{PLUGIN}patches/lora_adapters.py": [
         *subclassed(ENGINE),
         *overridden(ENGINE, _build_lora_module="module", _merged_lora_per_tensor_param=""),
