@@ -19,6 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+PICTURE = (96 // 32) ** 2  # tokens of a row's picture, as engine_probe.py makes it
+
 
 class Kept:
     """Bytes that autograd keeps for the backward pass: now, and at most."""
@@ -69,7 +71,8 @@ def one_rank(rank: int, ranks: int, store: str, folder: str, overrides: list[str
     from verl.workers.utils.losses import ppo_loss
 
     from medix_r1 import config as configs
-    from medix_r1.training.preflight import memory
+    from medix_r1.training.preflight import activations, memory
+    from medix_r1.training.preflight.micro_batch import MicroBatch
     from tests.support.engine_probe import build_engine, rows
 
     torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=ranks)
@@ -91,8 +94,11 @@ def one_rank(rank: int, ranks: int, store: str, folder: str, overrides: list[str
         }
     config = configs.compose_train(["experiment=nano_cpu", f"actor_rollout_ref.model.path={folder}", *overrides])
     config.actor_rollout_ref.actor.ppo_max_token_len_per_gpu = tokens
-    found = dict(memory.estimate(memory.size_of(Path(folder)), config, 0.0).update)
-    found["activations and logits"] = found.pop("activations") + found.pop("logits")
+    size = memory.size_of(Path(folder))
+    update = memory.estimate(size, config, 0.0).update
+    found = {name: update[name] for name in ("parameters", "gradients", "optimizer")}
+    begins = next(activations.of_update(size, config, MicroBatch(1, tokens, (PICTURE,)), found))
+    found["activations and logits"] = begins["activations"] + begins["logits"]
     out.put({"rank": rank, "tokens": tokens, "counted": counted, "estimated": found})
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()

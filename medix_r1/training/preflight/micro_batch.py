@@ -61,10 +61,17 @@ def of_config(config: DictConfig, pictures: int | None = None) -> Stages:
             actor.ppo_micro_batch_size_per_gpu,
             pictures,
         ),
+        # Old log-probs come in the update's micro-batches, unless it shuffles (verl_plugin/equal_micro_batches.py).
         _micro_batch(
             config,
             rollout.log_prob_max_token_len_per_gpu if rollout.log_prob_use_dynamic_bsz else None,
             rollout.log_prob_micro_batch_size_per_gpu,
+        )
+        if actor.shuffle
+        else _micro_batch(
+            config,
+            actor.ppo_max_token_len_per_gpu if actor.use_dynamic_bsz else None,
+            actor.ppo_micro_batch_size_per_gpu,
         ),
         _micro_batch(
             config,

@@ -169,7 +169,7 @@ def install_values(shapes: Shapes) -> None:
     verl_qwen3._get_input_embeds = _qwen3_embeddings
     verl_qwen2._get_input_embeds = _qwen2_embeddings
     verl_qwen2._custom_flash_attention_forward = _verl_packed_attention
-    verl_qwen2._flash_use_top_left_mask = False
+    vars(verl_qwen2)["_flash_use_top_left_mask"] = False  # there only with flash-attn
 
 
 def _install_grids(module: types.ModuleType, shapes: Shapes) -> None:
@@ -277,8 +277,7 @@ def log_probs(flash: bool) -> Iterator[None]:
     import verl.utils.torch_functional as functions
 
     before = {name: getattr(functions, name, None) for name in _LOG_PROBS}
-    functions.FLAH_ATTN_CROSS_ENTROPY_LOSS_AVAILABLE = flash
-    functions.cross_entropy_loss = _flash_cross_entropy
+    vars(functions).update(zip(_LOG_PROBS, (flash, _flash_cross_entropy), strict=True))
     try:
         yield
     finally:

@@ -1,8 +1,8 @@
 """A micro-batch without pictures passes through Qwen2.5-VL, too.
 
-Upstream: verl 0.9.1 lets the vision tower see a blank picture where a micro-batch has none, so that every rank calls the
-same modules. For Qwen2.5-VL it takes the mean of what the tower returns, which is an object in transformers 5, and fails.
-Rows of text and the padding rows that verl makes up have no picture.
+Upstream: verl 0.9.1 shows the vision tower a blank picture where a micro-batch has none, so that every rank calls the
+same modules. For Qwen2.5-VL it takes the mean of what the tower returns, which is an object in transformers 5. Rows of
+text and the padding rows that verl makes up have no picture.
 
 See it: docs/upstream/text_rows.py
 

@@ -8,9 +8,11 @@ import torch
 
 from medix_r1 import config as configs
 from medix_r1.errors import ConfigError
-from medix_r1.training.preflight import memory
+from medix_r1.training.preflight import activations, memory, micro_batch
 from tests.support.configs import composed
 from tests.support.problems import only
+
+NOTHING = {"optimizer": 0.0}
 
 
 def test_parameters_are_counted_exactly(nano_policy: Path):
@@ -30,15 +32,16 @@ def test_parts_of_an_update_on_two_ranks(nano_policy: Path):
     parts = memory.estimate(size, config, gpu_bytes=0.0).update
     assert parts["parameters"] == parts["gradients"] == 4 * size.parameters / 2
     assert parts["optimizer"] == 8 * size.parameters / 2
-    assert parts["logits"] == (4 + 4) * 4096 * size.vocabulary  # fp32 on a CPU
+    begins = next(activations.of_update(size, config, micro_batch.of_config(config).update, NOTHING))
+    assert begins["logits"] == 4 * 4096 * size.vocabulary  # fp32 on a CPU
 
 
 def test_a_gpu_computes_in_bf16(nano_policy: Path):
     config = composed("experiment=medix_r1_8b_grpo")
     size = memory.size_of(nano_policy)
-    parts = memory.estimate(size, config, gpu_bytes=0.0).update
-    assert parts["logits"] == (2 + 4) * 16896 * size.vocabulary
-    assert parts["gathered layer"] == 2 * 2 * size.largest_layer
+    begins, layer, _ = activations.of_update(size, config, micro_batch.of_config(config).update, NOTHING)
+    assert begins["logits"] == 2 * 16896 * size.vocabulary
+    assert layer["gathered layers"] - begins["gathered layers"] == (2 * 2 + 2 + 4) * size.largest_layer
 
 
 def test_what_is_frozen_has_no_gradient(nano_policy: Path):

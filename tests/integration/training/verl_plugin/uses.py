@@ -24,6 +24,7 @@ API = "inspect_ai.model._providers.openai_compatible:OpenAICompatibleAPI"
 SWEEPER = "hydra._internal.core_plugins.basic_sweeper:BasicSweeper"
 
 PLUGIN = "medix_r1/training/verl_plugin/"
+SIMULATION = "medix_r1/training/simulation/"
 
 
 @dataclass(frozen=True)
@@ -220,12 +221,37 @@ USES: dict[str, list[Use]] = {
         *read(ENGINE, "self.model_config"),
         *read("verl.workers.config.model:HFModelConfig", "lora: dict"),
     ],
+<<<<<<< HEAD
     f"{PLUGIN}patches/process_group_timeout.py": [
         *replaced("verl.utils.distributed:initialize_global_process_group_ray", "timeout_second backend"),
         *reads(
             "verl.workers.engine_workers:TrainingWorker.__init__",
             "initialize_global_process_group_ray(timeout_second=None)",
         ),
+=======
+    f"{SIMULATION}engine.py": [
+        *overridden(ENGINE, prepare_model_inputs="micro_batch"),
+        *called("verl.utils.config:omega_conf_to_dataclass"),
+        *read("verl.workers.config:HFModelConfig", "target_parameters", "use_fused_kernels"),
+        *read(ENGINE, "def _build_model_optimizer(self)", "self.compute_entropy_from_logits"),
+        *replaced("verl.workers.engine.fsdp.transformer_impl:fsdp2_load_full_state_dict"),
+        *replaced("verl.workers.engine.fsdp.transformer_impl:CPUOffloadPolicy"),
+        *reads(ENGINE, "fsdp2_load_full_state_dict(", "CPUOffloadPolicy(pin_memory=True)"),
+    ],
+    f"{SIMULATION}phases.py": [
+        *read(ENGINE, "self._autocast_dtype", "def _gradient_sync_context(self, *, is_last_micro_batch"),
+        *called("verl.utils.fsdp_utils:fsdp2_clip_grad_norm_"),
+        *called("verl.workers.engine.fsdp.transformer_impl:logprobs_from_logits", "logits labels inplace_backward"),
+        *reads(ENGINE, "self.optimizer_config.clip_grad"),
+    ],
+    f"{SIMULATION}stand_ins.py": [
+        *replaced("verl.models.transformers.qwen2_vl:_custom_flash_attention_forward"),
+        *replaced("verl.models.transformers.qwen2_vl:_get_input_embeds"),
+        *replaced("verl.models.transformers.qwen3_vl:_get_input_embeds"),
+        *called("verl.utils.transformers_compat:unpack_visual_output", "visual_output"),
+        *reads("verl.models.transformers.qwen2_vl:qwen2_vl_attn_forward", "_flash_use_top_left_mask"),
+        *reads("verl.utils.torch_functional:logprobs_from_logits", "FLAH_ATTN_CROSS_ENTROPY_LOSS_AVAILABLE"),
+>>>>>>> 2b6e2ff (The memory estimate counts what the simulation shows; packed rows equal rows alone; Qwen2.5-VL passes micro-batches of text)
     ],
     f"{PLUGIN}patches/chunked_log_probs.py": [
         *replaced("verl.utils.torch_functional:logprobs_from_logits_v2", "logits labels"),
@@ -236,7 +262,7 @@ USES: dict[str, list[Use]] = {
             "verl.models.transformers.qwen2_vl:_get_input_embeds",
             "model input_ids attention_mask pixel_values pixel_values_videos image_grid_thw video_grid_thw",
         ),
-        *reads("verl.models.transformers.qwen2_vl", "unpack_visual_output"),
+        *called("verl.models.transformers.qwen2_vl:unpack_visual_output", "visual_output"),
         *reads("verl.models.transformers.qwen2_vl:qwen2_vl_base_forward", "_get_input_embeds("),
     ],
     f"{PLUGIN}patches/lora_adapters.py": [

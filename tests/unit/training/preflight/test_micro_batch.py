@@ -5,8 +5,11 @@ from tests.support.configs import composed
 def test_as_many_of_the_largest_pictures_as_fit() -> None:
     stages = micro_batch.of_config(composed("experiment=medix_r1_8b_grpo"))
     assert (stages.update.tokens, stages.update.pictures) == (16896, (4096,) * 4)
-    assert (stages.log_probs.tokens, len(stages.log_probs.pictures)) == (33792, 8)
-    assert stages.reference == stages.log_probs, "GRPO's recipe has a KL loss"
+    assert stages.log_probs == stages.update, "they are computed in the update's micro-batches"
+    assert stages.reference is not None, "GRPO's recipe has a KL loss"
+    assert (stages.reference.tokens, len(stages.reference.pictures)) == (33792, 8)
+    shuffled = micro_batch.of_config(composed("experiment=medix_r1_8b_grpo", "actor_rollout_ref.actor.shuffle=true"))
+    assert shuffled.log_probs == stages.reference
 
 
 def test_no_reference_without_kl() -> None:
@@ -15,7 +18,7 @@ def test_no_reference_without_kl() -> None:
 
 def test_pictures_can_be_set_for_the_update() -> None:
     stages = micro_batch.of_config(composed("experiment=medix_r1_8b_dapo"), pictures=1)
-    assert (len(stages.update.pictures), len(stages.log_probs.pictures)) == (1, 8)
+    assert (len(stages.update.pictures), len(stages.log_probs.pictures)) == (1, 4)
 
 
 def test_rows_that_are_counted_and_padded() -> None:
