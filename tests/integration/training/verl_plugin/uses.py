@@ -193,7 +193,9 @@ USES: dict[str, list[Use]] = {
         *overridden(ENGINE, forward_backward_batch="data loss_function forward_only"),
         *called(f"{ENGINE}.get_data_parallel_size", "self"),
         *called("verl.utils.tensordict_utils:get_non_tensor_data", "data key default"),
-        *called("verl.utils.tensordict_utils:make_iterator", "tensordict mini_batch_size epochs seed dataloader_kwargs"),
+        *called(
+            "verl.utils.tensordict_utils:make_iterator", "tensordict mini_batch_size epochs seed dataloader_kwargs"
+        ),
         *called("verl.utils.tensordict_utils:maybe_fix_3d_position_ids", "data"),
         *reads("verl.workers.engine_workers:TrainingWorker.infer_batch", "if key not in data.keys():"),
         *reads(

@@ -83,7 +83,10 @@ def test_mixtures_of_experts(tmp_path):
     assert is_mixture_of_experts(str(tmp_path))
 
 
-@pytest.mark.parametrize("name", ["qwen3_vl_2b", "qwen3_vl_8b", "qwen3_vl_30b_a3b", "qwen2_5_vl_7b", "medix_r1_8b"])
+@pytest.mark.parametrize(
+    "name",
+    ["qwen3_vl_2b", "qwen3_vl_8b", "qwen3_vl_30b_a3b", "qwen3_vl_30b_a3b_instruct", "qwen2_5_vl_7b", "medix_r1_8b"],
+)
 def test_the_recipes_models_are_known_without_a_download(name):
     path = composed("experiment=medix_r1_8b_grpo", f"model={name}").actor_rollout_ref.model.path
     known = known_models.find(path)
