@@ -6,6 +6,6 @@ reports.
 
 `position_ids`, `shared_images`, `picture_files` and `process_group_timeout` replace functions of verl and are
 installed by plugin.py in every process, `chunked_log_probs` and `text_rows` by engine.py, `mlflow_params` by the
-driver's task runner. The others are mix-ins that go before verl's class: `sequence_means`, `frozen_vision_tower`, `lora_adapters`
-and `stored_pictures` in engine.py, `reward_parts` and `validation_bootstrap` in trainer.py.
+driver's task runner. The others are mix-ins that go before verl's class: `sequence_means`, `frozen_vision_tower`,
+`lora_adapters` and `stored_pictures` in engine.py, `reward_parts` and `validation_bootstrap` in trainer.py.
 """

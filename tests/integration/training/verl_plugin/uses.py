@@ -223,14 +223,13 @@ USES: dict[str, list[Use]] = {
         *read(ENGINE, "self.model_config"),
         *read("verl.workers.config.model:HFModelConfig", "lora: dict"),
     ],
-<<<<<<< HEAD
     f"{PLUGIN}patches/process_group_timeout.py": [
         *replaced("verl.utils.distributed:initialize_global_process_group_ray", "timeout_second backend"),
         *reads(
             "verl.workers.engine_workers:TrainingWorker.__init__",
             "initialize_global_process_group_ray(timeout_second=None)",
         ),
-=======
+    ],
     f"{SIMULATION}engine.py": [
         *overridden(ENGINE, prepare_model_inputs="micro_batch"),
         *called("verl.utils.config:omega_conf_to_dataclass"),
@@ -253,7 +252,6 @@ USES: dict[str, list[Use]] = {
         *called("verl.utils.transformers_compat:unpack_visual_output", "visual_output"),
         *reads("verl.models.transformers.qwen2_vl:qwen2_vl_attn_forward", "_flash_use_top_left_mask"),
         *reads("verl.utils.torch_functional:logprobs_from_logits", "FLAH_ATTN_CROSS_ENTROPY_LOSS_AVAILABLE"),
->>>>>>> 2b6e2ff (The memory estimate counts what the simulation shows; packed rows equal rows alone; Qwen2.5-VL passes micro-batches of text)
     ],
     f"{PLUGIN}patches/chunked_log_probs.py": [
         *replaced("verl.utils.torch_functional:logprobs_from_logits_v2", "logits labels"),
