@@ -297,6 +297,24 @@ def translate(
 
 
 @app.command()
+def replay(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    step: Annotated[int, typer.Option(help="Training step whose samples are scored again.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="On top of the run's own: reward=…, judge=…, reward.weights.llm=….")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON lines: each sample before and now.")] = None,
+    config_dir: Annotated[
+        list[Path] | None, typer.Option(help="Folder of your own with config groups; repeatable.")
+    ] = None,
+) -> None:
+    """What if? A step's samples with another reward: `medix-r1 replay outputs/nano_cpu --step 3 reward=paper`."""
+    from medix_r1.scoring.replay import replay as score_again
+
+    score_again(run, step, overrides or [], console, out=out, config_dirs=config_dir or [])
+
+
+@app.command()
 def doctor(
     judge_url: Annotated[str | None, typer.Option(help="A judge to ask.", envvar="MEDIX_JUDGE_URL")] = None,
     judge_model: Annotated[str | None, typer.Option(help="Its model; without, the first that it names.")] = None,
