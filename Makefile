@@ -29,9 +29,11 @@ lint: .venv/.test
 	$(BIN)/lint-imports --no-cache pyproject.toml
 	$(BIN)/mypy
 
-# Writes the figures of benchmarks/results/ and of the code into the pages that quote them.
+# Writes the figures of benchmarks/results/ and of the code into the pages that quote them, then builds the pages as a site:
+# outputs/site/docs/site/index.html.
 docs: .venv/.test
 	$(BIN)/python scripts/update_docs.py
+	$(BIN)/python -m sphinx -q -W --keep-going -b html -c docs/site . outputs/site
 
 # Everything longer than `make test` allows; docs/acceptance.md is its summary. ONLY=tests/acceptance/test_dapo.py: one file.
 ONLY ?= tests/acceptance
