@@ -1,12 +1,13 @@
 """What one prompt's picture costs on its way from the data set to the FSDP rank, beside verl's own way.
 
-    python benchmarks/transport.py [--megapixels 0.25 1 4] [--rollouts 1 5 16] [--prompts 4]
+    python benchmarks/transport.py [--megapixels 0.25 1 4] [--rollouts 1 5 16] [--ranks 1] [--prompts 4]
+    python benchmarks/transport.py --part by_ranks --megapixels 1 --rollouts 5 --ranks 1 2 --prompts 2
 
 Each case runs in a process of its own, with verl's data set, agent-loop worker and a real TransferQueue with one
 storage unit, on the nano policy's processor; no model runs. `verl` is without our plug-in. Pictures are like scans: a
-gradient with noise, JPEG files of quality 95, that are not resized. A rank reads the rollouts of all prompts three
-times, as old log-probs, reference and update do. Bytes are those of TransferQueue's own encoding, processor seconds
-those of the process and of the storage unit. Kept in results/transport.json.
+gradient with noise, JPEG files of quality 95, that are not resized. The ranks share the rollouts of every prompt. Each
+reads its own three times, as old log-probs, reference and update do. Bytes are those of TransferQueue's own encoding,
+processor seconds those of the process and of the storage unit. Kept in results/transport.json.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import io
+import itertools
 import json
 import os
 import pickle
@@ -31,7 +33,7 @@ STAGES = 3
 LIMITS = {"min_pixels": 65536, "max_pixels": 4194304}
 
 
-def measured(way: str, megapixels: float, rollouts: int, prompts: int) -> dict[str, Any]:
+def measured(way: str, megapixels: float, rollouts: int, prompts: int, ranks: int) -> dict[str, Any]:
     """One case, in this process."""
     import numpy as np
     import psutil
@@ -136,16 +138,23 @@ def measured(way: str, megapixels: float, rollouts: int, prompts: int) -> dict[s
     stored = unit.memory_info().rss - unit_rss
 
     keys = [f"step000001-prompt{n:06d}_{s}_0" for n in range(prompts) for s in range(rollouts)]
+    of_a_rank = [keys[rank::ranks] for rank in range(ranks)]  # so that each has rollouts of every prompt
     unit_cpu, own_cpu, own_rss = _cpu(unit), _cpu(psutil.Process()), psutil.Process().memory_info().rss
-    reader = PictureReader(processor)
-    for _ in range(STAGES):
-        batch = tq.kv_batch_get(keys=keys, partition_id="train")
-        if way == "medix":
-            carried = [getattr(row, "data", row)[PICTURES] for row in batch["multi_modal_inputs"]]
-            reader.fetch({stored["key"]: StoredPictures.from_verl(stored) for stored in carried})
+    held, fetched = [], 0  # what the ranks keep until the step's end; pictures that they fetched
+    for own in filter(None, of_a_rank):
+        reader = PictureReader(processor)
+        for _ in range(STAGES):
+            batch = tq.kv_batch_get(keys=own, partition_id="train")
+            if way == "medix":
+                carried = [getattr(row, "data", row)[PICTURES] for row in batch["multi_modal_inputs"]]
+                known = len(reader._pixels)
+                reader.fetch({stored["key"]: StoredPictures.from_verl(stored) for stored in carried})
+                fetched += len(reader._pixels) - known
+        held.append((reader, batch))
     get_cpu = _cpu(unit) - unit_cpu + _cpu(psutil.Process()) - own_cpu
     rank = psutil.Process().memory_info().rss - own_rss
-    columns = {name: _bytes(encode, batch[name]) // len(keys) for name in sorted(batch.keys())}  # of a rollout
+    last = held[-1][1]
+    columns = {name: _bytes(encode, last[name]) // len(last) for name in sorted(last.keys())}  # of a rollout
     pixels = 0
     if way == "medix":
         stored_pixels = tq.kv_batch_get(
@@ -159,7 +168,7 @@ def measured(way: str, megapixels: float, rollouts: int, prompts: int) -> dict[s
         "loader_and_driver": driver,
         "stored": rest + pixels,
         "largest": dict(sorted(columns.items(), key=lambda one: -one[1])[:3]) | {"pixels of the prompt": pixels},
-        "moved": (1 + STAGES) * rest + 2 * pixels,
+        "moved": (1 + STAGES) * rest + pixels + fetched * pixels // prompts,
         "storage_unit_memory": stored // prompts,
         "rank_memory": rank // prompts,
         "put_cpu": round(put_cpu / prompts, 3),
@@ -184,12 +193,12 @@ def _bytes(encode: Callable[[Any], Any], column: Any) -> int:
     return sum(memoryview(part).nbytes for value in values for part in encode(getattr(value, "data", value)))
 
 
-def _case(way: str, megapixels: float, rollouts: int, prompts: int) -> dict[str, Any]:
+def _case(way: str, *sizes: float) -> dict[str, Any]:
     """One case, in a process of its own."""
     plugins = {"verl": "none", "medix": "auto"}[way]
     environment = {**os.environ, "VERL_PLATFORM": "cpu" if way == "medix" else "", "VERL_USE_EXTERNAL_PLUGINS": plugins}
     environment |= {"TQ_LOGGING_LEVEL": "ERROR", "RAY_USAGE_STATS_ENABLED": "0"}
-    command = [sys.executable, __file__, "--case", way, str(megapixels), str(rollouts), str(prompts)]
+    command = [sys.executable, __file__, "--case", way, *map(str, sizes)]
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -201,11 +210,13 @@ def main() -> None:
     parser.add_argument("--megapixels", type=float, nargs="+", default=[0.25, 1.0, 4.0])
     parser.add_argument("--rollouts", type=int, nargs="+", default=[1, 5, 16])
     parser.add_argument("--prompts", type=int, default=4)
-    parser.add_argument("--case", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--ranks", type=int, nargs="+", default=[1])
+    parser.add_argument("--part", default="a_prompt", help="of results/transport.json")
+    parser.add_argument("--case", nargs=5, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.case:
-        way, megapixels, rollouts, prompts = given.case
-        print(json.dumps(measured(way, float(megapixels), int(rollouts), int(prompts))))
+        way, megapixels, *sizes = given.case
+        print(json.dumps(measured(way, float(megapixels), *map(int, sizes))))
         return
     import results_file
 
@@ -214,12 +225,11 @@ def main() -> None:
         "a prompt with one picture: bytes, resident bytes of the storage unit and of a rank, processor seconds"
     )
     values["cases"] = []
-    for megapixels in given.megapixels:
-        for rollouts in given.rollouts:
-            case = {way: _case(way, megapixels, rollouts, given.prompts) for way in WAYS}
-            values["cases"].append({"megapixels": megapixels, "rollouts": rollouts, **case})
-            print(json.dumps(values["cases"][-1]))
-    results_file.keep("transport", "a_prompt", values)
+    for megapixels, rollouts, ranks in itertools.product(given.megapixels, given.rollouts, given.ranks):
+        case = {way: _case(way, megapixels, rollouts, given.prompts, ranks) for way in WAYS}
+        values["cases"].append({"megapixels": megapixels, "rollouts": rollouts, "ranks": ranks, **case})
+        print(json.dumps(values["cases"][-1]))
+    results_file.keep("transport", given.part, values)
 
 
 if __name__ == "__main__":

@@ -104,6 +104,9 @@ def train(
 def check(
     overrides: Overrides = None,
     gpu_gib: Annotated[float, typer.Option(help="Memory of one GPU, for the estimate.")] = 80.0,
+    host_gib: Annotated[
+        float | None, typer.Option(help="Memory of one node, in place of what is free on this machine.")
+    ] = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="Without data, weights, servers and GPUs: what the config alone tells.")
     ] = False,
@@ -135,6 +138,7 @@ def check(
         config_dir or [],
         gpu_gib,
         console,
+        host_gib=host_gib,
         offline=offline,
         diff=diff,
         simulated=simulate,

@@ -28,7 +28,7 @@ from medix_r1.host.machine import GIB
 from medix_r1.host.yaml_text import read_yaml
 from medix_r1.schema.known import other_projects
 from medix_r1.scoring.probes.probe_file import load
-from medix_r1.training.preflight.hardware import CPU_RANK_MEMORY, CPU_RUN_MEMORY
+from medix_r1.training.preflight.host_memory import RANK_MEMORY, RUN_MEMORY
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -55,7 +55,7 @@ def _from_code() -> dict[str, Any]:
         "probes": _probes(),
         "public_recipes": read_yaml(GOLDEN / "public_recipes.yaml"),
         "other_projects": other_projects(),
-        "cpu_memory_gib": {ranks: (CPU_RUN_MEMORY + ranks * CPU_RANK_MEMORY) // GIB for ranks in (1, 2)},
+        "cpu_memory_gib": {ranks: (RUN_MEMORY + ranks * RANK_MEMORY) // GIB for ranks in (1, 2)},
         "reward_targets": targets,
         "layers": _contract("rooms")["layers"],
         "rooms": _rooms(),

@@ -16,7 +16,8 @@ from medix_r1.errors import ConfigError, ServerError
 from medix_r1.host.machine import GIB
 from medix_r1.serving import server
 from medix_r1.serving.probe import server_problems
-from medix_r1.training.preflight.hardware import CPU_RANK_MEMORY, CPU_RUN_MEMORY, SHARED_MEMORY
+from medix_r1.training.preflight.hardware import SHARED_MEMORY
+from medix_r1.training.preflight.host_memory import RANK_MEMORY, RUN_MEMORY
 
 _CURES = {
     "no-answer": "start one (medix-r1 serve), or mend the address",
@@ -54,7 +55,7 @@ def _devices(gpus: Sequence[str]) -> Finding:
 
 
 def _memory(gpus: Sequence[str]) -> Finding:
-    memory, needed = psutil.virtual_memory(), CPU_RUN_MEMORY + CPU_RANK_MEMORY
+    memory, needed = psutil.virtual_memory(), RUN_MEMORY + RANK_MEMORY
     found = f"{memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB are available"
     if memory.available >= needed or gpus:
         return Finding("memory", "ok", found)

@@ -1,22 +1,37 @@
-"""Filters and sorts a run's samples, keeping only those in memory that are shown."""
+"""Filters and sorts a run's samples, keeping only those in memory that are shown.
+
+A file with an index (runs/samples_index.py) is searched by its columns, and only the lines found are read. A file of
+older code is read whole.
+"""
 
 from __future__ import annotations
 
 import difflib
+import functools
 import heapq
+import itertools
+import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow
+from pyarrow import compute
 
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.grammar import ModalityTag, parse_reference
 from medix_r1.rewards.base import NO_MODALITY
+from medix_r1.runs import samples_index
 from medix_r1.runs.folder import RunFolder, read_lines
+from medix_r1.runs.scored_rollout import with_think
 
 SPLITS = ("train", "validation")
 Line = dict[str, Any]
+Rows: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
+Numbers: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +69,112 @@ def find(run: Path, query: Query) -> list[Line]:
         ConfigError: all problems of the query, or the run has no samples.
     """
     _check(run, query)
-    found = (line for line in lines(run, query.split, query.step) if _wanted(line, query))
+    files = [path for step, path in _newest_first(run, query.split) if query.step in (None, step)]
+    found = (match for number, path in enumerate(files) for match in _matches(path, number, query))
     if query.sort is None:
-        return [line for line, _ in zip(found, range(query.limit), strict=False)]
-    keyed = ((value, index, line) for index, line in enumerate(found) if (value := _key(line, query.sort)) is not None)
-    choose = heapq.nsmallest if query.smallest else heapq.nlargest
-    return [line for _, _, line in choose(query.limit, keyed, key=lambda item: (item[0], -item[1]))]
+        chosen = list(itertools.islice(found, query.limit))
+    else:
+        choose = heapq.nsmallest if query.smallest else heapq.nlargest
+        chosen = choose(query.limit, found, key=lambda match: (match.value, -match.file, -match.number))
+    return [match.line() for match in chosen]
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    """A sample that matches a query: the value that it is sorted by, and where it stands."""
+
+    value: float
+    file: int
+    number: int
+    line: Callable[[], Line]
+
+
+def _matches(path: Path, file: int, query: Query) -> Iterator[_Match]:
+    """The samples of a file that match, in its order."""
+    step, index = int(path.stem), samples_index.read(path)
+    if index is None:
+        for number, line in enumerate(_lines_of(path, step)):
+            value = 0.0 if query.sort is None else _key(line, query.sort)
+            if value is not None and _wanted(line, query):
+                yield _Match(value, file, number, functools.partial(dict, line))
+        return
+    values, wanted = _sort_values(index, query.sort), _wanted_rows(index, query)
+    begins, keys = index["begins"].to_numpy(), index["key"]
+    for number in _first_rows(np.flatnonzero(wanted & ~np.isnan(values)), values, query):
+        read = functools.partial(_line_at, path, step, int(begins[number]), keys[int(number)].as_py())
+        yield _Match(float(values[number]), file, int(number), read)
+
+
+def _first_rows(rows: Rows, values: Numbers, query: Query) -> Rows:
+    """Those rows of a file that may be among the first of all files; without a sort, all of them in order."""
+    if query.sort is None:
+        return rows
+    if query.smallest:
+        rows = rows[::-1]  # of equal values, the last comes first
+    order = np.argsort(values[rows] if query.smallest else -values[rows], kind="stable")
+    return rows[order[: query.limit]]
+
+
+def _line_at(path: Path, step: int, begins: int, key: str) -> Line:
+    with path.open("rb") as file:
+        file.seek(begins)
+        line: Line = json.loads(file.readline())
+    if line["key"] != key:
+        says = "does not belong to the samples beside it; delete it, and the samples are read without it"
+        raise ConfigError.of(str(samples_index.path_of(path)), "stale-index", says)
+    return {"step": step, **with_think(line)}
+
+
+def _numbers(index: pyarrow.Table, part: str) -> Numbers:
+    """The values of a part, NaN where there is none."""
+    name = samples_index.column(part)
+    if name not in index.column_names:
+        return np.full(len(index), np.nan)
+    numbers: Numbers = index[name].to_numpy()
+    return numbers
+
+
+def _sort_values(index: pyarrow.Table, sort: str | None) -> Numbers:
+    if sort is None:
+        return np.zeros(len(index))
+    first, *rest = (_numbers(index, name) for name in sort.split("-"))
+    return functools.reduce(np.subtract, rest, first)
+
+
+def _wanted_rows(index: pyarrow.Table, query: Query) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    wanted = np.ones(len(index), dtype=bool)
+    if query.modality is not None:
+        wanted &= _equal(index["modality"], query.modality.upper())
+    if query.source is not None:
+        wanted &= _equal(index["source"], query.source)
+    if query.part is not None:
+        values = _numbers(index, query.part)
+        wanted &= ~np.isnan(values)
+        with np.errstate(invalid="ignore"):
+            wanted &= True if query.below is None else values < query.below
+            wanted &= True if query.above is None else values > query.above
+    return wanted
+
+
+def _equal(column: pyarrow.ChunkedArray, text: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    equal: np.ndarray[Any, np.dtype[np.bool_]] = compute.equal(column, text).to_numpy().astype(bool)
+    return equal
 
 
 def lines(run: Path, split: str, step: int | None = None) -> Iterator[Line]:
     """Yield every sample of a split, newest step first, each with its `step`."""
-    for number, path in sorted(step_files(run, split).items(), reverse=True):
+    for number, path in _newest_first(run, split):
         if step is None or number == step:
-            for line in read_lines(path):
-                yield {"step": number, **line}
+            yield from _lines_of(path, number)
+
+
+def _lines_of(path: Path, step: int) -> Iterator[Line]:
+    for line in read_lines(path):
+        yield {"step": step, **with_think(line)}
+
+
+def _newest_first(run: Path, split: str) -> list[tuple[int, Path]]:
+    return sorted(step_files(run, split).items(), reverse=True)
 
 
 def step_files(run: Path, split: str) -> dict[int, Path]:

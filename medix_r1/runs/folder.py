@@ -9,7 +9,7 @@
       metrics/attempt_001.jsonl   verl's `file` tracker, one line a step
       tensorboard/           verl's TensorBoard tracker
       trackers.json          the run's names in W&B and MLflow, which later attempts go on with
-      samples/{train,validation}/000012.jsonl   every rollout of a step with its reward
+      samples/{train,validation}/000012.jsonl   every rollout of a step with its reward; 000012.parquet is its index
       checkpoints/global_step_N/
       code/NAME_HASH.py      copies of the files of code that the config names, which is what runs
 

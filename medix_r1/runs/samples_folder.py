@@ -1,4 +1,4 @@
-"""Writes a run's samples: one file a step, with whole groups."""
+"""Writes a run's samples: one file a step, with whole groups, and its index."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from medix_r1.host.files import atomic_write
+from medix_r1.runs import samples_index
 from medix_r1.runs.folder import read_lines
 from medix_r1.runs.scored_rollout import ScoredRollout
 
 
 class SamplesFolder:
-    """Writes samples below `root/{train,validation}/STEP.jsonl`.
+    """Writes samples below `root/{train,validation}/STEP.jsonl`, each with its index (samples_index.py).
 
     Args:
         root: the folder.
@@ -34,6 +35,7 @@ class SamplesFolder:
         if split == "train" and self._keep_steps is not None:
             for old in sorted((self._root / split).glob("*.jsonl"))[: -self._keep_steps]:
                 old.unlink(missing_ok=True)
+                samples_index.path_of(old).unlink(missing_ok=True)
 
     def add_advantages(self, step: int, advantages: Mapping[str, float]) -> None:
         """Rewrite a training step's file with the samples' advantages: key → mean over the reply's tokens."""
@@ -47,4 +49,6 @@ class SamplesFolder:
 
 
 def _write(path: Path, lines: Sequence[Mapping[str, object]]) -> None:
-    atomic_write(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    encoded = [f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines]
+    atomic_write(path, "".join(encoded))
+    samples_index.write(path, lines, [len(line.encode()) for line in encoded])

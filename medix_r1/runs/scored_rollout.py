@@ -14,6 +14,7 @@ from typing import Any, Self
 from pydantic import TypeAdapter
 
 OVERALL = "overall"
+THINK_AT = "think_at"  # in a line of `samples/`: characters of the reply where the think block begins and ends
 RECORD = "detail"  # key of the JSON record in verl's dictionary
 
 _PLAIN = {"plain": True}  # the field is also a number of its own in verl's dictionary
@@ -122,13 +123,25 @@ class ScoredRollout:
         return replace(rollout, key=key, uid=key.split("_")[0], tokens=tokens)
 
     def to_line(self) -> dict[str, Any]:
-        """The sample as a line of `samples/`."""
+        """The sample as a line of `samples/`; a think block is not written a second time (`with_think`)."""
         left_out = {
             one.name
             for one in fields(self)
             if "of the step" in one.metadata or ("if any" in one.metadata and not getattr(self, one.name))
         }
-        return {name: value for name, value in asdict(self).items() if name not in left_out}
+        line = {name: value for name, value in asdict(self).items() if name not in left_out}
+        if self.think and (start := self.reply.find(self.think)) >= 0:
+            del line["think"]
+            line[THINK_AT] = [start, start + len(self.think)]
+        return line
+
+
+def with_think(line: dict[str, Any]) -> dict[str, Any]:
+    """A line of `samples/` with its think block, which newer lines hold as a place in the reply."""
+    if THINK_AT in line:
+        start, end = line.pop(THINK_AT)
+        line["think"] = line["reply"][start:end]
+    return line
 
 
 _adapters: dict[Any, TypeAdapter[Any]] = {}

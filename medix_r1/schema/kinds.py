@@ -152,7 +152,8 @@ def _out_of_range(kind: Kind, value: Any, key: str) -> Problem | None:
     if kind.choices and isinstance(value, str) and value not in kind.choices:
         near = difflib.get_close_matches(value, kind.choices, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(kind.choices)}"
-        return Problem(key, "not-a-choice", f"there is no {_shown(value)}; {hint}")
+        why = f" ({kind.why})" if kind.why else ""
+        return Problem(key, "not-a-choice", f"there is no {_shown(value)}{why}; {hint}")
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     outside = (

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from medix_r1.training.preflight import host_memory
 from tests.unit.data.support import make_backbone
 from tests.unit.training.preflight.test_data_rows import parquet, row
 
@@ -27,6 +28,7 @@ def good_machine(patch: pytest.MonkeyPatch, *, available: float = 64 * GIB) -> N
 def memory(patch: pytest.MonkeyPatch, *, available: float) -> None:
     """Say how many bytes of memory are available."""
     patch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=available, total=available))
+    patch.setattr(host_memory, "_CGROUP", Path("/nowhere"))  # the limit of a container that the tests run in
 
 
 def disk(patch: pytest.MonkeyPatch, *, free: float, shared: float = 64 * GIB) -> None:

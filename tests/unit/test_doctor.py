@@ -11,7 +11,7 @@ from medix_r1 import doctor
 from medix_r1.doctor import packages, resources
 from medix_r1.doctor.finding import Finding, Judge
 from medix_r1.host.machine import GIB
-from medix_r1.training.preflight.hardware import CPU_RANK_MEMORY, CPU_RUN_MEMORY
+from medix_r1.training.preflight.host_memory import RANK_MEMORY, RUN_MEMORY
 from tests.support.configs import composed
 from tests.support.judge_stub import MODEL, JudgeStub
 
@@ -192,7 +192,7 @@ def test_the_memory_asked_for_covers_the_peak_that_was_measured() -> None:
     measured = Path(__file__).parents[2] / "benchmarks" / "results" / "nano_step.json"
     runs = json.loads(measured.read_text(encoding="utf-8"))["runs"]
     peak = max(run["peak_gib"] for run in runs if "peak_gib" in run)
-    assert peak * GIB <= CPU_RUN_MEMORY + CPU_RANK_MEMORY
+    assert peak * GIB <= RUN_MEMORY + RANK_MEMORY
 
 
 def test_a_login_node_in_the_gpu_environment_is_told_what_works(monkeypatch: pytest.MonkeyPatch) -> None:

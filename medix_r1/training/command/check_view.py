@@ -29,6 +29,7 @@ def show_check(
     gpu_gib: float,
     console: Console,
     *,
+    host_gib: float | None = None,
     offline: bool = False,
     diff: bool = False,
     simulated: bool = False,
@@ -41,6 +42,7 @@ def show_check(
         config_dirs: a user's folders of config groups.
         gpu_gib: memory of one GPU, in GiB.
         console: prints.
+        host_gib: memory of one node, in GiB; None for what is free on this machine.
         offline: look at no data, no weights, no server and no machine.
         diff: print also what differs from the recipe that the experiment was made from.
         simulated: simulate a step at real size too.
@@ -52,6 +54,9 @@ def show_check(
     composed = configs.composed_train(overrides, config_dirs)
     config = composed.config
     planned, problems = (None, checks.problems_of(composed, offline=True)) if offline else _planned(composed)
+    if host_gib is not None and not composed.problems:
+        others = [problem for problem in problems if problem.code != host_memory.TOO_LITTLE]
+        problems = [*others, *host_memory.problems(config, host_gib * memory.GIB)]
     if not composed.problems:
         if diff:
             _show_changes(changes(overrides, config_dirs), console)
@@ -108,8 +113,8 @@ def _show_memory(config: DictConfig, gpu_gib: float, console: Console) -> None:
     if found.reference:
         console.print(_table("one rank while it computes the reference's", _gib(found.reference)))
     console.print(_table("one rank while vLLM generates", _gib(found.rollout)))
-    if config.trainer.device != "cpu" and (host := host_memory.estimate(config, host_memory.most_pixels(config))):
-        console.print(_table("memory of one node besides (estimate, at most)", _gib(host)))
+    host = host_memory.estimate(config, host_memory.most_pixels(config))
+    console.print(_table("memory of one node besides (estimate, at most)", _gib(host)))
 
 
 def _table(title: str, rows: Mapping[str, str]) -> Table:

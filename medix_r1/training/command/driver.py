@@ -19,6 +19,7 @@ from medix_r1.errors import MedixError
 from medix_r1.host import gc_tuning
 from medix_r1.runs.folder import TRACEBACK, RunFolder
 from medix_r1.training.command import trackers
+from medix_r1.training.preflight import hardware, transfer_queue
 
 # Where things go, and what is loaded; never a key.
 _PATHS = ("VERL_FILE_LOGGER_PATH", "TENSORBOARD_DIR", "MEDIX_R1_RUN", user_code.PLUGINS)
@@ -42,6 +43,7 @@ def share_environment(config: DictConfig) -> None:
 
 def train(config: DictConfig, folder: RunFolder) -> None:
     """Run verl's `run_ppo` with a task runner that registers our trainers."""
+    transfer_queue.complete(config, hardware.storage_units(config))
     set_environment(config)
     trackers.continue_runs(config, folder)
     share_environment(config)

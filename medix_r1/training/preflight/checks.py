@@ -30,7 +30,7 @@ from medix_r1.training.preflight.placement import cluster_problems, placement_pr
 from medix_r1.training.preflight.prompt_lengths import prompt_length_problems
 from medix_r1.training.preflight.references import reference_problems
 from medix_r1.training.preflight.reply_format import format_problems
-from medix_r1.training.preflight.switches import filter_problems
+from medix_r1.training.preflight.switches import filter_problems, seeding_problems
 from medix_r1.training.preflight.trackers import tracker_problems, wandb_problems
 from medix_r1.training.preflight.trained_parameters import trained_problems
 
@@ -66,7 +66,7 @@ def _checks(offline: bool) -> Sequence[Check]:
     of_the_config: Sequence[Check] = (
         *(plugin_problems, _reward, filter_problems, algorithm_problems, optimizer_problems, module_problems),
         *(_batches, length_problems, _limits, placement_problems, shape_problems, format_problems, trained_problems),
-        *(loop_problems, _alarms, correction_problems, file_name_problems, folder_problems),
+        *(loop_problems, _alarms, correction_problems, file_name_problems, folder_problems, seeding_problems),
     )
     if offline:
         return (*of_the_config, client_problems, tracker_problems)

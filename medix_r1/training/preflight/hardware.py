@@ -15,23 +15,18 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 from omegaconf import DictConfig, OmegaConf
 
 from medix_r1.errors import Problem
-from medix_r1.training.preflight import host_memory
+from medix_r1.training.preflight import host_memory, transfer_queue
 from medix_r1.training.preflight.model_shape import is_mixture_of_experts
 from medix_r1.training.preflight.placement import gpus_of_pools
 
 GIB = 1024**3
-# Measured on the nano model: nearly all of it is torch and vLLM, imported by each process.
-CPU_RUN_MEMORY = 10 * GIB
-CPU_RANK_MEMORY = 2 * GIB
 SHARED_MEMORY = 1.5 * GIB
 # Logical CPUs that verl reserves in Ray: of each GPU (RayResourcePool's max_colocate_count), of each storage unit of
 # TransferQueue, and of its controller.
 _CPUS_OF_A_GPU, _CPUS_OF_A_UNIT, _CPUS_OF_THE_CONTROLLER = 3, 1, 1
-_UNITS = "transfer_queue.backend.SimpleStorage.num_data_storage_units"
 _MOE_BACKEND = "actor_rollout_ref.rollout.engine_kwargs.vllm.moe_backend"
 _BLACKWELL = "10."  # compute capability of B100, B200, B300
 
@@ -86,10 +81,10 @@ def installed(name: str) -> str | None:
 
 def _cpu_problems(config: DictConfig) -> Iterator[Problem]:
     """Without enough logical CPUs Ray waits for ever, without a message."""
-    ray_init, units = config.ray_kwargs.ray_init, OmegaConf.select(config, _UNITS) or 0
-    if ray_init.address is not None or not (given := ray_init.get("num_cpus") or (has_gpu() and logical_cpus())):
+    ray_init, gpus = config.ray_kwargs.ray_init, gpus_of_pools(config)
+    if ray_init.address is not None or not (ray_init.get("num_cpus") or has_gpu()):
         return
-    gpus = gpus_of_pools(config)
+    given, units = _cpus_of_ray(config) or 0, storage_units(config)
     needed = _CPUS_OF_A_GPU * gpus + _CPUS_OF_A_UNIT * units + _CPUS_OF_THE_CONTROLLER
     if given < needed:
         has = "is" if ray_init.get("num_cpus") else "null takes this machine's"
@@ -97,9 +92,21 @@ def _cpu_problems(config: DictConfig) -> Iterator[Problem]:
             "ray_kwargs.ray_init.num_cpus",
             "too-few-cpus",
             f"{has} {given}, but verl reserves {needed} logical CPUs in Ray ({_CPUS_OF_A_GPU} for each of {gpus} GPUs, "
-            f"{units} for {_UNITS}, {_CPUS_OF_THE_CONTROLLER} for its controller) and would wait for ever; set "
-            f"ray_kwargs.ray_init.num_cpus={needed} (logical, so it may be more than there are cores)",
+            f"{units} for {transfer_queue.UNITS}, {_CPUS_OF_THE_CONTROLLER} for its controller) and would wait for "
+            f"ever; set ray_kwargs.ray_init.num_cpus={needed} (logical, so it may be more than there are cores)",
         )
+
+
+def storage_units(config: DictConfig) -> int:
+    """Storage units of TransferQueue that a run on this machine starts."""
+    reserved = _CPUS_OF_A_GPU * gpus_of_pools(config) + _CPUS_OF_THE_CONTROLLER
+    return transfer_queue.units(config, reserved, _cpus_of_ray(config))
+
+
+def _cpus_of_ray(config: DictConfig) -> int | None:
+    """Logical CPUs of the Ray that a run starts; None on a running cluster."""
+    ray_init = config.ray_kwargs.ray_init
+    return None if ray_init.address is not None else ray_init.get("num_cpus") or logical_cpus()
 
 
 def logical_cpus() -> int:
@@ -198,14 +205,7 @@ def compute_capabilities() -> list[str]:
 
 
 def _cpu_run_problems(config: DictConfig) -> Iterator[Problem]:
-    needed = CPU_RUN_MEMORY + CPU_RANK_MEMORY * config.trainer.n_gpus_per_node
-    if (available := psutil.virtual_memory().available) < needed:
-        yield Problem(
-            "memory",
-            "too-little-memory",
-            f"{available / GIB:.1f} GiB of memory are available; a CPU run with "
-            f"{config.trainer.n_gpus_per_node} ranks takes about {needed / GIB:.0f} GiB",
-        )
+    yield from host_memory.problems(config)
     shared = Path("/dev/shm")
     if shared.is_dir() and (free := shutil.disk_usage(shared).free) < SHARED_MEMORY:
         yield Problem(

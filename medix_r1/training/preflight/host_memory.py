@@ -1,7 +1,8 @@
-"""Estimates the memory of a node itself, not of its GPUs: what is offloaded to it, and the images of a step.
+"""Estimates the memory of a node itself, not of its GPUs: processes, what is offloaded, and the images of a step.
 
-Images are resized pixels, three bytes each: of every prompt in TransferQueue's storage units, and in each FSDP rank of
-the prompts that it has rollouts of, up to the size of its cache (docs/scale.md).
+Images are resized pixels. While a step's replies are generated, its prompts' are in the agent loops, in Ray's store for
+vLLM, and in TransferQueue's storage units; each FSDP rank keeps those of the prompts that it has rollouts of, up to the
+size of its cache, until the next step's (docs/scale.md).
 """
 
 from __future__ import annotations
@@ -19,20 +20,30 @@ from medix_r1.training.preflight.data_files import UnreadableFile, read_all
 GIB = 1024**3
 _CGROUP = Path("/sys/fs/cgroup")
 PICTURE_CACHE = 4 * GIB  # of a rank, as verl_plugin/pictures.py has it
-_BYTES_OF_A_PIXEL = 3
+_BYTES_OF_A_PIXEL, _BYTES_OF_A_PIXEL_IN_PIL = 3, 4
+TOO_LITTLE = "too-little-host-memory"
+# Of the processes of a run, and of each rank with its vLLM; nearly all of it is torch and vLLM, which each imports.
+# Measured on the nano model on a CPU (benchmarks/large_pictures.py).
+RUN_MEMORY, RANK_MEMORY = 10 * GIB, 2 * GIB
 _BYTES_OF_A_ROLLOUT = 0.6e6  # besides pixels, in each of the two
 
 
-def problems(config: DictConfig) -> Iterator[Problem]:
-    """A problem if a node's free memory cannot hold what is known to be needed."""
+def problems(config: DictConfig, available: float | None = None) -> Iterator[Problem]:
+    """A problem if a node's memory cannot hold what is known to be needed.
+
+    Args:
+        config: a composed training config.
+        available: bytes; None for those that are free on this machine.
+    """
     parts = estimate(config, _mean_pixels(config))
-    needed, available = sum(parts.values()), available_memory()
+    whose = "this node's" if available is None else "a node's"
+    needed, available = sum(parts.values()), available_memory() if available is None else available
     if needed > available:
-        each = ", ".join(f"{name} {size / GIB:.0f}" for name, size in parts.items())
+        each = ", ".join(f"{name} {size / GIB:.1f}" for name, size in parts.items())
         yield Problem(
             "memory",
-            "too-little-host-memory",
-            f"{available / GIB:.0f} GiB of this node's memory are available, about {needed / GIB:.0f} needed ({each}); "
+            TOO_LITTLE,
+            f"{available / GIB:.0f} GiB of {whose} memory are available, about {needed / GIB:.0f} needed ({each}); "
             "take fewer prompts a step (data.train_batch_size), smaller images (data.mm_processor_kwargs.max_pixels), "
             "less offloading (actor_rollout_ref.actor.fsdp_config.*_offload), or more nodes",
         )
@@ -55,16 +66,23 @@ def estimate(config: DictConfig, pixels: float | None) -> dict[str, float]:
         config: a composed training config.
         pixels: of the images of a row, all together, as the processor gets them; None leaves images out.
     """
-    parts = _offloaded(config)
+    parts = {"processes": processes(config), **_offloaded(config)}
     if pixels:
         batch = batches.of_config(config)
         prompt = _BYTES_OF_A_PIXEL * pixels
         nodes, ranks = config.trainer.nnodes, config.trainer.n_gpus_per_node
         rest = batch.rollouts / nodes * _BYTES_OF_A_ROLLOUT
         of_a_rank = min(batch.prompts, batch.rollouts / (nodes * ranks)) * prompt
+        parts["images in agent loops"] = batch.prompts / nodes * pixels * _BYTES_OF_A_PIXEL_IN_PIL
+        parts["images in Ray's store"] = batch.prompts / nodes * prompt
         parts["images in storage units"] = batch.prompts / nodes * prompt + rest
         parts["images in FSDP ranks"] = ranks * min(PICTURE_CACHE, of_a_rank) + rest
     return parts
+
+
+def processes(config: DictConfig) -> float:
+    """Bytes of a node's processes themselves."""
+    return RUN_MEMORY + RANK_MEMORY * float(config.trainer.n_gpus_per_node)
 
 
 def most_pixels(config: DictConfig) -> float | None:

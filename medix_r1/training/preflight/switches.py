@@ -1,4 +1,4 @@
-"""Checks switches that say one thing twice, and the group filter, which needs bounds where a signal is graded."""
+"""Checks switches that say one thing twice, seeds, and the group filter: bounds where a signal is graded."""
 
 from __future__ import annotations
 
@@ -20,6 +20,23 @@ _RULES = [
     "LateralityMonitor",
     "NegationMonitor",
 ]  # give 0 or 1
+
+
+def seeding_problems(config: DictConfig) -> Iterator[Problem]:
+    """verl's switch that gives a group one seed, and seeds that end vLLM's engine on a CPU."""
+    rollout = config.actor_rollout_ref.rollout
+    if rollout.get("full_determinism"):
+        says = (
+            "true gives all rollouts of a group one seed, hence one reply and no advantage; leave it false. "
+            "rollout.seeding=rollout gives each rollout a seed of its own"
+        )
+        yield Problem("actor_rollout_ref.rollout.full_determinism", "one-seed-for-a-group", says)
+    if config.trainer.device == "cpu" and config.rollout.seeding == "rollout" and rollout.enable_chunked_prefill:
+        says = (
+            "true ends vLLM's engine on a CPU, whose generators cannot be rewound, when a prompt with a seed is taken "
+            "in parts; set it to false, or rollout.seeding=none"
+        )
+        yield Problem("actor_rollout_ref.rollout.enable_chunked_prefill", "seeds-and-chunks", says)
 
 
 def filter_problems(config: DictConfig) -> Iterator[Problem]:

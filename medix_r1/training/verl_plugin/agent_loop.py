@@ -1,8 +1,8 @@
-"""verl's single-turn agent loop, with a seed for each rollout and the prompt prepared once a prompt group.
+"""verl's single-turn agent loop, with a seed for each rollout if asked and the prompt prepared once a prompt group.
 
-With a seed of its own, a rollout's reply depends on question, rollout number and weights, not on the rest of the batch.
-So a resumed run can be compared with an uninterrupted one. verl's `full_determinism` stays off: it gives all rollouts
-of a group the same seed, hence the same reply and no advantage.
+With a seed of its own (`rollout.seeding=rollout`), a rollout's reply depends on question, rollout number and weights,
+not on the rest of the batch. So a resumed run can be compared with an uninterrupted one. vLLM draws for seeded requests
+one by one, which takes time at every token. With `none` it draws from the engine's own generator.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentL
 
 from medix_r1.training.verl_plugin.patches.picture_files import opened
 from medix_r1.training.verl_plugin.patches.shared_images import SharedImages
+from medix_r1.training.verl_plugin.request_ids import request_id as group_request_id
 
 NAME = "medix_single_turn"
 
@@ -35,20 +36,22 @@ class _PromptGroup:
         return await asyncio.shield(self._made[what])
 
 
-class _PicturesByReference:
-    """verl's client of vLLM; the pictures of a group are put into Ray's store once, not sent with every request."""
+class _OfAGroup:
+    """verl's client of vLLM; requests name their group, whose pictures are put into Ray's store once."""
 
-    def __init__(self, client: Any) -> None:
-        self._client = client
+    def __init__(self, client: Any, group: str) -> None:
+        self._client, self._group = client, group
 
-    async def generate(self, *, image_data: Any = None, **request: Any) -> Any:
+    async def generate(self, *, request_id: str, image_data: Any = None, **request: Any) -> Any:
+        if self._group:
+            request_id = group_request_id(self._group, request_id)
         if isinstance(image_data, SharedImages):
             image_data = image_data.in_store()
-        return await self._client.generate(image_data=image_data, **request)
+        return await self._client.generate(request_id=request_id, image_data=image_data, **request)
 
 
 class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):
-    """One question, one reply, one seed; images are read and the prompt is tokenised once a group.
+    """One question, one reply; images are read and the prompt is tokenised once a group.
 
     verl makes an object of this class for every rollout. Without sharing, each would read and resize the same images,
     and run the image processor to count their tokens.
@@ -64,9 +67,10 @@ class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):
         self._group = (
             self._groups.setdefault(str(kwargs["uid"]), _PromptGroup()) if kwargs.get("uid") else _PromptGroup()
         )
-        self.server_manager: Any = _PicturesByReference(self.server_manager)
-        seed = rollout_seed(self.rollout_config.seed, uid, session)
-        return await super().run({**sampling_params, "seed": seed}, **kwargs)
+        self.server_manager: Any = _OfAGroup(self.server_manager, str(kwargs.get("uid") or ""))
+        if self.config.rollout.seeding == "rollout":
+            sampling_params = {**sampling_params, "seed": rollout_seed(self.rollout_config.seed, uid, session)}
+        return await super().run(sampling_params, **kwargs)
 
     async def process_multi_modal_info(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
         """Read the images of the prompt, once a group."""
@@ -77,9 +81,14 @@ class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):
             if media.get("images"):
                 media["images"] = SharedImages(media["images"])
                 media["images"].key = self._stored_as
+                media["images"].keep_features = not self._is_our_trainer()
             return media
 
         return dict(await self._group.once("media", make))
+
+    def _is_our_trainer(self) -> bool:
+        """Whether prompts have names of ours and stored pictures are deleted; verl's own trainers do neither."""
+        return str(self.config.trainer.v1.trainer_mode).startswith("medix_")
 
     async def ct_build_initial_tokens(self, messages: list[dict[str, Any]], **media: Any) -> list[int]:
         """Tokenise the prompt, once a group."""

@@ -20,13 +20,20 @@ def activate() -> None:
         cpu.install()
     from medix_r1.runs import stacks
     from medix_r1.training.verl_plugin import agent_loop, reward_manager
-    from medix_r1.training.verl_plugin.patches import picture_files, position_ids, process_group_timeout, shared_images
+    from medix_r1.training.verl_plugin.patches import (
+        group_routing,
+        picture_files,
+        position_ids,
+        process_group_timeout,
+        shared_images,
+    )
 
     stacks.register()
     position_ids.install()
     shared_images.install()
     picture_files.install()
     process_group_timeout.install()
+    group_routing.install()
     reward_manager.register()
     agent_loop.register()
     user_code.load_plugins()

@@ -21,7 +21,7 @@ def test_samples_are_lines_of_json(tmp_path):
     ]
     assert list(read_lines(path)) == [written | change for change in changes]
     assert "левое" in path.read_text(encoding="utf-8")
-    assert [entry.name for entry in path.parent.iterdir()] == ["000012.jsonl"]
+    assert sorted(entry.name for entry in path.parent.iterdir()) == ["000012.jsonl", "000012.parquet"]
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path):
@@ -47,8 +47,9 @@ def test_only_the_newest_training_files_stay(tmp_path):
     for step in (1, 2, 9, 10):
         folder.write("train", step, [BLANK])
         folder.write("validation", step, [BLANK])
-    assert sorted(path.stem for path in (tmp_path / "train").iterdir()) == ["000009", "000010"]
-    assert len(list((tmp_path / "validation").iterdir())) == 4
+    for suffix in ("jsonl", "parquet"):
+        assert sorted(path.stem for path in (tmp_path / "train").glob(f"*.{suffix}")) == ["000009", "000010"]
+        assert len(list((tmp_path / "validation").glob(f"*.{suffix}"))) == 4
 
 
 def test_a_share_takes_whole_groups_and_the_same_ones_again(tmp_path):

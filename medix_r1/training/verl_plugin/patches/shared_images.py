@@ -37,9 +37,11 @@ class SharedImages(list[Any]):
 
     Attributes:
         key: uid of a training prompt, whose pixels are stored; empty for validation, which no rank looks at.
+        keep_features: rollouts carry the features, as verl's own trainers need them.
     """
 
     key: str = ""
+    keep_features: bool = False
     inputs: dict[str, Any] | None = None
     _stored: asyncio.Task[None] | None = None
     _chat: ray.ObjectRef[Any] | None = None
@@ -84,7 +86,7 @@ def _once_a_prompt(original: Callable[..., Any]) -> Callable[..., Any]:
             return made
         if images.inputs is None:
             inputs = original(self, output, input_ids)
-            if pictures.storable(images):
+            if pictures.storable(images) and not images.keep_features:
                 inputs = _without_features(inputs, images, self, output)
             if _OF_THE_TEXT in inputs and not hasattr(self.processor, "get_rope_index"):
                 return dict(inputs)

@@ -7,6 +7,7 @@ from collections import Counter
 from types import SimpleNamespace
 
 import pytest
+from omegaconf import OmegaConf
 from PIL import Image
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 
@@ -20,6 +21,11 @@ from medix_r1.training.verl_plugin.agent_loop import (
 from medix_r1.training.verl_plugin.patches.shared_images import SharedImages
 
 UID = "step000001-prompt000002"
+
+
+def settings(seeding="rollout", mode="medix_sync"):
+    """What the loop reads of a run's config."""
+    return OmegaConf.create({"rollout": {"seeding": seeding}, "trainer": {"v1": {"trainer_mode": mode}}})
 
 
 def test_seeds_of_a_group_differ_and_repeat():
@@ -59,7 +65,7 @@ async def test_the_seed_reaches_vllm_and_nothing_else_changes(monkeypatch):
 
     monkeypatch.setattr(SingleTurnAgentLoop, "run", run)
     loop = object.__new__(SeededSingleTurnAgentLoop)
-    loop.rollout_config, loop.server_manager = type("Rollout", (), {"seed": 7}), None
+    loop.rollout_config, loop.server_manager, loop.config = type("Rollout", (), {"seed": 7}), None, settings()
     given = {"temperature": 1.0}
     row = {"uid": UID, "session_id": 2, "raw_prompt": []}
 
@@ -67,6 +73,10 @@ async def test_the_seed_reaches_vllm_and_nothing_else_changes(monkeypatch):
 
     assert seen == {"params": {"temperature": 1.0, "seed": rollout_seed(7, UID, 2)}, "kwargs": row}
     assert given == {"temperature": 1.0}
+
+    loop.config = settings(seeding="none")
+    assert await loop.run(given, **row) == "reply"
+    assert seen["params"] == given
 
 
 def test_verl_finds_it_by_name():
@@ -85,6 +95,7 @@ class Preparing(SeededSingleTurnAgentLoop):
 
     def __init__(self, prepared, hold):
         self.rollout_config, self.server_manager = SimpleNamespace(seed=7), None
+        self.config = settings()
         self.prepared, self.hold = prepared, hold
 
 
@@ -189,3 +200,12 @@ async def test_only_training_prompts_have_pictures_that_are_stored(prepared):
         _, running = rollouts(prepared, uid, count=1)
         media, _ = await running[0]
         assert media["images"].key == ""
+
+
+@pytest.mark.parametrize(("mode", "keeps"), [("medix_colocate_async", False), ("sync", True), ("separate_async", True)])
+async def test_features_are_kept_for_trainers_that_name_prompts_at_random(prepared, mode, keeps):
+    """verl's own trainers would otherwise train without pictures, as their prompts look like those of a validation."""
+    (loop,), (running,) = rollouts(prepared, "0f1e2d3c", count=1)
+    loop.config = settings(mode=mode)
+
+    assert (await running)[0]["images"].keep_features is keeps

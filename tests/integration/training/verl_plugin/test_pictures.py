@@ -19,13 +19,21 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopMetrics, AgentLoopO
 from verl.utils import hf_processor, hf_tokenizer
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
+from medix_r1.demo import labels
 from medix_r1.training.preflight import host_memory
 from medix_r1.training.verl_plugin import pictures
 from medix_r1.training.verl_plugin.patches import shared_images
 from medix_r1.training.verl_plugin.patches.shared_images import PICTURES, SharedImages
 from medix_r1.training.verl_plugin.patches.stored_pictures import with_features
+from tools.nano.twins import build_twin
 
-SIZES = [[(96, 96)], [(64, 160)], [(96, 128), (160, 64)], [(33, 47)]]  # (height, width) of a prompt's pictures
+SIZES = [
+    [(96, 96)],
+    [(64, 160)],
+    [(96, 128), (160, 64), (33, 47)],
+    [(33, 47)],
+    [(101, 99)],
+]  # (height, width) of a prompt's pictures
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +48,21 @@ def transfer_queue() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def worker(nano_policy: Path) -> Any:
     """What `_compute_multi_modal_inputs` takes from an agent-loop worker."""
+    return worker_with(str(nano_policy))
+
+
+@pytest.fixture(scope="module", params=["qwen3_vl", "qwen3_vl_moe", "qwen2_5_vl"])
+def of_a_backbone(request: pytest.FixtureRequest, nano_policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The same for each kind of backbone that verl can train, by the processor of its nano twin."""
+    if request.param == "qwen3_vl":
+        return worker_with(str(nano_policy))
+    folder = tmp_path_factory.mktemp("twin") / request.param
+    build_twin(folder, request.param, labels.load())
+    return worker_with(str(folder))
+
+
+def worker_with(folder: str) -> Any:
     shared_images.install()
-    folder = str(nano_policy)
     return SimpleNamespace(
         processor=hf_processor(folder, trust_remote_code=False),
         tokenizer=hf_tokenizer(folder, trust_remote_code=False),
@@ -71,7 +92,8 @@ def rollout(worker: Any, images: list[Any]) -> tuple[AgentLoopOutput, torch.Tens
     return output, prompt
 
 
-def test_features_of_the_rank_are_those_of_verl(worker: Any, transfer_queue: None) -> None:
+def test_features_of_the_rank_are_those_of_verl(of_a_backbone: Any, transfer_queue: None) -> None:
+    worker = of_a_backbone
     compute = AgentLoopWorker._compute_multi_modal_inputs
     groups = []
     for number, sizes in enumerate(SIZES):

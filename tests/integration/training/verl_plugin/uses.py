@@ -290,6 +290,7 @@ USES: dict[str, list[Use]] = {
         *called("verl.experimental.agent_loop.agent_loop:register", "agent_name"),
         *read(LOOP, "self.rollout_config"),
         *reads(f"{LOOP}.run", "self.process_multi_modal_info(messages)", "self.ct_build_initial_tokens("),
+        *reads(f"{LOOP}.run", "self.server_manager.generate(", "request_id=request_id"),
         *reads(f"{SERVER}.generate", "SamplingParams(max_tokens=max_tokens, **sampling_params)"),
     ],
     f"{PLUGIN}patches/shared_images.py": [
@@ -311,6 +312,27 @@ USES: dict[str, list[Use]] = {
         *read("verl.experimental.agent_loop.agent_loop:AgentLoopOutput", "multi_modal_data"),
         *matched("verl.experimental.agent_loop.agent_loop:AgentLoopWorker._compute_position_ids", "mm_token_type_ids"),
         *matched("verl.experimental.agent_loop.agent_loop:AgentLoopWorker._compute_position_ids", "get_rope_index"),
+    ],
+    f"{PLUGIN}load_balancer.py": [
+        *subclassed("verl.workers.rollout.router:GlobalRequestLoadBalancer"),
+        *overridden("verl.workers.rollout.router:GlobalRequestLoadBalancer", acquire_server="request_id"),
+        *read(
+            "verl.workers.rollout.router:GlobalRequestLoadBalancer",
+            "self._request_id_to_server: LRUCache",
+            "self._inflight_requests: dict[str, int]",
+        ),
+    ],
+    f"{PLUGIN}patches/group_routing.py": [
+        *replaced(
+            "verl.workers.rollout.router:get_router_handle",
+            "servers router_config_path full_determinism load_balancer_cls",
+        ),
+        # looked up when it is called, so that ours is found
+        *reads(
+            "verl.workers.rollout.llm_server:LLMServerManager._init_global_load_balancer",
+            "from verl.workers.rollout.router import get_router_handle",
+        ),
+        *reads("verl.workers.rollout.llm_server:LLMServerClient.generate", "self._acquire_server(", "request_id,"),
     ],
     f"{PLUGIN}patches/picture_files.py": [
         *replaced("verl.utils.dataset.rl_dataset:RLHFDataset.__getitem__", "self item"),

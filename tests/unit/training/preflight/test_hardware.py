@@ -17,6 +17,7 @@ from tests.support.problems import codes, numbers
 GIB = 1024**3
 CPUS, GPUS, JUDGES = "ray_kwargs.ray_init.num_cpus", "trainer.n_gpus_per_node", "placement.judge_gpus"
 UNITS = "transfer_queue.backend.SimpleStorage.num_data_storage_units"
+ADDRESS = "ray_kwargs.ray_init.address"
 MOE = "actor_rollout_ref.rollout.engine_kwargs.vllm.moe_backend"
 
 
@@ -70,14 +71,25 @@ def test_a_login_node_has_another_build_and_no_gpu(monkeypatch):
 
 
 def test_too_few_logical_cpus_would_hang(monkeypatch):
-    """33 for eight GPUs with verl's eight storage units."""
-    monkeypatch.setattr(hardware, "logical_cpus", lambda: 32)
+    """27 for eight GPUs with two storage units; with eight they are 33."""
+    monkeypatch.setattr(hardware, "logical_cpus", lambda: 26)
     (problem,) = problems()
     assert (problem.key, problem.code) == (CPUS, "too-few-cpus")
-    assert f"{CPUS}=33" in problem.text
-    assert problems(**{CPUS: 33}) == []
-    assert codes(problems(**{CPUS: 32})) == [(CPUS, "too-few-cpus")]
-    assert problems(**{UNITS: 7}) == []
+    assert f"{CPUS}=27" in problem.text
+    assert problems(**{CPUS: 27}) == []
+    assert codes(problems(**{CPUS: 26})) == [(CPUS, "too-few-cpus")]
+    assert codes(problems(**{CPUS: 32, UNITS: 8})) == [(CPUS, "too-few-cpus")]
+    assert problems(**{CPUS: 33, UNITS: 8}) == []
+    assert problems(**{UNITS: 1}) == []
+
+
+@pytest.mark.parametrize(("cpus", "units"), [(64, 8), (33, 8), (32, 2), (4, 2)])
+def test_two_storage_units_where_cores_are_few(monkeypatch, cpus, units):
+    monkeypatch.setattr(hardware, "logical_cpus", lambda: cpus)
+    recipe = composed("experiment=medix_r1_8b_grpo")
+    assert hardware.storage_units(recipe) == units
+    assert hardware.storage_units(set_in("experiment=medix_r1_8b_grpo", **{UNITS: 5})) == 5
+    assert hardware.storage_units(set_in("experiment=medix_r1_8b_grpo", **{ADDRESS: "10.0.0.1:6379"})) == 8
     monkeypatch.setattr(hardware, "logical_cpus", lambda: 33)
     assert problems() == []
     assert problems("experiment=nano_cpu", **{"trainer.device": "cpu"}) != [], "the build"
@@ -178,19 +190,32 @@ def test_capabilities_come_from_the_drivers_tool(monkeypatch, tmp_path):
 
 
 def test_a_nodes_memory_holds_what_is_offloaded(monkeypatch):
-    """8.77 billion parameters: themselves and two moments in fp32, the reference in bf16."""
+    """8.77 billion parameters: themselves and two moments in fp32, the reference in bf16; processes of eight ranks."""
     offloaded = {f"actor_rollout_ref.actor.fsdp_config.{name}_offload": True for name in ("param", "optimizer")}
     parts = host_memory.estimate(set_in("experiment=medix_r1_8b_grpo", **offloaded), None)
-    assert sum(parts.values()) == 8_767_123_696 * (4 * (1 + 2) + 2)
+    assert parts["processes"] == host_memory.RUN_MEMORY + 8 * host_memory.RANK_MEMORY
+    assert sum(parts.values()) - parts["processes"] == 8_767_123_696 * (4 * (1 + 2) + 2)
     assert disk.parameters("Qwen/Qwen3-VL-8B-Instruct") == (8_767_123_696, 576_388_336)
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=112 * GIB))
+    needed = round(sum(parts.values()) / GIB)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=(needed - 2) * GIB))
     (problem,) = problems(**offloaded)
     assert (problem.key, problem.code) == ("memory", "too-little-host-memory")
-    assert numbers(problem.text)[:2] == [112, 114]
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=116 * GIB))
+    assert numbers(problem.text)[:2] == [needed - 2, needed]
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=(needed + 1) * GIB))
     assert problems(**offloaded) == []
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=17 * GIB))
+    of_processes = parts["processes"] + 17 * GIB
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=of_processes))
     assert problems() == [], "the reference alone"
+
+
+def test_a_nodes_memory_may_be_given(monkeypatch):
+    """The machine that checks is often not the one that trains."""
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=8 * GIB))
+    config = composed("experiment=medix_r1_8b_grpo")
+    assert list(host_memory.problems(config, 2048.0 * GIB)) == []
+    (problem,) = host_memory.problems(config, 64.0 * GIB)
+    assert (problem.key, problem.code) == ("memory", "too-little-host-memory")
+    assert numbers(problem.text)[0] == 64
 
 
 @pytest.mark.parametrize(("limit", "gib"), [(str(96 * GIB), 64), ("max", 2048), (None, 2048)])
@@ -210,5 +235,7 @@ def test_images_of_a_step_are_three_bytes_a_pixel_of_each_prompt():
         parts = host_memory.estimate(config, pixels)
         assert parts["images in storage units"] == 512 * 3 * pixels + rest
         assert parts["images in FSDP ranks"] == 8 * 320 * 3 * pixels + rest
+        assert parts["images in agent loops"] == 512 * 4 * pixels
+        assert parts["images in Ray's store"] == 512 * 3 * pixels
     assert host_memory.estimate(config, 8_000_000)["images in FSDP ranks"] == 8 * host_memory.PICTURE_CACHE + rest
     assert host_memory.most_pixels(config) == 4_194_304
