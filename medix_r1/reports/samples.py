@@ -22,7 +22,7 @@ import pyarrow
 from pyarrow import compute
 
 from medix_r1.errors import ConfigError, Problem
-from medix_r1.grammar import ModalityTag, parse_reference
+from medix_r1.grammar import ModalityTag
 from medix_r1.rewards.base import NO_MODALITY
 from medix_r1.runs import samples_index
 from medix_r1.runs.folder import RunFolder, read_lines
@@ -228,7 +228,7 @@ def _unknown_modality(wanted: str | None) -> list[Problem]:
 
 
 def _wanted(line: Line, query: Query) -> bool:
-    if query.modality is not None and _modality(line) != query.modality.upper():
+    if query.modality is not None and samples_index.modality_of(line["reference"]) != query.modality.upper():
         return False
     if query.source is not None and line["source"] != query.source:
         return False
@@ -238,10 +238,6 @@ def _wanted(line: Line, query: Query) -> bool:
     if value is None:
         return False
     return (query.below is None or value < query.below) and (query.above is None or value > query.above)
-
-
-def _modality(line: Line) -> str:
-    return (parse_reference(line["reference"]).modality or NO_MODALITY).upper()
 
 
 def value_of(line: Line, part: str) -> float | None:

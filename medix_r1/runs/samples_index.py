@@ -16,6 +16,9 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet as parquet
 
+from medix_r1.grammar import parse_reference
+from medix_r1.rewards.base import NO_MODALITY
+
 _SIZE = b"bytes of the samples"
 _PART = "part."
 _TEXTS = ("key", "uid", "row_id", "source")
@@ -32,9 +35,9 @@ def column(part: str) -> str:
     return part if part == "overall" else f"{_PART}{part}"
 
 
-def tag(reference: str) -> str:
-    """The modality that a reference begins with, in capitals; empty without one."""
-    return reference[1:].partition(">")[0].upper() if reference.startswith("<") and ">" in reference else ""
+def modality_of(reference: str) -> str:
+    """The modality of a reference in capitals, by which samples are looked for; `NONE` without one."""
+    return (parse_reference(reference).modality or NO_MODALITY).upper()
 
 
 def write(samples: Path, lines: Sequence[Mapping[str, Any]], lengths: Sequence[int]) -> None:
@@ -50,7 +53,7 @@ def write(samples: Path, lines: Sequence[Mapping[str, Any]], lengths: Sequence[i
     if not lines:
         columns = {"begins": pyarrow.array([], pyarrow.int64())}
     columns |= {name: pyarrow.array([line[name] for line in lines], pyarrow.string()) for name in _TEXTS}
-    columns["modality"] = pyarrow.array([tag(line["reference"]) for line in lines], pyarrow.string())
+    columns["modality"] = pyarrow.array([modality_of(line["reference"]) for line in lines], pyarrow.string())
     columns |= {name: pyarrow.array([bool(line.get(name)) for line in lines], pyarrow.bool_()) for name in _FLAGS}
     columns["tokens"] = pyarrow.array([line["tokens"] for line in lines], pyarrow.int64())
     for name in ("overall", "advantage"):

@@ -24,7 +24,8 @@ VALUES = (None, 0.0, 0.25, 0.5, 1.0, float("nan"), float("inf"))  # few, so that
 FIELDS: list[dict[str, Any]] = [
     {},
     {"step": 2},
-    {"modality": "ct"},
+    {"modality": "ct_scan"},
+    {"modality": "none"},
     {"source": "b"},
     {"part": "llm", "below": 0.5},
     {"part": "llm", "above": 0.25},
@@ -42,7 +43,7 @@ QUERIES = [Query(limit=limit, **fields) for limit, fields in itertools.product((
 def rollout(step: int, number: int, chance: random.Random) -> Any:
     think = f"мысль {number}"
     parts = {"llm": chance.choice(VALUES), "embed": chance.choice(VALUES)}
-    tag = chance.choice(["<X_RAY>", "<CT>", "<ct>", "", "<CT"])
+    tag = chance.choice(["<X_RAY>", "<CT_SCAN>", "<ct_scan>", "", "<CT_SCAN", "<OTHER>"])
     return replace(
         BLANK,
         key=f"step{step:06d}-prompt{number // 3:06d}_{number % 3}_0",

@@ -93,10 +93,10 @@ def test_cfg_job_prints_the_config_unchecked():
 
 def test_the_memory_of_a_node_may_be_given():
     """The machine that checks is often not the one that trains."""
-    code, text = check(RECIPE, ADDRESS, offline=True, host_gib=64.0)
+    code, text = check(RECIPE, ADDRESS, offline=True, host_gib=32.0)
     assert code == 1
-    assert "64 GiB of a node's memory are available" in text
+    assert "32 GiB of a node's memory are available" in text
     assert check(RECIPE, ADDRESS, offline=True, host_gib=2048.0)[0] == 0
     assert check("experiment=nano_cpu", offline=True, host_gib=4.0)[0] == 1
     assert "processes" in text
-    assert CliRunner().invoke(app, ["check", RECIPE, ADDRESS, "--offline", "--host-gib", "64"]).exit_code == 1
+    assert CliRunner().invoke(app, ["check", RECIPE, ADDRESS, "--offline", "--host-gib", "32"]).exit_code == 1

@@ -213,9 +213,9 @@ def test_a_nodes_memory_may_be_given(monkeypatch):
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=8 * GIB))
     config = composed("experiment=medix_r1_8b_grpo")
     assert list(host_memory.problems(config, 2048.0 * GIB)) == []
-    (problem,) = host_memory.problems(config, 64.0 * GIB)
+    (problem,) = host_memory.problems(config, 32.0 * GIB)
     assert (problem.key, problem.code) == ("memory", "too-little-host-memory")
-    assert numbers(problem.text)[0] == 64
+    assert numbers(problem.text)[0] == 32
 
 
 @pytest.mark.parametrize(("limit", "gib"), [(str(96 * GIB), 64), ("max", 2048), (None, 2048)])
