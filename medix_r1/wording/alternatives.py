@@ -33,10 +33,10 @@ from medix_r1.wording.comparing import (
     within,
 )
 from medix_r1.wording.contrasts import contrasts
-from medix_r1.wording.joints import GLUED
 from medix_r1.wording.one_part import RANGE, hyphenated, run_together, spanned
 from medix_r1.wording.parts import Joint, Part, split
 from medix_r1.wording.quantities import quantities
+from medix_r1.wording.rewritten import GLUED
 from medix_r1.wording.spelling import normalize_answer
 from medix_r1.wording.synonyms import are_synonyms
 from medix_r1.wording.terms import FILLERS, KINDS, LISTS, QUALIFYING, is_alike, readings

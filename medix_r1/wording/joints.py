@@ -25,23 +25,6 @@ NUMBER_MARK = re.compile(
     rf"(?:(?<=^)|(?<=[\s,;(]))[(\[#]?{_NUMBER}(?:[.):\]]|\.\)| -)(?=\s)"
     rf"|(?:(?<=^)|(?<=[\s,;]))(?:[(\[]{_NUMBER}[)\]]|(?:#(\d{{1,2}})|([a-h])\))(?!\w))"
 )
-BULLETS = re.compile(r"^[ ]?(?:[-*+>•·▪●◦‣■➢✓–]|->) +", re.MULTILINE)
-BREAKS = re.compile(
-    r"</?(?:br|li|ul|ol|p|div|td|tr|table|answer\d)(?: [^<>]{0,100})?/?>|</(?:[biu]|em|strong|span)>\s?(?=<)"
-    r"|\\n(?![a-z]{2})|\t+|(?<=\w\*)\s+(?=\*\w)|(?<=\w\*\*)\s+(?=\*\*\w)",
-    re.IGNORECASE,
-)
-HASHES = re.compile(r"(?:^|(?<=[\s,;\"'(*{]))#(?=[^\W\d_])")
-GLUED = re.compile(
-    r"(?<=[a-z]{2})(OR|AND|VS)(?=[a-z]{3})|(?<=[A-Z]{2})(or|and|vs)(?=[A-Z]{2})|(?<=[a-z]{4})(?=[A-Z][a-z]{4})"
-)
-GLUED_MARKS = re.compile(  # "1lipoma 2hemangioma", "lipoma(1) hemangioma(2)", "answer1=lipoma answer2=hemangioma"
-    r"(?:^|(?<=[\s,;]))\(?\d{1,2}[.):]?(?=(?!alpha|beta|hydroxy)[a-z]{4})|(?<=[a-z]{3})\s?\(\d\)(?=[\s,;]|$)"
-    r"|(?:^|(?<=[\s,;\"'(*{]))answer ?\d ?[=:]",
-    re.IGNORECASE,
-)
-ROMAN_MARKS = re.compile(r"(?:^|(?<=[\s,;]))\(?(?:i{1,3}|iv|v)\)(?=\s)")
-QUOTED = re.compile(r"(?<![\w'])['‘`]([^'‘’`\n]{1,200})['’`](?![\w'])")
 
 # Names and units with signs or joining words in them.
 COMPOUND = re.compile(rf"\b(?:{phrases('compounds')}|[a-z]/[a-z])\b|(?<=\w)\([^()\s]{{1,10}}\)")

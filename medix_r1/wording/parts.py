@@ -7,22 +7,8 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from medix_r1.bounded_cache import bounded_cache
-from medix_r1.wording.joints import (
-    BREAKS,
-    BULLETS,
-    COMPOUND,
-    GLUED,
-    GLUED_MARKS,
-    HASHES,
-    JOINT,
-    MARK,
-    NUMBER_MARK,
-    OPTION,
-    QUOTED,
-    ROMAN_MARKS,
-    UNIT_SLASH,
-    phrases,
-)
+from medix_r1.wording.joints import COMPOUND, JOINT, MARK, NUMBER_MARK, OPTION, UNIT_SLASH, phrases
+from medix_r1.wording.rewritten import mark_lists, plain_choices
 from medix_r1.wording.spelling import normalize_answer
 from medix_r1.wording.terms import LISTS, content, plain_stem, stem
 
@@ -87,23 +73,9 @@ _DENIALS = frozenset(LISTS["denials"])
 _LEAD = re.compile(rf"^(?:({phrases('doubts')})|{phrases('leads')})(?![\w'/-])[:,]?\s?(?:(?:the|an?) )?")
 _TAIL = re.compile(rf"[\s,]+(?:{phrases('tails')})$")
 _CHOSEN = re.compile(r"\b(?:one|another|other|alternative|option)\b")
-_OUT_OF = re.compile(
-    r"(?<=\d)\s?(?:\(\s?)?(?:out )?of (?:a (?:possible |maximum (?:of )?)?)?\d{1,3}(?!\s?[^\W_])\s?\)?"
-)  # "2 (of 3)"
-_GOING = re.compile(r"(?:^|(?<=: ))(?:i'd|i would|i'll|i will) (?:say|go (?:with|for)|favou?r|pick|choose|guess) ")
-_FROM_TO = re.compile(r"(?:^|(?<=: ))(?:anything|something|somewhere|ranging|ranges) from (.{3,60}?) to ")
-_SPLIT_WORDS = re.compile(r"(?<=\w )(?:0r|o\.r\.?)(?= \w)")
-_BETWEEN = re.compile(
-    r"(?:^|(?<=: ))(?:\d\d ?/ ?\d\d |torn |undecided |a toss-up |toss-up )?(?:either )?between (?=\D{3,80} and )"
-)
 _TOP = re.compile(
     r"(?:my )?(?:top|best|first) (?:\d|two|three|four|five)(?: (?:guesses|choices|diagnoses|differentials))?"
 )
-_SHARES = re.compile(r"\(?(?<![\w.])(\d{1,2}) ?(?:%|percent)\)?:?")
-_WHOLE = 100
-_PLACE = re.compile(
-    r"(?<=[a-z,] )(?<!decide )(?<!torn )(?<!choose )(?<!undecided )(?<!toss-up )between ([^,;.]{3,60}?) and "
-)  # one place
 _LABELS = frozenset(LISTS["labels"])
 _JOINTS = (("and", Joint.AND), ("break", Joint.BREAK), ("comma", Joint.COMMA))
 
@@ -111,22 +83,9 @@ _JOINTS = (("and", Joint.AND), ("break", Joint.BREAK), ("comma", Joint.COMMA))
 @bounded_cache
 def split(text: str) -> tuple[Part, ...]:
     """Split an answer, as it was given, into its parts."""
-    text = GLUED.sub(
-        lambda match: f" {match[0].lower()} " if match[0] else "_", QUOTED.sub(r'"\1"', BREAKS.sub("\n", text))
-    )
-    for marks in (HASHES, ROMAN_MARKS, GLUED_MARKS):
-        if len(marks.findall(text)) > 1:
-            text = marks.sub(MARK, text)
-    shares = _SHARES.findall(text)
-    if len(shares) > 1 and sum(map(int, shares)) == _WHOLE:  # "80% lipoma, 20% hemangioma"
-        text = _SHARES.sub(MARK, text)
-    lines = [normalize_answer(line) for line in BULLETS.sub(MARK, text).splitlines()]
-    text = _without_numbers("\n".join(line for line in lines if line))
-    text = _BETWEEN.sub("either ", text)  # a choice, not a place
-    text = _SPLIT_WORDS.sub("or", _FROM_TO.sub(r"either \1 or ", _GOING.sub("", text)))
-    text = _PLACE.sub(r"between \1 to ", text)
-    text = UNIT_SLASH.sub(_hide, COMPOUND.sub(_hide, _OUT_OF.sub("", text)))
-    return _parts(text)
+    lines = [normalize_answer(line) for line in mark_lists(text).splitlines()]
+    text = plain_choices(_without_numbers("\n".join(line for line in lines if line)))
+    return _parts(UNIT_SLASH.sub(_hide, COMPOUND.sub(_hide, text)))
 
 
 def _hide(match: re.Match[str]) -> str:
