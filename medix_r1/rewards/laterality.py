@@ -42,7 +42,7 @@ class LateralityMonitor:
 def sides(text: str) -> frozenset[str]:
     """The sides that a text names: a subset of `{"left", "right"}`."""
     spelled = normalize_answer(text)
-    if _ON_PICTURE.search(spelled) and _SIDE.search(off := _ON_PICTURE.sub(" ", spelled)):
+    if _SIDE.search(spelled) and _ON_PICTURE.search(spelled) and _SIDE.search(off := _ON_PICTURE.sub(" ", spelled)):
         spelled = off
     found = set(_SIDE.findall(_DENIED.sub(" ", spelled)))
     found |= {_EYES[eye] for eye in _EYE.findall(text)}

@@ -82,7 +82,7 @@ def alternatives(answer: str, reference: str) -> tuple[str, ...]:
         _PLAIN.fullmatch(answer)
         and " -" not in answer
         and _JOINING.isdisjoint(answer.lower().replace("-", " ").split())
-        and not GLUED.search(answer)
+        and (answer[1:].islower() or not GLUED.search(answer))
     ):
         if RANGE.search(answer.lower()):
             return spanned(answer, reference)
@@ -271,9 +271,10 @@ class _Offer:
 
     def _describes(self, part: Part) -> bool:
         """Whether a part of unknown kind shares a word with the reference, or looks like a description of it."""
-        if _SIGN_OF.search(part.text) or self._measures_something_else(part):
+        has_digits = any(map(str.isdigit, part.text))
+        if _SIGN_OF.search(part.text) or (has_digits and self._measures_something_else(part)):
             return True
-        numbers = any(map(str.isdigit, part.text)) and not any(word[:1].isdigit() for word in self.known)
+        numbers = has_digits and not any(word[:1].isdigit() for word in self.known)
         if numbers or part.joint >= Joint.LIST:
             return numbers
         return any(_PARTICIPLE.fullmatch(word) for word in part.plain) or any(map(self._is_known, part.stems))

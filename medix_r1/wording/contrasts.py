@@ -193,6 +193,8 @@ def contrasts(answer: str, reference: str) -> tuple[str, ...]:
         if run := _run_of_numbers(text, wanted):
             return run
         text = _MEASURED_TWICE.sub(r"\1", text)
+    if text.isalnum():
+        return ()
     kept = [match for match in _TOKEN.finditer(text) if match[0] not in _JOINERS]
     if not 1 < len(kept) < _MOST_WORDS:
         return ()

@@ -11,7 +11,6 @@ _TENS = {word: 10 * value for value, word in enumerate(LISTS["tens"], start=2)}
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
 _ORDINALS = {word: value for value, word in enumerate(LISTS["ordinals"], start=1)}
 _PARTS = {"half": 2, "halves": 2, "third": 3, "thirds": 3, "quarter": 4, "quarters": 4, "fourths": 4, "fifths": 5}
-_CARDINAL = "|".join((*reversed(_SMALL), *_TENS))  # "six" after "sixteen"
 _BELOW_100 = rf"(?:(?:{'|'.join(_TENS)})(?:[ -](?:{'|'.join(list(_SMALL)[1:10])}))?|{'|'.join(reversed(_SMALL))})"
 _WORDS = re.compile(rf"\b{_BELOW_100}(?:[ -](?:{'|'.join(_SCALES)})(?:(?: and)? {_BELOW_100})?){{0,6}}\b")
 _SCALED = re.compile(r"(?<![\w.,])(\d{1,4}(?:\.\d{1,3})?) (thousand|million|billion)\b")
@@ -23,13 +22,14 @@ _FRACTION = re.compile(
 _SIGN = re.compile(r"(?<!\d )(?<!\) )\b(?:minus|negative) (?=\d)")
 _ORDINAL = re.compile(rf"(?<!\d )\b({'|'.join(_ORDINALS)})\b(?! (?:of|line|choice|opinion|thing))")
 _LATE_ORDINAL = re.compile(rf"\b({'|'.join(_TENS)})[ -]({'|'.join(list(_ORDINALS)[:9])})\b")
-_HINT = re.compile(rf"{_CARDINAL}|{'|'.join(_SCALES)}|{'|'.join(_ORDINALS)}|{'|'.join(_PARTS)}|minus|negative|\de\d")
+_LETTERS = re.compile(r"[a-z]+")
+_HINTS = frozenset(("minus", "negative", "e", *_SMALL, *_TENS, *_SCALES, *_ORDINALS, *_PARTS))
 WEAK = "\ue001"  # before a number that a right answer may leave out: "one lesion", "the fifth rib"
 
 
 def digits(text: str) -> str:
     """Write the numbers of a normalised text in digits; those that are often left out get `WEAK` in front."""
-    if not _HINT.search(text):
+    if _HINTS.isdisjoint(_LETTERS.findall(text)):
         return text
     text = _LATE_ORDINAL.sub(lambda match: f"{WEAK}{_TENS[match[1]] + _ORDINALS[match[2]]}", text)
     text = _WORDS.sub(_cardinal, text)

@@ -148,8 +148,13 @@ def _part(match: re.Match[str], times: int, spell: str) -> str:
 @bounded_cache
 def _spelled(text: str) -> str:
     text = _OPTION.sub("", normalize_answer(text))
-    text = digits(_TIMES.sub(" x ", ROMAN.get(text, text)))
-    return _TWICE.sub(r"\1", _COPIES.sub("", _NAME.sub(r"\1", text)))
+    text = ROMAN.get(text, text)
+    if "x" in text:
+        text = _COPIES.sub("", _TIMES.sub(" x ", text))
+    if "-" in text:
+        text = _NAME.sub(r"\1", text)
+    text = digits(text)
+    return _TWICE.sub(r"\1", text) if "(" in text else text
 
 
 def _measured(text: str) -> tuple[Quantity, ...]:

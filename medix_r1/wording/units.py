@@ -78,9 +78,10 @@ def spell_quantities(text: str) -> str:
     if _OF_TIMES.search(text):
         for name, often in _OFTEN.items():
             text = often.sub(name, text)
-    text = _EVERY.sub(
-        lambda match: f"every {match[1]} {match[2].replace('d', 'day') if len(match[2]) < 2 else match[2]}", text
-    )
+    if "q" in text or "Q" in text:
+        text = _EVERY.sub(
+            lambda match: f"every {match[1]} {match[2].replace('d', 'day') if len(match[2]) < 2 else match[2]}", text
+        )
     text = _AGE.sub(r"\1-year-old", text)
     return _MEASURED.sub(_spell, text)
 
