@@ -46,6 +46,29 @@ class Sheet:
         header, rows = self.header, self.rows
         if _width(header, rows) > console.width and len(rows) < len(header):  # a row for each column is narrower
             header, *rows = [list(column) for column in zip(header, *rows, strict=True)]
+        if _width(header, rows) > console.width:
+            self._show_lines(console)
+        else:
+            self._show_table(header, rows, console)
+        for note in self.notes:
+            console.print(escape(hanging("", plain(note), console.width)), highlight=False)
+        console.print()
+
+    def _show_lines(self, console: Console) -> None:
+        """Print a few lines for each row, where the table is too wide: no word and no interval is broken."""
+        console.print(f"[bold]{escape(hanging('', plain(self.title), console.width))}[/]", highlight=False)
+        for name, *cells in self.rows:
+            console.print(f"[bold]{escape(hanging('', plain(name), console.width))}[/]", highlight=False)
+            line = " "
+            for header, value in zip(self.header[1:], cells, strict=True):
+                said = f" {plain(header)} {plain(value)}" if value.strip() else ""
+                if said and cell_len(line + said) + 1 > console.width and line.strip():
+                    console.print(escape(line), highlight=False, soft_wrap=True)
+                    line = " "
+                line += said + ";" if said else ""
+            console.print(escape(line.removesuffix(";")), highlight=False, soft_wrap=True)
+
+    def _show_table(self, header: Sequence[str], rows: Sequence[Sequence[str]], console: Console) -> None:
         table = Table(title=escape(plain(self.title)), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
         table.show_edge, table.pad_edge, table.padding = False, False, (0, 1, 0, 0)
         for number, name in enumerate(header):
@@ -53,9 +76,6 @@ class Sheet:
         for row in rows:
             table.add_row(*(escape(plain(value)) for value in row))
         console.print(table)
-        for note in self.notes:
-            console.print(escape(hanging("", plain(note), console.width)), highlight=False)
-        console.print()
 
     def markdown(self) -> str:
         """The table as Markdown."""

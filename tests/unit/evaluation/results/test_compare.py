@@ -16,6 +16,7 @@ from rich.console import Console
 from medix_r1.evaluation.results import comparison_text
 from medix_r1.evaluation.results.compare import Comparison, compare, join, read_comparison
 from medix_r1.evaluation.results.records import Record
+from medix_r1.evaluation.results.sheet import between
 from medix_r1.evaluation.results.statistics import holm, paired
 from tests.support.eval_run import info, record, scores, synthetic, write_result
 
@@ -147,3 +148,14 @@ def test_another_judge_of_the_same_replies_is_a_table_of_shifts() -> None:
     others = compare((info(), first), (info(), changed))
     assert others.other_replies == 40
     assert comparison_text.sheet(others, judges=True).notes[-1].startswith("40 pairs")
+
+
+def test_at_80_columns_no_line_is_wider_and_nothing_is_broken() -> None:
+    found = compare((info("org/A"), synthetic(1, 0.4)), (info("org/B"), synthetic(2, 0.8)))
+    console = Console(width=80, file=io.StringIO())
+    comparison_text.sheet(found).show(console)
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    intervals = [between(row.difference.estimate.interval, "+.3f") for row in (*found.tasks, *found.averages)]
+    assert [interval for interval in intervals if not any(interval in line for line in lines)] == []
+    assert [row.name for row in found.tasks if row.name not in lines] == []
