@@ -1,6 +1,6 @@
 """Our evaluation's client beside one in the manner of the public code, against one server on loopback.
 
-    python benchmarks/evaluation_client.py [--samples 300] [--limit-rate 30] [--memory 10000]
+    python benchmarks/evaluation_client.py [--samples 300] [--limit-rate 30] [--memory 10000] [--split 600]
 
 The public manner: a pool of processes, a new client for every sample, and the three votes one after the other as one
 chat. Bare: one asyncio client that does nothing but send the same calls. All send the same number of calls, which the
@@ -26,10 +26,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import inspect_ai
 import openai
 import results_file
 from rich.console import Console
 
+from medix_r1.evaluation.phases import judging
+from medix_r1.evaluation.phases.journal import Journal
 from medix_r1.evaluation.run import plan, run
 from medix_r1.evaluation.settings import compose_eval
 
@@ -158,6 +161,60 @@ def _measure(name: str, rate: float, samples: int) -> dict[str, Any]:
     return {"client": name, "calls": calls, "calls_per_second": calls / seconds, "bytes_per_sample": size / samples}
 
 
+class _ProviderAlone:
+    """A judge that is called past inspect's `Model.generate`: without its retries, limits and events."""
+
+    def __init__(self, model: Any) -> None:
+        self._model, self.name, self.config, self.api = model, model.name, model.config, model.api
+
+    async def generate(self, text: str, config: Any) -> Any:
+        message = inspect_ai.model.ChatMessageUser(content=text)
+        output = await self.api.generate([message], [], "none", self.config.merge(config))
+        return output[0] if isinstance(output, tuple) else output
+
+
+def split(samples: int) -> dict[str, float]:
+    """Processor time of a call in ms, as it is and with parts of inspect left out; it does not depend on the load."""
+    whole, ask, found = inspect_ai.eval, judging._ask, dict[str, float]()
+
+    def without_logs(*arguments: Any, **options: Any) -> Any:
+        return whole(*arguments, **{**options, "log_samples": False})
+
+    async def ask_provider(judge: Any, *rest: Any) -> Any:
+        return await ask(_ProviderAlone(judge), *rest)
+
+    ways = {
+        "ours": (whole, ask),
+        "without_sample_logs": (without_logs, ask),
+        "votes_past_inspect": (whole, ask_provider),
+    }
+    for name, (evaluate, asked) in ways.items():
+        inspect_ai.eval, judging._ask = evaluate, asked  # type: ignore[assignment]
+        found[name] = _processor_time(lambda address, folder: ours(address, samples, folder), samples)
+    inspect_ai.eval, judging._ask = whole, ask
+    found["bare"] = _processor_time(lambda address, folder: asyncio.run(bare(address, samples)), samples)
+    with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "lines.jsonl") as journal:
+        start = time.process_time()
+        for number in range(2 * samples):
+            journal.append({"id": str(number), "reply": "word " * 300})
+        found["journals"] = 1000 * (time.process_time() - start) / (samples * (1 + VOTES))
+    return {name: round(value, 3) for name, value in found.items()}
+
+
+def _processor_time(work: Any, samples: int) -> float:
+    port = _free_port()
+    server = subprocess.Popen([sys.executable, __file__, "--serve", str(port), "--limit-rate", "0"])
+    try:
+        _wait(port)
+        with tempfile.TemporaryDirectory() as folder:
+            start = time.process_time()
+            work(f"http://127.0.0.1:{port}/v1", Path(folder))
+            return 1000 * (time.process_time() - start) / (samples * (1 + VOTES))
+    finally:
+        server.terminate()
+        server.wait()
+
+
 def _calls(port: int) -> int:
     return int(httpx.get(f"http://127.0.0.1:{port}/calls", trust_env=False).text)
 
@@ -184,12 +241,20 @@ def main() -> None:
     parser.add_argument("--limit-rate", type=float, default=30.0, help="calls a second of the slow server")
     parser.add_argument("--serve", type=int)
     parser.add_argument("--memory", type=int, default=0, help="measure peak memory over this many samples, and a tenth")
+    parser.add_argument("--split", type=int, default=0, help="measure what a call's processor time goes to")
     options = parser.parse_args()
     if options.serve:
         asyncio.run(_serve(options.serve, options.limit_rate))
         return
     about = results_file.provenance()
     rows: list[dict[str, float]] = []
+    if options.split:
+        with tempfile.TemporaryDirectory() as folder:  # imports and inspect's own start-up are left out
+            _processor_time(lambda address, _: ours(address, 2, Path(folder)), 2)
+        parts = split(options.split)
+        print(parts)
+        results_file.keep("evaluation_client", "split", {**about, "samples": options.split, "ms": parts})
+        return
     if options.memory:
         for samples in (options.memory // 10, options.memory):
             _measure("ours", 0.0, samples)
