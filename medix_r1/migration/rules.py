@@ -266,6 +266,6 @@ def clip(draft: Draft, key: str, value: Any) -> Entry:
             return Entry(key, value, Fate.SAME, {}, "as the lower one")
         draft.values[high if key.endswith("high") else low] = value
         return Entry(key, value, Fate.SAME, {high if key.endswith("high") else low: value})
-    draft.values[low] = value
+    draft.values.setdefault(low, value)
     draft.values.setdefault(high, value)
-    return Entry(key, value, Fate.SAME, {low: value, high: draft.values[high]})
+    return Entry(key, value, Fate.SAME, {low: draft.values[low], high: draft.values[high]})

@@ -151,6 +151,7 @@ async def test_pages_by_keyboard(tmp_path: Path) -> None:
 async def test_the_board_fits_and_is_accessible(page: Path, tmp_path: Path) -> None:
     board = write_board(page.parent.parent, tmp_path / "board.html")
     async with open_page(board.as_uri(), tmp_path / "home") as shown:
+        await shown.wait_until("document.readyState === 'complete' && document.querySelector('h1') !== null")
         for width, dark in LOOKS:
             await shown.as_seen(width=width, dark=dark)
             assert await shown.evaluate("document.documentElement.scrollWidth") <= width, (width, dark)

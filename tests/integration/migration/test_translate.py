@@ -166,3 +166,19 @@ def test_a_hostile_script_runs_nothing_and_names_no_code(tmp_path, monkeypatch):
     assert "evil" not in text
     assert "oc.env" not in text
     assert "\x1b" not in text
+
+
+ARRAYS = """
+LOW=0.1
+ACTOR=(
+  actor_rollout_ref.actor.clip_ratio_low=$LOW   # the upper one is verl's default
+)
+python3 -m verl.trainer.main_ppo "${ACTOR[@]}" "$@" 2>&1 | tee log.txt
+"""
+
+
+def test_arrays_and_defaults_of_verl(tmp_path):
+    values = checked(ARRAYS, "run.sh", tmp_path).draft.values
+
+    assert values["actor_rollout_ref.actor.clip_ratio_low"] == 0.1
+    assert values["actor_rollout_ref.actor.clip_ratio_high"] == 0.2
