@@ -49,7 +49,8 @@ def main() -> None:
     data = rows(engine, model.processor, padding=4)
     update = {"use_dynamic_bsz": True, "max_token_len_per_gpu": BUDGET}
     asked = update | {ROWS: 4} if way == "equal" else {"use_dynamic_bsz": True, "max_token_len_per_gpu": 64 * BUDGET}
-    tensordict_utils.assign_non_tensor(data, **asked)
+    for key, value in asked.items():  # as TransferQueue hands a batch's extra_info to a worker
+        tensordict_utils.assign_non_tensor_data(data, key, value)
     with engine.eval_mode():
         output = engine.infer_batch(data)
     data["old_log_probs"] = response_from_nested(output["model_output"]["log_probs"], data["response_mask"])

@@ -5,7 +5,9 @@ from types import SimpleNamespace
 import pytest
 
 from medix_r1.errors import BudgetSpent, JudgeUnavailable, NothingToTrainOn, TrainingError
+from medix_r1.training.verl_plugin.equal_micro_batches import ROWS
 from medix_r1.training.verl_plugin.trainer import MedixTrainer, MedixTrainerMixin
+from tests.support.configs import composed
 
 
 class Loader:
@@ -50,6 +52,11 @@ class Verl:
         self.step({}, {})
         self.replay_buffer.unjudged_validation = self.unjudged
         return {"val-core/reward": 0.0}
+
+    def _compute_old_log_prob(self, batch, metrics):
+        self.calls.append(dict(batch.extra_info))
+        batch.extra_info.update(calculate_entropy=True)
+        return batch
 
     def _reissue_inflight_prompts(self, partition_id="train"):
         self.calls.append("reissue")
@@ -167,3 +174,16 @@ def test_verl_bootstraps_the_total_alone():
 
     assert metrics["val-core/slake/reward/mean@2"] == 0.5
     assert {name.split("/")[2] for name in metrics} == {"reward"}
+
+
+def test_old_log_probs_are_asked_for_in_the_updates_micro_batches():
+    steps = Steps()
+    steps.config = composed("experiment=nano_cpu", "actor_rollout_ref.actor.ppo_mini_batch_size=4")
+    batch = SimpleNamespace(extra_info={"temperature": 1.0})
+
+    assert steps._compute_old_log_prob(batch, {}) is batch
+
+    assert steps.calls == [
+        {"temperature": 1.0, ROWS: 4 * 5, "use_dynamic_bsz": True, "max_token_len_per_gpu": 4096},
+    ]
+    assert batch.extra_info == {"temperature": 1.0, "calculate_entropy": True}, "the reference goes its own way"
