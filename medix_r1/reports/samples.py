@@ -91,7 +91,7 @@ class _Match:
 
 def _matches(path: Path, file: int, query: Query) -> Iterator[_Match]:
     """The samples of a file that match, in its order."""
-    step, index = int(path.stem), samples_index.read(path)
+    step, index = int(path.stem), samples_index.read(path, _columns(query))
     if index is None:
         for number, line in enumerate(_lines_of(path, step)):
             value = 0.0 if query.sort is None else _key(line, query.sort)
@@ -103,6 +103,12 @@ def _matches(path: Path, file: int, query: Query) -> Iterator[_Match]:
     for number in _first_rows(np.flatnonzero(wanted & ~np.isnan(values)), values, query):
         read = functools.partial(_line_at, path, step, int(begins[number]), keys[int(number)].as_py())
         yield _Match(float(values[number]), file, int(number), read)
+
+
+def _columns(query: Query) -> set[str]:
+    """The columns of an index that a query needs."""
+    parts = [*(query.sort.split("-") if query.sort else []), *([query.part] if query.part else [])]
+    return {"begins", "key", "modality", "source", *map(samples_index.column, parts)}
 
 
 def _first_rows(rows: Rows, values: Numbers, query: Query) -> Rows:

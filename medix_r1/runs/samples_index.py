@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +70,20 @@ def _numbers(values: Sequence[float | None]) -> pyarrow.Array:
     return pyarrow.array(finite, pyarrow.float64())
 
 
-def read(samples: Path) -> pyarrow.Table | None:
-    """The index of a file of samples; None if there is none, or one that does not belong to it as it is now."""
+def read(samples: Path, columns: Collection[str] | None = None) -> pyarrow.Table | None:
+    """The index of a file of samples; None if there is none, or one that does not belong to it as it is now.
+
+    Args:
+        samples: the file.
+        columns: those to read; one that the index does not have is left out. None reads all.
+    """
     path = path_of(samples)
     try:
-        size = (parquet.read_schema(path).metadata or {}).get(_SIZE)
-        if size is None or int(size) != samples.stat().st_size:
-            return None
-        return parquet.read_table(path)
+        with parquet.ParquetFile(path) as file:
+            size = (file.schema_arrow.metadata or {}).get(_SIZE)
+            if size is None or int(size) != samples.stat().st_size:
+                return None
+            names = file.schema_arrow.names
+            return file.read([name for name in names if columns is None or name in columns], use_threads=False)
     except (OSError, ValueError, pyarrow.ArrowException):  # none, torn, or another program's
         return None
