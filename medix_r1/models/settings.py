@@ -33,6 +33,9 @@ def connection_problems(key: str, urls: Sequence[str], settings: Mapping[str, An
             problems.append(
                 Problem(f"{key}.{name}", "out-of-range", f"{settings[name]} is less than 0; use at least 0")
             )
+    for name in ("price_prompt", "price_completion"):
+        if settings.get(name) is not None and not 0 <= settings[name] < math.inf:
+            problems.append(Problem(f"{key}.{name}", "out-of-range", f"{settings[name]} is no price; use at least 0"))
     for name in ("timeout", "requests_per_minute", "tokens_per_minute", "cost_cap"):
         value = settings.get(name)
         if value is not None and not 0 < value < math.inf:

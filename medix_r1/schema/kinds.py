@@ -59,6 +59,7 @@ class Kind(BaseModel):
         below: the value is less than this.
         choices: the only texts that are allowed.
         entries: kind of every entry of a list.
+        size: number of entries of a list.
         filled: a text has to hold more than blanks.
         why: what the bound is for, in a few words for people.
     """
@@ -72,6 +73,7 @@ class Kind(BaseModel):
     below: float | None = None
     choices: tuple[str, ...] = ()
     entries: Kind | None = None
+    size: int | None = None
     filled: bool = False
     why: str = ""
 
@@ -169,7 +171,11 @@ def _out_of_range(kind: Kind, value: Any, key: str) -> Problem | None:
 
 
 def _bad_entry(kind: Kind, value: Any, key: str) -> Problem | None:
-    if kind.entries is None or not isinstance(value, list | tuple):
+    if not isinstance(value, list | tuple):
+        return None
+    if kind.size is not None and len(value) != kind.size:
+        return Problem(key, "not-so-many", f"{_shown(value)} has {len(value)} entries; give {kind.size}")
+    if kind.entries is None:
         return None
     for number, entry in enumerate(value, 1):
         if found := refusal(kind.entries, entry, key):

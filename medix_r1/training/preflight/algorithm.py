@@ -14,6 +14,7 @@ from medix_r1.algorithms.estimators import ESTIMATORS, needs_parts
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.rewards.calibration_bounds import calibrated
 from medix_r1.schema.known import verl_names
+from medix_r1.training.preflight.python_files import defined, module_file
 
 _VERL = "verl.trainer.ppo.core_algos"
 _OURS = "medix_"  # trainers of ours (trainer.v1.trainer_mode)
@@ -33,15 +34,21 @@ def plugin_problems(config: DictConfig) -> Iterator[Problem]:
 
 
 def optimizer_problems(config: DictConfig) -> Iterator[Problem]:
-    """Loads an optimizer from a file of the user's own."""
-    key = "actor_rollout_ref.actor.optim.optimizer_impl"
-    optim = config.actor_rollout_ref.actor.optim
-    if not user_code.is_file(optim.optimizer_impl):
-        return
-    try:
-        user_code.load(f"{optim.optimizer_impl}:{optim.optimizer}", key)
-    except ConfigError as error:
-        yield from error.problems
+    """An optimizer that is not there; loads a file of the user's own."""
+    optim, node = config.actor_rollout_ref.actor.optim, "actor_rollout_ref.actor.optim"
+    implementation, key = optim.optimizer_impl, f"{node}.optimizer_impl"
+    if user_code.is_file(implementation):
+        try:
+            user_code.load(f"{implementation}:{optim.optimizer}", key)
+        except ConfigError as error:
+            yield from error.problems
+    elif (file := module_file(implementation)) is None:
+        says = f"there is no module {implementation}; install its package, or mend the name"
+        yield Problem(key, "not-loadable", says)
+    elif (names := defined(file)) and optim.optimizer not in names:
+        near = difflib.get_close_matches(optim.optimizer, sorted(names), n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        yield Problem(f"{node}.optimizer", "not-loadable", f"{implementation} has no {optim.optimizer}{hint}")
 
 
 def algorithm_problems(config: DictConfig) -> Iterator[Problem]:
@@ -51,6 +58,9 @@ def algorithm_problems(config: DictConfig) -> Iterator[Problem]:
         return  # what they would register is not known
     yield from unregistered("algorithm.adv_estimator", name, [*ESTIMATORS, *_registered("ADV_ESTIMATOR_REGISTRY")])
     yield from unregistered("actor_rollout_ref.actor.policy_loss.loss_mode", loss, _registered("POLICY_LOSS_REGISTRY"))
+    if name == "gae" or config.critic.enable:
+        key = "algorithm.adv_estimator" if name == "gae" else "critic.enable"
+        yield Problem(key, "needs-a-critic", "there is no critic; choose an algorithm that compares replies of a group")
     if not needs_parts(name):
         return
     reward, mode = config.reward, config.trainer.v1.trainer_mode

@@ -34,6 +34,9 @@ class Checkpoints:
 def folder_problems(config: DictConfig) -> Iterator[Problem]:
     """A run folder that no machine can have."""
     folder = Path(config.run.dir).expanduser().absolute()
+    for key, text in (("run.name", config.run.name), ("run.dir", config.run.dir)):
+        if not text.isprintable() or (key == "run.name" and {".", ".."} & {*text.split("/")}):
+            yield Problem(key, "no-folder-name", f"{text!r} is no name of a folder; take letters, digits, - and _")
     if any(folder.is_relative_to(kernels) for kernels in _KERNELS):
         yield Problem("run.dir", "no-folder-name", f"{folder} is the kernel's, which keeps no files; take another")
 

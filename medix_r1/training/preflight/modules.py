@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import difflib
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import yaml
@@ -15,8 +13,8 @@ from omegaconf import DictConfig, ListConfig
 from medix_r1.errors import Problem
 from medix_r1.schema.known import verl_names
 from medix_r1.training.preflight.algorithm import unregistered
+from medix_r1.training.preflight.python_files import defined, module_file, python_file
 
-_PACKAGE = "pkg://"
 LOOP = "medix_single_turn"  # of verl_plugin/agent_loop.py
 _LOOPS = "verl.experimental.agent_loop.agent_loop"
 _ENGINES = ("naive", "nccl", "nixl", "kimi_ckpt_engine", "mooncake", "delta_sharded")  # verl 0.9.1 for GPUs
@@ -27,7 +25,7 @@ def module_problems(config: DictConfig) -> Iterator[Problem]:
     """The sampler's file and class, and the libraries of the model, that are not there."""
     sampler = config.trainer.v1.sampler.custom_sampler
     if sampler.path is not None:
-        file = _file(sampler.path)
+        file = python_file(sampler.path)
         if file is None:
             yield Problem(f"{_SAMPLER}.path", "not-loadable", f"{sampler.path} is neither a module nor a file")
         elif sampler.name is not None and sampler.name not in (names := sorted(defined(file))):
@@ -36,7 +34,7 @@ def module_problems(config: DictConfig) -> Iterator[Problem]:
             yield Problem(f"{_SAMPLER}.name", "not-loadable", f"{sampler.path} has no {sampler.name}{hint}")
     named = config.actor_rollout_ref.model.external_lib
     for library in named if isinstance(named, ListConfig) else [named]:
-        if library is not None and _file(f"{_PACKAGE}{library}") is None:
+        if library is not None and module_file(library) is None:
             says = f"there is no module {library}; put its folder into PYTHONPATH, or mend the name"
             yield Problem("actor_rollout_ref.model.external_lib", "not-loadable", says)
 
@@ -55,13 +53,13 @@ def loop_problems(config: DictConfig) -> Iterator[Problem]:
     known = {LOOP, *verl_names(f"{_LOOPS}._agent_loop_registry"), *getattr(module, "_agent_loop_registry", ()), *own}
     yield from unregistered(f"{key}.default_agent_loop", agent.default_agent_loop, sorted(known))
     manager = agent.get("agent_loop_manager_class")  # in no YAML file of verl
-    if manager is not None and _file(f"{_PACKAGE}{manager.rpartition('.')[0]}") is None:
+    if manager is not None and module_file(manager.rpartition(".")[0]) is None:
         says = f"{manager} is not there; put its folder into PYTHONPATH, or mend the name"
         yield Problem(f"{key}.agent_loop_manager_class", "not-loadable", says)
     engine, key = rollout.checkpoint_engine, "actor_rollout_ref.rollout.checkpoint_engine"
     if engine.custom_backend_module is None:
         yield from unregistered(f"{key}.backend", engine.backend, _ENGINES)
-    elif _file(f"{_PACKAGE}{engine.custom_backend_module}") is None:
+    elif module_file(engine.custom_backend_module) is None:
         says = f"there is no module {engine.custom_backend_module}; put its folder into PYTHONPATH, or mend the name"
         yield Problem(f"{key}.custom_backend_module", "not-loadable", says)
 
@@ -72,33 +70,3 @@ def _loops_of(file: Path) -> set[str] | None:
         return {str(one["name"]) for one in yaml.safe_load(file.read_text(encoding="utf-8")) if one["_target_"]}
     except (OSError, yaml.YAMLError, ValueError, TypeError, KeyError):
         return None
-
-
-def _file(path: str) -> Path | None:
-    """The file of `pkg://package.module`, `file://path` or a path, as verl reads them; None if it is not there."""
-    if not path.startswith(_PACKAGE):
-        file = Path(path.removeprefix("file://")).expanduser()
-        return file if file.is_file() else None
-    try:
-        spec = find_spec(path.removeprefix(_PACKAGE))
-    except (ImportError, ValueError, AttributeError):  # a package above it does not exist, or the name is empty
-        return None
-    return Path(spec.origin) if spec is not None and spec.origin is not None else None
-
-
-def defined(file: Path) -> set[str]:
-    """Names that a module's file defines or imports at its top level; empty if it is no Python."""
-    try:
-        body = ast.parse(file.read_bytes()).body
-    except (OSError, SyntaxError, ValueError):
-        return set()
-    names: set[str] = set()
-    for node in body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            names |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.Assign | ast.AnnAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            names |= {target.id for target in targets if isinstance(target, ast.Name)}
-    return names
