@@ -67,6 +67,14 @@ def run(
 
 
 @app.command()
+def judge(
+    overrides: Overrides = None, config_dir: ConfigDirs = None, dry_run: DryRun = False, limit: Limit = None
+) -> None:
+    """Test a judge on people's preferences, Med-RewardBench: `medix-r1 eval judge model=JUDGE base_url=URL`."""
+    run(["task=med_rewardbench", "prompt=plain", *(overrides or [])], config_dir, dry_run, limit)
+
+
+@app.command()
 def rejudge(
     result: Annotated[Path, typer.Argument(help="Folder of a result, OUT_DIR/MODEL-KEY.")],
     overrides: Overrides = None,

@@ -143,7 +143,7 @@ def remaining_work(evaluation: Evaluation, data: TaskData) -> RemainingWork:
 
 def _needs_judge(reply: AnsweredItem | None, scorer: str, settings: EvalSettings) -> bool:
     if reply is None or settings.judge.rubric:
-        return True
+        return scorer != "preference" or settings.judge.rubric
     try:
         return judge_free_score(reply.item, reply.reply, scorer) is None
     except EvaluationError:

@@ -138,11 +138,17 @@ def checked(path: Path, console: Console) -> None:
     console.print(f"reference: {one_line(first.reference)}", highlight=False, markup=False)
 
 
-_SCORED = {"short": "right or wrong", "report": "grade 0 to 5", "rubric": "points of criteria"}
+_SCORED = {
+    "short": "right or wrong",
+    "report": "grade 0 to 5",
+    "rubric": "points of criteria",
+    "preference": "people's choices",
+}
 _LEGEND = (
     "right or wrong: by the option's letter, else the judges' majority of YES or NO",
     "grade 0 to 5: the judges' mean, as a share of 5",
     "points of criteria: each criterion of the row is judged; the mean over samples is clipped to [0, 1]",
+    "people's choices: share of six choices between two answers that are theirs, without any judge",
 )
 
 

@@ -480,3 +480,16 @@ def test_overlap_is_refused_where_it_cannot_be(words, policy) -> None:
         compose_eval(words("rad_vqa", "overlap=true", f"judge.judges=[{{model: judge, base_url: '{policy.address}'}}]"))
     with pytest.raises(ConfigError, check=only(("overlap", "judge-not-running"))):
         compose_eval(["model=m", "task=rad_vqa", "overlap=true"])
+
+
+def test_a_judge_is_tested_on_peoples_preferences_without_any_judge(words, hub, judge, tmp_path) -> None:
+    choices = {**eval_rows.PREFERENCE[0]["human_answer"], "creativity": "B"}
+    with ChatStub(lambda request: json.dumps(choices), "org/judge") as tested:
+        asked = ["model=org/judge", f"base_url={tested.address}", f"data_dir={hub}", f"out_dir={tmp_path / 'eval'}"]
+        done = CliRunner().invoke(app, ["judge", *asked])
+        assert done.exit_code == 0, done.output
+        assert len(images_of(tested.calls[0])) == 1
+    (folder,) = (tmp_path / "eval").glob("org__judge-*")
+    _, records = read_run(folder)
+    assert [(r.score, r.judge_free) for r in records["med_rewardbench"]] == [(pytest.approx(5 / 6), True)]
+    assert judge.calls + judge.first_questions == []

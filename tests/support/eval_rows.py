@@ -385,6 +385,19 @@ MMMU_PRO_VISION = [
         "subject": "Pharmacy",
     }
 ]
+PREFERENCE = [
+    {
+        "question_id": "q1",
+        "image": picture(70, 1, 1),
+        "question": "What is seen?",
+        "answer1_text": "An effusion.",
+        "answer2_text": "Nothing at all.",
+        "modality_type": "chest",
+        "human_answer": dict.fromkeys(
+            ("accuracy", "relevance", "comprehensiveness", "creativity", "responsiveness", "overall"), "A"
+        ),
+    }
+]
 REPORTS: list[dict[str, Any]] = [
     {"image": ["1.png", "2.png"], "findings": "The lungs are clear.", "impression": "No acute disease."},
     {"image": ["1.png"], "findings": " ", "impression": ""},
@@ -455,6 +468,7 @@ def _write_further(root: Path) -> None:
     ):
         _json(root / "openai/healthbench" / f"{name}.jsonl", rows, lines=True)
     _parquet(root / "MMMU/MMMU_Pro/standard (10 options)/test-00000-of-00001.parquet", MMMU_PRO)
+    _parquet(root / "Nandzy/Med-RewardBench/pair_gt_all/parquet/chest.parquet", PREFERENCE)
     _parquet(root / "MMMU/MMMU_Pro/vision/test-00000-of-00001.parquet", MMMU_PRO_VISION)
 
 

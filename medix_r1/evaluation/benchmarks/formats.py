@@ -16,6 +16,7 @@ from typing import Any
 
 from medix_r1 import user_code
 from medix_r1.errors import ConfigError, DataError
+from medix_r1.evaluation.benchmarks.preference import preference_question, preferred
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec
 from medix_r1.models.rubric import Criterion, criteria_of
 from medix_r1.wording.spelling import normalize_answer
@@ -135,6 +136,17 @@ def conversation(row: Row, task: TaskSpec) -> Parts:
     return Parts(said[-1][1], "", turns=tuple(said[:-1]), criteria=criteria)
 
 
+def preference(row: Row, task: TaskSpec) -> Parts:
+    """Med-RewardBench: two answers to one question; the reference is what people chose in six respects."""
+    first, second = (_text(row, task.columns[name]) for name in ("first", "second"))
+    return Parts(
+        preference_question(_question(row, task), first, second),
+        preferred(_value(row, task.columns["answer"])),
+        images=_images(row, task),
+        modality=_modality(row, task),
+    )
+
+
 def mmmu(row: Row, task: TaskSpec) -> Parts:
     """MMMU: options are a Python list in text, images are numbered, `question_type` open means a free answer."""
     choices = _list_in_text(str(row.get(task.columns["choices"]) or "[]"))
@@ -161,6 +173,7 @@ FORMATS: Mapping[str, Format] = {
     "mmmu": mmmu,
     "sections": sections,
     "conversation": conversation,
+    "preference": preference,
 }
 _PICTURES = ("images", "modality")
 COLUMNS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -172,6 +185,7 @@ COLUMNS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "mmmu": (("question", "choices", "answer", "type"), _PICTURES),
     "sections": (("question", "findings", "impression"), _PICTURES),
     "conversation": (("conversation", "rubric"), ()),
+    "preference": (("question", "first", "second", "answer"), _PICTURES),
 }
 """Format -> the names that `columns` has to give, `question` only where the task has none of its own; and may give."""
 

@@ -17,7 +17,7 @@ from medix_r1.errors import ConfigError, Problem
 from medix_r1.models.rubric import PROMPTS
 
 Kind = Literal["llm", "vlm"]
-SCORERS = ("short", "report", "rubric")
+SCORERS = ("short", "report", "rubric", "preference")
 Access = Literal["open", "credentials", "file"]
 _GROUPS = ("all", "llm", "vlm", "open")
 # Fields that change no sample, so that they enter no key of the data.
@@ -54,8 +54,8 @@ class TaskSpec:
         image_dir: folder of the images, relative to the file of the rows; None for that file's own.
         image: rules by which its pictures are read, where they differ from those of images/rules.py.
         image_host: the only server that image addresses may name and that gets the credentials.
-        scorer: `short` asks the judge for YES or NO, `report` for 0 to 5, `rubric` about each criterion of the row; or
-            the user's own function.
+        scorer: `short` asks the judge for YES or NO, `report` for 0 to 5, `rubric` about each criterion of the row;
+            `preference` compares the reply's choices with people's; or the user's own function.
         licence: of the data, as far as we know it.
         access: `open`; `credentials` in the environment; `file`, which the user has to bring: a file of rows, or with a
             `path` a copy of the data set in data_dir.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from medix_r1.errors import EvaluationError
 from medix_r1.evaluation.benchmarks.items import Item
+from medix_r1.evaluation.benchmarks.preference import agreement_with_people
 from medix_r1.evaluation.benchmarks.tasks import load_scorer
 from medix_r1.evaluation.phases.replies import Reply, option_letter
 from medix_r1.models.reading.faults import why
@@ -26,6 +27,8 @@ def judge_free_score(item: Item, reply: Reply, scorer: str) -> float | None:
     if not is_gradable(reply.answer):
         return 0.0
     assert reply.answer is not None
+    if scorer == "preference":
+        return agreement_with_people(reply.answer, item.reference)
     own = _own_score(item, reply, scorer)
     if own is not None or item.letter is None:
         return own

@@ -42,7 +42,7 @@ def _write(folder: Path, **changes: object) -> Path:
         ({"access": "free"}, ("access", "not-a-choice"), "open, credentials, file"),
         ({"headline": "no way"}, ("headline", "not-a-choice"), "true nor false"),
         ({"format": "opne"}, ("format", "not-a-choice"), "open"),
-        ({"scorer": "rubrik"}, ("scorer", "not-a-choice"), "short, report, rubric"),
+        ({"scorer": "rubrik"}, ("scorer", "not-a-choice"), "short, report, rubric, preference"),
         ({"files": "rows.jsonl"}, ("files", "not-a-list"), "[]"),
         ({"image_dir": 3}, ("image_dir", "not-text"), "quotes"),
         ({"path": "no data set"}, ("path", "not-a-data-set"), "ORG/NAME"),

@@ -65,6 +65,7 @@ CASES = [
     ("healthbench_consensus", 1, None, "", 0, "What now?"),
     ("healthbench_hard", 1, None, "", 0, "Is rest enough"),
     ("mmmu_pro_medical", 1, "C", "mast cell", 1, "Which cell is in <image>?"),
+    ("med_rewardbench", 1, None, json.dumps(eval_rows.PREFERENCE[0]["human_answer"]), 1, "<answer_a> An effusion."),
     ("mmmu_pro_medical_vision", 1, "C", "mast cell", 1, "<image>Answer the question in the image"),
 ]
 OF_A_FILE = {"medpix", "mmmu_medical_test", "iu_xray", "chexpert_plus"}
