@@ -58,6 +58,8 @@ _LEADS = frozenset(
 _OUT_OF = frozenset(("of", "out"))
 _SCALES = frozenset((3.0, 4.0, 5.0, 6.0, 10.0))  # "grade 2/6" may be grade 2 of 6
 _GRADED = frozenset(plain_stem(word) for name in LISTS["graded"] for word in re.findall(r"[a-z]+", name))
+_UNITS = frozenset(PINT_NAMES) - {"mmhg", "kpa"}  # 120/80 mmhg is one blood pressure
+_NO_FRACTION = 5
 _HEADS_OF_SCALES = frozenset(("grade", "grades", "score", "murmur", "gcs", "apgar", "strength", "power"))
 _SCALE_WORDS = re.compile(r"\b(?:murmur|reflex|strength|power|pulse)")
 _UNIT = "|".join(sorted(map(re.escape, PINT_NAMES), key=len, reverse=True))
@@ -253,7 +255,7 @@ def _other_numbers(one: str, other: str, gap: str, before: str, behind: str, wan
         alone = (not before or before in _LEADS) and (not behind or len(wanted.words) == 1)
         if behind in _OUT_OF or not (in_frame or alone) or (behind and behind not in wanted.words and not before):
             return ()
-    if _SLASH.fullmatch(gap) and not _is_choice(first, second, before, wanted):
+    if _SLASH.fullmatch(gap) and not _is_choice(first, second, before, behind, wanted):
         return ()
     return tuple(word for word, number in ((one, first), (other, second)) if number[1] != value)
 
@@ -266,10 +268,12 @@ def _other_letters(one: str, other: str, wanted: _Wanted) -> tuple[str, ...]:
     return tuple({one, other} - letters) if len(letters) == 1 and letters < {one, other} else ()
 
 
-def _is_choice(first: tuple[str, float], second: tuple[str, float], before: str, wanted: _Wanted) -> bool:
+def _is_choice(first: tuple[str, float], second: tuple[str, float], before: str, behind: str, wanted: _Wanted) -> bool:
     """Whether a slash between numbers separates two values: "stage III/IV", and not "grade 2/6" or a fraction."""
     if first[0]:
         return first[0] != "g"
+    if behind in _UNITS and behind in wanted.words and min(first[1], second[1]) >= _NO_FRACTION:
+        return True  # "20/30 ml"
     if before not in _GRADED or _SCALE_WORDS.search(wanted.text):
         return False
     return before not in _HEADS_OF_SCALES or second[1] not in _SCALES or first[1] > second[1]

@@ -167,6 +167,8 @@ def _parts(text: str) -> tuple[Part, ...]:
             part = replace(part, denied=True)
         found.append(part)
         excluded = "denied" in piece.joints
+    if len(found) > 1 and found[1].joint is Joint.OR:  # "it could be a. it could be b"
+        found[0] = replace(found[0], joint=Joint.OR)
     return tuple(found)
 
 

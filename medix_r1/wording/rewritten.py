@@ -28,6 +28,7 @@ _OUT_OF = re.compile(
 )  # "2 (of 3)"
 _GOING = re.compile(r"(?:^|(?<=: ))(?:i'd|i would|i'll|i will) (?:say|go (?:with|for)|favou?r|pick|choose|guess) ")
 _FROM_TO = re.compile(r"(?:^|(?<=: ))(?:anything|something|somewhere|ranging|ranges) from (.{3,60}?) to ")
+_ONE_OF = re.compile(r"(?:answer: )?(?:one|any) of(?: these| the following)?:? (?!the\b|its\b|these\b|them\b|my\b)")
 _SPLIT_WORDS = re.compile(r"(?<=\w )(?:0r|o\.r\.?)(?= \w)")
 _BETWEEN = re.compile(
     r"(?:^|(?<=: ))(?:\d\d ?/ ?\d\d |torn |undecided |a toss-up |toss-up )?(?:either )?between (?=\D{3,80} and )"
@@ -59,6 +60,8 @@ def mark_lists(text: str) -> str:
 
 def plain_choices(text: str) -> str:
     """Spell choices of a normalised answer with "or", and leave out what is no choice, such as "of 3" in "2 of 3"."""
+    if (one_of := _ONE_OF.match(text)) and "," in text:
+        text = text[one_of.end() :].replace(", or ", ", ").replace(", and ", ", ").replace(", ", " or ")
     if "between" in text:
         text = _PLACE.sub(r"between \1 to ", _BETWEEN.sub("either ", text))
     if "i'" in text or "i w" in text:
