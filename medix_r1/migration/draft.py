@@ -10,6 +10,9 @@ from typing import Any
 from medix_r1.migration.found import Script, Unresolved
 from medix_r1.schema.known import other_projects
 
+_TOKENS = {"prompt": 4352, "response": 4096}
+_MOST_TOKENS = 10**8
+
 
 class Fate(StrEnum):
     """What became of a key."""
@@ -62,11 +65,15 @@ class Draft:
         value = self.theirs(key)
         return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else otherwise
 
+    def tokens(self, what: str) -> int:
+        """Tokens of a longest `prompt` or `response`; of a value that is none, those of our own config."""
+        value = self.values.get(f"data.max_{what}_length")
+        is_one = isinstance(value, int) and not isinstance(value, bool) and 0 < value < _MOST_TOKENS
+        return value if is_one else _TOKENS[what]  # type: ignore[return-value]
+
     def row_tokens(self) -> int:
         """Tokens of a longest row: prompt and reply."""
-        prompt = self.values.get("data.max_prompt_length", 4352)
-        reply = self.values.get("data.max_response_length", 4096)
-        return int(prompt) + int(reply)
+        return self.tokens("prompt") + self.tokens("response")
 
 
 def table(script: Script) -> Mapping[str, Mapping[str, Any]]:

@@ -44,9 +44,9 @@ def read_script(path: Path) -> Script:
 
 
 def _text(path: Path) -> str:
+    if path.is_dir():
+        raise ConfigError.of(str(path), "no-such-file", "is a folder; name the script in it")
     try:
-        if path.is_dir():
-            raise ConfigError.of(str(path), "no-such-file", "is a folder; name the script")
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
     except (OSError, ValueError) as error:

@@ -222,7 +222,7 @@ def _fit_pictures(draft: Draft) -> None:
     """The largest picture leaves room for text in the prompt."""
     path = str(draft.values.get("actor_rollout_ref.model.path", draft.choices.get("model", "")))
     side = 28 if "qwen2" in path.lower() else 32
-    room = (draft.row_tokens() - int(draft.values.get("data.max_response_length", 4096)) - _TEXT_TOKENS) * side**2
+    room = (draft.tokens("prompt") - _TEXT_TOKENS) * side**2
     given = draft.values.get(_PIXELS, _MOST_PIXELS)
     if not isinstance(given, int) or given <= room or room <= 0:
         return

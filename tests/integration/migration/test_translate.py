@@ -182,3 +182,23 @@ def test_arrays_and_defaults_of_verl(tmp_path):
 
     assert values["actor_rollout_ref.actor.clip_ratio_low"] == 0.1
     assert values["actor_rollout_ref.actor.clip_ratio_high"] == 0.2
+
+
+ODD = """
+worker: {rollout: {n: "5"}, actor: {optim: {lr: [1]}, clip_ratio_low: {a: 1}}}
+data: {max_prompt_length: 1k, rollout_batch_size: -3}
+trainer: {experiment_name: "a/b c\\a", save_checkpoint_path: "x=y, z", total_epochs: .inf, n_gpus_per_node: 0}
+algorithm: {adv_estimator: [grpo], online_filtering: "true", kl_coef: .nan}
+"""
+
+
+def test_values_that_no_run_takes_are_left_out_one_by_one(tmp_path):
+    found = checked(ODD, "odd.yaml", tmp_path)
+
+    odd = {key for key, entry in found.draft.entries.items() if entry.fate is Fate.CHANGED and not entry.is_default}
+    assert odd >= {
+        "data.max_prompt_length",
+        "data.rollout_batch_size",
+        "worker.actor.optim.lr",
+        "trainer.n_gpus_per_node",
+    }
