@@ -19,7 +19,8 @@ from rich.console import Console
 
 from medix_r1.errors import DataError
 from medix_r1.evaluation import show
-from medix_r1.evaluation.results import comparison_text
+from medix_r1.evaluation.rejudge import rejudge
+from medix_r1.evaluation.results import comparison_text, judges
 from medix_r1.evaluation.results.compare import read_comparison
 from medix_r1.evaluation.run import plan, run
 from medix_r1.evaluation.settings import compose_eval
@@ -42,6 +43,7 @@ _FURTHER = (
     "professional_psychology",
     "virology",
 )
+_UNSEEN = "match_paper"  # a prompt of medix_r1/prompts that the nano judge was not trained on
 _QUESTION = re.compile(r"(.+?)\s*\n\s*\(A\) (.+?) \(B\) (.+?) \(C\) (.+?) \(D\) (.+)", re.DOTALL)
 _ANSWER = re.compile(r"The answer is \(([A-D])\)")
 
@@ -71,27 +73,43 @@ def write_rows(demo: Path, out: Path) -> dict[str, Path]:
 
 
 def evaluate(models: Sequence[Path], demo: Path, out: Path, overrides: Sequence[str], console: Console) -> int:
-    """Evaluate one nano model, or two and compare them; return the exit code."""
+    """Evaluate one nano model, or two and compare them; return the exit code.
+
+    The last one is asked again with other rows' pictures, and its replies are judged a second time.
+    """
     files = write_rows(demo, out / "rows")
     words = [f"task=[{','.join(files)}]", *(f"tasks.{name}.file={path}" for name, path in files.items())]
-    words += [
-        "server=cpu",
-        "judge=nano",
-        f"judge.server.model={demo / 'models' / 'judge'}",
-        "prompt=plain",
-        "think_element=think",
-    ]
+    judge = ["judge=nano", f"judge.server.model={demo / 'models' / 'judge'}"]
+    words += ["server=cpu", *judge, "prompt=plain", "think_element=think"]
     words += ["decoding.max_tokens=64", "connections=16", f"out_dir={out}", *overrides]
     results, code = [], 0
     for model in models:
         outcome = run(plan(compose_eval([f"model={model}", *words], [out / "rows"])), console)
         code = max(code, show.outcome(outcome, console))
         results.append(outcome.folder)
+    shuffled = run(plan(compose_eval([f"model={models[-1]}", *words, "images=shuffled"], [out / "rows"])), console)
+    code = max(code, show.outcome(shuffled, console))
+    show.looking({"real": results[-1], "shuffled": shuffled.folder}, console)
+    judge += [word for word in overrides if word.startswith("judge")]
+    code = max(code, _judged_twice(results[-1], judge, out, console))
     if len(results) == 2:
         found = read_comparison(*results)
         comparison_text.show(found, console, examples=2, judges=False)
         comparison_text.write(found, out, examples=2, judges=False)
     return code
+
+
+def _judged_twice(result: Path, judge: Sequence[str], out: Path, console: Console) -> int:
+    """Judge the replies a second time, by the nano judge with a prompt that it has never seen, and put both together.
+
+    There is no other small judge. This one is a bad one: the table has to show it.
+    """
+    second = rejudge(result, [*judge, f"judge.match_prompt={_UNSEEN}"], [out / "rows"], console).second
+    found = judges.read_judges([result, second.folder])
+    judges.sheet(found).show(console)
+    judges.agreement_sheet(found).show(console)
+    judges.write(found, out)
+    return 1 if second.unscored else 0
 
 
 def _write_heldout(source: Path, target: Path) -> None:
