@@ -136,3 +136,18 @@ def test_the_reward_ablation_covers_the_papers_mixes():
         frozenset({"llm", "embed", "format", "modality"}),
         frozenset({"llm", "embed", "format"}),
     } <= weighted
+
+
+@pytest.mark.parametrize(
+    ("words", "seeding"),
+    [
+        *(([f"experiment={recipe}"], "none") for recipe in (*RECIPES, "medix_r1_2b_gpu24")),
+        (["experiment=medix_r1_8b_dapo", "rollout.seeding=rollout"], "rollout"),
+        (["experiment=nano_cpu"], "rollout"),
+        (["experiment=nano_cpu", "hardware=cpu2"], "rollout"),
+        (["experiment=nano_cpu", "rollout.seeding=none"], "none"),
+    ],
+)
+def test_replies_have_seeds_of_their_own_where_runs_are_to_be_equal(words, seeding):
+    """vLLM draws for seeded requests one by one, which GPU recipes pay only if they ask for it (docs/scale.md)."""
+    assert composed(*words).rollout.seeding == seeding
