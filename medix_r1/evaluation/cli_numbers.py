@@ -150,6 +150,9 @@ def blind(
     count: Annotated[int, typer.Option(min=1, help="Pairs at most.")] = 100,
     seed: Annotated[int | None, typer.Option(help="Of the draw; by default one nobody knows.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder with TASK_ROW.png (jpg, webp) to show.")] = None,
+    pictures: Annotated[bool, typer.Option(help="Show the tasks' own pictures, read from their data.")] = True,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder with ORG/NAME copies of the data sets.")] = None,
+    config_dir: Annotated[list[Path] | None, typer.Option(help="Folder of your own with task/; repeatable.")] = None,
     read: Annotated[list[Path] | None, typer.Option(help="A filled sheet.csv to read back; repeatable.")] = None,
     key: Annotated[Path | None, typer.Option(help="Its key; by default the one beside the sheet's folder.")] = None,
 ) -> None:
@@ -160,10 +163,14 @@ def blind(
         _read_blind(read, key, out)
         return
     from medix_r1.evaluation.sharing.blind import export
+    from medix_r1.evaluation.sharing.pictures import TaskPictures
 
     first, second = runs or []
-    made = export(first, second, out or Path("outputs/blind"), count=count, seed=seed, images=images)
+    shown = TaskPictures(data_dir, config_dir or []) if pictures else None
+    made = export(first, second, out or Path("outputs/blind"), count=count, seed=seed, images=images, pictures=shown)
     console = _console()
+    for task, why in shown.missing.items() if shown else ():
+        console.print(f"{task}: no pictures on the page: {why}", highlight=False, markup=False, soft_wrap=True)
     left = ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in _nonzero(made.left_out))
     console.print(f"not in the sheet: {left or 'nothing'}", highlight=False)
     console.print(

@@ -25,6 +25,7 @@ from medix_r1.errors import DataError
 from medix_r1.evaluation.results.records import Record, RunInfo, read_run
 from medix_r1.evaluation.results.sheet import csv_text
 from medix_r1.evaluation.results.table import Records
+from medix_r1.evaluation.sharing.pictures import TaskPictures
 from medix_r1.host.files import atomic_write
 from medix_r1.pages.style import page_style
 from medix_r1.untrusted import plain
@@ -85,7 +86,14 @@ class Export:
 
 
 def export(
-    first: Path, second: Path, out: Path, *, count: int = 100, seed: int | None = None, images: Path | None = None
+    first: Path,
+    second: Path,
+    out: Path,
+    *,
+    count: int = 100,
+    seed: int | None = None,
+    images: Path | None = None,
+    pictures: TaskPictures | None = None,
 ) -> Export:
     """Write a blinded sheet of two results and its key.
 
@@ -96,6 +104,7 @@ def export(
         count: maximal number of pairs.
         seed: of drawing, order and sides; random by default. The key records it.
         images: folder of images named `<task>_<row>.png` (jpg, webp) for the page.
+        pictures: reads those of the other samples from the tasks' data; None leaves them out.
 
     Raises:
         DataError: a folder is not a result, the key exists already, or there is nothing to compare.
@@ -111,7 +120,8 @@ def export(
             f"no pair to compare in {first} and {second}; left out: {asdict(left_out)}", code="nothing-to-compare"
         )
     atomic_write(key, json.dumps(_key(pairs, about, other, seed, left_out), indent=1, ensure_ascii=False) + "\n")
-    atomic_write(out / "sheet.html", page(pairs, images))
+    read = pictures.of([pair.first for pair in pairs if _image(pair.first, images) is None]) if pictures else {}
+    atomic_write(out / "sheet.html", page(pairs, images, read))
     atomic_write(
         out / "sheet.csv", "\ufeff" + csv_text([_line(pair) for pair in pairs])
     )  # Excel needs the BOM for UTF-8
@@ -134,7 +144,9 @@ def draw(first: Records, second: Records, *, count: int, seed: int) -> tuple[lis
     return pairs, LeftOut(**counts)
 
 
-def page(pairs: Sequence[BlindPair], images: Path | None = None) -> str:
+def page(
+    pairs: Sequence[BlindPair], images: Path | None = None, pictures: Mapping[str, Sequence[str]] | None = None
+) -> str:
     """The sheet as one HTML page without scripts or external resources, every text escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -144,7 +156,10 @@ def page(pairs: Sequence[BlindPair], images: Path | None = None) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    shown = [{**_texts(pair), "image": _image(pair.first, images)} for pair in pairs]
+    shown = []
+    for pair in pairs:
+        own, read = _image(pair.first, images), (pictures or {}).get(pair.first.id, ())
+        shown.append({**_texts(pair), "images": [own] if own else list(read)})
     return environment.get_template("blind.html.jinja").render(pairs=shown, style=Markup(page_style()))
 
 

@@ -59,7 +59,7 @@ def test_audit_and_submit(runs: tuple[Path, Path], tmp_path: Path) -> None:
 
 
 def test_blind_there_and_back(runs: tuple[Path, Path], tmp_path: Path) -> None:
-    shown = call("blind", *runs, "--out", tmp_path / "sheet", "--count", 5)
+    shown = call("blind", *runs, "--out", tmp_path / "sheet", "--count", 5, "--no-pictures")
     assert "keep" in shown.output
     assert "cluster" in shown.output
     sheet = tmp_path / "sheet" / "sheet.csv"
