@@ -158,3 +158,16 @@ async def test_the_board_fits_and_is_accessible(page: Path, tmp_path: Path) -> N
             assert await findings(shown) == [], (width, dark)
         await shown.evaluate("document.querySelector('a').click()")
         await shown.wait_until("document.title.includes('training report')")
+
+
+@needs_browser
+async def test_on_paper_it_is_light_and_unfolded(page: Path, tmp_path: Path) -> None:
+    async with open_page(page.as_uri(), tmp_path / "home") as shown:
+        await shown.as_seen(width=1000, dark=True)
+        await shown.wait_until("document.body.dataset.drawn === 'yes'")
+        await shown.evaluate("addEventListener('beforeprint', () => { window.line = chartColour(); })")
+        colour = "document.querySelector('#hero .js-line').style.stroke"
+        await shown.evaluate(f"window.chartColour = () => {colour}; window.screen_ = chartColour()")
+        await shown.command("Page.printToPDF")
+        assert await shown.evaluate("window.line") != await shown.evaluate("window.screen_")
+        assert await shown.evaluate("[...document.querySelectorAll('details')].every((one) => one.open)")

@@ -2,6 +2,8 @@
 // Untrusted text is inserted by `textContent`, never as markup.
 const data = JSON.parse(document.getElementById("data").textContent);
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
+let printing = false;
+function isDark() { return dark.matches && !printing; }
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];  // Okabe and Ito
 const LIGHT = ["#56b4e9", "#ff9e57", "#3ddba4", "#e6a5cb", "#f0c04a", "#b9a6ff"];  // the same hues on a dark page
 const PATTERNS = ["", "/", "x", "-", ".", "\\", "|", "+", ""];
@@ -14,7 +16,7 @@ function element(tag, text, className) {
 }
 
 function layout(chart) {
-  const ink = dark.matches ? "#e6edf3" : "#1b1f24", line = dark.matches ? "#323b45" : "#d0d7de";
+  const ink = isDark() ? "#e6edf3" : "#1b1f24", line = isDark() ? "#323b45" : "#d0d7de";
   const axis = { gridcolor: line, zerolinecolor: line, linecolor: line };
   return {
     title: { text: chart.title, font: { size: 14 }, x: 0.02, xanchor: "left" },
@@ -23,14 +25,14 @@ function layout(chart) {
     legend: { orientation: "h", y: -0.24, yanchor: "top", x: 0, font: { size: 11 } },
     showlegend: chart.traces.length > 1,
     shapes: data.alarms.map((alarm) => ({ type: "line", xref: "x", yref: "paper", x0: alarm.step, x1: alarm.step,
-      y0: 0, y1: 1, line: { dash: "dot", width: 1, color: dark.matches ? "#ff8a80" : "#b3261e" } })),
+      y0: 0, y1: 1, line: { dash: "dot", width: 1, color: isDark() ? "#ff8a80" : "#b3261e" } })),
     ...chart.layout,
   };
 }
 
 function coloured(traces) {
   return traces.map((trace, i) => {
-    const colour = (dark.matches ? LIGHT : COLOURS)[i % COLOURS.length];
+    const colour = (isDark() ? LIGHT : COLOURS)[i % COLOURS.length];
     const marker = { ...trace.marker, color: colour };
     if (trace.type === "bar") marker.pattern = { shape: PATTERNS[i % PATTERNS.length], fillmode: "overlay" };
     else marker.size = 5;
@@ -61,7 +63,7 @@ function drawCharts() {
     const chart = rest.shift();
     if (!chart) { document.body.dataset.drawn = "yes"; return; }
     drawChart(chart, place);
-    setTimeout(draw, 0);
+    if (printing) draw(); else setTimeout(draw, 0);
   };
   draw();
 }
@@ -254,13 +256,21 @@ function preparePairs() {
   form.addEventListener("submit", (event) => event.preventDefault());
 }
 
+// On paper everything is unfolded, and charts are those of a light page.
+function print(now) {
+  printing = now;
+  if (now) document.querySelectorAll("details").forEach((one) => { one.open = true; });
+  if (dark.matches) drawCharts();
+}
+
 function start() {
   prepareSamples();
   preparePairs();
   drawPairs();
   drawSamples();
   dark.addEventListener("change", drawCharts);
-  window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => { one.open = true; }));
+  window.addEventListener("beforeprint", () => print(true));
+  window.addEventListener("afterprint", () => print(false));
   drawCharts();
   if (data.refresh) reloadLater();
 }
