@@ -14,7 +14,7 @@ from medix_r1.errors import ConfigError
 from medix_r1.rewards.base import Sample, Score
 from medix_r1.wording.spelling import normalize_answer
 
-_CLAUSE = re.compile(r"[.;:,!?\n]|\b(?:but|however|although|though|except|with)\b")
+_CLAUSE = re.compile(r"[.;:,!?\n]|(?<!\(s)\)|\b(?:but|however|although|though|except|with)\b")
 _WORD = re.compile(r"[^\W_]+(?:'t)?")
 _BEFORE = frozenset(("no", "not", "without", "denies", "denied", "negative", "never", "nor", "neither", "lacks"))
 _BEFORE |= {"nothing", "isn't", "aren't", "wasn't", "doesn't", "don't", "didn't", "absence", "lack", "cannot"}
