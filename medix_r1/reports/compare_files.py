@@ -123,7 +123,8 @@ def draw(groups: Sequence[RunGroup], path: Path) -> None:
     from matplotlib import pyplot
     from matplotlib.ticker import MaxNLocator
 
-    thin = len(groups) <= _MOST_WITH_TRAINING
+    held_out = any(_mean_curve(group, part, HELD_OUT)[0] for group in groups for part in PARTS)
+    thin = len(groups) <= _MOST_WITH_TRAINING or not held_out
     with pyplot.rc_context(FIGURE):
         figure, axes = pyplot.subplots(2, 3, figsize=(13, 7), sharex=True, layout="constrained")
         for axis, part in zip(axes.flat, PARTS, strict=True):
