@@ -24,7 +24,7 @@ matplotlib.use("Agg")  # a server has no display
 from matplotlib import pyplot
 
 from medix_r1.config import compose_train
-from medix_r1.training.preflight import host_memory
+from medix_r1.training.preflight.machine import host_memory
 
 PLOT = Path(__file__).parent.parent / "docs" / "scale_growth.png"
 FIGURES = {

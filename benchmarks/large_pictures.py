@@ -34,7 +34,7 @@ from PIL import Image
 
 from medix_r1.data.row import VERL_SCHEMA
 from medix_r1.runs.folder import RunFolder, read_lines
-from medix_r1.training.preflight import host_memory
+from medix_r1.training.preflight.machine import host_memory
 
 HERE = Path(__file__).parent
 WAYS = {"medix": ["vllm_counters.py"], "verl": ["vllm_counters.py", "verls_way.py"]}

@@ -11,7 +11,7 @@ import sys
 import results_file
 
 from medix_r1.config import compose_train
-from medix_r1.training.preflight import micro_batch
+from medix_r1.training.preflight.machine import micro_batch
 from medix_r1.training.simulation.asked import fingerprint
 from medix_r1.training.simulation.run import simulate
 

@@ -28,7 +28,7 @@ from medix_r1.host.machine import GIB
 from medix_r1.host.yaml_text import read_yaml
 from medix_r1.schema.known import other_projects
 from medix_r1.scoring.probes.probe_file import load
-from medix_r1.training.preflight.host_memory import RANK_MEMORY, RUN_MEMORY
+from medix_r1.training.preflight.machine.host_memory import RANK_MEMORY, RUN_MEMORY
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"

@@ -1,4 +1,4 @@
-"""Computes the sizes in medix_r1/training/preflight/known_models.json from the values of each config that stand there.
+"""Computes the sizes in preflight/model/known_models.json from the values of each config that stand there.
 
 python scripts/update_known_models.py            # writes
 python scripts/update_known_models.py --check    # exit code 1 when a size is behind
@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 
-from medix_r1.training.preflight.known_models import FILE
-from medix_r1.training.preflight.memory import built_size
+from medix_r1.training.preflight.machine.memory import built_size
+from medix_r1.training.preflight.model.known_models import FILE
 
 
 def computed(values: dict[str, Any]) -> dict[str, int]:

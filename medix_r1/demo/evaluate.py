@@ -23,7 +23,7 @@ from medix_r1.host.machine import this_machine
 from medix_r1.rewards.base import Sample, SampleReader
 from medix_r1.rewards.build import build_reward
 from medix_r1.rewards.composite import RewardBreakdown
-from medix_r1.rewards.exact import ExactMatch
+from medix_r1.rewards.monitors.exact import ExactMatch
 
 _EXAMPLES = 3  # of each set
 _Replies = dict[str, list[Reply]]

@@ -16,8 +16,8 @@ from medix_r1.errors import ConfigError, ServerError
 from medix_r1.host.machine import GIB
 from medix_r1.serving import server
 from medix_r1.serving.probe import server_problems
-from medix_r1.training.preflight.hardware import SHARED_MEMORY
-from medix_r1.training.preflight.host_memory import RANK_MEMORY, RUN_MEMORY
+from medix_r1.training.preflight.machine.hardware import SHARED_MEMORY
+from medix_r1.training.preflight.machine.host_memory import RANK_MEMORY, RUN_MEMORY
 
 _CURES = {
     "no-answer": "start one (medix-r1 serve), or mend the address",

@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from medix_r1.errors import ConfigError
 from medix_r1.evaluation.results.records import RUN_FILE
+from medix_r1.host.files import atomic_write
 from medix_r1.host.yaml_text import parse_yaml
 from medix_r1.pages.style import page_style
 from medix_r1.reports.outcome import changes
@@ -78,10 +79,7 @@ def write_board(folder: Path, out: Path | None = None, *, refresh: int | None = 
         says = "neither a run that has logged a step nor a result of `medix-r1 eval` below it"
         raise ConfigError.of(str(folder), "nothing-there", says)
     text = _page(folder, sorted(runs, key=_newest_first), sorted(results, key=_newest_first), refresh)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, out)
+    atomic_write(out, text)
     return out
 
 

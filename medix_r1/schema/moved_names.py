@@ -15,10 +15,15 @@ from typing import Any
 _WITH_THEIR_NAMES = {
     ("training", "runs"): "alarms phases provenance samples_folder stacks sweep_record trend",
     ("training", "training.command"): "check_view driver launch progress resume silence supervisor",
-    ("training", "training.preflight"): "checks disk lengths memory model_folder placement",
+    ("training", "training.preflight"): "checks",
+    ("training", "training.preflight.machine"): "disk memory placement",
+    ("training", "training.preflight.model"): "model_folder",
+    ("training", "training.preflight.rows"): "lengths",
+    ("rewards", "rewards.monitors"): "exact grade hedging laterality length negation numeric repetition",
     ("training", "training.verl_plugin"): (
-        "agent_loop cpu engine liveness optimizer plugin reward_manager rollouts sampler trainer watch"
+        "agent_loop cpu engine optimizer plugin reward_manager rollouts sampler trainer"
     ),
+    ("training", "training.verl_plugin.watching"): "liveness watch",
     ("training", "training.verl_plugin.patches"): "position_ids shared_images",
     ("data", "images"): "dicom",
     ("data", "data.lengths"): "fit tokens",
@@ -69,7 +74,7 @@ _RENAMED = {
     "rewards.rule_scores": "rewards.base",
     "rewards.settled": "rewards.base",
     "training.gdpo": "algorithms.gdpo",
-    "training.arithmetic": "training.preflight.batches",
+    "training.arithmetic": "training.preflight.rows.batches",
     "training.checkpoint_folder": "runs.checkpoints",
     "training.job_wide": "training.verl_plugin.scorer",
     "training.run_folder": "runs.folder",

@@ -13,8 +13,8 @@ import pytest
 import ray
 
 from medix_r1.errors import TrainingError
-from medix_r1.training.verl_plugin import liveness
-from medix_r1.training.verl_plugin.liveness import WorkerWatch
+from medix_r1.training.verl_plugin.watching import liveness
+from medix_r1.training.verl_plugin.watching.liveness import WorkerWatch
 from tests.support.problems import coded
 
 pytestmark = pytest.mark.acceptance

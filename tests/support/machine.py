@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from medix_r1.training.preflight import host_memory
+from medix_r1.training.preflight.machine import host_memory
 from tests.unit.data.support import make_backbone
 from tests.unit.training.preflight.test_data_rows import parquet, row
 

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from medix_r1 import config as configs
 from medix_r1.errors import ConfigError, Problem
-from medix_r1.training.preflight import batches, checks, placement
+from medix_r1.training.preflight import checks
+from medix_r1.training.preflight.machine import placement
+from medix_r1.training.preflight.rows import batches
 
 
 def said(words: Sequence[str]) -> list[Problem]:

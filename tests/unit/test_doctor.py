@@ -11,7 +11,7 @@ from medix_r1 import doctor
 from medix_r1.doctor import packages, resources
 from medix_r1.doctor.finding import Finding, Judge
 from medix_r1.host.machine import GIB
-from medix_r1.training.preflight.host_memory import RANK_MEMORY, RUN_MEMORY
+from medix_r1.training.preflight.machine.host_memory import RANK_MEMORY, RUN_MEMORY
 from tests.support.configs import composed
 from tests.support.judge_stub import MODEL, JudgeStub
 

@@ -9,8 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from medix_r1.errors import Problem
-from medix_r1.training.preflight.micro_batch import MicroBatch, Stages
-from medix_r1.training.preflight.placement import judge_share
+from medix_r1.training.preflight.machine.micro_batch import MicroBatch, Stages
+from medix_r1.training.preflight.machine.placement import judge_share
 from medix_r1.training.simulation.run import Simulated, simulate
 
 GIB = 1024**3

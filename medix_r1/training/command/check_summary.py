@@ -10,9 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 from medix_r1.rewards.calibration import pays_to_abstain_below
 from medix_r1.rewards.calibration_bounds import calibrated, weight_in
 from medix_r1.serving.checks import is_used, members
-from medix_r1.training.preflight import batches
-from medix_r1.training.preflight.data_rows import image_limit
-from medix_r1.training.preflight.lengths import token_side
+from medix_r1.training.preflight.rows import batches
+from medix_r1.training.preflight.rows.data_rows import image_limit
+from medix_r1.training.preflight.rows.lengths import token_side
 
 
 def summary(config: DictConfig) -> dict[str, str]:

@@ -19,8 +19,10 @@ from medix_r1.training.command.check_difference import Changes, changes
 from medix_r1.training.command.check_simulation import show_simulation
 from medix_r1.training.command.check_summary import summary
 from medix_r1.training.command.plan import Plan, plan_of
-from medix_r1.training.preflight import batches, checks, hardware, host_memory, memory, placement
-from medix_r1.training.preflight.references import reference_notices
+from medix_r1.training.preflight import checks
+from medix_r1.training.preflight.machine import hardware, host_memory, memory, placement
+from medix_r1.training.preflight.rows import batches
+from medix_r1.training.preflight.rows.references import reference_notices
 
 
 def show_check(

@@ -19,7 +19,8 @@ from medix_r1.errors import MedixError
 from medix_r1.host import gc_tuning
 from medix_r1.runs.folder import TRACEBACK, RunFolder
 from medix_r1.training.command import trackers
-from medix_r1.training.preflight import hardware, transfer_queue
+from medix_r1.training.preflight import transfer_queue
+from medix_r1.training.preflight.machine import hardware
 
 # Where things go, and what is loaded; never a key.
 _PATHS = ("VERL_FILE_LOGGER_PATH", "TENSORBOARD_DIR", "MEDIX_R1_RUN", user_code.PLUGINS)

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 
 from omegaconf import DictConfig
 
-from medix_r1.training.preflight.known_models import ModelSize
-from medix_r1.training.preflight.micro_batch import MicroBatch
+from medix_r1.training.preflight.machine.micro_batch import MicroBatch
+from medix_r1.training.preflight.model.known_models import ModelSize
 
 BYTES = {"fp32": 4, "float32": 4, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2}
 _FUSED_ROWS = 512  # of logits at a time, in verl's fused kernels

@@ -15,21 +15,20 @@ from medix_r1.rewards.adapters.verl_keys import verl_function_problems
 from medix_r1.rewards.build import reward_problems
 from medix_r1.rewards.overlong import cache_problems
 from medix_r1.serving.checks import client_problems, embedder_problems, is_used, judge_problems, members
-from medix_r1.training.preflight import batches
 from medix_r1.training.preflight.algorithm import algorithm_problems, optimizer_problems, plugin_problems
 from medix_r1.training.preflight.correction import correction_problems
 from medix_r1.training.preflight.current_directory import shadowing_problems
-from medix_r1.training.preflight.data_rows import data_problems, file_name_problems
-from medix_r1.training.preflight.disk import disk_problems, folder_problems
-from medix_r1.training.preflight.hardware import hardware_problems
-from medix_r1.training.preflight.lengths import length_problems
-from medix_r1.training.preflight.model_folder import model_problems
-from medix_r1.training.preflight.model_shape import shape_problems
+from medix_r1.training.preflight.machine.disk import disk_problems, folder_problems
+from medix_r1.training.preflight.machine.hardware import hardware_problems
+from medix_r1.training.preflight.machine.placement import cluster_problems, placement_problems
+from medix_r1.training.preflight.model.model_folder import model_problems
+from medix_r1.training.preflight.model.model_shape import shape_problems
 from medix_r1.training.preflight.modules import loop_problems, module_problems
-from medix_r1.training.preflight.placement import cluster_problems, placement_problems
-from medix_r1.training.preflight.prompt_lengths import prompt_length_problems
-from medix_r1.training.preflight.references import reference_problems
-from medix_r1.training.preflight.reply_format import format_problems
+from medix_r1.training.preflight.rows.data_rows import data_problems, file_name_problems
+from medix_r1.training.preflight.rows.lengths import length_problems
+from medix_r1.training.preflight.rows.prompt_lengths import prompt_length_problems
+from medix_r1.training.preflight.rows.references import reference_problems
+from medix_r1.training.preflight.rows.reply_format import format_problems
 from medix_r1.training.preflight.switches import filter_problems, seeding_problems
 from medix_r1.training.preflight.trackers import tracker_problems, wandb_problems
 from medix_r1.training.preflight.trained_parameters import trained_problems

@@ -11,6 +11,7 @@ import yaml
 from omegaconf import DictConfig, ListConfig
 
 from medix_r1.errors import Problem
+from medix_r1.host.yaml_text import read_yaml
 from medix_r1.schema.known import verl_names
 from medix_r1.training.preflight.algorithm import unregistered
 from medix_r1.training.preflight.python_files import defined, module_file, python_file
@@ -67,6 +68,6 @@ def loop_problems(config: DictConfig) -> Iterator[Problem]:
 def _loops_of(file: Path) -> set[str] | None:
     """Names of the agent loops in a file of the user's; None if it is not such a file."""
     try:
-        return {str(one["name"]) for one in yaml.safe_load(file.read_text(encoding="utf-8")) if one["_target_"]}
+        return {str(one["name"]) for one in read_yaml(file) if one["_target_"]}
     except (OSError, yaml.YAMLError, ValueError, TypeError, KeyError):
         return None

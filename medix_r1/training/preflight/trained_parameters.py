@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from omegaconf import DictConfig, ListConfig
 
 from medix_r1.errors import Problem
-from medix_r1.training.preflight.memory import trained_bytes
-from medix_r1.training.preflight.model_shape import is_mixture_of_experts
+from medix_r1.training.preflight.machine.memory import trained_bytes
+from medix_r1.training.preflight.model.model_shape import is_mixture_of_experts
 
 _OPTIM = "actor_rollout_ref.actor.optim"
 _MODEL = "actor_rollout_ref.model"

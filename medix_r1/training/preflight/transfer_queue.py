@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from omegaconf import DictConfig, OmegaConf
 
-from medix_r1.training.preflight import batches
+from medix_r1.training.preflight.rows import batches
 
 _STORAGE = "transfer_queue.backend.SimpleStorage"
 UNITS = f"{_STORAGE}.num_data_storage_units"

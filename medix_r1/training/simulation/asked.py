@@ -10,9 +10,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from medix_r1.training.preflight import known_models, micro_batch
 from medix_r1.training.preflight.activations import attention
-from medix_r1.training.preflight.model_folder import snapshot
+from medix_r1.training.preflight.machine import micro_batch
+from medix_r1.training.preflight.model import known_models
+from medix_r1.training.preflight.model.model_folder import snapshot
 
 PACKED, DENSE = "simulated_packed", "simulated_dense"  # attention implementations of stand_ins.py
 

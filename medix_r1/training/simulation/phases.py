@@ -11,7 +11,7 @@ import torch
 from omegaconf import DictConfig
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from medix_r1.training.preflight.micro_batch import MicroBatch, Stages
+from medix_r1.training.preflight.machine.micro_batch import MicroBatch, Stages
 from medix_r1.training.simulation import stand_ins
 from medix_r1.training.simulation.asked import DENSE
 from medix_r1.training.simulation.counting import LivingBytes, Peak

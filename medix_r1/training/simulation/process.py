@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from medix_r1.training.preflight.micro_batch import MicroBatch, Stages
+from medix_r1.training.preflight.machine.micro_batch import MicroBatch, Stages
 
 ENVIRONMENT = {
     "VERL_PLATFORM": "cpu",

@@ -16,9 +16,10 @@ from omegaconf import DictConfig
 
 from medix_r1.errors import ConfigError, Problem, TrainingError
 from medix_r1.model_names import is_hub_name
-from medix_r1.training.preflight import known_models, micro_batch
-from medix_r1.training.preflight.batches import sequence_parallel
-from medix_r1.training.preflight.model_folder import model_config, snapshot
+from medix_r1.training.preflight.machine import micro_batch
+from medix_r1.training.preflight.model import known_models
+from medix_r1.training.preflight.model.model_folder import model_config, snapshot
+from medix_r1.training.preflight.rows.batches import sequence_parallel
 from medix_r1.training.simulation.asked import asked_of, stand_ins_of
 from medix_r1.training.simulation.process import ENVIRONMENT
 

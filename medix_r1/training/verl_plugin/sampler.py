@@ -21,9 +21,9 @@ from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer, ReplayBufferAsync
 from medix_r1.errors import JudgeUnavailable, NothingToTrainOn, TrainingError
 from medix_r1.runs.samples_folder import SamplesFolder
 from medix_r1.runs.scored_rollout import OVERALL, ScoredRollout
-from medix_r1.training.verl_plugin.liveness import WorkerWatch
 from medix_r1.training.verl_plugin.reward_metrics import reward_metrics, reward_tail, unscored_shares
 from medix_r1.training.verl_plugin.rollouts import MIN_GROUP, comparable, keep_only, read_batch, read_rollouts, step_of
+from medix_r1.training.verl_plugin.watching.liveness import WorkerWatch
 
 if TYPE_CHECKING:
 

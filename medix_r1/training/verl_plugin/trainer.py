@@ -24,12 +24,12 @@ from medix_r1.errors import JudgeUnavailable, NothingToTrainOn, TrainingError
 from medix_r1.runs import checkpoints
 from medix_r1.runs.folder import RunFolder
 from medix_r1.training.verl_plugin import equal_micro_batches, estimators, pictures
-from medix_r1.training.verl_plugin.liveness import WorkerWatch, engines_of, workers_of
 from medix_r1.training.verl_plugin.patches.reward_parts import PartsForEstimators
 from medix_r1.training.verl_plugin.patches.validation_bootstrap import BootstrapOfTheTotal
 from medix_r1.training.verl_plugin.reward_metrics import heldout_metrics
 from medix_r1.training.verl_plugin.rollouts import prompt_name
-from medix_r1.training.verl_plugin.watch import RunWatch
+from medix_r1.training.verl_plugin.watching.liveness import WorkerWatch, engines_of, workers_of
+from medix_r1.training.verl_plugin.watching.watch import RunWatch
 
 logger = logging.getLogger(__name__)
 

@@ -10,10 +10,10 @@ from medix_r1.models.judge import Question, Verdict
 from medix_r1.rewards.base import Reward, Sample, Score
 from medix_r1.rewards.composite import CompositeReward
 from medix_r1.rewards.embed import EmbeddingReward
-from medix_r1.rewards.exact import ExactMatch
 from medix_r1.rewards.format import FormatReward
 from medix_r1.rewards.llm import JudgeReward
 from medix_r1.rewards.modality import ModalityReward
+from medix_r1.rewards.monitors.exact import ExactMatch
 
 WEIGHTS = read_yaml(Path(__file__).parents[3] / "configs/reward/composite.yaml")["weights"]
 

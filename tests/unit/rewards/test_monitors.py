@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medix_r1.errors import ConfigError
-from medix_r1.rewards.grade import GradeMonitor
-from medix_r1.rewards.hedging import HedgingMonitor
-from medix_r1.rewards.laterality import LateralityMonitor
-from medix_r1.rewards.length import LengthMonitor
-from medix_r1.rewards.negation import NegationMonitor
-from medix_r1.rewards.numeric import NumericMonitor
-from medix_r1.rewards.repetition import RepetitionMonitor
+from medix_r1.rewards.monitors.grade import GradeMonitor
+from medix_r1.rewards.monitors.hedging import HedgingMonitor
+from medix_r1.rewards.monitors.laterality import LateralityMonitor
+from medix_r1.rewards.monitors.length import LengthMonitor
+from medix_r1.rewards.monitors.negation import NegationMonitor
+from medix_r1.rewards.monitors.numeric import NumericMonitor
+from medix_r1.rewards.monitors.repetition import RepetitionMonitor
 from medix_r1.wording.quantities import quantities
 from tests.support.problems import only
 from tests.support.scaling import is_linear

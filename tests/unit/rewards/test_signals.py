@@ -8,10 +8,10 @@ from medix_r1.errors import ConfigError, EmbedderError, JudgeUnavailable
 from medix_r1.models.judge import Question
 from medix_r1.rewards.base import Score, rule_score
 from medix_r1.rewards.embed import EmbeddingReward
-from medix_r1.rewards.exact import ExactMatch
 from medix_r1.rewards.format import FormatReward
 from medix_r1.rewards.llm import JudgeReward
 from medix_r1.rewards.modality import ModalityReward
+from medix_r1.rewards.monitors.exact import ExactMatch
 from tests.support.problems import only
 from tests.unit.rewards.cases import ScriptedEmbedder, ScriptedJudge, reply, sample, scored
 

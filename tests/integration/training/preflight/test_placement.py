@@ -11,7 +11,7 @@ from medix_r1.config import gpus_of_node
 from medix_r1.errors import Problem
 from medix_r1.serving.address import is_loopback
 from medix_r1.training.preflight import checks
-from medix_r1.training.preflight.placement import cluster_problems, placement_problems
+from medix_r1.training.preflight.machine.placement import cluster_problems, placement_problems
 from tests.support.configs import varied
 from tests.support.problems import codes
 

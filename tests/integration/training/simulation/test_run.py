@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from medix_r1.errors import ConfigError, TrainingError
-from medix_r1.training.preflight import known_models
+from medix_r1.training.preflight.model import known_models
 from medix_r1.training.simulation.run import Simulated, simulate
 from tests.support.configs import composed
 from tests.support.problems import coded, only

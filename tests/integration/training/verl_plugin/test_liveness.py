@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from medix_r1.errors import TrainingError
-from medix_r1.training.verl_plugin import liveness
-from medix_r1.training.verl_plugin.liveness import WorkerWatch, engines_of, reason_of, workers_of
+from medix_r1.training.verl_plugin.watching import liveness
+from medix_r1.training.verl_plugin.watching.liveness import WorkerWatch, engines_of, reason_of, workers_of
 from tests.support.loopback import LoopbackHandler, LoopbackServer
 from tests.support.problems import coded
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from medix_r1.demo import labels
+from medix_r1.demo.rows import labels
 from tests.support.packed_rows import PICTURES, differences
 from tools.nano.twins import build_twin
 

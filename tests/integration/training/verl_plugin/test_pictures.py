@@ -19,8 +19,8 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopMetrics, AgentLoopO
 from verl.utils import hf_processor, hf_tokenizer
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
-from medix_r1.demo import labels
-from medix_r1.training.preflight import host_memory
+from medix_r1.demo.rows import labels
+from medix_r1.training.preflight.machine import host_memory
 from medix_r1.training.verl_plugin import pictures
 from medix_r1.training.verl_plugin.patches import shared_images
 from medix_r1.training.verl_plugin.patches.shared_images import PICTURES, SharedImages

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from medix_r1.training.preflight.batches import BatchArithmetic, of_config
+from medix_r1.training.preflight.rows.batches import BatchArithmetic, of_config
 from tests.support.configs import composed, varied
 from tests.support.problems import numbers
 

@@ -12,9 +12,9 @@ from PIL import Image
 
 from medix_r1.data.row import VERL_SCHEMA
 from medix_r1.data.shards import SHARD_INDEX_SCHEMA
-from medix_r1.training.preflight import batches
-from medix_r1.training.preflight.data_files import read_all
-from medix_r1.training.preflight.data_rows import data_problems
+from medix_r1.training.preflight.rows import batches
+from medix_r1.training.preflight.rows.data_files import read_all
+from medix_r1.training.preflight.rows.data_rows import data_problems
 from tests.support.configs import set_in
 from tests.support.problems import codes
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from omegaconf import OmegaConf
 
-from medix_r1.training.preflight import disk
+from medix_r1.training.preflight.machine import disk
 from tests.support.configs import composed
 from tests.support.problems import codes
 

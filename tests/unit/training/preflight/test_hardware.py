@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from medix_r1.training.preflight import disk, hardware, host_memory
-from medix_r1.training.preflight.hardware import hardware_problems
+from medix_r1.training.preflight.machine import disk, hardware, host_memory
+from medix_r1.training.preflight.machine.hardware import hardware_problems
 from tests.support.configs import composed, set_in
 from tests.support.problems import codes, numbers
 

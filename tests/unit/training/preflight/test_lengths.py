@@ -5,8 +5,8 @@ import json
 import pytest
 
 from medix_r1.data.lengths import tokens
-from medix_r1.training.preflight import lengths
-from medix_r1.training.preflight.lengths import length_problems, token_side
+from medix_r1.training.preflight.rows import lengths
+from medix_r1.training.preflight.rows.lengths import length_problems, token_side
 from tests.support.configs import composed
 from tests.support.problems import codes
 

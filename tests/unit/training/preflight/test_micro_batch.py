@@ -1,4 +1,4 @@
-from medix_r1.training.preflight import micro_batch
+from medix_r1.training.preflight.machine import micro_batch
 from tests.support.configs import composed
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from medix_r1.training.preflight.model_folder import model_problems
+from medix_r1.training.preflight.model.model_folder import model_problems
 from tests.support.configs import composed
 from tests.support.problems import codes
 

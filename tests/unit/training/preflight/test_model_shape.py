@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from medix_r1.training.preflight import known_models, memory
-from medix_r1.training.preflight.model_shape import is_mixture_of_experts, is_tied, shape_problems
+from medix_r1.training.preflight.machine import memory
+from medix_r1.training.preflight.model import known_models
+from medix_r1.training.preflight.model.model_shape import is_mixture_of_experts, is_tied, shape_problems
 from tests.support.configs import choices, composed
 from tests.support.problems import codes
 from tests.unit.training.preflight.test_model_folder import save

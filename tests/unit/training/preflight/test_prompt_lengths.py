@@ -10,7 +10,7 @@ from PIL import Image
 
 from medix_r1.data.lengths.tokens import PromptCounter
 from medix_r1.data.shards import SHARD_INDEX_SCHEMA
-from medix_r1.training.preflight.prompt_lengths import prompt_length_problems
+from medix_r1.training.preflight.rows.prompt_lengths import prompt_length_problems
 from tests.support.configs import set_in
 from tests.support.problems import codes, numbers
 from tests.unit.data.support import make_backbone

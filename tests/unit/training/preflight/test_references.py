@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from medix_r1.training.preflight.references import reference_notices, reference_problems
+from medix_r1.training.preflight.rows.references import reference_notices, reference_problems
 from tests.support.problems import codes
 
 

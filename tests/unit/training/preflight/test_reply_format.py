@@ -6,7 +6,7 @@ import pytest
 from tokenizers import AddedToken, Tokenizer
 
 from medix_r1.rewards.base import SampleReader
-from medix_r1.training.preflight.reply_format import format_problems
+from medix_r1.training.preflight.rows.reply_format import format_problems
 from tests.support.configs import composed, set_in
 from tests.support.problems import codes
 from tests.unit.data.support import TEMPLATE, make_backbone

@@ -2,7 +2,7 @@
 
 import pytest
 
-from medix_r1.training.preflight import memory
+from medix_r1.training.preflight.machine import memory
 from medix_r1.training.preflight.trained_parameters import trained_problems
 from tests.support.configs import choices, composed
 from tests.support.problems import codes

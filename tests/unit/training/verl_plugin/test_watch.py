@@ -6,7 +6,7 @@ import pytest
 
 from medix_r1.runs import checkpoints, requests
 from medix_r1.runs.folder import RunFolder, read_lines
-from medix_r1.training.verl_plugin.watch import RunWatch
+from medix_r1.training.verl_plugin.watching.watch import RunWatch
 
 RULE = {
     "_target_": "medix_r1.runs.alarms.Above",

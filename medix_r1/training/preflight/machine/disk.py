@@ -15,8 +15,10 @@ from medix_r1.errors import Problem
 from medix_r1.model_names import VISION_TOWERS
 from medix_r1.runs.checkpoints import all_folders
 from medix_r1.runs.folder import RunFolder
-from medix_r1.training.preflight import batches, known_models, memory
-from medix_r1.training.preflight.model_folder import snapshot, tensor_sizes, weight_files
+from medix_r1.training.preflight.machine import memory
+from medix_r1.training.preflight.model import known_models
+from medix_r1.training.preflight.model.model_folder import snapshot, tensor_sizes, weight_files
+from medix_r1.training.preflight.rows import batches
 
 GIB = 1024**3
 _KERNELS = ("/proc", "/sys", "/dev")  # no run folder outlives the machine there

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from medix_r1.data.row import IMAGE_MARK
 from medix_r1.errors import Problem
 from medix_r1.rewards.references import Fault, fault_of
-from medix_r1.training.preflight.batches import data_files
+from medix_r1.training.preflight.rows.batches import data_files
 
 _SHOWN = 5  # rows that a problem names
 

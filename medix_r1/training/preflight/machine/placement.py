@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from medix_r1.errors import Problem
 from medix_r1.serving.address import is_loopback
 from medix_r1.serving.checks import members
-from medix_r1.training.preflight.batches import data_files
+from medix_r1.training.preflight.rows.batches import data_files
 
 _MOST_OF_A_GPU = 0.7  # for vLLM and a judge together; the actor's update needs the rest
 _STARTED_BY_THE_RUN = ("own_gpus", "shared")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medix_r1.training.preflight.model_folder import model_config, snapshot
+from medix_r1.training.preflight.model.model_folder import model_config, snapshot
 
 FILE = Path(__file__).with_name("known_models.json")
 

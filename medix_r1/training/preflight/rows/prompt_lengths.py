@@ -19,10 +19,10 @@ from medix_r1.data.lengths.tokens import PromptCounter, ResizeRule
 from medix_r1.data.prepared import is_prepared, read_index, read_manifest
 from medix_r1.data.row import RowRejected
 from medix_r1.errors import ConfigError, Problem
-from medix_r1.training.preflight import batches
-from medix_r1.training.preflight.data_files import DataFile, UnreadableFile, read_all, read_beginning
-from medix_r1.training.preflight.lengths import token_side
-from medix_r1.training.preflight.model_folder import snapshot
+from medix_r1.training.preflight.model.model_folder import snapshot
+from medix_r1.training.preflight.rows import batches
+from medix_r1.training.preflight.rows.data_files import DataFile, UnreadableFile, read_all, read_beginning
+from medix_r1.training.preflight.rows.lengths import token_side
 
 _LIMIT = "data.max_prompt_length"
 _UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, Image.DecompressionBombError)

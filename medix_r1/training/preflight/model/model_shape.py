@@ -8,8 +8,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from medix_r1.errors import Problem
-from medix_r1.training.preflight import known_models
-from medix_r1.training.preflight.model_folder import model_config, snapshot, tensor_sizes, weight_files
+from medix_r1.training.preflight.model import known_models
+from medix_r1.training.preflight.model.model_folder import model_config, snapshot, tensor_sizes, weight_files
 
 _FLASH = ("flash_attention_2", "flash_attention_3")
 _FLASH_ALONE = ("qwen2_vl", "qwen2_5_vl")  # verl replaces their attention by its own

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from medix_r1.training.preflight import batches
-from medix_r1.training.preflight.data_files import UnreadableFile, read_all
-from medix_r1.training.preflight.lengths import token_side
+from medix_r1.training.preflight.rows import batches
+from medix_r1.training.preflight.rows.data_files import UnreadableFile, read_all
+from medix_r1.training.preflight.rows.lengths import token_side
 
 _LEAST_TEXT = 128  # tokens of template, question and a short reply in a row with a picture
 

@@ -11,9 +11,9 @@ from omegaconf import DictConfig
 
 from medix_r1.data.prepared import is_prepared, read_manifest
 from medix_r1.errors import Problem
-from medix_r1.training.preflight.batches import data_files, sequence_parallel
-from medix_r1.training.preflight.data_files import UnreadableFile, read_all
-from medix_r1.training.preflight.model_folder import model_config
+from medix_r1.training.preflight.model.model_folder import model_config
+from medix_r1.training.preflight.rows.batches import data_files, sequence_parallel
+from medix_r1.training.preflight.rows.data_files import UnreadableFile, read_all
 
 # Side in pixels of the square that becomes one token, by hub name; for models whose config is not on this machine.
 _SIDES = {"qwen2-vl": 28, "qwen2.5-vl": 28, "qwen3-vl": 32, "medix-r1": 32}

@@ -14,8 +14,9 @@ import psutil
 from omegaconf import DictConfig
 
 from medix_r1.errors import Problem
-from medix_r1.training.preflight import batches, disk, memory
-from medix_r1.training.preflight.data_files import UnreadableFile, read_all
+from medix_r1.training.preflight.machine import disk, memory
+from medix_r1.training.preflight.rows import batches
+from medix_r1.training.preflight.rows.data_files import UnreadableFile, read_all
 
 GIB = 1024**3
 _CGROUP = Path("/sys/fs/cgroup")

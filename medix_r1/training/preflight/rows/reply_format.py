@@ -17,8 +17,8 @@ from medix_r1.errors import ConfigError, Problem
 from medix_r1.grammar import ModalityTag, ThinkElement
 from medix_r1.prompts.policy import policy_prompt
 from medix_r1.rewards.base import SampleReader
-from medix_r1.training.preflight.known_models import is_known, opened_element
-from medix_r1.training.preflight.model_folder import snapshot
+from medix_r1.training.preflight.model.known_models import is_known, opened_element
+from medix_r1.training.preflight.model.model_folder import snapshot
 
 _MODEL, _PREFILLED = "actor_rollout_ref.model.path", "reward.prefilled_element"
 _MARK = re.compile(r"<(/?)(think|thinking|answer)>")

@@ -18,9 +18,10 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from medix_r1.errors import Problem
-from medix_r1.training.preflight import host_memory, transfer_queue
-from medix_r1.training.preflight.model_shape import is_mixture_of_experts
-from medix_r1.training.preflight.placement import gpus_of_pools
+from medix_r1.training.preflight import transfer_queue
+from medix_r1.training.preflight.machine import host_memory
+from medix_r1.training.preflight.machine.placement import gpus_of_pools
+from medix_r1.training.preflight.model.model_shape import is_mixture_of_experts
 
 GIB = 1024**3
 SHARED_MEMORY = 1.5 * GIB

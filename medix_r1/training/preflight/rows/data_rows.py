@@ -18,8 +18,8 @@ from medix_r1.errors import Problem
 from medix_r1.grammar import ModalityTag, parse_reference
 from medix_r1.host.yaml_text import read_yaml
 from medix_r1.rewards.base import NO_MODALITY
-from medix_r1.training.preflight import batches
-from medix_r1.training.preflight.data_files import SUFFIXES, DataFile, UnreadableFile, read_all, read_beginning
+from medix_r1.training.preflight.rows import batches
+from medix_r1.training.preflight.rows.data_files import SUFFIXES, DataFile, UnreadableFile, read_all, read_beginning
 
 _MOST_FILES = 8  # of which the beginning is read, evenly spread
 _LIMIT = "actor_rollout_ref.rollout.engine_kwargs.vllm.limit_mm_per_prompt"

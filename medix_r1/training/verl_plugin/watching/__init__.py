@@ -1,0 +1,1 @@
+"""Watches a run from inside the trainer: dead workers, alarms, requests, the best checkpoint; imports runs/."""
