@@ -18,6 +18,7 @@ from openai import APIConnectionError, APIStatusError, AsyncOpenAI
 from medix_r1.difficulty.rows import TrainingRow
 from medix_r1.difficulty.settings import Settings
 from medix_r1.errors import ConfigError, ServerError
+from medix_r1.host.files import atomic_write
 from medix_r1.models.reading.faults import why
 from medix_r1.models.reading.sent_texts import SentTexts
 from medix_r1.rewards.overlong import Overlong
@@ -76,9 +77,7 @@ class Journal:
             raise ConfigError.of(str(folder), "other-settings", says)
         self.done = {row.key: row for line in lines[1:] if (row := _read(line)) is not None}
         whole = "".join(f"{line}\n" for line in (head, *(json.dumps(asdict(row)) for row in self.done.values())))
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_text(whole, encoding="utf-8")
-        os.replace(temporary, self.path)  # without a line that a crash has cut
+        atomic_write(self.path, whole)  # without a line that a crash has cut
         self._file = self.path.open("a", encoding="utf-8")
 
     def add(self, row: Measured) -> None:

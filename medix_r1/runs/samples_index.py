@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pyarrow
 import pyarrow.parquet as parquet
 
 from medix_r1.grammar import parse_reference
+from medix_r1.host.files import atomic_file
 from medix_r1.rewards.base import NO_MODALITY
 
 _SIZE = b"bytes of the samples"
@@ -60,9 +60,8 @@ def write(samples: Path, lines: Sequence[Mapping[str, Any]], lengths: Sequence[i
         columns[name] = _numbers([line.get(name) for line in lines])
     columns |= {column(name): _numbers([line["parts"].get(name) for line in lines]) for name in names}
     table = pyarrow.table(columns).replace_schema_metadata({_SIZE: str(sum(lengths)).encode()})
-    temporary = path_of(samples).with_suffix(".parquet.tmp")
-    parquet.write_table(table, temporary)
-    os.replace(temporary, path_of(samples))
+    with atomic_file(path_of(samples)) as temporary:
+        parquet.write_table(table, temporary)
 
 
 def _numbers(values: Sequence[float | None]) -> pyarrow.Array:

@@ -60,7 +60,7 @@ def logits(folder: Path, device: str, dtype: torch.dtype, attention: str) -> tor
 @pytest.mark.parametrize("lengths", [[64], [3, 130, 1, 77], [512, 2048, 1024]], ids=["one", "short", "long"])
 def test_torchs_varlen_kernel_equals_one_row_after_the_other(dtype: torch.dtype, lengths: list[int]) -> None:
     """Output and gradients of `torch_varlen`, with fewer key heads than query heads as in Qwen3-VL."""
-    from medix_r1.training.verl_plugin import varlen_attention
+    from medix_r1.training.verl_plugin.computing import varlen_attention
 
     torch.manual_seed(0)
     layer = torch.nn.Module()

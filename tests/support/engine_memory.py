@@ -71,8 +71,7 @@ def one_rank(rank: int, ranks: int, store: str, folder: str, overrides: list[str
     from verl.workers.utils.losses import ppo_loss
 
     from medix_r1 import config as configs
-    from medix_r1.training.preflight import activations
-    from medix_r1.training.preflight.machine import memory
+    from medix_r1.training.preflight.machine import activations, memory
     from medix_r1.training.preflight.machine.micro_batch import MicroBatch
     from tests.support.engine_probe import build_engine, rows
 

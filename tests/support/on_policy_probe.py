@@ -41,7 +41,7 @@ def main() -> None:
     from verl.workers.utils.losses import ppo_loss
     from verl.workers.utils.padding import no_padding_2_padding, response_from_nested
 
-    from medix_r1.training.verl_plugin.equal_micro_batches import ROWS
+    from medix_r1.training.verl_plugin.computing.equal_micro_batches import ROWS
 
     folder, way, *overrides = sys.argv[1:]
     torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)

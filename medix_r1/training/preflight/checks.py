@@ -24,6 +24,7 @@ from medix_r1.training.preflight.machine.placement import cluster_problems, plac
 from medix_r1.training.preflight.model.model_folder import model_problems
 from medix_r1.training.preflight.model.model_shape import shape_problems
 from medix_r1.training.preflight.modules import loop_problems, module_problems
+from medix_r1.training.preflight.rows import batches
 from medix_r1.training.preflight.rows.data_rows import data_problems, file_name_problems
 from medix_r1.training.preflight.rows.lengths import length_problems
 from medix_r1.training.preflight.rows.prompt_lengths import prompt_length_problems

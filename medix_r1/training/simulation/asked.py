@@ -10,8 +10,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from medix_r1.training.preflight.activations import attention
 from medix_r1.training.preflight.machine import micro_batch
+from medix_r1.training.preflight.machine.activations import attention
 from medix_r1.training.preflight.model import known_models
 from medix_r1.training.preflight.model.model_folder import snapshot
 

@@ -10,8 +10,9 @@ from torch import nn
 from verl.workers.engine import EngineRegistry
 
 from medix_r1.host import gc_tuning
-from medix_r1.training.verl_plugin import cpu, varlen_attention
-from medix_r1.training.verl_plugin.equal_micro_batches import UpdatesOwnMicroBatches
+from medix_r1.training.verl_plugin import cpu
+from medix_r1.training.verl_plugin.computing import varlen_attention
+from medix_r1.training.verl_plugin.computing.equal_micro_batches import UpdatesOwnMicroBatches
 from medix_r1.training.verl_plugin.patches import chunked_log_probs, text_rows
 from medix_r1.training.verl_plugin.patches.frozen_vision_tower import FrozenVisionTower
 from medix_r1.training.verl_plugin.patches.lora_adapters import LoraAdapters

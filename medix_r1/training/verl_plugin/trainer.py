@@ -23,7 +23,8 @@ from verl.utils import tensordict_utils
 from medix_r1.errors import JudgeUnavailable, NothingToTrainOn, TrainingError
 from medix_r1.runs import checkpoints
 from medix_r1.runs.folder import RunFolder
-from medix_r1.training.verl_plugin import equal_micro_batches, estimators, pictures
+from medix_r1.training.verl_plugin import estimators, pictures
+from medix_r1.training.verl_plugin.computing import equal_micro_batches
 from medix_r1.training.verl_plugin.patches.reward_parts import PartsForEstimators
 from medix_r1.training.verl_plugin.patches.validation_bootstrap import BootstrapOfTheTotal
 from medix_r1.training.verl_plugin.reward_metrics import heldout_metrics

@@ -16,8 +16,7 @@ from omegaconf import DictConfig
 
 from medix_r1.errors import ConfigError
 from medix_r1.model_names import VISION_TOWERS, is_hub_name
-from medix_r1.training.preflight import activations
-from medix_r1.training.preflight.machine import micro_batch
+from medix_r1.training.preflight.machine import activations, micro_batch
 from medix_r1.training.preflight.machine.placement import judge_share
 from medix_r1.training.preflight.model.known_models import ModelSize, find
 

@@ -8,8 +8,7 @@ import torch
 
 from medix_r1 import config as configs
 from medix_r1.errors import ConfigError
-from medix_r1.training.preflight import activations
-from medix_r1.training.preflight.machine import memory, micro_batch
+from medix_r1.training.preflight.machine import activations, memory, micro_batch
 from tests.support.configs import composed
 from tests.support.problems import only
 

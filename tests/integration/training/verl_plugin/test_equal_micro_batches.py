@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from medix_r1.training.verl_plugin.equal_micro_batches import ROWS, asked_for
+from medix_r1.training.verl_plugin.computing.equal_micro_batches import ROWS, asked_for
 from tests.support.on_policy_probe import probe
 
 PACKED = ["actor_rollout_ref.model.use_remove_padding=true", "algorithm=gspo"]

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from medix_r1.errors import BudgetSpent, JudgeUnavailable, NothingToTrainOn, TrainingError
-from medix_r1.training.verl_plugin.equal_micro_batches import ROWS
+from medix_r1.training.verl_plugin.computing.equal_micro_batches import ROWS
 from medix_r1.training.verl_plugin.trainer import MedixTrainer, MedixTrainerMixin
 from tests.support.configs import composed
 

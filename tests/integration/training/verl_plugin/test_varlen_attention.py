@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from medix_r1.training.verl_plugin import varlen_attention
-from medix_r1.training.verl_plugin.varlen_attention import NAME, row_starts
+from medix_r1.training.verl_plugin.computing import varlen_attention
+from medix_r1.training.verl_plugin.computing.varlen_attention import NAME, row_starts
 from tests.support import packed
 from tests.support.engine_probe import probe
 

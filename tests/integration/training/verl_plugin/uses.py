@@ -188,7 +188,7 @@ USES: dict[str, list[Use]] = {
         *overridden(ENGINE, _build_module=""),
         *reads("verl.workers.engine:EngineRegistry.get_engine_cls", "vendor_key = (device, vendor)"),
     ],
-    f"{PLUGIN}equal_micro_batches.py": [
+    f"{PLUGIN}computing/equal_micro_batches.py": [
         *subclassed(ENGINE),
         *overridden(ENGINE, forward_backward_batch="data loss_function forward_only"),
         *called(f"{ENGINE}.get_data_parallel_size", "self"),

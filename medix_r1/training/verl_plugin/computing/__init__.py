@@ -1,0 +1,1 @@
+"""What the engine computes otherwise: attention over packed rows, micro-batches of equal size; imports torch, verl."""
