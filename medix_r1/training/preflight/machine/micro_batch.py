@@ -61,7 +61,7 @@ def of_config(config: DictConfig, pictures: int | None = None) -> Stages:
             actor.ppo_micro_batch_size_per_gpu,
             pictures,
         ),
-        # Old log-probs come in the update's micro-batches, unless it shuffles (verl_plugin/equal_micro_batches.py).
+        # Old log-probs come in the update's micro-batches, unless it shuffles (computing/equal_micro_batches.py).
         _micro_batch(
             config,
             rollout.log_prob_max_token_len_per_gpu if rollout.log_prob_use_dynamic_bsz else None,

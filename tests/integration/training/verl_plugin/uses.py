@@ -380,7 +380,7 @@ USES: dict[str, list[Use]] = {
             "not self.config.reward.reward_model.enable or self.config.reward.reward_model.enable_resource_pool",
         ),
     ],
-    f"{PLUGIN}liveness.py": [
+    f"{PLUGIN}watching/liveness.py": [
         *called("ray:get"),
         *called("ray:wait", "ray_waitables num_returns timeout fetch_local"),
         *called("ray:kill", "actor no_restart"),
