@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib.util import find_spec
 from pathlib import Path
+
+import pytest
 
 from tests.support.browser import OpenPage
 
@@ -23,6 +26,8 @@ async def findings(page: OpenPage) -> list[tuple[str, list[str]]]:
 
 def _source() -> str:
     spec = find_spec("axe_core_python")  # found, not imported: it wants selenium or playwright
-    assert spec is not None, "requirements/test.txt has axe-core-python: make lint"
+    if spec is None and os.environ.get("CI") != "true":
+        pytest.skip("axe-core-python is not installed here: make lint")
+    assert spec is not None, "requirements/test.txt has axe-core-python"
     assert spec.origin is not None
     return (Path(spec.origin).parent / "axe.min.js").read_text(encoding="utf-8")
