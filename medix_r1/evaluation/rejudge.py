@@ -81,7 +81,7 @@ def _copy(source: Path, target: Path) -> None:
     target.chmod(source.stat().st_mode)  # restricted texts stay for the user alone
     for name in (GENERATIONS, DATA_FILE):
         if (source / name).is_file() and not (target / name).exists():
-            atomic_write(target / name, (source / name).read_text(encoding="utf-8"))
+            atomic_write(target / name, (source / name).read_text(encoding="utf-8"), private=True)
 
 
 def _answered(row: Record) -> AnsweredItem:

@@ -395,7 +395,7 @@ def _open_task_folder(evaluation: Evaluation, data: TaskData) -> None:
         if aside.is_dir():
             aside.rename(folder)
         elif _keys(other)[1:] == [data.asked_key] and (other / GENERATIONS).is_file():
-            atomic_write(folder / GENERATIONS, (other / GENERATIONS).read_text(encoding="utf-8"))
+            atomic_write(folder / GENERATIONS, (other / GENERATIONS).read_text(encoding="utf-8"), private=True)
     atomic_write(folder / DATA_FILE, f"{data.key}\n{data.asked_key}\n")
     if data.task.restricted:
         folder.chmod(PRIVATE)  # inspect's logs hold the texts, too

@@ -34,11 +34,18 @@ def atomic_file(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
-def atomic_write(path: Path, text: str) -> None:
+def atomic_write(path: Path, text: str, *, private: bool = False) -> None:
     r"""Write a text in UTF-8, atomically. A lone surrogate, which UTF-8 lacks, is written as `\ud800`, as in JSON.
+
+    Args:
+        path: of the file.
+        text: all of it.
+        private: whether this user alone may read it.
 
     Raises:
         DataError: the file could not be written.
     """
     with atomic_file(path) as temporary:
+        if private:  # before there is anything in it that others could read
+            temporary.touch(mode=0o600)
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -185,12 +185,12 @@ class RunInfo:
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
     """Write a task's records atomically."""
-    atomic_write(path, "".join(record.to_line() for record in records))
+    atomic_write(path, "".join(record.to_line() for record in records), private=True)
 
 
 def write_run(folder: Path, info: RunInfo) -> None:
     """Write `run.json`."""
-    atomic_write(folder / RUN_FILE, json.dumps(asdict(info), indent=2, ensure_ascii=False) + "\n")
+    atomic_write(folder / RUN_FILE, json.dumps(asdict(info), indent=2, ensure_ascii=False) + "\n", private=True)
 
 
 def read_run(folder: Path) -> tuple[RunInfo, dict[str, list[Record]]]:

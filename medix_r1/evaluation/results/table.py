@@ -214,7 +214,7 @@ def write(found: RunNumbers, folder: Path) -> list[Path]:
     from medix_r1.evaluation.results.forest import Line, forest
 
     paths = [folder / name for name in ("table.json", "table.csv", "table.md", "scores.png")]
-    atomic_write(paths[0], json.dumps(asdict(found), indent=1, ensure_ascii=False) + "\n")
+    atomic_write(paths[0], json.dumps(asdict(found), indent=1, ensure_ascii=False) + "\n", private=True)
     atomic_write(paths[1], csv_text(flat_rows(found)))
     atomic_write(paths[2], sheet(found).markdown())
     lines = [Line(task.task, task.score) for task in found.tasks]
