@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from medix_r1.errors import DataError
+from medix_r1.evaluation.benchmarks import sources
 from medix_r1.evaluation.benchmarks.items import Item, TaskData, load_items
 from medix_r1.evaluation.benchmarks.tasks import select
 from medix_r1.evaluation.phases.messages import PromptName, earlier_turns, message_text, user_message
@@ -305,3 +306,15 @@ def test_a_mark_without_an_image_is_text(load, tmp_path) -> None:
 def test_a_split_that_is_not_there_is_told_with_what_is(load) -> None:
     with pytest.raises(DataError, check=coded("no-such-split", "'dev'", "data/validation")):
         load("medmcqa", split="dev")
+
+
+def test_what_the_user_has_to_bring_is_asked_for_before_anything_is_read() -> None:
+    known = known_tasks()
+    wanted = {
+        "omnimedvqa": ("data_dir", "needs-a-copy"),
+        "mmmu_medical_test": ("tasks.mmmu_medical_test.answers", "no-value"),
+        "iu_xray": ("tasks.iu_xray.file", "no-value"),
+    }
+    assert {name: codes(sources.problems(known[name], None)) for name in wanted} == {n: [p] for n, p in wanted.items()}
+    missing = replace(known["mmmu_medical_test"], answers="/nowhere.json")
+    assert ("tasks.mmmu_medical_test.answers", "no-such-file") in codes(sources.problems(missing, None))
