@@ -70,8 +70,8 @@ def without_package(tree: Mapping[str, Any], choices: Mapping[str, Any]) -> list
 def unknown(key: str, known: Collection[str] | None = None) -> Problem:
     """The problem of an unknown key: what it is called here, else which keys may be meant.
 
-    Those are in turn the nearest of its siblings; keys whose parts are the same, with others between them; keys of
-    the same name elsewhere in the same node; its siblings, where they are few.
+    Those are in turn a key that is its end; the nearest of its siblings; keys whose parts are the same, with others
+    between them; keys of the same name elsewhere in the same node; its siblings, where they are few.
     """
     known = known_keys() if known is None else known
     if "run.seed" in known and (said := called_here(key)):  # a training config
@@ -88,6 +88,10 @@ def unknown(key: str, known: Collection[str] | None = None) -> Problem:
 
 
 def _meant(key: str, known: Collection[str]) -> str:
+    parts = key.split(".")
+    for start in range(1, len(parts) - 1):  # a whole key of ours behind a node that it is not in
+        if (end := ".".join(parts[start:])) in known:
+            return f"; did you mean {end}?"
     node, _, name = key.rpartition(".")
     siblings = {one.rpartition(".")[2]: one for one in known if one.rpartition(".")[0] == node}
     if not node and "run.seed" in known:
@@ -96,7 +100,6 @@ def _meant(key: str, known: Collection[str]) -> str:
     holding = [one for one in siblings if words <= {word.removesuffix("s") for word in one.split("_")}]
     if near := difflib.get_close_matches(name, siblings, n=1, cutoff=0.67) or sorted(holding, key=len):
         return f"; did you mean {siblings[near[0]]}?"
-    parts = key.split(".")
     longer = [one for one in known if len(one) > len(key) and _holds(one.split("."), parts)]
     if longer:
         return f"; did you mean {min(longer, key=lambda one: (not one.startswith('actor_'), len(one), one))}?"

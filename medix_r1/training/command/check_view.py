@@ -71,6 +71,8 @@ def show_check(
                 problems = [*problems, *show_simulation(config, gpu_gib, console, pictures)]
     for notice in [] if offline or composed.problems else reference_notices(config):
         console.print(f"  - [yellow]only said, not refused:[/] {escape(notice)}", highlight=False)
+    if host_gib is not None and not composed.problems and (said := host_memory.notice(config, host_gib * memory.GIB)):
+        console.print(f"  - [yellow]only said, not refused:[/] {said}", highlight=False)
     for problem in problems:
         console.print(f"  - {escape(str(problem))}", highlight=False)
     if planned is not None and planned.resume_from is not None:

@@ -5,6 +5,7 @@ import pytest
 from medix_r1.host.yaml_text import read_yaml
 from medix_r1.schema import values
 from medix_r1.schema.known import known_keys, other_names, other_projects, unread_defaults
+from medix_r1.schema.unknown import unknown
 from medix_r1.schema.unread import instead, replacement
 
 RECIPES = read_yaml(Path(__file__).parents[1] / "golden" / "public_recipes.yaml")
@@ -60,3 +61,10 @@ def test_each_entry_says_what_becomes_of_the_key():
                 "keep_null",
             }
             assert entry.keys() & {"ours", "by", "not_needed", "none"}, key
+
+
+def test_a_whole_key_of_ours_behind_a_node_that_it_is_not_in_is_meant():
+    """As a user writes it who looks for the seeds of replies beside their other settings."""
+    assert "did you mean rollout.seeding?" in unknown("actor_rollout_ref.rollout.seeding").text
+    assert "did you mean run.seed?" in unknown("config.run.seed").text
+    assert "did you mean run.seed?" in unknown("run.sed").text

@@ -50,6 +50,17 @@ def problems(config: DictConfig, available: float | None = None) -> Iterator[Pro
         )
 
 
+def notice(config: DictConfig, available: float) -> str:
+    """What is said where images are too much only if all were of the largest size; empty if not."""
+    most = sum(estimate(config, most_pixels(config)).values())
+    if most <= available or any(problems(config, available)):
+        return ""
+    return (
+        f"memory: with the largest images in every row a node would need {most / GIB:.0f} GiB, and it has "
+        f"{available / GIB:.0f}; `medix-r1 data prepare` leaves an index from which their real sizes are known"
+    )
+
+
 def available_memory() -> float:
     """Free bytes of this machine, or of the limit that a container or a Slurm job has (cgroup of version 2)."""
     free = float(psutil.virtual_memory().available)

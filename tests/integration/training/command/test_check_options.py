@@ -100,3 +100,10 @@ def test_the_memory_of_a_node_may_be_given():
     assert check("experiment=nano_cpu", offline=True, host_gib=4.0)[0] == 1
     assert "processes" in text
     assert CliRunner().invoke(app, ["check", RECIPE, ADDRESS, "--offline", "--host-gib", "32"]).exit_code == 1
+
+
+def test_images_that_may_be_too_large_are_only_said():
+    code, text = check(RECIPE, ADDRESS, offline=True, host_gib=64.0)
+    assert code == 0
+    assert "only said, not refused: memory:" in text
+    assert "only said, not refused: memory:" not in check(RECIPE, ADDRESS, offline=True, host_gib=2048.0)[1]
