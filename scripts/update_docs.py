@@ -53,6 +53,7 @@ def _from_code() -> dict[str, Any]:
         "json": json.dumps,
         "parameters": {name: _parameters(name) for name in ("policy", "judge")},
         "probes": _probes(),
+        "check_kinds": json.loads((GOLDEN / "check_kinds.json").read_text(encoding="utf-8")),
         "public_recipes": read_yaml(GOLDEN / "public_recipes.yaml"),
         "other_projects": other_projects(),
         "cpu_memory_gib": {ranks: (RUN_MEMORY + ranks * RANK_MEMORY) // GIB for ranks in (1, 2)},

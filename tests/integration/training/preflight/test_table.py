@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
 
 import pytest
-import yaml
 
 from medix_r1 import config as configs
-from medix_r1.errors import ConfigError, Problem
 from medix_r1.training.preflight import checks
+from tests.support import check_kinds
 from tests.support.configs import ADDRESS, choices, unsettled
 from tests.support.machine import demo_files, good_machine
 from tests.support.problems import codes
 
-TABLE = yaml.safe_load(Path(__file__).with_name("wrong_configs.yaml").read_text(encoding="utf-8"))
+TABLE, KINDS = check_kinds.TABLE, json.loads(check_kinds.GOLDEN.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -28,29 +27,22 @@ def machine(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
-def found(words: list[str], *, alone: bool = False) -> list[Problem]:
-    """Every problem of a command line, in the way of `check`: Hydra's own where `alone`, else from a composed base."""
-    try:
-        composed = configs.composed_train(words) if alone else configs.settled(unsettled(*words))
-    except ConfigError as error:
-        return list(error.problems)
-    return checks.problems_of(composed)
-
-
 def test_there_are_enough_of_each():
     assert len(TABLE) >= 150
     assert len({code for row in TABLE for code in row["is"].values()}) >= 25
 
 
-@pytest.mark.parametrize("row", TABLE, ids=[" ".join(row["set"]) for row in TABLE])
-def test_a_wrong_config_has_its_problems(row, demo):
-    words = ["experiment=nano_cpu", f"demo_dir={demo}", *row["set"]]
+@pytest.mark.parametrize("number", range(len(TABLE)), ids=[" ".join(row["set"]) for row in TABLE])
+def test_a_wrong_config_has_its_problems(number, demo):
+    row = TABLE[number]
 
-    problems = found(words, alone=row.get("alone", False))
+    problems = check_kinds.problems_of(row, demo)
 
     assert dict(codes(problems)) == row["is"]
     assert len(problems) == len(row["is"]), "one line each"
     assert not [problem for problem in problems if "\n" in str(problem)]
+    for code, said in check_kinds.lines(number, problems, demo).items():
+        assert KINDS.get(code) == said, "reworded? python -m tests.support.check_kinds --write"
 
 
 GPU = (
