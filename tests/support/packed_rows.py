@@ -95,8 +95,8 @@ def _install_flash_attention() -> None:
     from torch.nn.functional import scaled_dot_product_attention
 
     def within(query: Any, key: Any, value: Any, causal: bool, scale: float | None) -> Any:
-        heads_first = (tensor.transpose(0, 1)[None] for tensor in (query, key, value))
-        return scaled_dot_product_attention(*heads_first, is_causal=causal, scale=scale)[0].transpose(0, 1)
+        q, k, v = (tensor.transpose(0, 1)[None] for tensor in (query, key, value))
+        return scaled_dot_product_attention(q, k, v, is_causal=causal, scale=scale)[0].transpose(0, 1)
 
     def packed(q: Any, k: Any, v: Any, cu_seqlens_q: Any, causal: bool = False, **rest: Any) -> Any:
         bounds = pairwise(cu_seqlens_q.tolist())

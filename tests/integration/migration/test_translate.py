@@ -2,6 +2,7 @@
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
@@ -42,8 +43,8 @@ def test_the_papers_scripts_become_our_recipes(name, tmp_path):
     found = translate(public_scripts.write(one, tmp_path))
     words = shlex.split(command_line(found.draft, {}).replace("\\\n", " "))[2:]
 
-    theirs = OmegaConf.to_container(configs.compose_train(words))
-    ours = OmegaConf.to_container(
+    theirs: Any = OmegaConf.to_container(configs.compose_train(words))
+    ours: Any = OmegaConf.to_container(
         configs.compose_train([f"experiment={one['recipe']}", "judge.client.base_url=http://127.0.0.1:8085/v1"])
     )
 

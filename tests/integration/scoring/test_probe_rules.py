@@ -35,8 +35,8 @@ def composed(reward: str) -> DictConfig:
 async def found_with(reward: str, judge: bool, cosine: float) -> list[Finding]:
     settings = composed(reward).reward
     composite = build_reward(settings)
-    composite.signals["llm"].judge = ScriptedJudge(judge)  # type: ignore[attr-defined]
-    composite.signals["embed"].embedder = ScriptedEmbedder(cosine)  # type: ignore[attr-defined]
+    composite.signals["llm"].judge = ScriptedJudge(judge)
+    composite.signals["embed"].embedder = ScriptedEmbedder(cosine)
     ready = ReadyReward(composite, SampleReader.of(settings), settings.overlong, settings.think_element)
     return await probe.run(ready, PROBES, advance=lambda count: None)
 

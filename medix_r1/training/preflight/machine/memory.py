@@ -78,7 +78,8 @@ def built_size(built: Any, config: Any) -> ModelSize:
         getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads,
     )
     tied = built.get_output_embeddings().weight is built.get_input_embeddings().weight
-    merged = int(getattr(vision, "spatial_merge_size", None) or getattr(config, "scale_factor", 1))
+    own: Any = getattr(vision, "spatial_merge_size", None)
+    merged = int(own or getattr(config, "scale_factor", 1))
     times = getattr(vision, "temporal_patch_size", 1)
     return ModelSize(
         parameters=_count([built]),

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from omegaconf import OmegaConf
 
-from medix_r1.serving import checks as judge_checks
+from medix_r1.models.settings import VERL_ROUTER
 from medix_r1.training.preflight import checks
 from tests.support.configs import varied
 from tests.support.judge_stub import MODEL, JudgeStub
@@ -426,7 +426,7 @@ def test_verls_own_judge_needs_gpus_of_its_own(good):
         good,
         **{
             "judge.server": None,
-            "judge.client.base_url": judge_checks.VERL_ROUTER,
+            "judge.client.base_url": VERL_ROUTER,
             "reward.reward_model.enable": True,
             "reward.reward_model.rollout.name": "vllm",
             "reward.reward_model.enable_resource_pool": True,

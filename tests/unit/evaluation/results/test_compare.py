@@ -152,9 +152,9 @@ def test_another_judge_of_the_same_replies_is_a_table_of_shifts() -> None:
 
 def test_at_80_columns_no_line_is_wider_and_nothing_is_broken() -> None:
     found = compare((info("org/A"), synthetic(1, 0.4)), (info("org/B"), synthetic(2, 0.8)))
-    console = Console(width=80, file=io.StringIO())
-    comparison_text.sheet(found).show(console)
-    lines = console.file.getvalue().splitlines()
+    file = io.StringIO()
+    comparison_text.sheet(found).show(Console(width=80, file=file))
+    lines = file.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     intervals = [between(row.difference.estimate.interval, "+.3f") for row in (*found.tasks, *found.averages)]
     assert [interval for interval in intervals if not any(interval in line for line in lines)] == []
