@@ -1,16 +1,32 @@
 #!/usr/bin/env bash
-# Smoke test of medix-r1 on a machine with an NVIDIA GPU: scripts/gpu_smoke.sh [--dry-run] [OUT]   (default: outputs/gpu_smoke)
+# Smoke test of medix-r1 on a machine with NVIDIA GPUs, one or more:
+#   scripts/gpu_smoke.sh [--dry-run] [--offline WHEELS_DIR MODEL_DIR] [OUT]   (default: outputs/gpu_smoke)
 #
-# Installs the GPU extra into .venv-gpu, runs the tests marked `gpu`, trains the 2B recipe for three steps on the demo's
-# pictures (all parameters if a GPU has 70 GiB, else LoRA), merges, and evaluates 20 rows of VQA-RAD. Always writes
+# Installs the GPU extra into .venv-gpu, probes what verl's engine needs (scripts/gpu_probe.py), runs the tests marked
+# `gpu`, trains the 2B recipe for three steps on the demo's pictures (all parameters if a GPU has 70 GiB, else LoRA), merges, and evaluates 20 rows of VQA-RAD. Always writes
 # OUT/report.md, also after a failure. Removes what an earlier call trained there. Needs Python 3.11 or 3.12, the driver,
 # about 40 GB of disk, the package index, and the hub for the 2B model, the embedder and VQA-RAD. --dry-run prints all
 # commands and runs only nvidia-smi.
+#
+# --offline needs no network: WHEELS_DIR is what scripts/gpu_wheels.sh collected; torch comes from there or from PYTHON's own
+# packages. It probes, and stops there where vLLM is missing; else it trains MODEL_DIR, a folder of Qwen3-VL-2B-Instruct.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
 dry_run=
-[[ ${1:-} == --dry-run ]] && dry_run=yes && shift
+offline=
+model=
+while [[ ${1:-} == --* ]]; do
+    case $1 in
+    --dry-run) dry_run=yes && shift ;;
+    --offline)
+        (($# >= 3)) || { echo "--offline needs WHEELS_DIR and MODEL_DIR" >&2; exit 2; }
+        offline=$2 model=$3 && shift 3
+        [[ -d $offline ]] || { echo "$offline is no folder; scripts/gpu_wheels.sh makes one" >&2; exit 2; }
+        ;;
+    *) echo "$1 is no option; see the head of this script" >&2 && exit 2 ;;
+    esac
+done
 out=${1:-outputs/gpu_smoke}
 python=$(scripts/find_python.sh "${PYTHON:-}") || exit 1
 bin=.venv-gpu/bin
@@ -39,6 +55,13 @@ else
     kind="LoRA"
 fi
 
+if [[ $offline ]]; then
+    train+=("actor_rollout_ref.model.path=$model")
+    export HF_HUB_OFFLINE=1
+fi
+medix=("$bin/medix-r1")
+[[ $offline ]] && medix=(env "PYTHONPATH=$PWD" "$bin/python" -m medix_r1.cli) # not installed, because building asks the index
+
 say() { printf '\n== %s\n' "$*"; }
 
 # run NAME COMMAND...: run it (or only print it) with its output in OUT/NAME.log; a failure is recorded in the report.
@@ -62,9 +85,10 @@ write_report() {
         printf '%s, commit %s, trained: %s.\n\n' "$(date -u +%F)" "$(git rev-parse --short HEAD 2>/dev/null || echo unknown)" "$kind"
         printf '| step | outcome | time |\n|---|---|---|\n'
         printf '%s\n' "${rows[@]}"
+        [[ -f $out/probe/probe.md ]] && printf '\n' && sed 's/^# /## /' "$out/probe/probe.md"
         printf '\n## GPUs (name, MiB, driver)\n\n%s\n%s\n%s\n' "$fence" "$gpus" "$fence"
         printf '\n## Versions\n\n%s\n' "$fence"
-        "$bin/uv" pip list --python "$bin/python" 2>/dev/null | grep -E '^(torch|vllm|verl|transformers|ray|flash-attn|tensordict) '
+        "$bin/python" -m pip list 2>/dev/null | grep -E '^(torch|vllm|verl|transformers|ray|flash-attn|tensordict) '
         printf '%s\n\n## Last lines of every step\n' "$fence"
         for log in "$out"/*.log; do
             printf '\n### %s\n\n%s\n' "$(basename "$log" .log)" "$fence"
@@ -87,9 +111,25 @@ if [[ ! $dry_run ]]; then
     # A finished run would be resumed with nothing to do, and pass.
     rm -rf "${out:?}"/{run,model,eval} "$out"/*.log
     trap write_report EXIT
-    "$python" -m venv .venv-gpu && "$bin/pip" install --quiet --disable-pip-version-check uv || exit 1
+    if [[ $offline ]]; then
+        "$python" -m venv --system-site-packages .venv-gpu || exit 1
+    else
+        "$python" -m venv .venv-gpu && "$bin/pip" install --quiet --disable-pip-version-check uv || exit 1
+    fi
 fi
 failed=0
+if [[ $offline ]]; then
+    run install "$bin/python" -m pip install --quiet --no-index --no-deps --disable-pip-version-check "$offline"/*.whl || exit 1
+    run probe "$bin/python" scripts/gpu_probe.py --out "$out/probe" || failed=1
+    if [[ ! $dry_run ]] && ! "$bin/python" -c 'import vllm, ray' 2>/dev/null; then
+        rows+=("| gpu_tests, train, merge, eval | skipped: vLLM or Ray is not there | |")
+        exit "$failed"
+    fi
+    run demo_build "${medix[@]}" demo build --out "$out/demo" || exit 1
+    run check "${medix[@]}" check "${train[@]}" --offline || failed=1
+    run train "${medix[@]}" train "${train[@]}" && run merge "${medix[@]}" merge "$out/run" --out "$out/model" --force || failed=1
+    exit "$failed"
+fi
 run install "$bin/uv" pip install --python "$bin/python" -e '.[gpu]' -r requirements/test.txt || exit 1
 run install_images "$bin/uv" pip install --python "$bin/python" --no-deps -r requirements/demo-images.txt || exit 1
 # Compiling takes long and may fail; without it, attention is torch's sdpa.
@@ -98,6 +138,7 @@ if [[ ${FLASH_ATTN:-} ]]; then
 fi
 "$bin/python" -c 'import flash_attn' 2>/dev/null || train+=(+actor_rollout_ref.model.override_config.attn_implementation=sdpa)
 
+run probe "$bin/python" scripts/gpu_probe.py --out "$out/probe" || failed=1
 run doctor "$bin/medix-r1" doctor || failed=1
 run demo_build "$bin/medix-r1" demo build --out "$out/demo" || exit 1
 run gpu_tests env MEDIX_GPU_TESTS=required "$bin/python" -m pytest tests/gpu -m gpu -o faulthandler_timeout=600 || failed=1

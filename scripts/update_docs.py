@@ -24,16 +24,19 @@ from typing import Any
 import jinja2
 from safetensors import safe_open
 
+from medix_r1.config import compose_train
 from medix_r1.host.machine import GIB
 from medix_r1.host.yaml_text import read_yaml
 from medix_r1.schema.known import other_projects
 from medix_r1.scoring.probes.probe_file import load
+from medix_r1.training.preflight.machine import memory
 from medix_r1.training.preflight.machine.host_memory import RANK_MEMORY, RUN_MEMORY
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 GOLDEN = ROOT / "tests" / "unit" / "golden"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+HARDWARE = ("a100x8", "h100x8", "a100x8_2nodes", "a100x8_4nodes", "gpu24")  # all but the CPU's, whose model is nano
 _START, _END = "<!-- {{", "<!-- end -->"
 _QUOTE = re.compile(r"<!-- \{\{ ([^\n]+?) \}\} -->((?:(?!<!-- \{\{).)*?)<!-- end -->", re.DOTALL)
 _AT_LINE_START = re.compile(r"^\s*(?:[-*] |\d+\. )?<!-- \{\{.*\}\} -->.", re.MULTILINE)
@@ -59,8 +62,25 @@ def _from_code() -> dict[str, Any]:
         "cpu_memory_gib": {ranks: (RUN_MEMORY + ranks * RANK_MEMORY) // GIB for ranks in (1, 2)},
         "reward_targets": targets,
         "layers": _contract("rooms")["layers"],
+        "estimated_memory": _estimated_memory(),
         "rooms": _rooms(),
     }
+
+
+def _estimated_memory() -> dict[str, dict[str, Any]]:
+    """Recipe → hardware → GiB of each phase by the quick estimate; `own` is the recipe's own hardware."""
+    from simulated_memory import ADDRESS, RECIPES
+
+    rows: dict[str, dict[str, Any]] = {}
+    for name in RECIPES:
+        row = rows[f"medix_r1_{name}"] = {}
+        for hardware in ("own", *HARDWARE):
+            words = [] if hardware == "own" else [f"hardware={hardware}"]
+            config = compose_train([f"experiment=medix_r1_{name}", *words, ADDRESS])
+            found = memory.estimate(memory.size_of(config.actor_rollout_ref.model.path), config, 0.0)
+            phases = {"reference log-probs": found.reference, "old log-probs": found.log_probs, "update": found.update}
+            row[hardware] = {phase: sum(parts.values()) / 1024**3 for phase, parts in phases.items() if parts}
+    return rows
 
 
 def _parameters(model: str) -> int:

@@ -47,7 +47,18 @@ def commands(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, list[s
 
 
 def test_the_plan_is_printed_and_nothing_is_made(commands: dict[str, list[str]], tmp_path: Path) -> None:
-    order = ["install", "install_images", "doctor", "demo_build", "gpu_tests", "check", "train", "merge", "eval"]
+    order = [
+        "install",
+        "install_images",
+        "probe",
+        "doctor",
+        "demo_build",
+        "gpu_tests",
+        "check",
+        "train",
+        "merge",
+        "eval",
+    ]
     assert list(commands) == order
     assert not (tmp_path / "out").exists()
     assert not (ROOT / ".venv-gpu").exists()
@@ -65,6 +76,23 @@ def test_the_training_command_has_no_problem_but_parts_that_are_not_built(comman
     lora = config.actor_rollout_ref.model.lora_rank > 0
     # bf16 alone would round small updates away; adapters are fp32 in verl
     assert config.actor_rollout_ref.actor.fsdp_config.model_dtype == ("bf16" if lora else "fp32")
+
+
+def test_offline_installs_from_the_folder_and_trains_the_given_model(tmp_path: Path) -> None:
+    (tmp_path / "wheels").mkdir()
+    words = ("--dry-run", "--offline", str(tmp_path / "wheels"), str(tmp_path / "model"), str(tmp_path / "out"))
+    result = smoke(tmp_path, 24564, *words)
+    assert result.returncode == 0, result.stderr
+    lines = [line.partition(": ") for line in result.stdout.splitlines() if ": " in line and line[0] not in "=\n"]
+    found = {name: shlex.split(command) for name, _, command in lines}
+    assert list(found) == ["install", "probe", "demo_build", "check", "train", "merge"]
+    assert "--no-index" in found["install"]
+    assert f"actor_rollout_ref.model.path={tmp_path / 'model'}" in found["train"]
+
+
+@pytest.mark.parametrize("words", [["--offline"], ["--offline", "/nowhere", "/model"], ["--ofline"]])
+def test_wrong_options_are_refused(tmp_path: Path, words: list[str]) -> None:
+    assert smoke(tmp_path, 24564, *words).returncode == 2
 
 
 def test_a_large_gpu_trains_all_parameters(tmp_path: Path) -> None:

@@ -79,13 +79,17 @@ def _logits(model: Any, rows: list[dict[str, Any]]) -> Any:
         for name in {name for row in rows for name in row["pictures"]}
     }
     with torch.no_grad():
-        return model(
-            input_ids=torch.cat([row["ids"] for row in rows])[None],
-            attention_mask=None,
-            position_ids=torch.cat([row["position"] for row in rows], dim=-1)[:, None],
-            use_cache=False,
-            **pictures,
-        ).logits[0]
+        return (
+            model(
+                input_ids=torch.cat([row["ids"] for row in rows])[None].to(model.device),
+                attention_mask=None,
+                position_ids=torch.cat([row["position"] for row in rows], dim=-1)[:, None].to(model.device),
+                use_cache=False,
+                **{name: tensor.to(model.device) for name, tensor in pictures.items()},
+            )
+            .logits[0]
+            .float()
+        )
 
 
 def _install_flash_attention() -> None:
@@ -113,8 +117,8 @@ def _install_flash_attention() -> None:
     module._flash_supports_window_size = module._flash_supports_deterministic = module._flash_use_top_left_mask = False
 
 
-def main() -> None:
-    folder, attention = sys.argv[1:]
+def compared(folder: str, attention: str, device: str = "cpu") -> list[dict[str, float]]:
+    """In this process; on CUDA in bf16, which packed kernels ask for."""
     import torch
     from transformers import AutoModelForImageTextToText
     from verl.models.transformers.monkey_patch import apply_monkey_patch
@@ -123,9 +127,11 @@ def main() -> None:
     import medix_r1.training.verl_plugin.engine  # noqa: F401  (registers our attention)
 
     torch.manual_seed(0)
-    model = AutoModelForImageTextToText.from_pretrained(folder, attn_implementation=attention, dtype=torch.float32)
+    dtype = torch.bfloat16 if device == "cuda" else torch.float32
+    model = AutoModelForImageTextToText.from_pretrained(folder, attn_implementation=attention, dtype=dtype)
+    model = model.to(device)
     apply_monkey_patch(model=model, use_remove_padding=True, ulysses_sp_size=1)
-    if model.config.model_type == "qwen2_5_vl":
+    if model.config.model_type == "qwen2_5_vl" and device == "cpu":
         _install_flash_attention()
     rows = _rows(hf_processor(folder))
     model.eval()
@@ -141,7 +147,12 @@ def main() -> None:
             }
         )
         start += len(alone)
-    sys.stdout.write(f"\n{json.dumps(found)}\n")
+    return found
+
+
+def main() -> None:
+    folder, attention = sys.argv[1:]
+    sys.stdout.write(f"\n{json.dumps(compared(folder, attention))}\n")
 
 
 if __name__ == "__main__":

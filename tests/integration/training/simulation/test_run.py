@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from medix_r1.errors import ConfigError, TrainingError
+from medix_r1.training.preflight.machine import memory
 from medix_r1.training.preflight.model import known_models
 from medix_r1.training.simulation.run import Simulated, simulate
 from tests.support.configs import composed
@@ -53,11 +54,21 @@ def test_parts_are_exact_where_arithmetic_tells_them(plain: Simulated) -> None:
     )
 
 
-def test_what_is_offloaded_is_the_hosts(plain: Simulated) -> None:
-    log_probs = plain.phases["old log-probs"]
+def test_the_quick_estimate_agrees(folder: Path, plain: Simulated) -> None:
+    config = composed(*BASE, f"{_MODEL}.path={folder}")
+    found = memory.estimate(memory.size_of(folder), config, 0.0)
+    assert sum(found.update.values()) == pytest.approx(plain.phases["update"].bytes, rel=0.1)
+    assert sum(found.log_probs.values()) == pytest.approx(plain.phases["old log-probs"].bytes, rel=0.1)
+
+
+def test_what_is_offloaded_is_the_hosts(folder: Path, plain: Simulated) -> None:
+    kept = plain.phases["old log-probs"]
+    assert (kept.host, kept.parts["optimizer"]) == (0, plain.phases["update"].parts["optimizer"])
+    offloaded = simulated(folder, "actor_rollout_ref.actor.fsdp_config.optimizer_offload=true")
+    log_probs = offloaded.phases["old log-probs"]
     assert "optimizer" not in log_probs.parts
-    assert log_probs.host == plain.phases["update"].parts["optimizer"]
-    assert sum(log_probs.parts.values()) == log_probs.bytes
+    assert log_probs.host == offloaded.phases["update"].parts["optimizer"]
+    assert sum(log_probs.parts.values()) == log_probs.bytes == kept.bytes - kept.parts["optimizer"]
 
 
 def test_without_flash_attention_gradients_of_logits_and_a_mask_come_on_top(folder: Path, plain: Simulated) -> None:
