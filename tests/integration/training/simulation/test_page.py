@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +20,12 @@ RECORDED: dict[str, Any] = json.loads((ROOT / "benchmarks/results/simulated_memo
 
 def cases() -> tuple[list[str], dict[str, tuple[tuple[str, ...], int | None]]]:
     """Recipes and cases of the benchmark, which is no module that a test can import."""
-    import sys
-
     sys.path.insert(0, str(ROOT / "benchmarks"))
     try:
-        import simulated_memory
+        benchmark = importlib.import_module("simulated_memory")
     finally:
         sys.path.remove(str(ROOT / "benchmarks"))
-    return [f"medix_r1_{name}" for name in simulated_memory.RECIPES], simulated_memory.CASES
+    return [f"medix_r1_{name}" for name in benchmark.RECIPES], benchmark.CASES
 
 
 RECIPES, CASES = cases()
