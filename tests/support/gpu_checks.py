@@ -121,7 +121,7 @@ def checkpoint(device: str, folder: Path, scratch: Path) -> dict[str, Any]:
     engine.save_checkpoint(str(scratch / "actor"), global_step=1)
     words = [sys.executable, "-m", "medix_r1.cli", "merge", str(scratch / "actor"), "--out", str(scratch / "model")]
     done = subprocess.run(
-        [*words, "--unsealed", "--verify", "--force", "--like", str(folder)],
+        [*words, "--unsealed", "--verify", "--force"],
         capture_output=True,
         text=True,
         check=False,
