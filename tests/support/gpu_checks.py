@@ -197,8 +197,9 @@ def minilm(device: str, folder: Path, scratch: Path) -> dict[str, Any]:
     from sentence_transformers import SentenceTransformer
 
     from medix_r1.config import compose_train
+    from medix_r1.models.embedder import locate_model
 
-    name = compose_train(["experiment=nano_cpu", "embedder=minilm"]).embedder.model
+    name = locate_model(compose_train(["experiment=nano_cpu", "embedder=minilm"]).embedder.model)
     pairs = {}
     for place in dict.fromkeys((device, "cpu")):
         model = SentenceTransformer(name, device=place)
