@@ -90,7 +90,7 @@ BAD = [  # key, value, the key of the problem where it is another, its code, wha
     (f"{ACTOR}.ppo_mini_batch_size", 7, None, "does-not-divide", "data.train_batch_size=24"),
     (f"{ROLLOUT}.tensor_model_parallel_size", 2, None, "does-not-divide", "trainer.n_gpus_per_node=1"),
     (f"{ROLLOUT}.max_model_len", 80, None, "row-too-long-for-vllm", "88"),
-    ("data.train_files", "no/such.parquet", None, "no-such-file", "medix-r1 demo build"),
+    ("data.train_files", "no/such.parquet", None, "no-such-file", "medix-r1 data prepare"),
     ("data.val_files", ["no/such.parquet"], None, "no-such-file", "no/such.parquet"),
     ("actor_rollout_ref.model.path", "/no/such", None, "no-such-model", "medix-r1 demo build"),
     ("judge.client.api_key_env", "SOME_KEY", None, "variable-not-set", "SOME_KEY"),
