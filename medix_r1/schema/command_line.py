@@ -130,7 +130,7 @@ def wrong_choices(overrides: Sequence[str], folders: Sequence[Path], others: Seq
 
     Args:
         overrides: those that Hydra's grammar takes.
-        folders: ours and the user's, which hold groups.
+        folders: ours first, then the user's, which hold groups.
         others: folders with further groups, of which nobody is told.
     """
     found = {}
@@ -148,9 +148,10 @@ def wrong_choices(overrides: Sequence[str], folders: Sequence[Path], others: Seq
         files = ours or [file for folder in others for file in _files(folder, group)]
         if not files:  # no group
             continue
-        if problem := _wrong_choice(
-            group, override.value(), sorted(files), is_added=override.is_add() or override.is_force_add()
-        ):
+        # A group that only the user's folders have gets its first choice by `+`.
+        is_chosen = any((folder / group).is_dir() for folder in (*folders[:1], *others))
+        is_added = is_chosen and (override.is_add() or override.is_force_add())
+        if problem := _wrong_choice(group, override.value(), sorted(files), is_added=is_added):
             found[text] = problem
     return found
 
