@@ -16,17 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from medix_r1 import config as configs
 from medix_r1.errors import ConfigError, Problem
+from medix_r1.host.yaml_text import parse_yaml
 from medix_r1.training.preflight import checks
 from tests.support.configs import unsettled
 from tests.support.machine import demo_files, good_machine
 
 ROOT = Path(__file__).parents[1]
 GOLDEN = ROOT / "unit" / "golden" / "check_kinds.json"
-TABLE: Sequence[Mapping[str, Any]] = yaml.safe_load(
+TABLE: Sequence[Mapping[str, Any]] = parse_yaml(
     (ROOT / "integration" / "training" / "preflight" / "wrong_configs.yaml").read_text(encoding="utf-8")
 )
 _KNOWN = re.compile(r"(known[^:;]*: ).*")  # lists that grow
