@@ -15,6 +15,5 @@ def read(file: Path) -> dict[str, Any]:
     config: dict[str, Any] = read_yaml(file)
     replace_moved(config, config, warn=False)  # the user cannot change an old run
     config.get("run", {}).setdefault("plugins", [])  # a run of older code has none
-    config.setdefault("rollout", {}).setdefault("seeding", "rollout")  # older code seeded every rollout
     named: dict[str, Any] = user_code.changed(config, user_code.identity)
     return named

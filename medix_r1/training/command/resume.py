@@ -79,7 +79,7 @@ _NOT_SETTINGS = (
     "judge.server.port",
 )
 # What a run does that was started before there was this key.
-_BEFORE_THE_KEY = {"reward.confidence": "none"}
+_BEFORE_THE_KEY = {"reward.confidence": "none", "rollout.seeding": "rollout"}
 _DATA = ("data.train_files", "data.val_files")
 SAME_DATA = "the same data, by its fingerprint"
 OTHER_DATA = "other data, by its fingerprint"

@@ -19,8 +19,8 @@ SLACK = 8  # requests; without it, groups would be split while few are in flight
 class GroupLoadBalancer(GlobalRequestLoadBalancer):
     """verl's balancer, which keeps requests of one group together; those of no group are routed as verl does."""
 
-    def __init__(self, servers: dict[str, Any], max_cache_size: int = 10_000) -> None:
-        super().__init__(servers, max_cache_size)
+    def __init__(self, servers: dict[str, Any], max_cache_size: int = 10_000, full_determinism: bool = False) -> None:
+        super().__init__(servers, max_cache_size, full_determinism)
         self._sent: LRUCache[str, int] = LRUCache(max_cache_size)  # group → its requests sent to its replica
 
     def acquire_server(self, request_id: str) -> tuple[str, Any]:

@@ -289,6 +289,7 @@ USES: dict[str, list[Use]] = {
         *[Use("overridden", f"{LOOP}.ct_build_initial_tokens")],
         *called("verl.experimental.agent_loop.agent_loop:register", "agent_name"),
         *read(LOOP, "self.rollout_config"),
+        *read("verl.experimental.agent_loop.agent_loop:AgentLoopBase", "self.config = "),
         *reads(f"{LOOP}.run", "self.process_multi_modal_info(messages)", "self.ct_build_initial_tokens("),
         *reads(f"{LOOP}.run", "self.server_manager.generate(", "request_id=request_id"),
         *reads(f"{SERVER}.generate", "SamplingParams(max_tokens=max_tokens, **sampling_params)"),
@@ -315,7 +316,11 @@ USES: dict[str, list[Use]] = {
     ],
     f"{PLUGIN}load_balancer.py": [
         *subclassed("verl.workers.rollout.router:GlobalRequestLoadBalancer"),
-        *overridden("verl.workers.rollout.router:GlobalRequestLoadBalancer", acquire_server="request_id"),
+        *overridden(
+            "verl.workers.rollout.router:GlobalRequestLoadBalancer",
+            __init__="servers max_cache_size full_determinism",
+            acquire_server="request_id",
+        ),
         *read(
             "verl.workers.rollout.router:GlobalRequestLoadBalancer",
             "self._request_id_to_server: LRUCache",
@@ -498,6 +503,10 @@ USES: dict[str, list[Use]] = {
     "medix_r1/schema/hydra_errors.py": [
         *matched("hydra._internal.config_loader_impl", "Could not override '"),
         *matched("hydra._internal.config_loader_impl", "Ambiguous value for argument '"),
+        *matched("omegaconf._utils", "object_type=$OBJECT_TYPE"),
+    ],
+    "medix_r1/training/preflight/modules.py": [
+        *read("verl.experimental.agent_loop.agent_loop", "_agent_loop_registry: dict"),
     ],
     "medix_r1/composing.py": [*reads("omegaconf._utils:get_yaml_loader", "(yaml.SafeLoader)")],
     "medix_r1/sweeps/expand.py": [

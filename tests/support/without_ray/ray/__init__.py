@@ -6,7 +6,7 @@ import importlib.abc
 import importlib.machinery
 import sys
 import types
-from typing import Any, ClassVar
+from typing import Any
 from unittest.mock import MagicMock
 
 __version__ = "2.60.0"
@@ -19,8 +19,6 @@ def _made(name: str) -> Any:
 
 
 class _Module(types.ModuleType):
-    __path__: ClassVar[list[str]] = []
-
     def __getattr__(self, name: str) -> Any:
         return _made(name)
 
