@@ -54,6 +54,10 @@ def prepare(overrides: Sequence[str], console: Console, *, strict: bool = False,
             console.print(f"{settings.out} is complete; nothing is left to do", highlight=False)
             summary = Summary(**read_manifest(settings.out)["counts"])
         else:
+            for cut in settings.out.glob(
+                ".*.part"
+            ):  # of a process that was killed while it wrote; nobody else has the lock
+                cut.unlink()
             summary = _run(settings, backbone, plan, console, strict)
     ending.show_rejects(settings.out, console)
     console.print(f"[green]done:[/] {summary}; {settings.out / MANIFEST}", highlight=False)

@@ -277,7 +277,7 @@ def _refused(draft: Draft, name: str) -> Sequence[Problem]:
     for _ in range(_MOST_ROUNDS):
         problems = _problems(draft, name)
         ours = {problem.key: problem for problem in problems}
-        refused = {key: ours[near] for key in draft.values if (near := _named(key, ours)) and key != "run.name"}
+        refused = {key: ours[near] for key in draft.values if (near := _named(key, ours)) and _may_go(key, ours[near])}
         if not refused:
             break
         if _UPDATE in refused and _STEP in draft.values:  # one divides the other
@@ -286,6 +286,11 @@ def _refused(draft: Draft, name: str) -> Sequence[Problem]:
             del draft.values[key]
             _note(draft, key, problem)
     return problems
+
+
+def _may_go(key: str, problem: Problem) -> bool:
+    """A run needs a name, but for one that no folder can have: then it gets the experiment's."""
+    return key != "run.name" or problem.code == "no-folder-name"
 
 
 def _named(key: str, problems: Mapping[str, Problem]) -> str | None:

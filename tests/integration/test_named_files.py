@@ -22,7 +22,10 @@ _FOLDER = re.compile(
     r"(?<![\w/.{}<>*$~-])((?:medix_r1|configs|scripts|docs|tools|examples|benchmarks|tests)(?:/[\w-]+)+)/(?![\w<>*{])"
 )
 _PLACEHOLDER = re.compile(r"(?!README|CONTRIBUTING|CHANGELOG|LICENSE)[A-Z_]+")  # NAME, RUN, OUT
-CHOSEN = {"stats.md", "mine.yaml", "math.py"}  # names that a user chooses in an example
+# Names that a user chooses in an example, or that a command writes.
+CHOSEN = {"stats.md", "mine.yaml", "math.py", "looking.md", "page.md", "brevity.py", "brevity.yaml", "test_brevity.py"}
+# Files of other projects: MedEvalKit's, simple-evals', EasyR1's.
+OTHERS = {"vlm/00_benchmark_full_pipeline.py", "healthbench_eval.py", "examples/config.yaml"}
 
 
 @functools.cache
@@ -68,7 +71,13 @@ def is_there(word: str, here: Path) -> bool:
     parts = Path(word).parts
     if here.parent == ROOT / "docs" / "extend" and (len(parts) == 1 or parts[0] == "configs"):
         return True  # its reader writes the file; tests/integration/test_extend_pages.py runs what it names
-    if parts[0] == "outputs" or parts[-1] in CHOSEN or any(_PLACEHOLDER.fullmatch(Path(part).stem) for part in parts):
+    if word in OTHERS:
+        return True
+    if (
+        parts[0] in ("outputs", "mine")
+        or parts[-1] in CHOSEN
+        or any(_PLACEHOLDER.fullmatch(Path(part).stem) for part in parts)
+    ):
         return True  # what a run or a user writes
     if parts[0] in THEIRS:
         (folder,) = importlib.util.find_spec(parts[0]).submodule_search_locations or [""]
