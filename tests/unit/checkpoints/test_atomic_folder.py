@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,14 @@ def _terminate_twice() -> None:
         _terminate()
     finally:
         _terminate()
+
+
+@pytest.fixture(autouse=True)
+def a_terminal() -> Iterator[None]:
+    """A hang-up counts, also where the tests run under nohup, which ignores it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def _hang_up() -> None:

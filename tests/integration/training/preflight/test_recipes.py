@@ -13,7 +13,7 @@ from medix_r1 import config as configs
 from medix_r1.host.yaml_text import read_yaml
 from tests.support.configs import composed
 
-TABLE = read_yaml(Path(__file__).parents[2] / "golden" / "public_recipes.yaml")
+TABLE = read_yaml(Path(__file__).parents[3] / "unit" / "golden" / "public_recipes.yaml")
 FIELDS = {"theirs", "ours", "value", "read_by", "difference", "note"}
 RECIPES = ("medix_r1_2b_dapo", "medix_r1_7b_gspo", "medix_r1_8b_grpo", "medix_r1_8b_dapo", "medix_r1_30b_dapo")
 # Keys of the same meaning that stand in verl's YAML and are read nowhere, so ours must not rely on them.
