@@ -5,7 +5,7 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
+import signal, sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,7 +81,7 @@ def test_a_source_that_vanishes_after_the_weights(good: Path, tmp_path: Path, mo
 
 
 COMMAND = """
-import sys
+import signal, sys
 from pathlib import Path
 from medix_r1.checkpoints.parameters.weights import Writer
 from medix_r1 import cli
@@ -91,6 +91,7 @@ def told(self, name, blocks):
     print("written", file=sys.stderr, flush=True)
     sys.stdin.readline()
 Writer.write = told
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup takes away from the tests and all that they start
 sys.argv = ["medix-r1", "merge", sys.argv[1], "--out", sys.argv[2]]
 cli.main()
 """
