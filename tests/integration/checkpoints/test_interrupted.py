@@ -5,7 +5,7 @@ import resource
 import shutil
 import signal
 import subprocess
-import signal, sys
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
