@@ -13,7 +13,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
@@ -21,12 +21,13 @@ from typing import Any, Literal
 from medix_r1 import prompts
 from medix_r1.errors import ConfigError, JudgeRejected, JudgeUnavailable, Problem
 from medix_r1.models.connection import Call, Connection, to_json
+from medix_r1.models.open_questions import written
 from medix_r1.models.reading.reply_text import Message, message_of
 from medix_r1.models.reading.sent_texts import SentTexts
 from medix_r1.models.reading.unreadable import why_unreadable
 from medix_r1.models.response_cache import ResponseCache
 from medix_r1.models.settings import connection_problems, count_problems, key_problems
-from medix_r1.models.verdict import Judge, Question, Verdict, parse_verdict, yes_probability
+from medix_r1.models.verdict import Judge, OpenQuestion, Question, Verdict, parse_verdict, yes_probability
 
 __all__ = ["ChatJudge", "Judge", "Question", "Verdict"]
 
@@ -126,7 +127,7 @@ class ChatJudge:
         identity = [model, revision, self._templates[None], self._base, constrained, thinking, mode]
         self._identity = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
         self._cache = ResponseCache(cache_size, cache_path)
-        self._in_flight: dict[bytes, tuple[asyncio.Task[Verdict], list[asyncio.Future[Verdict]]]] = {}
+        self._in_flight: dict[bytes, tuple[asyncio.Task[Any], list[asyncio.Future[Any]]]] = {}
         self.cache_hits = self.shared = self.rejected = 0
         self._connection = Connection(
             name="judge",
@@ -149,20 +150,37 @@ class ChatJudge:
             JudgeRejected: the server refuses this request, or its replies cannot be read.
         """
         key = self._key(question)
-        own: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        return self._once(key, lambda known: Verdict(*known), lambda: self._find_or_ask(key, question))
+
+    def write(self, question: OpenQuestion) -> asyncio.Future[str]:
+        """Ask for a text; it is deduplicated and cached as verdicts are. Sampling is greedy, and nothing constrains it.
+
+        Raises:
+            JudgeUnavailable, BudgetSpent, JudgeRejected: as of `judge`.
+        """
+        digest = self._identity.copy()
+        digest.update(to_json(["open", question.text, question.max_tokens]))
+        key = digest.digest()[:16]
+        return self._once(key, lambda known: str(known[0]), lambda: self._write(key, question))
+
+    def _once(
+        self, key: bytes, of_known: Callable[[Any], Any], ask: Callable[[], Coroutine[Any, Any, Any]]
+    ) -> asyncio.Future[Any]:
+        """A future of the caller's own: of what is cached, of an equal question in flight, or of a new call."""
+        own: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if (known := self._cache.get(key)) is not None:
             self.cache_hits += 1
-            own.set_result(Verdict(*known))
+            own.set_result(of_known(known))
         elif (asked := self._in_flight.get(key)) is not None:
             self.shared += 1
             asked[1].append(own)
         else:
-            task = asyncio.create_task(self._find_or_ask(key, question))
+            task = asyncio.create_task(ask())
             self._in_flight[key] = task, [own]
             task.add_done_callback(partial(self._finished, key))
         return own
 
-    def _finished(self, key: bytes, task: asyncio.Task[Verdict]) -> None:
+    def _finished(self, key: bytes, task: asyncio.Task[Any]) -> None:
         _, waiting = self._in_flight.pop(key)
         error = None if task.cancelled() else task.exception()
         for future in waiting:
@@ -183,9 +201,11 @@ class ChatJudge:
 
     def _key(self, question: Question) -> bytes:
         images = [hashlib.sha256(image).hexdigest() for image in question.images]
-        fields = [question.question, question.reference, question.prediction, question.choices, images]
+        fields: list[Any] = [question.question, question.reference, question.prediction, question.choices, images]
         digest = self._identity.copy()  # saves hashing the prompt's text again
-        if question.prompt is not None:
+        if question.text is not None:
+            fields.append(question.text)
+        elif question.prompt is not None:
             digest.update(self._template(question.prompt).encode())
         digest.update(to_json(fields))
         return digest.digest()[:16]
@@ -193,13 +213,7 @@ class ChatJudge:
     async def _find_or_ask(self, key: bytes, question: Question) -> Verdict:
         if self._cache.on_disk and (known := await self._cache.get_from_disk(key)) is not None:
             return Verdict(*known)
-        text = prompts.fill(
-            self._template(question.prompt),
-            question=question.question,
-            reference=question.reference,
-            prediction=question.prediction,
-            options=prompts.options(question.choices),
-        )
+        text = question.text if question.text is not None else self._filled(question)
         for _ in range(self.parse_attempts):
             verdict, message = await self._complete(text, question.images)
             if verdict is not None:
@@ -210,6 +224,27 @@ class ChatJudge:
         sent = SentTexts.of(question.question, question.reference, question.prediction, *question.choices)
         problem = why_unreadable(message, self._base["max_tokens"], wanted, sent)
         raise JudgeRejected.from_problem(replace(problem, text=f"judge {self.model} {problem.text}"))
+
+    def _filled(self, question: Question) -> str:
+        return prompts.fill(
+            self._template(question.prompt),
+            question=question.question,
+            reference=question.reference,
+            prediction=question.prediction,
+            options=prompts.options(question.choices),
+        )
+
+    async def _write(self, key: bytes, question: OpenQuestion) -> str:
+        if self._cache.on_disk and (known := await self._cache.get_from_disk(key)) is not None:
+            return str(known[0])
+        free = {name: value for name, value in self._extensions[0].items() if name != "structured_outputs"}
+        try:
+            text = await written(question, self._connection, self.model, free, self.parse_attempts)
+        except JudgeRejected:
+            self.rejected += 1
+            raise
+        await self._cache.put(key, [text])
+        return text
 
     async def _complete(self, text: str, images: Sequence[bytes]) -> tuple[Verdict | None, Message]:
         level = self._level

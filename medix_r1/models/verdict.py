@@ -6,13 +6,22 @@ reply_text.py parses its replies.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from medix_r1.models.reading.reply_text import parse_verdict, strip_thinking
 
-__all__ = ["Judge", "Question", "Verdict", "parse_verdict", "strip_thinking", "yes_probability"]
+__all__ = [
+    "Judge",
+    "OpenQuestion",
+    "Question",
+    "Verdict",
+    "Writer",
+    "parse_verdict",
+    "strip_thinking",
+    "yes_probability",
+]
 
 _TOKEN_DECORATION = " \t\r\n\"'*._(["  # stripped from tokens, like U+2581 and U+0120, the blanks of some vocabularies
 
@@ -25,6 +34,7 @@ class Question:
         choices: the options of a multiple-choice question, in their order.
         images: encoded images (PNG, JPEG, WebP, GIF), for a vision-language judge.
         prompt: name of a file in `medix_r1/prompts/` to ask with; None: the judge's own.
+        text: the whole question as it is sent, neutralised by whoever made it; None: the prompt, filled in.
     """
 
     question: str
@@ -33,6 +43,41 @@ class Question:
     choices: tuple[str, ...] = ()
     images: tuple[bytes, ...] = ()
     prompt: str | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenQuestion:
+    """A question whose answer is a text, such as a list of verdicts or of criteria.
+
+    Attributes:
+        text: of the question as it is sent, neutralised by whoever made it.
+        max_tokens: of the answer.
+        reads: whether an answer can be read; it is asked again when not.
+        wanted: what is asked for, as an error says it.
+        sent: the raw texts inside, which no error may repeat.
+        attempts: calls until an unreadable answer is given up; None: as many as for a verdict.
+    """
+
+    text: str
+    max_tokens: int
+    reads: Callable[[str], bool]
+    wanted: str
+    sent: tuple[str, ...] = ()
+    attempts: int | None = None
+
+
+@runtime_checkable
+class Writer(Protocol):
+    """A judge that also answers `OpenQuestion`s; votes and other compositions of judges do not."""
+
+    def write(self, question: OpenQuestion) -> Awaitable[str]:
+        """Return the text of the answer.
+
+        Raises:
+            JudgeUnavailable, JudgeRejected: as of `Judge.judge`.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
