@@ -59,6 +59,7 @@ def _from_code() -> dict[str, Any]:
         "check_kinds": json.loads((GOLDEN / "check_kinds.json").read_text(encoding="utf-8")),
         "public_recipes": read_yaml(GOLDEN / "public_recipes.yaml"),
         "other_projects": other_projects(),
+        "compared": read_yaml(ROOT / "docs" / "compared.yaml"),
         "cpu_memory_gib": {ranks: (RUN_MEMORY + ranks * RANK_MEMORY) // GIB for ranks in (1, 2)},
         "reward_targets": targets,
         "layers": _contract("rooms")["layers"],

@@ -6,11 +6,14 @@ import importlib.util
 import json
 import re
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+
+from medix_r1.host.yaml_text import read_yaml
 
 ROOT = Path(__file__).parents[2]
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
@@ -72,3 +75,16 @@ def test_every_measurement_says_where_it_comes_from(path: Path) -> None:
 def test_every_file_of_results_is_quoted(script: ModuleType, path: Path) -> None:
     expressions = [match[1] for page in script.PAGES for match in script._QUOTE.finditer(page.read_text("utf-8"))]
     assert any(re.search(rf"\b{path.stem}\b", expression) for expression in expressions)
+
+
+def test_every_cell_of_the_comparison_says_what_was_read_and_when() -> None:
+    compared = read_yaml(ROOT / "docs" / "compared.yaml")
+
+    assert all(isinstance(one["read"], date) for one in compared["projects"].values())
+    for row in compared["features"]:
+        assert list(row["cells"]) == list(compared["projects"]), row["feature"]
+        for cell in row["cells"].values():
+            assert cell.keys() == {"is", "says", "source"}
+            assert cell["is"] in ("yes", "partly", "no", "unknown")
+            assert cell["says"].strip()
+            assert cell["source"].strip()
