@@ -11,7 +11,8 @@ MedixError
 ├── EmbedderError(RuntimeError)       no embedding, for any text; stops the run
 │   └── EmbedderRejected              this text will never be embedded
 ├── RewardError(RuntimeError)         a reward function broke its contract; stops the run
-│   └── RewardTimeout                 it took too long for this reply
+│   ├── RewardTimeout                 it took too long for this reply
+│   └── LeftItsGroup                  its group was scored without this rollout
 ├── TrainingError(RuntimeError)       the training run failed
 │   └── NothingToTrainOn              refills reached their limit; stops the run
 ├── EvaluationError(RuntimeError)     a phase of an evaluation cannot go on, or its folder is in use
@@ -137,6 +138,10 @@ class RewardError(MedixError, RuntimeError):
 
 class RewardTimeout(RewardError):
     """A reward function took too long for this reply, which is masked and never scored 0."""
+
+
+class LeftItsGroup(RewardError):
+    """The group of a rollout was scored without it; only this sample is lost."""
 
 
 class TrainingError(MedixError, RuntimeError):

@@ -23,6 +23,21 @@ NO_MODALITY = "none"  # the modality of a row without a tag, in weight tables an
 
 
 @dataclass(frozen=True, slots=True)
+class Seat:
+    """The place of a rollout in its group, the rollouts of one prompt.
+
+    Attributes:
+        group: name of the group; no other group that is scored has it.
+        index: number of the rollout, from 0.
+        size: rollouts that the group has when none is lost.
+    """
+
+    group: str
+    index: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One finished rollout, with everything that a signal may read."""
 
@@ -35,6 +50,7 @@ class Sample:
     has_image: bool = True
     cut: bool = False  # generation ended at the length limit
     accepted: tuple[str, ...] = field(default=())  # other wordings of the reference that count as right
+    seat: Seat | None = field(default=None, compare=False)  # None: a group of its own
 
     @property
     def modality(self) -> str:

@@ -13,6 +13,7 @@ from medix_r1.rewards.adapters.verl_keys import verl_function_problems
 from medix_r1.rewards.base import PARSERS, Reward
 from medix_r1.rewards.calibration_bounds import calibration_problems
 from medix_r1.rewards.composite import CompositeReward
+from medix_r1.rewards.groups.whole_group import needs_group
 from medix_r1.rewards.needs import needs_problems
 from medix_r1.rewards.overlong import overlong_problems
 from medix_r1.rewards.weights import gate_problems, table_problems, veto_problems, weight_problems
@@ -88,21 +89,22 @@ def _class_problems(signal: Mapping[str, Any], key: str) -> list[Problem]:
     settings = {name: value for name, value in signal.items() if not name.startswith("_")}
     if (wrong := _not_bound(made, (), settings)) is not None:
         problems.append(Problem(key, "settings-refused", f"{signal['_target_']}: {wrong}"))
-    wanted = (
-        "score(sample, scores)" if (reads_others := "needs" in signal or hasattr(made, "needs")) else "score(sample)"
-    )
-    if inspect.isclass(made) and (wrong := _wrong_score(made, 2 if reads_others else 1)) is not None:
-        text = f"{signal['_target_']} needs a method {wanted}: {wrong}"
+    taken = ("samples" if (whole := needs_group(signal)) else "sample",)
+    if "needs" in signal or hasattr(made, "needs"):
+        taken += ("scores",)
+    name = "score_group" if whole else "score"
+    if inspect.isclass(made) and (wrong := _wrong_score(made, name, len(taken))) is not None:
+        text = f"{signal['_target_']} needs a method {name}({', '.join(taken)}): {wrong}"
         problems.append(Problem(f"{key}._target_", "arguments-do-not-fit", text))
     return problems
 
 
-def _wrong_score(made: type, arguments: int) -> str | None:
-    """Why the instances of a class have no method `score` that takes so many arguments."""
-    if not hasattr(made, "score"):
+def _wrong_score(made: type, name: str, arguments: int) -> str | None:
+    """Why the instances of a class have no such method that takes so many arguments."""
+    if not hasattr(made, name):
         return "it has none"
-    without_self = isinstance(inspect.getattr_static(made, "score"), staticmethod | classmethod)
-    return _not_bound(made.score, (None,) * (arguments + (not without_self)), {})
+    without_self = isinstance(inspect.getattr_static(made, name), staticmethod | classmethod)
+    return _not_bound(getattr(made, name), (None,) * (arguments + (not without_self)), {})
 
 
 def _not_bound(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:

@@ -20,10 +20,12 @@ from medix_r1.errors import (
     EmbedderRejected,
     JudgeError,
     JudgeUnavailable,
+    LeftItsGroup,
     RewardError,
     RewardTimeout,
 )
-from medix_r1.rewards.base import LaterReward, PendingScore, Reward, Sample, Score, clamped
+from medix_r1.rewards.base import LaterReward, PendingScore, Reward, Sample, Score, Seat, clamped
+from medix_r1.rewards.groups.whole_group import GroupReward, WholeGroup, needs_group
 from medix_r1.rewards.needs import in_order, needs_of, needs_problems
 from medix_r1.rewards.weights import (
     WeightTables,
@@ -94,7 +96,7 @@ class CompositeReward:
     def __init__(
         self,
         *,
-        signals: Mapping[str, Reward | LaterReward | None],
+        signals: Mapping[str, Reward | LaterReward | GroupReward | None],
         weights: Mapping[str, float],
         gate: str | None = None,
         weight_tables: Mapping[str, Mapping[str, Mapping[str, float]] | None] | None = None,
@@ -104,8 +106,10 @@ class CompositeReward:
         if problems := problems + veto_problems(signals) + needs_problems(signals):
             raise ConfigError(problems)
         self.signals = {name: signal for name, signal in signals.items() if signal is not None}
-        self._after = in_order(self.signals)
-        first: dict[str, Any] = {name: one for name, one in self.signals.items() if name not in self._after}
+        self._groups = {name: WholeGroup(name, one) for name, one in self.signals.items() if needs_group(one)}
+        after, every = in_order(self.signals), {**self.signals, **self._groups}
+        self._after: dict[str, Any] = {name: every[name] for name in after}
+        first: dict[str, Any] = {name: one for name, one in every.items() if name not in self._after}
         self._calling = {name: signal for name, signal in first.items() if makes_calls(signal)}
         self._computing = {name: signal for name, signal in first.items() if name not in self._calling}
         self.gate = gate
@@ -117,11 +121,21 @@ class CompositeReward:
         """Whether a signal reads the images of a sample."""
         return any(getattr(signal, "wants_images", False) for signal in self.signals.values())
 
+    @property
+    def group_signals(self) -> tuple[str, ...]:
+        """Names of the signals that score whole groups: samples with a `seat` wait for the others of their group."""
+        return tuple(self._groups)
+
+    def leave(self, seat: Seat) -> None:
+        """Say that a rollout will not come or not stay, so that no group waits for it; free after its score."""
+        for group in self._groups.values():
+            group.leave(seat)
+
     def statistics(self) -> dict[str, float]:
         """`signal/name` → value: the statistics of all signals."""
         return {
             f"{name}/{key}": float(value)
-            for name, signal in self.signals.items()
+            for name, signal in (*self.signals.items(), *self._groups.items())
             if hasattr(signal, "statistics")
             for key, value in signal.statistics().items()
         }
@@ -135,9 +149,17 @@ class CompositeReward:
 
     async def score(self, sample: Sample) -> RewardBreakdown:
         """Score one rollout. A failed signal that has weight masks the sample; all other errors are bugs and raised."""
+        try:
+            return await self._score(sample)
+        except BaseException:
+            if sample.seat is not None:
+                self.leave(sample.seat)
+            raise
+
+    async def _score(self, sample: Sample) -> RewardBreakdown:
         results = await score_signals(sample, self._calling, self._computing, self.signals)
-        for name in self._after:
-            await _score_after(name, self.signals[name], sample, results)
+        for name, signal in self._after.items():
+            await _score_after(name, signal, sample, results)
         for name, veto in self._vetoes.items():
             results.apply_veto(name, veto)
         parts, failures = results.parts, results.failures
@@ -171,7 +193,7 @@ class CompositeReward:
 
 def _affects_every_sample(error: Failure) -> bool:
     return isinstance(error, JudgeUnavailable | RewardError | EmbedderError) and not isinstance(
-        error, EmbedderRejected | RewardTimeout
+        error, EmbedderRejected | RewardTimeout | LeftItsGroup
     )
 
 
@@ -252,6 +274,8 @@ async def _score_after(name: str, signal: Any, sample: Sample, results: SignalRe
     needs = needs_of(signal)
     if failed := next((results.failures[one] for one in needs if one in results.failures), None):
         results.add_failure(name, failed)
+        if isinstance(signal, WholeGroup) and sample.seat is not None:
+            signal.leave(sample.seat)  # the others of its group are scored without it
         return
     try:
         result = signal.score(sample, {one: results.parts[one] for one in needs})

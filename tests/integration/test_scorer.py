@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from medix_r1 import config as configs
 from medix_r1.grammar import parse_completion, parse_reference
 from medix_r1.host import gc_tuning
 from medix_r1.models.settings import VERL_ROUTER
-from medix_r1.rewards.base import Sample
+from medix_r1.rewards.base import Sample, Score
 from medix_r1.runs.folder import RunFolder, read_lines
 from medix_r1.training.verl_plugin import scorer
+from medix_r1.training.verl_plugin.watching import seats
 from tests.support.configs import composed
 from tests.support.judge_stub import JudgeStub
 
@@ -165,6 +167,60 @@ def test_a_lost_actor_is_an_outage_and_no_zero(cluster, run, monkeypatch):
     assert breakdown.total is None
     assert breakdown.outage
     assert "process" in str(breakdown.failure)
+
+
+class Longest:
+    """1 for the longest reply of a group."""
+
+    needs_group = True
+
+    def score_group(self, samples):
+        lengths = [len(one.completion.text) for one in samples]
+        return [Score(float(own == max(lengths)), f"{own} of {len(samples)}") for own in lengths]
+
+
+def test_workers_wait_for_the_rollouts_of_a_prompt_and_for_none_that_has_ended(cluster, run, monkeypatch):
+    """One worker scores each rollout, and a process that runs agent loops reports the end of the one that failed."""
+    monkeypatch.setattr(scorer, "ACTOR", "groups")
+    signal = {"longest": {"_target_": f"{__name__}.Longest"}}
+    config = run("http://127.0.0.1:9/v1", 2)
+    config.reward.signals, config.reward.weights = signal, {"longest": 1.0}
+    config.actor_rollout_ref = {"rollout": {"n": 3, "val_kwargs": {"n": 1}}}
+    row = {"uid": "step000001-prompt000000", "session_id": 1}
+    shared = scorer.make_scorer(config, WholeCounters)
+    assert isinstance(shared, scorer.SharedScorer)
+
+    async def scored():
+        reports = seats.EndReports(config)
+        reports._scorer = shared._actor
+        tasks = [
+            asyncio.create_task(shared.score(replace(case(10**n), seat=seats.seat_of(row | {"session_id": n}, config)), None))
+            for n in (2, 0)
+        ]
+        _, waiting = await asyncio.wait(tasks, timeout=0.5)
+        await reports.ended(row)
+        return len(waiting), await asyncio.wait_for(asyncio.gather(*tasks), 60)
+
+    waiting, found = asyncio.run(scored())
+
+    assert waiting == 2
+    assert [(one.breakdown.total, one.breakdown.parts["longest"].reason[-4:]) for one in found] == [
+        (1.0, "of 2"),
+        (0.0, "of 2"),
+    ]
+    ray.kill(shared._actor)
+
+
+async def test_one_worker_with_a_signal_of_groups_has_an_actor(run, monkeypatch):
+    made: list[object] = []
+    monkeypatch.setattr(scorer, "_actor", lambda *arguments: made.append(arguments))
+    monkeypatch.setattr(scorer, "SharedScorer", lambda actor: actor)
+    config = run("http://127.0.0.1:9/v1", 1)
+    config.reward.signals.longest = {"_target_": f"{__name__}.Longest"}
+
+    scorer.make_scorer(config, WholeCounters)
+
+    assert len(made) == 1
 
 
 async def test_one_worker_needs_no_actor(run):

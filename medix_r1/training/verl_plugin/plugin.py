@@ -27,6 +27,7 @@ def activate() -> None:
         process_group_timeout,
         shared_images,
     )
+    from medix_r1.training.verl_plugin.watching import seats
 
     stacks.register()
     position_ids.install()
@@ -34,6 +35,7 @@ def activate() -> None:
     picture_files.install()
     process_group_timeout.install()
     group_routing.install()
+    seats.install()
     reward_manager.register()
     agent_loop.register()
     user_code.load_plugins()

@@ -25,6 +25,7 @@ from medix_r1.rewards.overlong import Overlong
 from medix_r1.runs.scored_rollout import ScoredRollout
 from medix_r1.training.verl_plugin import scorer
 from medix_r1.training.verl_plugin.patches.shared_images import CHAT
+from medix_r1.training.verl_plugin.watching import seats
 
 NAME = "medix"
 _READ_EVERY = 1.0  # seconds between two readings of the counters, at least, while replies are being scored
@@ -65,6 +66,7 @@ class CompositeRewardManager(RewardManagerBase):
         self._names = [name for name, signal in settings.signals.items() if signal is not None]
         self._max_response_length = config.data.max_response_length
         self._overlong = Overlong.of(settings, self._max_response_length)
+        self._seated = seats.scores_groups(config)
         self._scorer = scorer.make_scorer(config, StepCounters, reward_router_address)
 
     async def run_single(self, data: Any) -> dict[str, Any]:
@@ -81,6 +83,8 @@ class CompositeRewardManager(RewardManagerBase):
         rollout = self._rollout(data[-1:][0])
         step = training_step(rollout.row)
         sample = await self._sample(rollout)
+        if self._seated:
+            sample = replace(sample, seat=seats.seat_of(rollout.row, self.config))
         scored = await self._scorer.score(sample, step)
         total = scored.breakdown.total
         if self._overlong is not None:

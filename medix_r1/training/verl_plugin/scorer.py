@@ -2,7 +2,8 @@
 
 verl picks a reward worker at random for each sample. If each worker built the reward, there would be
 `reward.num_workers` caches, rate limits and embedders. So several workers share one named Ray actor; a single worker
-builds the reward in its own process.
+builds the reward in its own process, unless a signal scores whole groups: agent-loop workers then tell the actor which
+rollouts have ended (seats.py).
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from medix_r1.host import gc_tuning
 from medix_r1.models.settings import VERL_ROUTER
-from medix_r1.rewards.base import Sample
+from medix_r1.rewards.base import Sample, Seat
 from medix_r1.rewards.build import build_reward
 from medix_r1.rewards.composite import RewardBreakdown
 from medix_r1.runs.folder import RunFolder, WaitingHandler
+from medix_r1.training.verl_plugin.watching.seats import ACTOR, namespace, scores_groups
 
 logger = logging.getLogger(__name__)
 
-ACTOR = "medix_reward"
 _IN_FLIGHT = 100_000  # concurrent samples, in effect unlimited; judge and embedder have limits of their own
 
 
@@ -85,6 +86,10 @@ class Scorer:
         """Whether a signal needs a sample's images."""
         return self.wants_images
 
+    async def leave(self, seat: Seat) -> None:
+        """A rollout has ended; if it was not scored, its group is scored without it."""
+        self._composite.leave(seat)
+
     async def score(self, sample: Sample, step: str | None) -> Scored:
         """Score one sample; `step` is None for a validation."""
         with self._counters.running(step):
@@ -120,24 +125,30 @@ def make_scorer(
     make_counters: Callable[[Callable[[], dict[str, float]]], Counters],
     router_address: str | None = None,
 ) -> Scorer | SharedScorer:
-    """The job's scorer: in this process for one reward worker, in a named actor for several.
+    """The job's scorer: in this process for one reward worker, in a named actor for several and for whole groups.
 
     The first worker creates the actor; it ends with the job. Arguments are those of `Scorer`.
     """
-    if config.reward.num_workers == 1:
+    if config.reward.num_workers == 1 and not scores_groups(config):
         return Scorer(config, make_counters, router_address)
-    actor = (
+    return SharedScorer(_actor(config, make_counters, router_address))
+
+
+def _actor(
+    config: DictConfig, make_counters: Callable[[Callable[[], dict[str, float]]], Counters], router_address: str | None
+) -> Any:
+    """The job's actor with the reward, made by whoever asks first."""
+    return (
         ray.remote(Scorer)
         .options(
             name=ACTOR,
-            namespace=f"medix-{ray.get_runtime_context().get_job_id()}",
+            namespace=namespace(),
             get_if_exists=True,
             max_concurrency=_IN_FLIGHT,
             num_cpus=0,
         )
         .remote(config, make_counters, router_address)
     )
-    return SharedScorer(actor)
 
 
 def with_router(reward: DictConfig, address: str | None) -> DictConfig:

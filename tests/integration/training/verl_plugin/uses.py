@@ -294,6 +294,19 @@ USES: dict[str, list[Use]] = {
         *reads(f"{LOOP}.run", "self.server_manager.generate(", "request_id=request_id"),
         *reads(f"{SERVER}.generate", "SamplingParams(max_tokens=max_tokens, **sampling_params)"),
     ],
+    f"{PLUGIN}watching/seats.py": [
+        *replaced(
+            "verl.experimental.agent_loop.agent_loop:AgentLoopWorker._run_agent_loop",
+            "self sampling_params trajectory agent_name trace kwargs",
+        ),
+        *reads(
+            "verl.trainer.ppo.v1.agent_loop_tq:AgentLoopWorkerTQ.__ray_metadata__.modified_class._run_prompt",
+            "session_id=i, **prompt",
+            "config.n if not trajectory",
+        ),
+        *called("ray:get_actor", "name namespace"),
+        *called("ray:get_runtime_context", ""),
+    ],
     f"{PLUGIN}patches/shared_images.py": [
         *replaced(
             "verl.experimental.agent_loop.agent_loop:AgentLoopWorker._compute_multi_modal_inputs",
@@ -414,7 +427,6 @@ USES: dict[str, list[Use]] = {
     f"{PLUGIN}scorer.py": [
         *called("ray:get"),
         *called("ray:remote"),
-        *called("ray:get_runtime_context", ""),
         *called("ray.exceptions:RayActorError"),
         *matched("ray.exceptions:RayActorError", "self.error_msg"),
     ],
