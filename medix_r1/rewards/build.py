@@ -89,9 +89,9 @@ def _class_problems(signal: Mapping[str, Any], key: str) -> list[Problem]:
     settings = {name: value for name, value in signal.items() if not name.startswith("_")}
     if (wrong := _not_bound(made, (), settings)) is not None:
         problems.append(Problem(key, "settings-refused", f"{signal['_target_']}: {wrong}"))
-    taken = ("samples" if (whole := needs_group(signal)) else "sample",)
+    taken = ["samples" if (whole := needs_group(signal)) else "sample"]
     if "needs" in signal or hasattr(made, "needs"):
-        taken += ("scores",)
+        taken.append("scores")
     name = "score_group" if whole else "score"
     if inspect.isclass(made) and (wrong := _wrong_score(made, name, len(taken))) is not None:
         text = f"{signal['_target_']} needs a method {name}({', '.join(taken)}): {wrong}"

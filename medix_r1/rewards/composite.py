@@ -25,7 +25,7 @@ from medix_r1.errors import (
     RewardTimeout,
 )
 from medix_r1.rewards.base import LaterReward, PendingScore, Reward, Sample, Score, Seat, clamped
-from medix_r1.rewards.groups.whole_group import GroupReward, WholeGroup, needs_group
+from medix_r1.rewards.groups.whole_group import GroupReward, LaterGroupReward, WholeGroup, needs_group
 from medix_r1.rewards.needs import in_order, needs_of, needs_problems
 from medix_r1.rewards.weights import (
     WeightTables,
@@ -96,7 +96,7 @@ class CompositeReward:
     def __init__(
         self,
         *,
-        signals: Mapping[str, Reward | LaterReward | GroupReward | None],
+        signals: Mapping[str, Reward | LaterReward | GroupReward | LaterGroupReward | None],
         weights: Mapping[str, float],
         gate: str | None = None,
         weight_tables: Mapping[str, Mapping[str, Mapping[str, float]] | None] | None = None,

@@ -194,7 +194,9 @@ def test_workers_wait_for_the_rollouts_of_a_prompt_and_for_none_that_has_ended(c
         reports = seats.EndReports(config)
         reports._scorer = shared._actor
         tasks = [
-            asyncio.create_task(shared.score(replace(case(10**n), seat=seats.seat_of(row | {"session_id": n}, config)), None))
+            asyncio.create_task(
+                shared.score(replace(case(10**n), seat=seats.seat_of(row | {"session_id": n}, config)), None)
+            )
             for n in (2, 0)
         ]
         _, waiting = await asyncio.wait(tasks, timeout=0.5)

@@ -34,12 +34,25 @@ class GroupReward(Protocol):
     needs_group: bool  # True
 
     def score_group(self, samples: Sequence[Sample]) -> Sequence[Score] | Awaitable[Sequence[Score]]:
-        """Score a group, a score for each sample in the same order; with `needs`, `score_group(samples, scores)`.
+        """Score a group, a score for each sample in the same order.
 
         Raises:
             JudgeError, EmbedderError, RewardError: there is no score for the group. If the signal has weight, all its
                 samples are masked.
         """
+        ...
+
+
+class LaterGroupReward(Protocol):
+    """A group signal that reads the scores of others, as `LaterReward` does."""
+
+    needs_group: bool
+    needs: tuple[str, ...]
+
+    def score_group(
+        self, samples: Sequence[Sample], scores: Sequence[Scores]
+    ) -> Sequence[Score] | Awaitable[Sequence[Score]]:
+        """Score a group, as `GroupReward.score_group`; `scores` has those of the signals in `needs`, by sample."""
         ...
 
 

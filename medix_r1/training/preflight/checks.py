@@ -18,6 +18,7 @@ from medix_r1.serving.checks import client_problems, embedder_problems, is_used,
 from medix_r1.training.preflight.algorithm import algorithm_problems, optimizer_problems, plugin_problems
 from medix_r1.training.preflight.correction import correction_problems
 from medix_r1.training.preflight.current_directory import shadowing_problems
+from medix_r1.training.preflight.groups import group_problems
 from medix_r1.training.preflight.machine.disk import disk_problems, folder_problems
 from medix_r1.training.preflight.machine.hardware import hardware_problems
 from medix_r1.training.preflight.machine.placement import cluster_problems, placement_problems
@@ -67,6 +68,7 @@ def _checks(offline: bool) -> Sequence[Check]:
         *(plugin_problems, _reward, filter_problems, algorithm_problems, optimizer_problems, module_problems),
         *(_batches, length_problems, _limits, placement_problems, shape_problems, format_problems, trained_problems),
         *(loop_problems, _alarms, correction_problems, file_name_problems, folder_problems, seeding_problems),
+        group_problems,
     )
     if offline:
         return (*of_the_config, client_problems, tracker_problems)

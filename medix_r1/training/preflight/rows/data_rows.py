@@ -18,6 +18,7 @@ from medix_r1.errors import Problem
 from medix_r1.grammar import ModalityTag, parse_reference
 from medix_r1.host.yaml_text import read_yaml
 from medix_r1.rewards.base import NO_MODALITY
+from medix_r1.training.preflight.groups import column_problems
 from medix_r1.training.preflight.rows import batches
 from medix_r1.training.preflight.rows.data_files import SUFFIXES, DataFile, UnreadableFile, read_all, read_beginning
 
@@ -123,6 +124,7 @@ def _layout_problems(config: DictConfig, key: str, file: DataFile) -> Iterator[P
             f"turn it into rows for verl first: {prepare_line(file)}",
         )
         return
+    yield from column_problems(config, key, schema)
     truth = _field(schema.field("reward_model").type, "ground_truth")
     if truth is not None and not _is_text(truth):
         yield Problem(

@@ -1,7 +1,7 @@
 """Which place in its group a rollout has, and word to the scorer when a rollout has ended.
 
-A signal that scores whole groups waits for all rollouts of a prompt (rewards/groups/whole_group.py). A rollout that fails
-in verl's agent loop never reaches the reward. So the end of each is reported here, or the others of its group would wait.
+A signal that scores whole groups waits for all rollouts of a prompt (rewards/groups/whole_group.py). A rollout that
+fails in verl's agent loop never reaches the reward. So the end of each is reported, or the others would wait for it.
 """
 
 from __future__ import annotations
