@@ -31,6 +31,15 @@ def train(out: Out = DEFAULT_OUT, only: Only = None) -> None:
 
 
 @app.command()
+def reports(out: Out = DEFAULT_OUT) -> None:
+    """Write two-sentence reports of the demo's pictures into OUT/reports and train OUT/models/report_policy on them."""
+    from tools.nano.train import train_reports
+
+    for part, rows in train_reports(out).items():
+        console.print(f"{part}: {rows} reports")
+
+
+@app.command()
 def ship(out: Out = DEFAULT_OUT, only: Only = None) -> None:
     """Make the models of OUT/models the ones that ship with the package."""
     from tools.nano.ship import ship as ship_model

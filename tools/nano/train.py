@@ -19,6 +19,7 @@ from transformers.utils.logging import disable_progress_bar
 from medix_r1.demo.batches import read_rows
 from medix_r1.demo.build import Advance, add_bar, bars, build_part, trained_stamp
 from medix_r1.demo.rows import labels as label_file
+from medix_r1.demo.rows.dataset import Part
 from medix_r1.demo.shipped import Model
 from medix_r1.demo.stamps import replacing
 from medix_r1.errors import ConfigError, DataError, Problem
@@ -28,6 +29,8 @@ from tools.nano.judge.pairs import read_pairs
 from tools.nano.judge.report import MAX_FALSE_YES, count_unserved
 from tools.nano.policy import model as policy_model
 from tools.nano.policy import warm_start
+from tools.nano.reports import warm_start as report_warm_start
+from tools.nano.reports.rows import write_reports
 
 MODELS: tuple[Model, ...] = ("policy", "judge")
 
@@ -91,6 +94,28 @@ def train_judge(out: Path, advance: Advance) -> None:
         round_to_bfloat16(model)
         judge_model.save_folder(folder, model, tokenizer)
         _refuse_lenient(folder)
+
+
+def train_reports(out: Path, *, console: Console | None = None) -> dict[Part, int]:
+    """Write the reports and warm-start the demo's policy on them; returns how many rows each part has.
+
+    Args:
+        out: the demo's folder; its data and its policy are built if they are missing or out of date.
+        console: for progress bars.
+    """
+    disable_progress_bar()
+    with bars(console) as progress:
+        for part in ("data", "policy"):
+            build_part(out, part, progress)
+        labels = label_file.load()
+        counts = write_reports(out / "reports", out / "images", labels)
+        advance = add_bar(progress, "report_policy", report_warm_start.TOTAL_STEPS)
+        model, tokenizer = report_warm_start.trained(
+            out / "reports" / "train.parquet", out / "models" / "policy", labels, advance
+        )
+        round_to_bfloat16(model)
+        policy_model.save_folder(out / "models" / "report_policy", model, tokenizer)
+    return counts
 
 
 def round_to_bfloat16(model: torch.nn.Module) -> None:

@@ -7,7 +7,6 @@ refused; so is one that cannot take the arguments that its framework passes.
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -37,6 +36,9 @@ class _Adapter(ABC):
             function in a thread of this process, which nothing can stop.
         threads: maximum concurrent calls, each in a process or a thread of its own. One by default, because few such
             functions are safe in several threads.
+        factory: `function` is no reward function but makes one: it is called with these arguments when a process
+            starts. None: it is called itself.
+        python: interpreter of another environment that has the function's packages; this package need not be there.
 
     Raises:
         ConfigError: the function cannot be imported, needs a whole group, or cannot take the arguments that it would be
@@ -44,11 +46,19 @@ class _Adapter(ABC):
     """
 
     def __init__(
-        self, function: str, *, part: Part, rescale: Sequence[float] | None, timeout: float | None, threads: int
+        self,
+        function: str,
+        *,
+        part: Part,
+        rescale: Sequence[float] | None,
+        timeout: float | None,
+        threads: int,
+        factory: Mapping[str, Any] | None,
+        python: str | None,
     ) -> None:
         problems = [*_part_problems(part), *_range_problems(rescale)]
         try:
-            self._function = UserFunction(function, timeout=timeout, workers=threads)
+            self._function = UserFunction(function, timeout=timeout, workers=threads, factory=factory, python=python)
         except ConfigError as error:
             raise ConfigError([*error.problems, *problems]) from error
         self._part = part
@@ -110,7 +120,7 @@ class EasyR1Reward(_Adapter):
     `ground_truth` (with its modality tag), plus `question`, `source` and `choices`.
 
     Args:
-        function, part, rescale, timeout, threads: as in `_Adapter`, also its errors.
+        function, part, rescale, timeout, threads, factory, python: as in `_Adapter`, also its errors.
         key: which of the returned numbers is the score; the others become metrics.
         batched: True for a function of a list (EasyR1's `reward_type=batch`), False for one of a dict (`sequential`).
         kwargs: further keyword arguments of the function.
@@ -126,10 +136,14 @@ class EasyR1Reward(_Adapter):
         rescale: Sequence[float] | None = None,
         timeout: float | None = TIMEOUT,
         threads: int = 1,
+        factory: Mapping[str, Any] | None = None,
+        python: str | None = None,
         kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         self._key, self._batched, self._kwargs = key, batched, dict(kwargs or {})
-        super().__init__(function, part=part, rescale=rescale, timeout=timeout, threads=threads)
+        super().__init__(
+            function, part=part, rescale=rescale, timeout=timeout, threads=threads, factory=factory, python=python
+        )
 
     def _call(self, sample: Sample, text: str) -> Call:
         row = {
@@ -154,7 +168,7 @@ class TrlReward(_Adapter):
     only the columns that it names.
 
     Args:
-        function, part, rescale, timeout, threads: as in `_Adapter`, also its errors.
+        function, part, rescale, timeout, threads, factory, python: as in `_Adapter`, also its errors.
         conversational: pass completions and prompts as lists of messages, as TRL does for chat data.
         columns: further column → constant value.
     """
@@ -169,22 +183,20 @@ class TrlReward(_Adapter):
         rescale: Sequence[float] | None = None,
         timeout: float | None = TIMEOUT,
         threads: int = 1,
+        factory: Mapping[str, Any] | None = None,
+        python: str | None = None,
     ) -> None:
         self._conversational, self._columns = conversational, dict(columns or {})
-        super().__init__(function, part=part, rescale=rescale, timeout=timeout, threads=threads)
+        super().__init__(
+            function, part=part, rescale=rescale, timeout=timeout, threads=threads, factory=factory, python=python
+        )
 
     def _own_problems(self) -> list[Problem]:
         return [
             Problem(f"columns.{name}", "not-taken", f"{self.name} takes no '{name}', nor all columns (**kwargs)")
             for name in self._columns
-            if not self._takes(name)
+            if not self._function.takes(name)
         ]
-
-    def _takes(self, name: str) -> bool:
-        parameters = self._function.parameters
-        if parameters is None:
-            return True
-        return name in parameters or any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
 
     def _call(self, sample: Sample, text: str) -> Call:
         columns = {
@@ -196,9 +208,10 @@ class TrlReward(_Adapter):
             "question": sample.question,
             "source": sample.source,
             "choices": list(sample.choices),
-            **self._columns,
         }
-        return Call(kwargs={name: [value] for name, value in columns.items() if self._takes(name)})
+        kwargs = {name: [value] for name, value in {**columns, **self._columns}.items()}
+        refused = {name for name in self._columns if not self._function.takes(name)}  # `_own_problems` has said so
+        return Call(kwargs=kwargs, offered=frozenset(columns.keys() - self._columns.keys() | refused))
 
     def _read(self, result: Any) -> Score:
         value = returned.only(result, self.name)
@@ -215,7 +228,7 @@ class VerlReward(_Adapter):
     (other right wordings). It returns a number, or a dict.
 
     Args:
-        function, part, rescale, timeout, threads: as in `_Adapter`, also its errors.
+        function, part, rescale, timeout, threads, factory, python: as in `_Adapter`, also its errors.
         key: which number of a returned dict is the score; the others become metrics.
         kwargs: further keyword arguments, verl's `reward_kwargs`; they replace those above.
     """
@@ -229,10 +242,14 @@ class VerlReward(_Adapter):
         rescale: Sequence[float] | None = None,
         timeout: float | None = TIMEOUT,
         threads: int = 1,
+        factory: Mapping[str, Any] | None = None,
+        python: str | None = None,
         kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         self._key, self._kwargs = key, dict(kwargs or {})
-        super().__init__(function, part=part, rescale=rescale, timeout=timeout, threads=threads)
+        super().__init__(
+            function, part=part, rescale=rescale, timeout=timeout, threads=threads, factory=factory, python=python
+        )
 
     def _call(self, sample: Sample, text: str) -> Call:
         return Call(
@@ -262,7 +279,7 @@ class OpenRlhfReward(_Adapter):
     tensor, or a dict with `rewards`, `scores` and `extra_logs`.
 
     Args:
-        function, part, rescale, timeout, threads: as in `_Adapter`, also its errors.
+        function, part, rescale, timeout, threads, factory, python: as in `_Adapter`, also its errors.
         key: which entry of a returned dict is the score: `rewards`, which OpenRLHF trains on, or `scores`. The other
             one and `extra_logs` become metrics.
         kwargs: further keyword arguments of the function.
@@ -277,10 +294,14 @@ class OpenRlhfReward(_Adapter):
         rescale: Sequence[float] | None = None,
         timeout: float | None = TIMEOUT,
         threads: int = 1,
+        factory: Mapping[str, Any] | None = None,
+        python: str | None = None,
         kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         self._key, self._kwargs = key, dict(kwargs or {})
-        super().__init__(function, part=part, rescale=rescale, timeout=timeout, threads=threads)
+        super().__init__(
+            function, part=part, rescale=rescale, timeout=timeout, threads=threads, factory=factory, python=python
+        )
 
     def _call(self, sample: Sample, text: str) -> Call:
         return Call(([sample.question + text], [sample.question], [self._reference(sample)]), self._kwargs)

@@ -5,48 +5,46 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from medix_r1 import user_code
 from medix_r1.errors import ConfigError, Problem, RewardError
-from medix_r1.rewards.adapters.process import FunctionProcesses
-from medix_r1.rewards.adapters.returned import plain
+from medix_r1.rewards.adapters.outside import called, made, signature_of, takes
+from medix_r1.rewards.adapters.process import FunctionProcesses, Loading, described
 
 # A function with one of these parameters, and no default for it, needs all replies of a group.
 GROUP_PARAMETERS = ("group", "groups", "group_size", "group_ids", "num_generations", "advantages")
 GROUP_MARK = "needs_group"  # a function may also declare it: compute_score.needs_group = True
 TIMEOUT = 60.0  # seconds for one call, by default
+_KINDS = {
+    int(kind): kind
+    for kind in (
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        inspect.Parameter.VAR_POSITIONAL,
+        inspect.Parameter.KEYWORD_ONLY,
+        inspect.Parameter.VAR_KEYWORD,
+    )
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The arguments of one call."""
+    """The arguments of one call; of those in `offered` a function gets what it takes."""
 
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] | None = None
+    offered: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         named = [f"{name}=…" for name in self.kwargs or ()]
         return ", ".join([*("…" for _ in self.args), *named])
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """What a function raised; a plain text, because not every exception survives pickling."""
-
-    reason: str
-
-
-def called(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """Call a function, a coroutine function too; returns `plain` of its result, or `Failed`."""
-    try:
-        result = function(*args, **kwargs)
-        return plain(asyncio.run(result) if inspect.iscoroutine(result) else result)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - user code may raise anything; the caller raises it again
-        return Failed(f"{type(error).__name__}: {error}")
 
 
 class UserFunction:
@@ -56,34 +54,51 @@ class UserFunction:
         name: `module:name` or `./file.py:name`.
         timeout: seconds for one call, in a process. None: in a thread, which nothing can stop.
         workers: calls at one time, at least 1.
+        factory: `name` is called with these arguments, once in each process, and returns the function. None: it is the
+            function.
+        python: interpreter of another environment, which alone loads `name`. None: this environment.
 
     Raises:
-        ConfigError: the function cannot be loaded or needs a whole group, or a number is out of range.
+        ConfigError: the function cannot be loaded or needs a whole group, or a setting is out of range.
     """
 
-    def __init__(self, name: Any, *, timeout: float | None, workers: int) -> None:
-        if problems := [*function_problems(name), *_number_problems(timeout, workers)]:
+    def __init__(
+        self,
+        name: Any,
+        *,
+        timeout: float | None,
+        workers: int,
+        factory: Mapping[str, Any] | None = None,
+        python: str | None = None,
+    ) -> None:
+        problems = [*_number_problems(timeout, workers), *_python_problems(python, timeout)]
+        problems = [*([] if python is not None and problems else function_problems(name, factory, python)), *problems]
+        if problems:
             raise ConfigError(problems)
         self.name: str = name
-        self.function = user_code.load(name, "function")
-        self._processes = None if timeout is None else FunctionProcesses(name, timeout=timeout, size=workers)
+        loading = Loading(user_code.absolute(name), None if factory is None else dict(factory), python)
+        found = _loaded(name, python)
+        # What a factory makes shows its parameters in its process alone.
+        self._signature = found.signature if factory is None else None
+        self._processes = None if timeout is None else FunctionProcesses(loading, timeout=timeout, size=workers)
         self._threads = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="reward")  # starts none by itself
+        self._in_thread = _Made(found.function, loading) if python is None else None
 
-    @property
-    def parameters(self) -> Mapping[str, inspect.Parameter] | None:
-        """The function's parameters; None for one that shows none, such as a function written in C."""
-        signature = _signature(self.function)
-        return None if signature is None else signature.parameters
+    def takes(self, name: str) -> bool:
+        """Whether the function takes a keyword argument; True for one that does not show its parameters."""
+        return takes(self._signature, name)
 
     def binding_problems(self, call: Call) -> list[Problem]:
         """A problem if the function cannot take these arguments."""
-        signature = _signature(self.function)
-        if signature is None:
+        if self._signature is None:
             return []
+        kwargs = call.kwargs or {}
         try:
-            signature.bind(*call.args, **(call.kwargs or {}))
+            self._signature.bind(
+                *call.args, **{name: kwargs[name] for name in kwargs if name not in call.offered or self.takes(name)}
+            )
         except TypeError as error:
-            text = f"{self.name}{signature} would be called as ({call}): {error}"
+            text = f"{self.name}{self._signature} would be called as ({call}): {error}"
             return [Problem("function", "arguments-do-not-fit", text)]
         return []
 
@@ -96,12 +111,15 @@ class UserFunction:
         """
         kwargs = call.kwargs or {}
         if self._processes is not None:
-            result = await self._processes(call.args, kwargs)
+            is_result, result = await self._processes(call.args, kwargs, call.offered)
         else:
+            assert self._in_thread is not None  # another Python has a process
             loop = asyncio.get_running_loop()
-            result = await loop.run_in_executor(self._threads, called, self.function, call.args, kwargs)
-        if isinstance(result, Failed):
-            raise RewardError(f"{self.name} raised {result.reason}", code="raised")
+            is_result, result = await loop.run_in_executor(
+                self._threads, self._in_thread, call.args, kwargs, call.offered
+            )
+        if not is_result:
+            raise RewardError(f"{self.name} raised {result}", code="raised")
         return result
 
     def close(self) -> None:
@@ -110,31 +128,108 @@ class UserFunction:
             self._processes.close()
 
 
-def function_problems(name: Any) -> list[Problem]:
+class _Made:
+    """A function that is called in this process; what makes it is called at its first call."""
+
+    def __init__(self, function: Any, loading: Loading) -> None:
+        self._function, self._loading, self._lock = function, loading, Lock()
+        self._is_made = loading.factory is None
+
+    def __call__(self, args: Sequence[Any], kwargs: Mapping[str, Any], offered: Collection[str]) -> tuple[bool, Any]:
+        with self._lock:
+            if not self._is_made:
+                self._function = made(self._function, self._loading.factory or {}, self._loading.name)
+                self._is_made = True
+        if isinstance(self._function, str):
+            return False, self._function
+        return called(self._function, args, kwargs, offered)
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A function of a config; `function` is None for one that another Python has loaded."""
+
+    function: Any
+    is_callable: bool
+    needs_group: bool
+    signature: inspect.Signature | None
+
+
+def _loaded(name: Any, python: str | None) -> _Loaded:
+    """Load a function here, or let another Python describe it.
+
+    Raises:
+        ConfigError: it cannot be loaded.
+    """
+    if python is None:
+        function = user_code.load(name, "function")
+        signature = signature_of(function) if callable(function) else None
+        return _Loaded(function, callable(function), bool(getattr(function, GROUP_MARK, False)), signature)
+    if not isinstance(name, str) or ":" not in name:
+        raise ConfigError.of("function", "not-module-and-name", f"{name!r} is neither module:name nor ./file.py:name")
+    says = described(user_code.absolute(name), python)
+    if isinstance(says, str):
+        raise ConfigError.of("function", "not-loadable", says)
+    empty = inspect.Parameter.empty
+    found = says["parameters"]
+    signature = (
+        None
+        if found is None
+        else inspect.Signature(
+            [
+                inspect.Parameter(one, _KINDS[kind], default=None if has_default else empty)
+                for one, kind, has_default in found
+            ]
+        )
+    )
+    return _Loaded(None, says["callable"], says["needs_group"], signature)
+
+
+def function_problems(name: Any, factory: Any = None, python: str | None = None) -> list[Problem]:
     """Every problem of an adapter's `function`: it cannot be imported or called, or it needs a whole group."""
     try:
-        function = user_code.load(name, "function")
+        found = _loaded(name, python)
     except ConfigError as error:
         return list(error.problems)
-    if not callable(function):
+    if not found.is_callable:
         return [Problem("function", "not-a-function", f"{name} is not a function")]
+    if factory is not None:
+        return _factory_problems(name, factory, found.signature)
     refusal = "it needs its whole group, but each reply is scored alone as soon as it is finished"
-    if getattr(function, GROUP_MARK, False):
+    if found.needs_group:
         return [Problem("function", "needs-its-group", f"{name} says {GROUP_MARK}=True: {refusal}")]
-    signature = _signature(function)
     needed = [
         parameter.name
-        for parameter in (signature.parameters.values() if signature else ())
+        for parameter in (found.signature.parameters.values() if found.signature else ())
         if parameter.name in GROUP_PARAMETERS and parameter.default is inspect.Parameter.empty
     ]
     return [Problem("function", "needs-its-group", f"{name} asks for {', '.join(needed)}: {refusal}")] if needed else []
 
 
-def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
+def _factory_problems(name: str, factory: Any, signature: inspect.Signature | None) -> list[Problem]:
+    if not isinstance(factory, Mapping) or not all(isinstance(one, str) for one in factory):
+        text = f"{factory!r} is no mapping of arguments to values; use {{}} for a factory that is called without any"
+        return [Problem("factory", "not-a-mapping", text)]
     try:
-        return inspect.signature(function)
-    except (TypeError, ValueError):  # written in C, without a signature
-        return None
+        if signature is not None:
+            signature.bind(**factory)
+    except TypeError as error:
+        given = ", ".join(f"{one}=…" for one in factory)
+        return [Problem("factory", "arguments-do-not-fit", f"{name}{signature} would be called as ({given}): {error}")]
+    return []
+
+
+def _python_problems(python: Any, timeout: float | None) -> list[Problem]:
+    """Problems of an interpreter, without starting it."""
+    if python is None:
+        return []
+    if not isinstance(python, str) or not os.access(python, os.X_OK) or not Path(python).is_file():
+        text = f"{python!r} is no interpreter; give the path of a Python, such as /opt/metrics/bin/python"
+        return [Problem("python", "no-such-file", text)]
+    if timeout is None:
+        text = "null calls the function in this process, which is not the other Python's; give a number of seconds"
+        return [Problem("timeout", "out-of-range", text)]
+    return []
 
 
 def _number_problems(timeout: Any, workers: Any) -> list[Problem]:

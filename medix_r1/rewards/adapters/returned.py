@@ -1,38 +1,13 @@
-"""Reads what a user's function returned: arrays, tensors, generators and scalars of any library become plain values."""
+"""Reads what a user's function returned, after `outside.plain` has made plain values of it."""
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from medix_r1.errors import RewardError
 from medix_r1.rewards.base import clamped
-
-_MOST_ITEMS = 1000  # a generator may never end; every list of more than one item is refused anyway
-
-
-def plain(value: Any) -> Any:
-    """The value as dicts, lists, numbers, texts and None, which can be compared and sent between processes.
-
-    NumPy's and torch's arrays and scalars are read by their own `tolist`, so neither library is imported. What has no
-    plain form becomes its `repr`.
-    """
-    if value is None or isinstance(value, bool):
-        return value
-    for kind in (int, float, str):
-        if isinstance(value, kind):
-            return kind(value)  # of a subclass too, whose module the scoring process cannot import
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if hasattr(value, "__float__"):
-        return float(value)  # Fraction, Decimal
-    if isinstance(value, Iterable) and not isinstance(value, bytes):
-        return [plain(item) for item in itertools.islice(value, _MOST_ITEMS)]
-    return repr(value)
 
 
 def only(value: Any, name: str) -> Any:

@@ -70,7 +70,16 @@ def train(
     advance: Callable[[float], None] = lambda _: None,
 ) -> None:
     """Train one phase in place; `advance` gets each step's loss."""
-    teacher = Teacher(rows, labels, phase)
+    train_with(model, Teacher(rows, labels, phase), phase, advance)
+
+
+def train_with(
+    model: Qwen3VLForConditionalGeneration,
+    teacher: Teacher,
+    phase: Phase,
+    advance: Callable[[float], None] = lambda _: None,
+) -> None:
+    """Train one phase in place on the replies of a teacher; `advance` gets each step's loss."""
     torch.manual_seed(phase.seed)
     optimizer = _optimizer(model, phase.peak_lr)
     model.train()
