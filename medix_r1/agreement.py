@@ -65,22 +65,37 @@ def agreement(
     names = tuple(categories) if categories is not None else tuple(sorted({*first, *second}))
     if strange := sorted({*first, *second} - set(names)):
         raise ValueError(f"no such category: {', '.join(strange)}; there are: {', '.join(names)}")
-    table = _count(first, second, names)
+    return agreement_of_table(names, _count(first, second, names), level=level)
 
-    from statsmodels.stats.proportion import proportion_confint  # slow to import
 
-    same = sum(table[i][i] for i in range(len(names)))
-    low, high = proportion_confint(same, len(first), alpha=1.0 - level, method="wilson")
-    kappa, interval = _kappa(table, level)
+def agreement_of_table(categories: Sequence[str], table: Sequence[Sequence[int]], *, level: float = 0.95) -> Agreement:
+    """The agreement of two raters whose ratings are counted already; not all counts may be 0.
+
+    Args:
+        categories: in the order of the table.
+        table: counts; rows are the first rater's categories, columns the second's.
+        level: confidence level of the intervals, in (0, 1).
+    """
+    counts = tuple(map(tuple, table))
+    same, total = sum(counts[i][i] for i in range(len(counts))), sum(map(sum, counts))
+    kappa, interval = _kappa(counts, level)
     return Agreement(
-        categories=names,
-        table=table,
-        share=same / len(first),
-        share_interval=Interval(max(0.0, float(low)), min(1.0, float(high))),
+        categories=tuple(categories),
+        table=counts,
+        share=same / total,
+        share_interval=share_interval(same, total, level=level),
         kappa=kappa,
         kappa_interval=interval,
         level=level,
     )
+
+
+def share_interval(count: int, total: int, *, level: float = 0.95) -> Interval:
+    """Wilson's score interval of a share, at this confidence level in (0, 1); `total` is at least 1."""
+    from statsmodels.stats.proportion import proportion_confint  # slow to import
+
+    low, high = proportion_confint(count, total, alpha=1.0 - level, method="wilson")
+    return Interval(max(0.0, float(low)), min(1.0, float(high)))
 
 
 def _count(first: Sequence[str], second: Sequence[str], names: Sequence[str]) -> tuple[tuple[int, ...], ...]:

@@ -20,6 +20,7 @@ from medix_r1.host.yaml_text import parse_yaml, read_yaml
 from medix_r1.model_names import is_hub_name
 from medix_r1.runs import checkpoints, provenance
 from medix_r1.runs.folder import RunFolder
+from medix_r1.serving.composed_judges import members
 from medix_r1.untrusted import one_line
 
 _UNKNOWN = "unknown"
@@ -97,7 +98,7 @@ def _facts(config: Mapping[str, Any], run: RunFolder) -> dict[str, Any]:
         "lr": _get(config, "actor_rollout_ref.actor.optim.lr"),
         "seed": _get(config, "run.seed"),
         "reward": _reward(_get(config, "reward.weights")),
-        "judge": _get(config, "judge.client.model"),
+        "judge": " and ".join(_judges(config)) or _UNKNOWN,
         "embedder": _get(config, "embedder.model"),
         "think": _get(config, "reward.think_element"),
     }
@@ -108,6 +109,12 @@ def _facts(config: Mapping[str, Any], run: RunFolder) -> dict[str, Any]:
         "base_licence": _licence(place),
         "data": _data(_get(config, "data.train_files"), run),
     }
+
+
+def _judges(config: Mapping[str, Any]) -> list[str]:
+    """Names of the judge's model, or of those of a vote or a cascade."""
+    client = (config.get("judge") or {}).get("client")
+    return list(dict.fromkeys(str(one["model"]) for _, one in members(client) if one.get("model") is not None))
 
 
 def _cell(value: object) -> str:

@@ -82,7 +82,7 @@ def manifest(overrides: Sequence[str], config_dirs: Sequence[Path], cluster: Clu
         settings = _judge_settings(config, cluster)
         address = f"http://{cluster.name}-judge:{_JUDGE_PORT}"
         objects += [_judge_deployment(settings, overrides, cluster), _judge_service(cluster)]
-        run += attached(settings, address)
+        run += attached(config, settings, address)
         run += ["judge.client.api_key_env=VLLM_API_KEY"] if cluster.judge_key else []
         wait = (address, settings.start_timeout)
     objects.append(_ray_job(config, run, cluster, wait))

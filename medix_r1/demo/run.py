@@ -21,7 +21,7 @@ from medix_r1.host import processes
 from medix_r1.runs.folder import RunFolder
 from medix_r1.serving import server
 from medix_r1.serving.checks import judge_problems
-from medix_r1.serving.foreground import attached, judge_settings, new_log
+from medix_r1.serving.foreground import attached, judge_settings, new_log, running_judge
 from medix_r1.serving.kept import served
 
 EXPERIMENT = "experiment=nano_cpu"
@@ -38,7 +38,8 @@ class _PhaseEnded(Exception):
 
 def evaluate(model: Path, out: Path, judge_url: str | None, overrides: Sequence[str], console: Console) -> None:
     """Evaluate one policy and write the result as JSON; start the judge unless `judge_url` names one."""
-    overrides = [EXPERIMENT, *overrides, *(_running_judge(judge_url) if judge_url else [])]
+    overrides = [EXPERIMENT, *overrides]
+    overrides += _running_judge(configs.compose_train(overrides), judge_url) if judge_url else []
     with judge(configs.compose_train(overrides), console) as attach:
         from medix_r1.demo.evaluate import evaluate as evaluate_policy
 
@@ -86,17 +87,17 @@ def judge(config: DictConfig, console: Console, seconds: dict[str, float] | None
         if seconds is not None:
             seconds["judge start"] = time.monotonic() - start
         console.print(f"judge ready after {time.monotonic() - start:.0f} s", highlight=False)
-        yield attached(settings)
+        yield attached(config, settings)
 
 
-def _running_judge(url: str) -> list[str]:
+def _running_judge(config: DictConfig, url: str) -> list[str]:
     url = url.rstrip("/").removesuffix("/v1") + "/v1"
     names = server.served_models(url, timeout=5.0)
     if not names:
         raise ServerError(
             f"--judge-url: no judge answers at {url}; start one with medix-r1 serve judge=nano", code="no-answer"
         )
-    return ["judge.server=null", f"judge.client.base_url={url}", f"judge.client.model={names[0]}"]
+    return running_judge(config.judge, url, names[0])
 
 
 def _build(config: DictConfig, console: Console) -> None:

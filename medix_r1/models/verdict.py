@@ -18,6 +18,8 @@ __all__ = [
     "Question",
     "Verdict",
     "Writer",
+    "added_up",
+    "is_gauge",
     "parse_verdict",
     "strip_thinking",
     "yes_probability",
@@ -113,12 +115,26 @@ class Judge(Protocol):
         ...
 
     def statistics(self) -> dict[str, float]:
-        """Name → count, or seconds for `latency_*`."""
+        """Name → count, seconds for `latency_*`, or a running estimate for `estimated_*`."""
         ...
 
     async def aclose(self) -> None:
         """Close connections and files."""
         ...
+
+
+def added_up(statistics: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Counters of several judges together: sums, and the largest of each gauge such as a latency."""
+    total: dict[str, float] = {}
+    for numbers in statistics:
+        for name, value in numbers.items():
+            total[name] = max(total.get(name, 0.0), value) if is_gauge(name) else total.get(name, 0.0) + value
+    return total
+
+
+def is_gauge(name: str) -> bool:
+    """Whether a statistic is a gauge, no counter: the last part of its name starts with `latency` or `estimated_`."""
+    return name.rpartition("/")[2].startswith(("latency", "estimated_"))
 
 
 def yes_probability(tokens: Iterable[Mapping[str, Any]]) -> float | None:

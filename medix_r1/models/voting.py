@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Sequence
 
 from medix_r1.errors import ConfigError, JudgeError, JudgeRejected, JudgeUnavailable
-from medix_r1.models.verdict import Judge, Question, Verdict
+from medix_r1.models.verdict import Judge, Question, Verdict, added_up
 
 
 class VotingJudge:
@@ -68,11 +67,7 @@ class VotingJudge:
 
     def statistics(self) -> dict[str, float]:
         """Sums of the members' counters, the maximum of their latencies, and the counters of the votes."""
-        total: dict[str, float] = defaultdict(float)
-        for numbers in (judge.statistics() for judge in self._judges):
-            for name, value in numbers.items():
-                total[name] = max(total[name], value) if name.startswith("latency") else total[name] + value
-        return dict(total) | {
+        return added_up(judge.statistics() for judge in self._judges) | {
             "votes": float(self.votes),
             "split_votes": float(self.split_votes),
             "failed_members": float(self.failed_members),

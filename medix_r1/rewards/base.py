@@ -186,8 +186,8 @@ class Reward(Protocol):
     A signal may have four optional attributes:
 
     - `wants_images`: bool; True fills `Sample.images`.
-    - `statistics()`: name → number, for the step metrics. Names that start with `latency` are gauges, all others are
-      counters that only grow.
+    - `statistics()`: name → number, for the step metrics. Names that start with `latency` or `estimated_` are gauges,
+      all others are counters that only grow.
     - `rule_score(sample)`: the `Score` where rules alone decide, else None. `reward audit` skips samples that have one.
     - `veto`: name of another signal; where that one says NO (below 0.5), this one is 0.
     """
@@ -212,11 +212,6 @@ class LaterReward(Protocol):
     def score(self, sample: Sample, scores: Mapping[str, Score]) -> Score | Awaitable[Score]:
         """Score one rollout, as `Reward.score`; `scores` has those of the signals in `needs`."""
         ...
-
-
-def is_gauge(name: str) -> bool:
-    """Whether a statistic is a gauge and no counter: the last part of its name starts with `latency`."""
-    return name.rpartition("/")[2].startswith("latency")
 
 
 _NOTHING = Score(0.0, "nothing to grade")

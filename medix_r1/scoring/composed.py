@@ -20,7 +20,7 @@ from medix_r1.rewards.build import build_reward, reward_problems
 from medix_r1.rewards.composite import CompositeReward
 from medix_r1.serving import server
 from medix_r1.serving.checks import judge_problems
-from medix_r1.serving.foreground import attached, judge_settings, new_log
+from medix_r1.serving.foreground import attached, judge_settings, new_log, running_judge
 from medix_r1.serving.kept import served
 
 DEFAULT_JUDGE_CHECK = 5.0  # seconds, timeout of asking a running judge for its models
@@ -66,7 +66,7 @@ class PlannedReward:
         self._overrides, self._dirs, self._alone = [*overrides], config_dirs, alone
         self.config = self._compose()
         if judge_url and self.config.judge.client is not None and self.asks_a_judge:  # else nothing would call it
-            self._overrides += _running_judge(judge_url)
+            self._overrides += _running_judge(self.config, judge_url)
             self.config = self._compose()
         problems = [*besides(self.config.reward.parser), *reward_problems(self.config.reward)]
         if self.asks_a_judge:
@@ -123,7 +123,7 @@ class PlannedReward:
         console.print(f"starting judge {settings.served_name} at {settings.address}; log: {log}", highlight=False)
         with served(settings, log):
             console.print(f"judge ready after {time.monotonic() - start:.0f} s", highlight=False)
-            yield _ready(self._compose(*attached(settings)))
+            yield _ready(self._compose(*attached(self.config, settings)))
 
 
 # Keys of the reward node that scores depend on; its other keys are verl's.
@@ -185,11 +185,11 @@ def _named(tree: Mapping[Any, Any]) -> dict[str, Any]:
     return named
 
 
-def _running_judge(url: str) -> list[str]:
+def _running_judge(config: DictConfig, url: str) -> list[str]:
     address = url.rstrip("/").removesuffix("/v1") + "/v1"
     names = server.served_models(address, timeout=DEFAULT_JUDGE_CHECK)
     if not names:
         raise ConfigError.of(
             "--judge-url", "no-answer", f"no judge answers at {address}; start one with medix-r1 serve"
         )
-    return ["judge.server=null", f"judge.client.base_url={address}", f"judge.client.model={names[0]}"]
+    return running_judge(config.judge, address, names[0])

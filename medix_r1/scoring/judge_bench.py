@@ -27,7 +27,7 @@ from medix_r1.composing import instantiate
 from medix_r1.errors import ConfigError, JudgeError
 from medix_r1.models.judge import Judge, Question
 from medix_r1.models.settings import VERL_ROUTER
-from medix_r1.serving.checks import judge_problems
+from medix_r1.serving.checks import judge_problems, members
 from medix_r1.serving.foreground import attached, judge_settings, new_log
 from medix_r1.serving.kept import served
 
@@ -153,12 +153,12 @@ def _running(
     settings, log = judge_settings(config), new_log("medix-judge-")
     console.print(f"starting {settings.served_name} at {settings.address}; log: {log}", highlight=False)
     with served(settings, log):
-        yield configs.compose_train([*overrides, *attached(settings)], config_dirs)
+        yield configs.compose_train([*overrides, *attached(config, settings)], config_dirs)
 
 
 def _without_cache(client: DictConfig) -> Any:
     plain: Any = OmegaConf.to_container(client, resolve=True)
-    for member in [plain, *plain.get("judges", [])]:
+    for _, member in members(plain):
         member.pop("cache_path", None)  # synthetic questions do not belong into the cache on disk
     return plain
 

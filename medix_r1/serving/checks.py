@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,19 +16,32 @@ from medix_r1.errors import ConfigError, Problem
 from medix_r1.model_names import is_hub_name
 from medix_r1.models.settings import VERL_ROUTER
 from medix_r1.serving import server
+from medix_r1.serving.composed_judges import (
+    asks,
+    composed_verl_judges,
+    composites,
+    composition_problems,
+    is_composed,
+    members,
+    parts_by_name,
+)
 from medix_r1.serving.probe import Kind, server_problems
 
-_PLACEHOLDERS = {"base_url": "http://placeholder/v1", "model": "placeholder", "judges": [{}]}
+__all__ = ["client_problems", "embedder_problems", "is_used", "judge_problems", "members"]
+
+_PLACEHOLDERS: dict[str, Any] = {
+    "base_url": "http://placeholder/v1",
+    "model": "placeholder",
+    "judges": [{}],
+    "low": 0.1,
+    "high": 0.9,
+}
+_WITHOUT_FAULTS = {
+    "_target_": "medix_r1.models.judge.ChatJudge",
+    "base_url": _PLACEHOLDERS["base_url"],
+    "model": _PLACEHOLDERS["model"],
+}
 _OF_THE_KEY = ("variable-not-set", "key-not-printable")
-
-
-def members(client: Mapping[Any, Any] | None, key: str = "judge.client") -> list[tuple[str, Any]]:
-    """(config key, settings) of every judge: the members of a vote, or the only one."""
-    if client is None:
-        return []
-    if "judges" not in client:
-        return [(key, client)]
-    return [(f"{key}.judges[{i}]", member) for i, member in enumerate(client["judges"] or [])]
 
 
 def judge_problems(config: DictConfig, *, ask: bool = True) -> Iterator[Problem]:
@@ -44,12 +57,18 @@ def judge_problems(config: DictConfig, *, ask: bool = True) -> Iterator[Problem]
     wrong = list(_settings_problems(config.judge.client, "judge.client"))
     yield from wrong
     judges = members(config.judge.client)
-    if any(member.get("base_url") == VERL_ROUTER for _, member in judges):
+    if routed := [key for key, member in judges if member.get("base_url") == VERL_ROUTER]:
+        yield from composed_verl_judges(routed)
         yield from _verl_problems(config)
         return
+    plain: Any = OmegaConf.to_container(config.judge.client, resolve=True)
+    yield from composition_problems(plain, config.judge.server)
+    hint = "; start one (medix-r1 serve) or mend it"
+    elsewhere = [(key, member) for key, member in members(plain) if not asks(member, settings)]
+    yield from _server_problems(
+        elsewhere if is_composed(plain) or settings is None else [], "judge", hint, wrong, ask=ask
+    )
     if settings is None:
-        hint = "; start one (medix-r1 serve) or mend it"
-        yield from _server_problems(config.judge.client, "judge.client", "judge", hint, wrong, ask=ask)
         return
     if not isinstance(settings.port, int) or not 0 <= settings.port <= 65535:
         yield Problem(
@@ -78,7 +97,8 @@ def embedder_problems(config: DictConfig) -> Iterator[Problem]:
         return
     wrong = list(_settings_problems(config.embedder, "embedder"))
     yield from wrong
-    yield from _server_problems(config.embedder, "embedder", "embedder", "; start one or mend it", wrong)
+    plain: Any = OmegaConf.to_container(config.embedder, resolve=True)
+    yield from _server_problems([("embedder", plain)], "embedder", "; start one or mend it", wrong)
 
 
 def client_problems(config: DictConfig) -> Iterator[Problem]:
@@ -97,22 +117,30 @@ def is_used(config: DictConfig, name: str) -> bool:
 def _settings_problems(node: DictConfig, key: str) -> Iterator[Problem]:
     """Every problem that the client's class finds in its own settings.
 
-    A vote is checked member by member, so that the problems have the members' keys.
+    Votes and cascades are checked member by member, so that problems have the members' keys, then by themselves.
     """
     container: Any = OmegaConf.to_container(node, resolve=True)
     plain = without_missing(container, _PLACEHOLDERS)
-    found = [
+    leaves = [
         replace(problem, key=problem.key.replace(key, own, 1))
         for own, member in members(plain, key)
         for problem in _constructor_problems(member, key)
     ]
-    yield from found or _constructor_problems(plain, key)
+    yield from leaves
+    for own, one in composites(plain, key):
+        bare = {**one, **{name: _stand_in(part) for name, part in parts_by_name(one).items()}}
+        for problem in _constructor_problems(bare, key):
+            yield replace(problem, key=problem.key.replace(key, own, 1))
+
+
+def _stand_in(part: Any) -> Any:
+    """A part of a composed judge without faults of its own, so that only the whole's are found."""
+    return [_WITHOUT_FAULTS for _ in part] if isinstance(part, list) else _WITHOUT_FAULTS
 
 
 def _constructor_problems(plain: dict[str, Any], key: str) -> Iterator[Problem]:
     """Instantiate a client, which opens and loads nothing, and yield the problems that its constructor raises."""
-    for _, one in [(key, plain), *members(plain, key)]:
-        one.pop("cache_path", None)  # the constructor would create this folder
+    plain = {name: value for name, value in plain.items() if name != "cache_path"}  # it would create this folder
     try:
         instantiate(plain, key)
     except ConfigError as error:
@@ -120,13 +148,12 @@ def _constructor_problems(plain: dict[str, Any], key: str) -> Iterator[Problem]:
 
 
 def _server_problems(
-    node: DictConfig, key: str, kind: Kind, hint: str, wrong: Sequence[Problem], *, ask: bool = True
+    clients: Sequence[tuple[str, Any]], kind: Kind, hint: str, wrong: Sequence[Problem], *, ask: bool = True
 ) -> Iterator[Problem]:
-    """Ask the servers of a client one question each, unless its settings are wrong."""
-    plain: Any = OmegaConf.to_container(node, resolve=True)
-    for own, member in members(plain, key):
-        if member.get("base_url") is not None and not any(problem.key.startswith(own) for problem in wrong):
-            yield from server_problems(member, own, kind, hint, ask=ask)
+    """Ask the servers of each client (config key, settings) one question, unless its settings are wrong."""
+    for own, client in clients:
+        if client.get("base_url") is not None and not any(problem.key.startswith(own) for problem in wrong):
+            yield from server_problems(client, own, kind, hint, ask=ask)
 
 
 def _verl_problems(config: DictConfig) -> Iterator[Problem]:

@@ -16,6 +16,7 @@ from medix_r1 import config as configs
 from medix_r1.errors import ConfigError, ServerError
 from medix_r1.serving import server
 from medix_r1.serving.checks import judge_problems
+from medix_r1.serving.composed_judges import served_keys
 from medix_r1.serving.kept import served
 
 
@@ -57,25 +58,40 @@ def judge_settings(config: DictConfig) -> server.ServerSettings:
     return server.ServerSettings(**{str(key): value for key, value in fields.items()})
 
 
-def attached(settings: server.ServerSettings, address: str | None = None) -> list[str]:
+def attached(config: DictConfig, settings: server.ServerSettings, address: str | None = None) -> list[str]:
     """Overrides that make a training config use this server instead of starting one.
 
     Args:
+        config: the config whose server it is.
         settings: those of the server.
         address: the server's address for clients; None takes the address on this machine.
     """
-    return [
-        "judge.server=null",
-        f"judge.client.base_url={address or settings.address}/v1",
-        f"judge.client.model={settings.served_name}",
-    ]
+    return running_judge(config.judge, f"{address or settings.address}/v1", settings.served_name)
+
+
+def running_judge(judge: DictConfig, address: str, model: str) -> list[str]:
+    """Overrides with which a judge that runs already stands in for the one that a config would start.
+
+    Args:
+        judge: the config's node `judge`.
+        address: of the running judge, ending in `/v1`.
+        model: its name there.
+    """
+    return _asked_at(served_keys(judge.client, judge.server), address, model)
+
+
+def _asked_at(keys: Sequence[str], address: str, model: str) -> list[str]:
+    nodes = [key.replace("[", ".").replace("]", "") for key in keys]
+    given = [(f"{node}.base_url={address}", f"{node}.model={model}") for node in nodes]
+    return ["judge.server=null", *(override for pair in given for override in pair)]
 
 
 def attach_hint(settings: server.ServerSettings) -> str:
     """The training command that uses this server; with the host's name if the server listens on all interfaces."""
     everywhere = settings.host in ("0.0.0.0", "::")
     address = f"http://{socket.gethostname()}:{settings.port}" if everywhere else None
-    return f"attach with: medix-r1 train experiment=... {' '.join(attached(settings, address))}"
+    overrides = " ".join(_asked_at(["judge.client"], f"{address or settings.address}/v1", settings.served_name))
+    return f"attach with: medix-r1 train experiment=... {overrides}"
 
 
 def new_log(prefix: str) -> Path:

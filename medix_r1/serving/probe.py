@@ -58,10 +58,17 @@ def server_problems(
         if (problem := _reason(server, name, one, key, kind, hint)) is not None:
             yield problem
         elif ask and (failure := _ask(one, key, kind, patience=_PATIENCE)) is not None:
-            yield Problem(name, "question-not-answered", f"the {kind} does not answer a question: {failure}")
+            yield _not_answered(failure, server, name, key, kind)
 
 
-def _ask(node: Mapping[str, Any], key: str, kind: Kind, *, patience: float) -> str | None:
+def _not_answered(failure: Problem, server: _Server, name: str, key: str, kind: Kind) -> Problem:
+    if failure.code == "no-log-probabilities":
+        says = f"probability needs log-probabilities, which {server.address} does not send; serve the model with vLLM, "
+        return Problem(f"{key}.mode", failure.code, f"{says}or set it to binary (not the small judge of a cascade)")
+    return Problem(name, "question-not-answered", f"the {kind} does not answer a question: {failure.text}")
+
+
+def _ask(node: Mapping[str, Any], key: str, kind: Kind, *, patience: float) -> Problem | None:
     """Ask one question, past the cache; returns why there is no answer, None if there is one."""
     own: dict[str, Any] = {"base_urls": [], "patience": patience, "unknown_model_patience": patience}
     own["timeout"] = min(float(node.get("timeout") or _TIMEOUT), _TIMEOUT)
@@ -83,9 +90,9 @@ def _ask(node: Mapping[str, Any], key: str, kind: Kind, *, patience: float) -> s
     try:
         asyncio.run(asked())
     except (JudgeError, EmbedderError) as error:
-        return str(error)
+        return Problem("", error.code, str(error))
     except TimeoutError:
-        return f"nothing within {_TIMEOUT + patience:g} s"
+        return Problem("", "timed-out", f"nothing within {_TIMEOUT + patience:g} s")
     return None
 
 

@@ -68,13 +68,22 @@ def _judge(config: DictConfig) -> str:
     if not is_used(config, "judge"):
         return "none"
     asked = [
-        f"{member['model']} at {', '.join([member['base_url'], *member.get('base_urls', ())])}, prompt "
+        f"{_role(key)}{member['model']} at {', '.join([member['base_url'], *member.get('base_urls', ())])}, prompt "
         f"{member['prompt']}, {member['mode']}"
-        for _, member in members(config.judge.client)
+        for key, member in members(config.judge.client)
         if "prompt" in member and "mode" in member
     ]
+    if {"low", "high", "audit_share"} <= config.judge.client.keys():
+        node = config.judge.client
+        asked.append(f"the strong one from P(YES) {node.low:g} to {node.high:g} and for {node.audit_share:.3g} of all")
     started = "; started by the run" if config.judge.server is not None else ""
     return ("; ".join(asked) or str(config.judge.client.get("_target_"))) + started
+
+
+def _role(key: str) -> str:
+    """The part of a cascade that a judge's key names, in front of its model."""
+    parts = [part for part in key.split(".") if part in ("small", "strong")]
+    return f"{' '.join(parts)}: " if parts else ""
 
 
 def _embedder(config: DictConfig) -> str:

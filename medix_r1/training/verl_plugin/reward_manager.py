@@ -19,7 +19,8 @@ from cachetools import LRUCache
 from verl.experimental.reward_loop.reward_manager import register as register_with_verl
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
-from medix_r1.rewards.base import Sample, SampleReader, is_gauge
+from medix_r1.models.verdict import is_gauge
+from medix_r1.rewards.base import Sample, SampleReader
 from medix_r1.rewards.composite import RewardBreakdown
 from medix_r1.rewards.overlong import Overlong
 from medix_r1.runs.scored_rollout import ScoredRollout

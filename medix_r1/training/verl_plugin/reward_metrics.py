@@ -8,7 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from medix_r1.grammar import parse_reference
-from medix_r1.rewards.base import NO_MODALITY, is_gauge
+from medix_r1.models.verdict import is_gauge
+from medix_r1.rewards.base import NO_MODALITY
 from medix_r1.runs.scored_rollout import OVERALL, ScoredRollout
 
 _MOST_LABELS = 32  # modalities, sources or further numbers with metrics of their own; the rest is in the totals

@@ -1,6 +1,7 @@
 """Every YAML file of judges and embedders composes, and builds what it names."""
 
 import inspect
+from typing import Any
 
 import pytest
 from hydra.errors import InstantiationException
@@ -8,6 +9,7 @@ from hydra.utils import instantiate
 
 from medix_r1 import config as configs
 from medix_r1.errors import ConfigError
+from medix_r1.models.cascade import CascadeJudge
 from medix_r1.models.embedder import SentenceTransformerEmbedder
 from medix_r1.models.judge import ChatJudge
 from medix_r1.models.remote_embedder import RemoteEmbedder
@@ -16,7 +18,10 @@ from medix_r1.serving import checks
 from tests.support.problems import codes
 
 ADDRESS = "http://127.0.0.1:1/v1"
+STRONG = [f"judge.client.strong.base_url={ADDRESS}", "judge.client.strong.model=m"]
 GIVEN = {
+    "cascade": [*STRONG, "judge.client.low=0.1", "judge.client.high=0.9"],
+    "nano_cascade": STRONG,
     "client": [f"judge.client.base_url={ADDRESS}", "judge.client.model=m"],
     "remote": [f"judge.client.base_url={ADDRESS}"],
     "voting": [f"judge.client.judges.{i}.base_url={ADDRESS}" for i in range(3)],
@@ -33,8 +38,9 @@ def test_a_judge(name, monkeypatch):
     config = configs.compose_reward([f"judge={name}", *GIVEN.get(name, [])])
 
     assert configs.missing_keys(config) == []
-    judge = instantiate(config.judge.client, _convert_="all")
-    assert isinstance(judge, VotingJudge if name == "voting" else ChatJudge)
+    judge: Any = instantiate(config.judge.client, _convert_="all")
+    composed: dict[str, type] = {"voting": VotingJudge, "cascade": CascadeJudge, "nano_cascade": CascadeJudge}
+    assert type(judge) is composed.get(name, ChatJudge)
     assert judge.statistics()["calls"] == 0.0
 
 
@@ -72,8 +78,21 @@ def test_what_the_nano_judge_was_trained_on_stays():
     assert configs.compose_reward(["judge=nano"]).judge.client.prompt == "match_short"
 
 
+@pytest.mark.parametrize(("cascade", "alone"), [("cascade", "vllm"), ("nano_cascade", "nano")])
+def test_the_small_judge_of_a_cascade_is_the_one_that_also_runs_alone(cascade, alone):
+    both = [configs.compose_reward([f"judge={name}", *GIVEN.get(name, [])]).judge for name in (cascade, alone)]
+
+    assert both[0].server == both[1].server
+    assert both[0].longest_answer == both[1].longest_answer
+    assert {**both[0].client.small, "mode": "binary"} == {**both[1].client}
+
+
 def test_every_knob_of_the_client_stands_in_its_yaml():
     config = configs.compose_reward(["judge=client", *GIVEN["client"]])
     assert set(config.judge.client) - {"_target_"} == set(inspect.signature(ChatJudge).parameters)
+    config = configs.compose_reward(["judge=cascade", *GIVEN["cascade"]])
+    assert set(config.judge.client) - {"_target_"} == set(inspect.signature(CascadeJudge).parameters)
+    for member in ("small", "strong"):
+        assert set(config.judge.client[member]) - {"_target_"} == set(inspect.signature(ChatJudge).parameters)
     config = configs.compose_reward(["embedder=remote", f"embedder.base_url={ADDRESS}"])
     assert set(config.embedder) - {"_target_"} == set(inspect.signature(RemoteEmbedder).parameters)
