@@ -39,9 +39,9 @@ def test_a_judge(name, monkeypatch):
 
     assert configs.missing_keys(config) == []
     judge: Any = instantiate(config.judge.client, _convert_="all")
+    assert judge.statistics()["calls"] == 0.0
     composed: dict[str, type] = {"voting": VotingJudge, "cascade": CascadeJudge, "nano_cascade": CascadeJudge}
     assert type(judge) is composed.get(name, ChatJudge)
-    assert judge.statistics()["calls"] == 0.0
 
 
 def test_a_paid_judge_without_its_key(monkeypatch):
