@@ -6,13 +6,14 @@ import asyncio
 import hashlib
 import importlib.util
 import logging
+import re
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
-from medix_r1.errors import ConfigError, EmbedderError
+from medix_r1.errors import ConfigError, EmbedderError, Problem
 from medix_r1.host import gc_tuning
 from medix_r1.models.batching import Batches, Vector
 from medix_r1.models.reading.faults import why
@@ -22,6 +23,7 @@ from medix_r1.models.settings import count_problems
 logger = logging.getLogger(__name__)
 
 _PACKAGE_PREFIX = "pkg://"
+_DEVICE = re.compile(r"cpu|(cuda|mps|xpu)(:\d+)?")  # of torch
 
 
 class Embedder(Protocol):
@@ -60,7 +62,7 @@ class SentenceTransformerEmbedder:
         cache_size: cached vectors of references, of 4 bytes a dimension each.
 
     Raises:
-        ConfigError: `batch_size` or `cache_size` is below 1.
+        ConfigError: `batch_size` or `cache_size` is below 1, or torch has no such device.
     """
 
     def __init__(
@@ -72,7 +74,10 @@ class SentenceTransformerEmbedder:
         batch_size: int = 128,
         cache_size: int = 200_000,
     ) -> None:
-        if problems := count_problems("embedder", batch_size=batch_size, cache_size=cache_size):
+        problems = count_problems("embedder", batch_size=batch_size, cache_size=cache_size)
+        if not _DEVICE.fullmatch(device):
+            problems.append(Problem("embedder.device", "not-a-choice", f"{device} is none; use cpu, cuda or cuda:0"))
+        if problems:
             raise ConfigError(problems)
         self.model, self.revision, self.device, self.batch_size = model, revision, device, batch_size
         self._batches = Batches(self._in_thread, batch_size=batch_size, parallel=1, cache_size=cache_size)

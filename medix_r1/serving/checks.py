@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from medix_r1.composing import instantiate, without_missing
 from medix_r1.errors import ConfigError, Problem
+from medix_r1.host.folders import folder_fault
 from medix_r1.model_names import is_hub_name
 from medix_r1.models.settings import VERL_ROUTER
 from medix_r1.serving import server
@@ -124,7 +125,7 @@ def _settings_problems(node: DictConfig, key: str) -> Iterator[Problem]:
     leaves = [
         replace(problem, key=problem.key.replace(key, own, 1))
         for own, member in members(plain, key)
-        for problem in _constructor_problems(member, key)
+        for problem in (*_constructor_problems(dict(member), key), *_cache_problems(member, key))
     ]
     yield from leaves
     for own, one in composites(plain, key):
@@ -145,6 +146,13 @@ def _constructor_problems(plain: dict[str, Any], key: str) -> Iterator[Problem]:
         instantiate(plain, key)
     except ConfigError as error:
         yield from error.problems
+
+
+def _cache_problems(plain: Mapping[str, Any], key: str) -> Iterator[Problem]:
+    """A folder of verdicts that cannot be made or written to."""
+    folder = plain.get("cache_path")
+    if isinstance(folder, str) and (fault := folder_fault(Path(folder).expanduser().absolute())):
+        yield Problem(f"{key}.cache_path", fault.code, fault.says)
 
 
 def _server_problems(

@@ -22,6 +22,7 @@ from medix_r1.training.preflight.groups import group_problems
 from medix_r1.training.preflight.machine.disk import disk_problems, folder_problems
 from medix_r1.training.preflight.machine.hardware import hardware_problems
 from medix_r1.training.preflight.machine.placement import cluster_problems, placement_problems
+from medix_r1.training.preflight.metric_names import metric_problems
 from medix_r1.training.preflight.model.model_folder import model_problems
 from medix_r1.training.preflight.model.model_shape import shape_problems
 from medix_r1.training.preflight.modules import loop_problems, module_problems
@@ -67,8 +68,8 @@ def _checks(offline: bool) -> Sequence[Check]:
     of_the_config: Sequence[Check] = (
         *(plugin_problems, _reward, filter_problems, algorithm_problems, optimizer_problems, module_problems),
         *(_batches, length_problems, _limits, placement_problems, shape_problems, format_problems, trained_problems),
-        *(loop_problems, _alarms, correction_problems, file_name_problems, folder_problems, seeding_problems),
-        group_problems,
+        *(loop_problems, _alarms, metric_problems, correction_problems, group_problems),
+        *(file_name_problems, folder_problems, seeding_problems),
     )
     if offline:
         return (*of_the_config, client_problems, tracker_problems)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from medix_r1.errors import Problem
+from medix_r1.host.folders import FolderFault, existing_part, kernel_fault
 from medix_r1.model_names import VISION_TOWERS
 from medix_r1.runs.checkpoints import all_folders
 from medix_r1.runs.folder import RunFolder
@@ -21,7 +21,6 @@ from medix_r1.training.preflight.model.model_folder import snapshot, tensor_size
 from medix_r1.training.preflight.rows import batches
 
 GIB = 1024**3
-_KERNELS = ("/proc", "/sys", "/dev")  # no run folder outlives the machine there
 _LEAST = GIB  # for logs, samples and metrics; all that is asked for if the model's size is unknown
 
 
@@ -39,8 +38,8 @@ def folder_problems(config: DictConfig) -> Iterator[Problem]:
     for key, text in (("run.name", config.run.name), ("run.dir", config.run.dir)):
         if not text.isprintable() or (key == "run.name" and {".", ".."} & {*text.split("/")}):
             yield Problem(key, "no-folder-name", f"{text!r} is no name of a folder; take letters, digits, - and _")
-    if any(folder.is_relative_to(kernels) for kernels in _KERNELS):
-        yield Problem("run.dir", "no-folder-name", f"{folder} is the kernel's, which keeps no files; take another")
+    if fault := kernel_fault(folder):
+        yield Problem("run.dir", fault.code, fault.says)
 
 
 def disk_problems(config: DictConfig) -> Iterator[Problem]:
@@ -52,18 +51,9 @@ def disk_problems(config: DictConfig) -> Iterator[Problem]:
             f"{keep} would keep none; use at least 1, or null to keep all",
         )
     folder = Path(config.run.dir).expanduser().absolute()
-    try:
-        existing = next(path for path in (folder, *folder.parents) if path.exists())
-    except (OSError, ValueError) as error:  # a name that is too long, or holds a null byte
-        yield Problem(
-            "run.dir", "no-folder-name", f"it cannot be the name of a folder ({error.args[-1]}); take another"
-        )
-        return
-    if not existing.is_dir():
-        yield Problem("run.dir", "no-folder-name", f"{existing} is a file, so no folder can be there; take another")
-        return
-    if not os.access(existing, os.W_OK):
-        yield Problem("run.dir", "not-writable", f"{existing} cannot be written to")
+    existing = existing_part(folder)
+    if isinstance(existing, FolderFault):
+        yield Problem("run.dir", existing.code, existing.says)
         return
     free = shutil.disk_usage(existing).free
     if free < _LEAST:

@@ -63,6 +63,9 @@ def _gpu_problems(config: DictConfig) -> Iterator[Problem]:
             f"{place.judge_gpus} gives the judge no GPU to start on; name at least one, as in "
             f"placement.judge_gpus=[{len(trained) if own else 0}]",
         )
+    elif len(set(place.judge_gpus)) < len(place.judge_gpus):
+        says = f"{place.judge_gpus} names a GPU twice; name each once"
+        yield Problem("placement.judge_gpus", "gpu-named-twice", says)
     elif own and (both := sorted(set(place.judge_gpus) & set(trained))):
         yield Problem(
             "placement.judge_gpus",

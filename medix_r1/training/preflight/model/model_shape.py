@@ -71,6 +71,12 @@ def is_tied(model: str) -> bool | None:
     return not any(name.endswith("lm_head.weight") for one in sizes for name in one) if any(sizes) else None
 
 
+def is_text_only(model: str) -> bool:
+    """Whether a model's config knows no pictures; False if the config is not on this machine."""
+    config = values_of(model)
+    return bool(config.get("model_type")) and not any("vision" in name or "image" in name for name in config)
+
+
 def is_mixture_of_experts(model: str) -> bool:
     """Whether a model's config says so; False if it is not known."""
     return bool(text_values(model).get("num_experts")) or str(values_of(model).get("model_type")).endswith("_moe")

@@ -19,6 +19,7 @@ from medix_r1.grammar import ModalityTag, parse_reference
 from medix_r1.host.yaml_text import read_yaml
 from medix_r1.rewards.base import NO_MODALITY
 from medix_r1.training.preflight.groups import column_problems
+from medix_r1.training.preflight.model.model_shape import is_text_only
 from medix_r1.training.preflight.rows import batches
 from medix_r1.training.preflight.rows.data_files import SUFFIXES, DataFile, UnreadableFile, read_all, read_beginning
 
@@ -212,6 +213,9 @@ def _row_problems(config: DictConfig, key: str, row: Mapping[str, Any], file: Da
         )
     if (limit := image_limit(config)) is not None and number > limit:
         yield _too_many(number, str(file.path), limit)
+    if number and is_text_only(model := config.actor_rollout_ref.model.path):
+        says = f"{number} image(s), but {model} reads text alone; train a vision-language model (docs/models.md)"
+        yield Problem(key, "model-without-vision", says)
     reference = (row.get("reward_model") or {}).get("ground_truth")
     if not isinstance(reference, str):  # references.py looks at the texts
         yield Problem(key, "no-reference", "reward_model.ground_truth is empty, so no answer can be right")

@@ -6,7 +6,7 @@ import pytest
 
 from medix_r1.training.preflight.machine import memory
 from medix_r1.training.preflight.model import known_models
-from medix_r1.training.preflight.model.model_shape import is_mixture_of_experts, is_tied, shape_problems
+from medix_r1.training.preflight.model.model_shape import is_mixture_of_experts, is_text_only, is_tied, shape_problems
 from tests.support.configs import choices, composed
 from tests.support.problems import codes
 from tests.unit.training.preflight.test_model_folder import save
@@ -118,3 +118,18 @@ def test_a_folder_with_a_known_config_is_that_model(tmp_path):
     assert known_models.find(str(tmp_path)) == known
     folder(tmp_path, **values | {"vision_config": {"hidden_size": 1}})
     assert known_models.find(str(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "text_only"),
+    [
+        ({"model_type": "qwen3", "hidden_size": 64}, True),
+        ({"model_type": "qwen3_vl", "vision_config": {}}, False),
+        ({"model_type": "idefics3", "image_token_id": 7}, False),
+        ({}, False),
+    ],
+)
+def test_a_model_that_reads_text_alone(values, text_only, tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    assert is_text_only(str(tmp_path)) is text_only
+    assert not is_text_only("some/body")
