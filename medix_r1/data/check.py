@@ -24,11 +24,13 @@ from medix_r1.data.row import (
 from medix_r1.grammar import ModalityTag, ThinkElement, parse_reference
 from medix_r1.images.decode import prepare_image
 from medix_r1.images.rules import ImageRejected, ImageRules, PreparedImage
+from medix_r1.models.rubric import Criterion, criteria_of, rubric_problems
 from medix_r1.prompts.policy import policy_prompt
 from medix_r1.wording.spelling import is_gradable
 
 __all__ = ["MeasuredRow", "RowRules", "check_row", "image_bytes", "texts_of"]
 
+_PROBLEMS = 5  # of one rubric that a rejected row names
 _OTHER_MEDIA = ("<video>", "<audio>")  # verl would look for a video or audio file
 
 
@@ -117,8 +119,9 @@ def _check_question(placed: pictures.Placed) -> None:
 def _check_text(
     raw: RawRow, rules: RowRules, placed: pictures.Placed, options: Options, images: tuple[PreparedImage, ...]
 ) -> CheckedRow:
-    tag, answers = _tag_and_answers(raw, rules, has_image=bool(images))
-    if options.texts:
+    rubric = _rubric(raw)
+    tag, answers = _tag_and_answers(raw, rules, has_image=bool(images), has_rubric=bool(rubric))
+    if options.texts and any(answers):
         answers = _chosen(answers, placed, options, rules.answer_is)
     return CheckedRow(
         row_id=raw.where,
@@ -129,6 +132,7 @@ def _check_text(
         tag=tag,
         choices=placed.choices,
         images=images,
+        rubric=rubric,
     )
 
 
@@ -146,7 +150,23 @@ def _chosen(
     return tuple(dict.fromkeys(chosen))
 
 
-def _tag_and_answers(raw: RawRow, rules: RowRules, *, has_image: bool) -> tuple[str | None, tuple[str, ...]]:
+def _rubric(raw: RawRow) -> tuple[Criterion, ...]:
+    """The criteria of a row, which it need not have; a list of them, or one in text."""
+    value = raw.fields.get("rubric")
+    if isinstance(value, str) and value.strip():
+        listed = list_in_text(value)
+        value = value if listed is None else listed
+    if is_missing(value):
+        return ()
+    if problems := rubric_problems(value):
+        says = "; ".join(map(str, problems[:_PROBLEMS]))
+        raise RowRejected(Reason.WRONG_RUBRIC, f"{says}; data.columns.rubric=null reads no rubrics")
+    return criteria_of(value)
+
+
+def _tag_and_answers(
+    raw: RawRow, rules: RowRules, *, has_image: bool, has_rubric: bool
+) -> tuple[str | None, tuple[str, ...]]:
     answers = [*_answers(raw, rules.answer_list), *texts("accepted", raw.fields.get("accepted"))]
     stated = tag_of(raw.fields.get("tag"), rules.tags)
     said, first = tag_in(answers[0], rules.tags, expected=has_image and stated is None) if answers else (None, "")
@@ -161,6 +181,8 @@ def _tag_and_answers(raw: RawRow, rules: RowRules, *, has_image: bool) -> tuple[
             f"the row has the tag {tag} and no picture; name its column in data.columns.images, or leave the tag out",
         )
     wordings = tuple(dict.fromkeys([first, *(parse_reference(answer).answer for answer in answers[1:])]))
+    if has_rubric and not any(wordings):
+        return tag, ("",)  # the rubric says what is right
     if not answers or not all(is_gradable(text) for text in wordings):
         raise RowRejected(Reason.EMPTY_ANSWER, "an answer is empty or has no letter or digit")
     return tag, wordings

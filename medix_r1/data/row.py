@@ -16,6 +16,7 @@ import pyarrow as pa
 from medix_r1.data.normalise import question_key
 from medix_r1.errors import DataError
 from medix_r1.images.rules import PreparedImage
+from medix_r1.models.rubric import Criterion
 
 IMAGE_MARK = "<image>"
 
@@ -29,6 +30,7 @@ class Reason(StrEnum):
     MISSING_TAG = "missing_tag"
     UNKNOWN_TAG = "unknown_tag"
     WRONG_CHOICE = "wrong_choice"
+    WRONG_RUBRIC = "wrong_rubric"
     IMAGE_MARKS = "image_marks"
     CONTROL_TOKEN = "control_token"
     MISSING_IMAGE = "missing_image"
@@ -83,10 +85,13 @@ class CheckedRow:
     tag: str | None
     choices: tuple[str, ...]  # "" where an option is missing, so that the others keep their letters
     images: tuple[PreparedImage, ...]
+    rubric: tuple[Criterion, ...] = ()
 
     def key(self) -> bytes:
         """16-byte key of texts, tag and image bytes; exact duplicates have equal keys."""
-        parts = (self.question, self.tag or "", *self.answers, "", *self.choices, "", *(i.sha256 for i in self.images))
+        looked_for = (f"{criterion.points:g} {criterion.text}" for criterion in self.rubric)
+        pictures = (image.sha256 for image in self.images)
+        parts = (self.question, self.tag or "", *self.answers, "", *self.choices, "", *pictures, *looked_for)
         return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).digest()
 
     def text_key(self) -> bytes:
@@ -109,6 +114,7 @@ class PromptLength:
 _IMAGE = pa.struct(
     [("bytes", pa.binary()), ("path", pa.string()), ("min_pixels", pa.int64()), ("max_pixels", pa.int64())]
 )
+_CRITERION = pa.struct([("criterion", pa.string()), ("points", pa.float64()), ("tags", pa.list_(pa.string()))])
 VERL_SCHEMA = pa.schema(
     [
         ("data_source", pa.string()),
@@ -130,6 +136,7 @@ VERL_SCHEMA = pa.schema(
                     ("modality", pa.string()),
                     ("image_facts", pa.list_(pa.string())),
                     ("difficulty", pa.float64()),
+                    ("rubric", pa.list_(_CRITERION)),
                 ]
             ),
         ),
@@ -187,12 +194,13 @@ def to_verl(row: CheckedRow, prompt: str, min_pixels: int | None, max_pixels: in
             "row_id": row.row_id,
             "id": row.given_id,
             "question": row.question.replace(IMAGE_MARK, " ").strip(),
-            "answers": list(row.answers),
+            "answers": [answer for answer in row.answers if answer],  # none, in a row with a rubric alone
             "choices": list(row.choices),
             "source": row.source,
             "modality": row.tag,
             "image_facts": list(dict.fromkeys(fact for image in row.images for fact in image.facts)),
             "difficulty": None,  # how hard a model finds the question, for those who measure it
+            "rubric": [{"criterion": one.text, "points": one.points, "tags": list(one.tags)} for one in row.rubric],
         },
     }
 
@@ -209,7 +217,7 @@ def to_index(row: CheckedRow, length: PromptLength) -> dict[str, Any]:
         "tag": row.tag,
         "question": row.question,
         "answer": row.answers[0],
-        "num_answers": len(row.answers),
+        "num_answers": sum(map(bool, row.answers)),
         "num_choices": sum(map(bool, row.choices)),
         "text_tokens": length.text,
         "image_tokens": length.image,

@@ -176,6 +176,7 @@ async def _measured(row: TrainingRow, settings: Settings, client: AsyncOpenAI, r
             source=row.source,
             cut=choice.finish_reason == "length",
             accepted=row.accepted,
+            rubric=row.rubric,
         )
         for choice in reply.choices
     ]

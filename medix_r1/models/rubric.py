@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from medix_r1 import prompts
-from medix_r1.errors import DataError
+from medix_r1.errors import DataError, Problem
 from medix_r1.models.reading.json_objects import objects_in
 from medix_r1.models.reading.reply_text import read_verdict, strip_thinking
 
@@ -24,11 +24,16 @@ WANTED: Mapping[VerdictForm, str] = {
     "json": "JSON with an explanation and criteria_met, true or false",
     "yes_no": "YES or NO beyond doubt",
 }
-_PLACEHOLDER = re.compile(r"\{(conversation|reply|criterion|points)\}")
+_PLACEHOLDER = re.compile(r"\{(conversation|reply|criterion|criteria|points)\}")
 # HealthBench's own template has these marks; with it the reply is the conversation's last turn.
 _HEALTHBENCH = {"<<conversation>>": "{conversation}\nassistant: {reply}", "<<rubric_item>>": "[{points}] {criterion}"}
 _TOLD = re.compile(r"criteria[_ ]met[\s*_\"'`]{0,4}(?:is|:|=)[\s*_\"'`]{0,4}(true|false)\b", re.IGNORECASE)
+_LISTED = re.compile(r"[\s*_#-]{0,6}(\d{1,3})[\s*_.):=-]{1,6}(YES|NO)[\s*_.]{0,6}", re.IGNORECASE)
 _SAME = 1e-9
+MAX_CRITERIA = 200  # of a rubric to train on; each is a call
+MAX_POINTS = 1e6  # of a criterion to train on, in size
+MACHINE_MADE = "machine-made"  # tag of a criterion that a model wrote and nobody has looked at
+_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:\-]{0,99}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +89,62 @@ def _criterion(number: int, entry: Any) -> Criterion:
     text, points, tags = entry.get("criterion"), entry.get("points"), entry.get("tags", entry.get("tag"))
     if not isinstance(text, str) or not text.strip():
         raise DataError(f"{where} has no text under `criterion`", code="not-a-criterion")
-    if isinstance(points, bool) or not isinstance(points, int | float) or not math.isfinite(points):
-        raise DataError(f"{where}: points {points!r} is no number", code="not-a-criterion")
-    named = [tags] if isinstance(tags, str) else list(tags or ())
-    if not all(isinstance(tag, str) for tag in named):
-        raise DataError(f"{where}: tags {named!r} are no texts", code="not-a-criterion")
+    if not isinstance(points, int | float) or not _is_number(points):
+        raise DataError(f"{where}: points {str(points)[:40]!r} is no number", code="not-points")
+    named = [tags] if isinstance(tags, str) else tags if tags is not None else ()
+    if not isinstance(named, Sequence) or not all(isinstance(tag, str) for tag in named):
+        raise DataError(f"{where}: tags {str(named)[:40]!r} are no texts", code="not-a-tag")
     return Criterion(text.strip(), float(points), tuple(dict.fromkeys(named)))
+
+
+def _is_number(value: float) -> bool:
+    try:
+        return not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False
+
+
+def rubric_problems(value: Any) -> list[Problem]:
+    """Everything that is wrong with a rubric to train on, by the place of the criterion.
+
+    More is wrong there than in a benchmark (`criteria_of`), which is as it was published: criteria that stand there
+    twice or count nothing, tags that cannot name a part of the reward, and more criteria than anybody would pay for.
+    """
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes) or not value:
+        return [Problem("rubric", "not-a-rubric", "is no list of {criterion, points, tag} with at least one in it")]
+    if len(value) > MAX_CRITERIA:
+        says = f"has {len(value)} criteria, each a question to the judge; use at most {MAX_CRITERIA}"
+        return [Problem("rubric", "too-many-criteria", says)]
+    problems: list[Problem] = []
+    found: list[Criterion] = []
+    for number, entry in enumerate(value, start=1):
+        try:
+            found.append(_criterion(number, entry))
+        except DataError as error:
+            problems.append(Problem(f"rubric[{number}]", error.code, str(error)))
+            continue
+        problems += _training_problems(f"rubric[{number}]", found[-1], found[:-1])
+    if not problems and not any(criterion.points > 0 for criterion in found):
+        says = (
+            "has no criterion with positive points, so nothing can be earned; what a good reply does has points above 0"
+        )
+        problems.append(Problem("rubric", "no-points", says))
+    return problems
+
+
+def _training_problems(key: str, one: Criterion, before: Sequence[Criterion]) -> list[Problem]:
+    problems = []
+    if not 0 < abs(one.points) <= MAX_POINTS:
+        says = "0 points count nothing; leave the criterion out" if not one.points else f"use at most {MAX_POINTS:g}"
+        problems.append(Problem(f"{key}.points", "out-of-range", f"{one.points:g}: {says}"))
+    if any(" ".join(one.text.casefold().split()) == " ".join(other.text.casefold().split()) for other in before):
+        problems.append(Problem(f"{key}.criterion", "repeated-criterion", f"{one.text[:60]!r} stands there twice"))
+    problems += [
+        Problem(f"{key}.tags", "not-a-tag", f"{tag[:40]!r} is no name: letters, digits and . : _ - after the first")
+        for tag in one.tags
+        if not _TAG.fullmatch(tag)
+    ]
+    return problems
 
 
 def rubric_bounds(criteria: Sequence[Criterion], met: Sequence[bool | None]) -> Bounds | None:
@@ -135,11 +190,24 @@ def criterion_prompt(
     """
     for mark, ours in _HEALTHBENCH.items():
         template = template.replace(mark, ours)
+    own = {"criterion": prompts.neutralise(criterion.text, max_chars=max_chars), "points": f"{criterion.points:g}"}
+    return _filled(template, turns, reply, own, max_chars)
+
+
+def criteria_prompt(
+    template: str, turns: Sequence[tuple[str, str]], reply: str, criteria: Sequence[Criterion], *, max_chars: int
+) -> str:
+    """The question about several criteria, numbered from 1; `template` has `{criteria}`, else as `criterion_prompt`."""
+    texts = (prompts.neutralise(criterion.text, max_chars=max_chars) for criterion in criteria)
+    listed = "\n".join(f"{number}. {text}" for number, text in enumerate(texts, start=1))
+    return _filled(template, turns, reply, {"criteria": listed}, max_chars)
+
+
+def _filled(template: str, turns: Sequence[tuple[str, str]], reply: str, own: Mapping[str, str], max_chars: int) -> str:
     fields = {
         "conversation": "\n".join(f"{role}: {prompts.neutralise(text, max_chars=max_chars)}" for role, text in turns),
         "reply": prompts.neutralise(reply, max_chars=max_chars),
-        "criterion": prompts.neutralise(criterion.text, max_chars=max_chars),
-        "points": f"{criterion.points:g}",
+        **own,
     }
     return _PLACEHOLDER.sub(lambda match: fields[match[1]], template)
 
@@ -170,6 +238,21 @@ def read_criterion(reply: str, form: VerdictForm) -> tuple[bool, str] | None:
         return None  # a verdict in prose alone is not what was asked for
     found |= {word.lower() == "true" for word in _TOLD.findall(prose + text[end:])}
     return (found.pop(), why) if len(found) == 1 else None
+
+
+def read_criteria(reply: str, number: int) -> tuple[bool, ...] | None:
+    """The verdicts of a list of lines `1 YES`; None unless each number stands there once, and nothing beside them."""
+    found: dict[int, bool] = {}
+    for line in strip_thinking(reply).splitlines():
+        if not line.strip(" `"):
+            continue
+        match = _LISTED.fullmatch(line)
+        if match is None or int(match[1]) in found:
+            return None
+        found[int(match[1])] = match[2].upper() == "YES"
+    if sorted(found) != list(range(1, number + 1)):
+        return None
+    return tuple(found[place] for place in range(1, number + 1))
 
 
 def _truth(value: object) -> bool | None:

@@ -51,6 +51,7 @@ class Sample:
     cut: bool = False  # generation ended at the length limit
     accepted: tuple[str, ...] = field(default=())  # other wordings of the reference that count as right
     seat: Seat | None = field(default=None, compare=False)  # None: a group of its own
+    rubric: tuple[Any, ...] = ()  # the row's criteria, as it has them; models/rubric.py reads them (`criteria_of`)
 
     @property
     def modality(self) -> str:
@@ -104,6 +105,7 @@ class SampleReader:
         source: str = "",
         cut: bool = False,
         accepted: Sequence[str] = (),
+        rubric: Any = None,
     ) -> Sample:
         """Parse one reply.
 
@@ -117,6 +119,7 @@ class SampleReader:
             source: data source of the row.
             cut: generation ended at the length limit.
             accepted: other right wordings.
+            rubric: the row's criteria, if it has any.
         """
         return Sample(
             completion=self._completion(reply, has_image),
@@ -128,6 +131,7 @@ class SampleReader:
             has_image=has_image,
             cut=cut,
             accepted=tuple(accepted),
+            rubric=_entries(rubric),
         )
 
     def _completion(self, reply: str, has_image: bool) -> Completion:
@@ -138,18 +142,45 @@ class SampleReader:
         return replace(parsed, text=reply)
 
 
+def _entries(rubric: Any) -> tuple[Any, ...]:
+    """The criteria of a row; what is no list of them stays, for the signal that says so."""
+    if rubric is None:
+        return ()
+    return tuple(rubric) if isinstance(rubric, list | tuple) else (rubric,)
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """One of several things that a signal looked at, such as a criterion of a rubric; `samples/` and report show it.
+
+    Attributes:
+        text: what was looked for.
+        met: whether it is there; None where that is not known.
+        points: what it counts.
+        reason: why, in the judge's words.
+        tags: groups that it belongs to.
+    """
+
+    text: str
+    met: bool | None
+    points: float = 1.0
+    reason: str = ""
+    tags: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """The score of one signal.
 
     `value` is in [0, 1]. None means that the signal does not apply to this sample; the composite then renormalises the
-    weights of the others. A signal that fails raises an error and returns no `Score`. `numbers` are further finite
-    numbers for the metrics, of any range.
+    weights of the others. A signal that fails raises an error and returns no `Score`; an error may have `details`, too.
+    `numbers` are further finite numbers for the metrics, of any range. `details` are what the value was made of.
     """
 
     value: float | None
     reason: str
     numbers: Mapping[str, float] | None = None
+    details: tuple[Detail, ...] = ()
 
 
 _ROUNDING = 1e-6
@@ -205,7 +236,10 @@ class Reward(Protocol):
 
 
 class LaterReward(Protocol):
-    """A signal that reads the scores of others. It runs after them, and fails where one of them failed."""
+    """A signal that reads the scores of others. It runs after them, and fails where one of them failed.
+
+    With the attribute `reads_failed`, it is asked even so, where the error of the other has `details`.
+    """
 
     needs: tuple[str, ...]  # names of the other signals
 
@@ -216,6 +250,7 @@ class LaterReward(Protocol):
 
 _NOTHING = Score(0.0, "nothing to grade")
 _EXACT = Score(1.0, "exact match")
+_NO_REFERENCE = Score(None, "the row has no reference, but a rubric")
 _MAX_GROWTH = 72  # bytes of one character in a prompt: NFKC makes at most 18 characters of it, each of at most 4 bytes
 
 
@@ -235,18 +270,29 @@ def rule_score(sample: Sample, *, max_bytes: int | None, refuse_echo: bool) -> S
             too long, and masking them would let the policy avoid being wrong. None: no limit.
         refuse_echo: an answer that repeats the question scores 0.
     """
+    if sample.rubric and not sample.reference.answer:
+        return _NO_REFERENCE
+    return _by_rules(sample, sample.reference.answer, max_bytes, refuse_echo)
+
+
+def refused_score(sample: Sample, *, max_bytes: int | None, refuse_echo: bool) -> Score | None:
+    """0 for an ungradable answer, as `rule_score`; None for all others, for signals that no reference decides."""
+    return _by_rules(sample, None, max_bytes, refuse_echo)
+
+
+def _by_rules(sample: Sample, reference: str | None, max_bytes: int | None, refuse_echo: bool) -> Score | None:
     answer = sample.completion.answer
     if answer is None:
         return _NOTHING
-    return _rule_score(answer, sample.reference.answer, sample.question if refuse_echo else None, max_bytes)
+    return _rule_score(answer, reference, sample.question if refuse_echo else None, max_bytes)
 
 
 @bounded_cache  # judge and embedder ask for the same sample
-def _rule_score(answer: str, reference: str, question: str | None, max_bytes: int | None) -> Score | None:
+def _rule_score(answer: str, reference: str | None, question: str | None, max_bytes: int | None) -> Score | None:
     if not is_gradable(answer):
         return _NOTHING
     given = normalize_answer(answer)
-    if given == normalize_answer(reference):
+    if reference is not None and given == normalize_answer(reference):
         return _EXACT
     if max_bytes is not None and _MAX_GROWTH * len(answer) > max_bytes and (size := _prompt_bytes(answer)) > max_bytes:
         return Score(0.0, f"too long for an answer: {size} bytes")

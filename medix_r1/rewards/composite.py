@@ -24,7 +24,7 @@ from medix_r1.errors import (
     RewardError,
     RewardTimeout,
 )
-from medix_r1.rewards.base import LaterReward, PendingScore, Reward, Sample, Score, Seat, clamped
+from medix_r1.rewards.base import Detail, LaterReward, PendingScore, Reward, Sample, Score, Seat, clamped
 from medix_r1.rewards.groups.whole_group import GroupReward, LaterGroupReward, WholeGroup, needs_group
 from medix_r1.rewards.needs import in_order, needs_of, needs_problems
 from medix_r1.rewards.weights import (
@@ -67,6 +67,11 @@ class RewardBreakdown:
     failure: str | None = None
     outage: bool = False
     gate_shut: bool = False
+
+    @property
+    def details(self) -> dict[str, tuple[Detail, ...]]:
+        """Signal → what its value was made of; without those that say nothing of it."""
+        return {signal: part.details for signal, part in self.parts.items() if part.details}
 
     @property
     def numbers(self) -> dict[str, float]:
@@ -240,7 +245,8 @@ class SignalResults:
 
     def add_failure(self, name: str, error: Failure) -> None:
         """Record a failure."""
-        self.parts[name], self.failures[name] = Score(None, f"failed: {error}"), error
+        details = getattr(error, "details", ())
+        self.parts[name], self.failures[name] = Score(None, f"failed: {error}", details=details), error
 
 
 def makes_calls(signal: Reward) -> bool:
@@ -272,7 +278,9 @@ async def score_signals(
 async def _score_after(name: str, signal: Any, sample: Sample, results: SignalResults) -> None:
     """Score with a signal that reads others; it fails with the first of them that failed."""
     needs = needs_of(signal)
-    if failed := next((results.failures[one] for one in needs if one in results.failures), None):
+    reads_failed = getattr(signal, "reads_failed", False)
+    lost = [one for one in needs if one in results.failures and not (reads_failed and results.parts[one].details)]
+    if failed := next((results.failures[one] for one in lost), None):
         results.add_failure(name, failed)
         if isinstance(signal, WholeGroup) and sample.seat is not None:
             signal.leave(sample.seat)  # the others of its group are scored without it

@@ -13,6 +13,8 @@ from typing import Any, Self
 
 from pydantic import TypeAdapter
 
+from medix_r1.rewards.base import Detail
+
 OVERALL = "overall"
 THINK_AT = "think_at"  # in a line of `samples/`: characters of the reply where the think block begins and ends
 RECORD = "detail"  # key of the JSON record in verl's dictionary
@@ -55,6 +57,8 @@ class ScoredRollout:
         filtered: the group filter discarded its group, so it was not trained on.
         seconds: start and end of its scoring, in seconds since the epoch.
         numbers: signal/name → further number that the signal's function returned, of any range.
+        rubric: criteria of the row, as it has them.
+        details: signal → what its value was made of, such as the criteria with their verdicts.
         statistics: counters of judge and embedder in this step so far; empty when another sample carries them.
     """
 
@@ -86,6 +90,8 @@ class ScoredRollout:
     advantage: float | None = None
     filtered: bool = False
     numbers: Mapping[str, float] = field(default_factory=dict, metadata=_IF_ANY)
+    rubric: tuple[Mapping[str, Any], ...] = field(default=(), metadata=_IF_ANY)
+    details: Mapping[str, tuple[Detail, ...]] = field(default_factory=dict, metadata=_IF_ANY)
     seconds: tuple[float, float] = field(default=(0.0, 0.0), metadata=_OF_THE_STEP)
     statistics: Mapping[str, float] = field(default_factory=dict, metadata=_OF_THE_STEP)
 

@@ -14,13 +14,14 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import numpy as np
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from medix_r1.errors import ConfigError, DataError, Problem
 from medix_r1.grammar import parse_reference
+from medix_r1.models.rubric import rubric_problems
 from medix_r1.rewards.base import Sample, SampleReader
 from medix_r1.rewards.references import fault_of
 
@@ -49,6 +50,7 @@ class Row(BaseModel):
         image: true, false, or the path(s) of the image(s), relative to the file. By default a row has an image when
             its reference has a modality tag.
         cut: generation ended at the length limit.
+        rubric: criteria, `{criterion, points, tag}` each; a row with them needs no reference, which then is "".
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", hide_input_in_errors=True)
@@ -62,6 +64,7 @@ class Row(BaseModel):
     choices: tuple[str, ...] | None = None
     image: Annotated[bool | str | tuple[str, ...] | None, Field(validation_alias=_either("image", "images"))] = None
     cut: bool = False
+    rubric: tuple[dict[str, Any], ...] | None = None
 
     @property
     def has_image(self) -> bool:
@@ -87,7 +90,8 @@ class Row(BaseModel):
     @property
     def content(self) -> int:
         """64-bit hash of all fields; the identity of a row."""
-        text = json.dumps(self.model_dump(), ensure_ascii=True, sort_keys=True)
+        without = {"rubric"} if self.rubric is None else set[str]()  # as before there were rubrics
+        text = json.dumps(self.model_dump(exclude=without), ensure_ascii=True, sort_keys=True)
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
     @property
@@ -106,6 +110,7 @@ class Row(BaseModel):
             source=self.source or "",
             cut=self.cut,
             accepted=self.accepted or (),
+            rubric=self.rubric,
         )
 
 
@@ -158,6 +163,10 @@ def reference_problems(row: Row, parser: str, where: str) -> list[Problem]:
         parser: of the reward.
         where: file and line, which begin the problem's key.
     """
+    if row.rubric is not None:
+        own = [problem.below(f"{where}: ") for problem in rubric_problems(row.rubric)]
+        if own or not parse_reference(row.reference).answer:
+            return own
     fault = None if parser == "public" else fault_of(row.reference, has_image=row.image is not False)
     if fault is None:
         return []

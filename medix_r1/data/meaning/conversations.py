@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from medix_r1.data.meaning.text import as_text, is_missing, literal_in_text, shown
 from medix_r1.data.row import IMAGE_MARK, Reason, RowRejected
 
-Turns = Literal["reject", "first", "each"]
+Turns = Literal["reject", "first", "each", "last"]
 System = Literal["reject", "drop", "prepend"]
 TURNS, SYSTEM = get_args(Turns), get_args(System)
 _ROLES = {
@@ -20,6 +20,7 @@ _ROLES = {
     **dict.fromkeys(("assistant", "gpt", "model", "bot", "chatgpt", "bard"), "assistant"),
     "system": "system",
 }
+_SPEAKERS = ("User", "Assistant")
 _PICTURE_KINDS = ("image", "image_url", "input_image")
 
 
@@ -54,12 +55,22 @@ def unfold(fields: Mapping[str, Any], turns: Turns, system: System) -> list[dict
     told, before = _without_system(told, system)
     pairs = _pairs(told)
     if len(pairs) > 1 and turns == "reject":
-        raise RowRejected(
-            Reason.WRONG_TYPE, f"a conversation of {len(pairs)} turns; set data.turns to first, or each for a row each"
-        )
+        says = f"a conversation of {len(pairs)} turns; set data.turns to first, to each for a row each, or to last"
+        raise RowRejected(Reason.WRONG_TYPE, says)
+    if turns == "last":
+        pairs = [_with_all_before(pairs)]
     chosen = pairs[:1] if turns == "first" else pairs
     pictures = [picture for message in told for picture in message.pictures]
     return [_row(own, before, question, answer, pictures, alone=len(pairs) == 1) for question, answer in chosen]
+
+
+def _with_all_before(pairs: Sequence[tuple[Message, Message]]) -> tuple[Message, Message]:
+    """The last pair, its question after all that was said before; each speaker is named."""
+    (*before, (asked, answered)) = pairs
+    if not before:
+        return asked, answered
+    said = [f"{name}: {one.text.strip()}" for pair in before for name, one in zip(_SPEAKERS, pair, strict=True)]
+    return Message("user", "\n\n".join([*said, f"{_SPEAKERS[0]}: {asked.text.strip()}"])), answered
 
 
 def _row(

@@ -23,7 +23,7 @@ from medix_r1.data.row import RawRow, RowRejected
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.host.yaml_text import parse_yaml
 
-FIELDS = ("question", "answer", "conversation", "accepted", "images", "tag", "choices", "source", "id")
+FIELDS = ("question", "answer", "conversation", "accepted", "images", "tag", "choices", "rubric", "source", "id")
 REQUIRED = ("question", "answer")
 _LISTED = 10_000  # files of a folder that are counted for an error
 _ALL_OF = ("images", "choices", "accepted")  # fields of which a list of columns means all
@@ -192,11 +192,14 @@ def check_columns(found: Iterable[str], reading: Reading, where: str, *, is_whol
         if field not in FIELDS
     ]
     has_conversation = any(_is_there(name, found) for name in column_names(columns, "conversation"))
+    has_rubric = any(_is_there(name, found) for name in column_names(columns, "rubric"))
     for field_name in FIELDS:
         wanted = column_names(columns, field_name)
         absent = [name for name in wanted if not _is_there(name, found)]
         if field_name in reading.required:
-            if (has_conversation and not is_own(columns, field_name)) or len(absent) < len(wanted):
+            by_rubric = has_rubric and field_name == "answer"  # a rubric needs no answer, and some rows may have one
+            told = (has_conversation or by_rubric) and not is_own(columns, field_name)
+            if told or len(absent) < len(wanted) or (by_rubric and not is_whole):
                 absent = []
             elif not wanted:
                 absent = [field_name]

@@ -32,6 +32,7 @@ from medix_r1.training.preflight.rows.lengths import length_problems
 from medix_r1.training.preflight.rows.prompt_lengths import prompt_length_problems
 from medix_r1.training.preflight.rows.references import reference_problems
 from medix_r1.training.preflight.rows.reply_format import format_problems
+from medix_r1.training.preflight.rows.rubrics import rubric_rows_problems
 from medix_r1.training.preflight.switches import filter_problems, seeding_problems
 from medix_r1.training.preflight.trackers import tracker_problems, wandb_problems
 from medix_r1.training.preflight.trained_parameters import trained_problems
@@ -75,7 +76,8 @@ def _checks(offline: bool) -> Sequence[Check]:
         return (*of_the_config, client_problems, tracker_problems)
     return (
         *of_the_config,
-        *(data_problems, prompt_length_problems, reference_problems, model_problems, judge_problems, embedder_problems),
+        *(data_problems, prompt_length_problems, reference_problems, rubric_rows_problems, model_problems),
+        *(judge_problems, embedder_problems),
         *(tracker_problems, wandb_problems, disk_problems, cluster_problems, shadowing_problems, hardware_problems),
     )
 

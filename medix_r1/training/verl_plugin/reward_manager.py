@@ -19,6 +19,8 @@ from cachetools import LRUCache
 from verl.experimental.reward_loop.reward_manager import register as register_with_verl
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
+from medix_r1.errors import DataError
+from medix_r1.models.rubric import criteria_of
 from medix_r1.models.verdict import is_gauge
 from medix_r1.rewards.base import Sample, SampleReader
 from medix_r1.rewards.composite import RewardBreakdown
@@ -127,6 +129,7 @@ class CompositeRewardManager(RewardManagerBase):
             source=str(rollout.row.get("data_source") or ""),
             cut=rollout.cut,
             accepted=texts(extra.get("answers")),
+            rubric=extra.get("rubric"),
         )
 
     def _record(
@@ -150,6 +153,8 @@ class CompositeRewardManager(RewardManagerBase):
             reasons={name: part.reason for name, part in parts.items()},
             weights=breakdown.weights,
             numbers=breakdown.numbers,
+            details=breakdown.details,
+            rubric=rubric_of(sample),
             overall=total,
             masked=total is None,
             gate_shut=breakdown.gate_shut,
@@ -203,6 +208,15 @@ class StepCounters:
 def texts(values: Any) -> tuple[str, ...]:
     """A list, an array or None from a column of the data set, as a tuple of texts."""
     return () if values is None else tuple(str(value) for value in values)
+
+
+def rubric_of(sample: Sample) -> tuple[Mapping[str, Any], ...]:
+    """The criteria of a row for the record; what is none is left to the signal that reads them, and to its error."""
+    try:
+        criteria = criteria_of(sample.rubric) if sample.rubric else ()
+    except DataError:
+        return ()
+    return tuple({"criterion": one.text, "points": one.points, "tags": list(one.tags)} for one in criteria)
 
 
 def training_step(row: Mapping[str, Any]) -> str | None:

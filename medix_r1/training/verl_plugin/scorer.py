@@ -157,13 +157,16 @@ def with_router(reward: DictConfig, address: str | None) -> DictConfig:
     Raises:
         ValueError: verl started no reward model.
     """
-    signal = reward.signals.get("llm")
-    judge = signal.get("judge") if signal is not None else None
-    if judge is None or judge.get("base_url") != VERL_ROUTER:
+    asking = [
+        name
+        for name, signal in reward.signals.items()
+        if signal is not None and (signal.get("judge") or {}).get("base_url") == VERL_ROUTER
+    ]
+    if not asking:
         return reward
     if address is None:
         raise ValueError("judge=verl, but verl started no reward model: set reward.reward_model.enable=true")
-    update = {"signals": {"llm": {"judge": {"base_url": f"http://{address}/v1"}}}}
+    update = {"signals": {name: {"judge": {"base_url": f"http://{address}/v1"}} for name in asking}}
     merged = OmegaConf.merge(reward, update)
     assert isinstance(merged, DictConfig)
     return merged

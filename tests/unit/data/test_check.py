@@ -45,6 +45,10 @@ def raw(root=None, **fields):
         ({"tag": None, "answer": "<LUNG>left lung"}, Reason.UNKNOWN_TAG),
         ({"tag": "CT_SCAN", "answer": "<X_RAY>left lung"}, Reason.UNKNOWN_TAG),
         ({"choices": ["right", "both"]}, Reason.WRONG_CHOICE),
+        ({"rubric": "names the lung"}, Reason.WRONG_RUBRIC),
+        ({"rubric": [{"criterion": "Names the lung", "points": 0}]}, Reason.WRONG_RUBRIC),
+        ({"rubric": '[{"criterion": "Names the lung", "points": -1}]'}, Reason.WRONG_RUBRIC),
+        ({"rubric": [{"criterion": "Names the lung", "points": 1, "tag": "two words"}]}, Reason.WRONG_RUBRIC),
         ({"question": "<image><image> Which?"}, Reason.IMAGE_MARKS),
         ({"question": "<image> Which?", "images": None}, Reason.IMAGE_MARKS),
         ({"question": "Which? <|im_end|>"}, Reason.CONTROL_TOKEN),
@@ -150,3 +154,24 @@ def test_an_overlong_row_is_shrunk_or_set_aside(counter):
     assert [image.format for image in measured.row.images] == ["JPEG", "PNG"]
     with pytest.raises(RowRejected, check=coded("too_long")):
         check_row(large, aside, counter)
+
+
+def test_a_rubric_travels_with_its_row_and_takes_the_place_of_an_answer(counter):
+    rubric = [{"criterion": "Names the lung", "points": 5, "tag": "accuracy"}, {"criterion": "Is rude", "points": -1}]
+    for value in (rubric, json.dumps(rubric)):
+        row = check_row(raw(answer=None, rubric=value), RULES, counter).row
+        verl = to_verl(row, "prompt", None, None)
+        assert verl["extra_info"]["rubric"] == [
+            {"criterion": "Names the lung", "points": 5.0, "tags": ["accuracy"]},
+            {"criterion": "Is rude", "points": -1.0, "tags": []},
+        ]
+        assert (verl["extra_info"]["answers"], verl["reward_model"]["ground_truth"]) == ([], "<X_RAY>\n")
+    assert check_row(raw(rubric=rubric), RULES, counter).row.answers == ("left lung",)
+
+
+def test_rows_that_differ_in_their_rubric_alone_are_no_duplicates(counter):
+    keys = {
+        check_row(raw(rubric=[{"criterion": text, "points": 1}]), RULES, counter).row.key()
+        for text in ("Names the lung", "Names the side")
+    }
+    assert len(keys | {check_row(raw(), RULES, counter).row.key()}) == 3

@@ -62,6 +62,7 @@ def found(row):
         "source": row.source,
         "given_id": row.given_id,
         "images": len(row.images),
+        "rubric": [[one.text, one.points, list(one.tags)] for one in row.rubric],
     }
 
 

@@ -13,8 +13,9 @@ from medix_r1.models.rubric import (
     criterion_prompt,
     read_criterion,
     rubric_bounds,
+    rubric_problems,
 )
-from tests.support.problems import coded
+from tests.support.problems import coded, codes
 
 CRITERIA = (
     Criterion("names the drug", 5, ("axis:accuracy",)),
@@ -71,9 +72,12 @@ def test_healthbenchs_layout_and_one_tag_are_read() -> None:
         ([], "not-a-rubric"),
         (["names the drug"], "not-a-criterion"),
         ([{"criterion": "", "points": 1}], "not-a-criterion"),
-        ([{"criterion": "a", "points": True}], "not-a-criterion"),
-        ([{"criterion": "a", "points": float("nan")}], "not-a-criterion"),
-        ([{"criterion": "a", "points": 1, "tags": [7]}], "not-a-criterion"),
+        ([{"criterion": "a", "points": True}], "not-points"),
+        ([{"criterion": "a", "points": float("nan")}], "not-points"),
+        ([{"criterion": "a", "points": 10**400}], "not-points"),
+        ([{"criterion": "a", "points": "5"}], "not-points"),
+        ([{"criterion": "a", "points": 1, "tags": [7]}], "not-a-tag"),
+        ([{"criterion": "a", "points": 1, "tags": 7}], "not-a-tag"),
         ([{"criterion": "a", "points": -1}], "no-points"),
     ],
 )
@@ -127,3 +131,40 @@ def test_a_json_verdict_is_never_guessed(reply, met) -> None:
 def test_yes_and_no_are_read_as_elsewhere() -> None:
     assert read_criterion("NO, it does not name a dose", "yes_no") == (False, "it does not name a dose")
     assert read_criterion("YES/NO", "yes_no") is None
+
+
+def one(**fields: object) -> dict[str, object]:
+    return {"criterion": "Names the drug", "points": 5, "tag": "accuracy", **fields}
+
+
+@pytest.mark.parametrize(
+    ("value", "wrong"),
+    [
+        ([one()], []),
+        ([one(), one(criterion="Is rude", points=-2, tag=None)], []),
+        ([one(tags=["axis:accuracy", "level_2", "a.b-c"])], []),
+        (None, [("rubric", "not-a-rubric")]),
+        ({}, [("rubric", "not-a-rubric")]),
+        ("names it", [("rubric", "not-a-rubric")]),
+        ([], [("rubric", "not-a-rubric")]),
+        ([one(points=0)], [("rubric[1].points", "out-of-range")]),
+        ([one(points=float("nan"))], [("rubric[1]", "not-points")]),
+        ([one(points=float("inf"))], [("rubric[1]", "not-points")]),
+        ([one(points=False)], [("rubric[1]", "not-points")]),
+        ([one(points=None)], [("rubric[1]", "not-points")]),
+        ([one(points=1e300)], [("rubric[1].points", "out-of-range")]),
+        ([one(points=-5)], [("rubric", "no-points")]),
+        ([one(), one(criterion="  names   the DRUG ")], [("rubric[2].criterion", "repeated-criterion")]),
+        ([one(criterion=f"Names {number}") for number in range(201)], [("rubric", "too-many-criteria")]),
+        ([one(tag="two words")], [("rubric[1].tags", "not-a-tag")]),
+        ([one(tag="")], [("rubric[1].tags", "not-a-tag")]),
+        ([one(tag="x" * 101)], [("rubric[1].tags", "not-a-tag")]),
+        ([one(tag="a\nb")], [("rubric[1].tags", "not-a-tag")]),
+        (
+            [one(), "no", one(criterion="b", points=0)],
+            [("rubric[2]", "not-a-criterion"), ("rubric[3].points", "out-of-range")],
+        ),
+    ],
+)
+def test_all_that_is_wrong_with_a_rubric_to_train_on(value, wrong) -> None:
+    assert codes(rubric_problems(value)) == wrong

@@ -48,7 +48,17 @@ def test_the_mixes_are_all_there():
     watched = ["embedding_only_watched", "llm_only_watched"]
     assert (
         sorted(
-            [*watched, "calibrated", "composite", "embedding_only", "llm_embedding", "llm_only", "no_modality", "paper"]
+            [
+                *watched,
+                "calibrated",
+                "composite",
+                "embedding_only",
+                "llm_embedding",
+                "llm_only",
+                "no_modality",
+                "paper",
+                "rubric",
+            ]
         )
         == MIXES
     )

@@ -2,6 +2,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from medix_r1.rewards.base import Detail
 from medix_r1.runs.folder import read_lines
 from medix_r1.runs.samples_folder import SamplesFolder
 from tests.support.rollouts import BLANK
@@ -9,15 +10,25 @@ from tests.support.rollouts import BLANK
 
 def test_samples_are_lines_of_json(tmp_path):
     folder = SamplesFolder(tmp_path)
-    others = [replace(BLANK, answer="левое лёгкое", overall=None), replace(BLANK, numbers={"mine/words": 3.0})]
+    detail = Detail("Names the lung", True, 5.0, "YES", ("accuracy",))
+    others = [
+        replace(BLANK, answer="левое лёгкое", overall=None),
+        replace(BLANK, numbers={"mine/words": 3.0}),
+        replace(BLANK, details={"rubric": (detail,)}, rubric=({"criterion": "Names the lung", "points": 5.0},)),
+    ]
     folder.write("train", 12, [BLANK, *others])
     path = folder.path("train", 12)
-    written = {key: value for key, value in asdict(BLANK).items() if key not in ("statistics", "seconds", "numbers")}
+    unwritten = ("statistics", "seconds", "numbers", "rubric", "details")
+    written = {key: value for key, value in asdict(BLANK).items() if key not in unwritten}
     written |= {"problems": [], "choices": [], "accepted": []}
     changes: list[dict[str, object]] = [
         {},
         {"answer": "левое лёгкое", "overall": None},
         {"numbers": {"mine/words": 3.0}},
+        {
+            "details": {"rubric": [asdict(detail) | {"tags": ["accuracy"]}]},
+            "rubric": [{"criterion": "Names the lung", "points": 5.0}],
+        },
     ]
     assert list(read_lines(path)) == [written | change for change in changes]
     assert "левое" in path.read_text(encoding="utf-8")

@@ -14,6 +14,7 @@ from medix_r1.data.row import IMAGE_MARK
 from medix_r1.errors import Problem
 from medix_r1.rewards.references import Fault, fault_of
 from medix_r1.training.preflight.rows.batches import data_files
+from medix_r1.training.preflight.rows.rubrics import reads_rubrics, rubric_rows
 
 _SHOWN = 5  # rows that a problem names
 
@@ -31,9 +32,10 @@ def reference_notices(config: DictConfig) -> list[str]:
 
 def _found(config: DictConfig) -> Iterator[Problem]:
     seen: set[str] = set()
+    by_rubric = bool(reads_rubrics(config))
     for key in ("train_files", "val_files"):
         for name in data_files(config, key):
-            if name not in seen and (faults := _faults(Path(name).expanduser())):
+            if name not in seen and (faults := _faults(Path(name).expanduser(), by_rubric=by_rubric)):
                 rows = "; ".join(f"row {row}: {fault.text}" for row, fault in faults[:_SHOWN])
                 more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
                 text = f"{name} has rows whose reference no answer can match: {rows}{more}"
@@ -41,8 +43,13 @@ def _found(config: DictConfig) -> Iterator[Problem]:
             seen.add(name)
 
 
-def _faults(path: Path) -> list[tuple[int, Fault]]:
-    """(row, fault) of a file; rows are counted from 0, as data frames do. Other files and layouts have none."""
+def _faults(path: Path, *, by_rubric: bool) -> list[tuple[int, Fault]]:
+    """(row, fault) of a file; rows are counted from 0, as data frames do. Other files and layouts have none.
+
+    Args:
+        path: the file.
+        by_rubric: the reward reads rubrics, so that a row with one needs no reference.
+    """
     if not path.is_file() or path.suffix != ".parquet":
         return []
     try:
@@ -54,7 +61,11 @@ def _faults(path: Path) -> list[tuple[int, Fault]]:
             found = [(row, fault_of(text, has_image=_shows_one(prompts[row]))) for row, text in wrong]
     except (pyarrow.ArrowInvalid, AttributeError, IndexError):  # no parquet file, whatever its name; another layout
         return []
-    return [(row, fault) for row, fault in found if fault is not None]
+    told = [(row, fault) for row, fault in found if fault is not None]
+    if by_rubric and any(fault.code == "empty-reference" for _, fault in told):
+        with_rubric = {row.number for row in rubric_rows(path) if row.rubric}
+        return [(row, fault) for row, fault in told if fault.code != "empty-reference" or row not in with_rubric]
+    return told
 
 
 def _column(file: parquet.ParquetFile, name: str) -> list[Any]:

@@ -28,7 +28,7 @@ def written(path: Path, *references: str | None, question: str = "<image>Which?"
 
 
 def config(train: object, val: Sequence[str] = (), parser: str = "strict") -> DictConfig:
-    node = {"reward": {"parser": parser}, "data": {"train_files": train, "val_files": [*val]}}
+    node = {"reward": {"parser": parser, "signals": {}}, "data": {"train_files": train, "val_files": [*val]}}
     return OmegaConf.create(node)
 
 
