@@ -26,9 +26,9 @@ from medix_r1.grammar import ModalityTag
 from medix_r1.rewards.base import NO_MODALITY
 from medix_r1.runs import samples_index
 from medix_r1.runs.folder import RunFolder, read_lines
+from medix_r1.runs.samples_folder import SPLITS
 from medix_r1.runs.scored_rollout import with_think
 
-SPLITS = ("train", "validation")
 Line = dict[str, Any]
 Rows: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 Numbers: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
@@ -39,7 +39,7 @@ class Query:
     """A query for samples.
 
     Attributes:
-        split: `train` or `validation`.
+        split: one of `SPLITS`.
         step: one step; None takes all.
         part: a part of the reward (or `overall`) that `below` and `above` compare.
         below, above: bounds of `part`, both exclusive; a sample without a value for the part is left out.
@@ -191,7 +191,7 @@ def step_files(run: Path, split: str) -> dict[int, Path]:
 def _check(run: Path, query: Query) -> None:
     problems = []
     if query.split not in SPLITS:
-        problems.append(Problem("--split", "not-a-choice", f"'{query.split}' is neither train nor validation"))
+        problems.append(Problem("--split", "not-a-choice", f"'{query.split}' is none of {', '.join(SPLITS)}"))
     elif not step_files(run, query.split):
         problems.append(
             Problem(

@@ -136,6 +136,8 @@ class Rises(Rule):
 class Parts(Rule):
     """Fires when the held-out metric falls from its best while the training metric rises over the same steps.
 
+    If the best is from before the first step, the later half of the steps is compared with the earlier one.
+
     Args:
         train: metric of every step.
         heldout: metric of the validation steps.
@@ -159,6 +161,8 @@ class Parts(Rule):
         best = max(range(len(heldout) - self.window), key=heldout.__getitem__)
         until = steps[best + self.window - 1]  # last step of the best window
         before, after = (_values(part, self.train) for part in (history[: until + 1], history[until + 1 :]))
+        if not before:
+            before, after = after[: len(after) // 2], after[len(after) // 2 :]
         if not before or not after:
             return None
         size = min(len(before), len(after))

@@ -13,13 +13,21 @@ from medix_r1.runs.folder import read_lines
 from medix_r1.runs.scored_rollout import ScoredRollout
 
 
+def looking_split(kind: str) -> str:
+    """Where samples of validation rows stand that were asked again with `shuffled` or `blank` pictures."""
+    return f"looking_{kind}"
+
+
+SPLITS = ("train", "validation", looking_split("shuffled"), looking_split("blank"))
+
+
 class SamplesFolder:
-    """Writes samples below `root/{train,validation}/STEP.jsonl`, each with its index (samples_index.py).
+    """Writes samples below `root/SPLIT/STEP.jsonl`, each with its index (samples_index.py).
 
     Args:
         root: the folder.
         share: share of a step's groups to write, in (0, 1]; chosen by a hash, so every attempt writes the same groups.
-        keep_steps: number of training steps whose files are kept; None keeps all. Validation files are always kept.
+        keep_steps: number of training steps whose files are kept; None keeps all. Files of validations are always kept.
     """
 
     def __init__(self, root: Path, *, share: float = 1.0, keep_steps: int | None = None) -> None:

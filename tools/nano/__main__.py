@@ -1,4 +1,4 @@
-"""`python -m tools.nano`: train the demo's models again, measure them, ship them; build the untrained twins."""
+"""`python -m tools.nano`: train the demo's models again, measure them, ship them; build twins and planted data."""
 
 from __future__ import annotations
 
@@ -58,6 +58,16 @@ def twins(out: Out = DEFAULT_OUT) -> None:
     for architecture in TWINS:
         build_twin(out / "models" / f"nano_{architecture}", architecture, labels.load())
     console.print(f"twins: {', '.join(TWINS)} in {out / 'models'}")
+
+
+@app.command()
+def leading(out: Out = DEFAULT_OUT) -> None:
+    """Write OUT/data/train_leading.parquet: training rows whose wording gives the answer away (docs/looking.md)."""
+    from medix_r1.demo.rows import labels
+    from tools.nano.leading import NAME, write_leading
+
+    rows, wordings = write_leading(out / "data", labels.load())
+    console.print(f"{out / 'data' / NAME}: {rows} rows in {wordings} wordings")
 
 
 @report.command("policy")

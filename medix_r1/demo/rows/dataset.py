@@ -32,7 +32,7 @@ def write_data(out: Path, labels: Labels, advance: Callable[[str], None] = lambd
     parts: tuple[Part, ...] = ("train", "heldout_views", "heldout_sources")
     for part in parts:
         rows = make_rows(part, pictures, labels)
-        _write_parquet(out / "data" / f"{part}.parquet", rows)
+        write_parquet(out / "data" / f"{part}.parquet", rows)
         _write_jsonl(out / "data" / f"{part}.jsonl", rows)
         counts[part] = len(rows)
         advance(part)
@@ -87,7 +87,8 @@ def _extract_all(folder: Path, labels: Labels, advance: Callable[[str], None]) -
     return pictures
 
 
-def _write_parquet(path: Path, rows: list[Row]) -> None:
+def write_parquet(path: Path, rows: list[Row]) -> None:
+    """Write rows as verl reads them."""
     import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
     import pyarrow.parquet as pq  # type: ignore[import-untyped, unused-ignore]
 

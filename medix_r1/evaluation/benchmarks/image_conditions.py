@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from PIL import Image as PillowImage
-
-from medix_r1.errors import DataError
 from medix_r1.evaluation.benchmarks.items import Image, Item, TaskData
 from medix_r1.images.decode import read_image
+from medix_r1.images.stand_ins import grey_picture, other_of_each, size_of
 
 CONDITIONS = ("real", "blank", "shuffled", "none")
-_GREY = (128, 128, 128)
 
 
 def with_images(data: TaskData, condition: str) -> TaskData | None:
@@ -41,23 +36,13 @@ def _blank(data: TaskData) -> Callable[[Item], tuple[Image, ...]]:
 
 def _grey(image: Image) -> bytes:
     """A grey picture of the same size."""
-    shown = read_image(image.read(), image.rules)
-    with PillowImage.open(io.BytesIO(shown.content)) as opened:
-        size = opened.size
-    buffer = io.BytesIO()
-    PillowImage.new("RGB", size, _GREY).save(buffer, format="PNG")
-    return buffer.getvalue()
+    return grey_picture(size_of(read_image(image.read(), image.rules).content))
 
 
 def _shuffled(data: TaskData) -> Callable[[Item], tuple[Image, ...]]:
     by_key = {image.key: image for item in data.items for image in item.images}
-    if len(by_key) < 2:
-        raise DataError(
-            f"{data.task.name} has one picture only, which none can stand in for", code="nothing-to-shuffle"
-        )
-    order = sorted(by_key, key=lambda key: hashlib.sha256(key.encode()).digest())
-    other = {key: by_key[after] for key, after in zip(order, [*order[1:], order[0]], strict=True)}
-    return lambda item: tuple(replace(other[image.key], number=image.number) for image in item.images)
+    other = other_of_each(by_key, data.task.name)
+    return lambda item: tuple(replace(by_key[other[image.key]], number=image.number) for image in item.images)
 
 
 def _none(data: TaskData) -> Callable[[Item], tuple[Image, ...]]:

@@ -29,6 +29,7 @@ def summary(config: DictConfig) -> dict[str, str]:
         "images": _images(config),
         "placement": _placement(config),
         "schedule": _schedule(config),
+        "looking": _looking(config),
     }
     return {name: text for name, text in rows.items() if text}
 
@@ -174,3 +175,15 @@ def _schedule(config: DictConfig) -> str:
         length = f"{trainer.total_training_steps} steps"
     kept = "all are kept" if keep is None else f"{keep} are kept"
     return f"{length}; validation every {trainer.test_freq} steps, checkpoint every {trainer.save_freq} ({kept})"
+
+
+def _looking(config: DictConfig) -> str:
+    """What `run.looking` asks again, and what that costs."""
+    looking = config.run.looking
+    if not looking.share:
+        return ""
+    times = 1 + looking.share * len(looking.kinds)
+    return (
+        f"{looking.share:.0%} of the validation rows with pictures again with {' and '.join(looking.kinds)} ones: a "
+        f"validation generates and scores up to {times:.3g} times as many replies"
+    )

@@ -32,6 +32,7 @@ _SAFE = (
     "run.poll_interval",
     "run.max_refills",
     "run.best_metric",
+    "run.looking",
     "run.samples",
     "rollout.seeding",
     "judge.server.host",
@@ -79,7 +80,12 @@ _NOT_SETTINGS = (
     "judge.server.port",
 )
 # What a run does that was started before there was this key.
-_BEFORE_THE_KEY = {"reward.confidence": "none", "rollout.seeding": "rollout"}
+_BEFORE_THE_KEY = {
+    "reward.confidence": "none",
+    "rollout.seeding": "rollout",
+    "run.looking.kinds": ["shuffled", "blank"],
+    "run.looking.share": 0.0,
+}
 _DATA = ("data.train_files", "data.val_files")
 SAME_DATA = "the same data, by its fingerprint"
 OTHER_DATA = "other data, by its fingerprint"

@@ -33,7 +33,7 @@ from medix_r1.training.preflight.rows.prompt_lengths import prompt_length_proble
 from medix_r1.training.preflight.rows.references import reference_problems
 from medix_r1.training.preflight.rows.reply_format import format_problems
 from medix_r1.training.preflight.rows.rubrics import rubric_rows_problems
-from medix_r1.training.preflight.switches import filter_problems, seeding_problems
+from medix_r1.training.preflight.switches import filter_problems, looking_problems, seeding_problems
 from medix_r1.training.preflight.trackers import tracker_problems, wandb_problems
 from medix_r1.training.preflight.trained_parameters import trained_problems
 
@@ -70,7 +70,7 @@ def _checks(offline: bool) -> Sequence[Check]:
         *(plugin_problems, _reward, filter_problems, algorithm_problems, optimizer_problems, module_problems),
         *(_batches, length_problems, _limits, placement_problems, shape_problems, format_problems, trained_problems),
         *(loop_problems, _alarms, metric_problems, correction_problems, group_problems),
-        *(file_name_problems, folder_problems, seeding_problems),
+        *(file_name_problems, folder_problems, seeding_problems, looking_problems),
     )
     if offline:
         return (*of_the_config, client_problems, tracker_problems)

@@ -1,4 +1,4 @@
-"""Checks switches that say one thing twice, seeds, and the group filter: bounds where a signal is graded."""
+"""Checks switches that say one thing twice, seeds, `run.looking`, and the group filter."""
 
 from __future__ import annotations
 
@@ -37,6 +37,25 @@ def seeding_problems(config: DictConfig) -> Iterator[Problem]:
             "in parts; set it to false, or rollout.seeding=none"
         )
         yield Problem("actor_rollout_ref.rollout.enable_chunked_prefill", "seeds-and-chunks", says)
+
+
+def looking_problems(config: DictConfig) -> Iterator[Problem]:
+    """Rows that would be asked again with no pictures, at no validation, or by a trainer of verl's own."""
+    looking, trainer, key = config.run.looking, config.trainer, "run.looking.share"
+    if not looking.share:
+        return
+    if not looking.kinds:
+        yield Problem(
+            "run.looking.kinds", "no-value", f"none, but {key}={looking.share:g}; name shuffled, blank or both"
+        )
+    for kind in sorted({kind for kind in looking.kinds if list(looking.kinds).count(kind) > 1}):
+        yield Problem("run.looking.kinds", "given-twice", f"{kind} stands there twice; give it once")
+    if trainer.test_freq <= 0 and not trainer.val_before_train:
+        says = "the run validates never, so no row is asked again; set trainer.test_freq, or 0"
+        yield Problem(key, "no-effect", says)
+    if not str(trainer.v1.trainer_mode).startswith("medix_"):
+        says = f"trainer.v1.trainer_mode={trainer.v1.trainer_mode} is verl's own, which asks no row again; use 0"
+        yield Problem(key, "no-effect", says)
 
 
 def filter_problems(config: DictConfig) -> Iterator[Problem]:

@@ -140,7 +140,7 @@ class CompositeRewardManager(RewardManagerBase):
         parts = breakdown.parts
         return ScoredRollout(
             uid=str(rollout.row.get("uid", "")),
-            row_id=str(extra.get("row_id", extra.get("index", ""))),
+            row_id=row_id(extra),
             source=sample.source,
             question=sample.question,
             reference=rollout.reference,
@@ -219,6 +219,11 @@ def rubric_of(sample: Sample) -> tuple[Mapping[str, Any], ...]:
     return tuple({"criterion": one.text, "points": one.points, "tags": list(one.tags)} for one in criteria)
 
 
+def row_id(extra_info: Mapping[str, Any]) -> str:
+    """Name of a row in its data set; its number where `data prepare` has given it no name."""
+    return str(extra_info.get("row_id", extra_info.get("index", "")))
+
+
 def training_step(row: Mapping[str, Any]) -> str | None:
     """The step part of our trainer's `step…-prompt…` uid; None for a validation row."""
     uid = str(row.get("uid", ""))
@@ -232,7 +237,7 @@ def prompt_has_image(messages: Any) -> bool:
 
 def encoded_images(messages: Any) -> tuple[bytes, ...]:
     """The images of a chat in verl's format, in order, each as the bytes of an image file."""
-    return tuple(_encoded(part) for part in _image_parts(messages))
+    return tuple(encoded_image(part) for part in _image_parts(messages))
 
 
 def _image_parts(messages: Any) -> Iterator[Mapping[str, Any]]:
@@ -242,7 +247,8 @@ def _image_parts(messages: Any) -> Iterator[Mapping[str, Any]]:
             yield from (part for part in content if isinstance(part, dict) and part.get("type") == "image")
 
 
-def _encoded(part: Mapping[str, Any]) -> bytes:
+def encoded_image(part: Mapping[str, Any]) -> bytes:
+    """The image of a part of a chat as the bytes of an image file."""
     if part.get("bytes"):
         return bytes(part["bytes"])
     image: Any = part.get("image") or part.get("path")

@@ -84,6 +84,7 @@ class MedixSamplerMixin(_Base):
         self._progress_at = time.monotonic()
         self._discarded: list[ScoredRollout] = []  # this step: filtered groups, fully masked batches
         self.validation: list[ScoredRollout] = []
+        self.validation_split = "validation"  # where its samples are written
         self.unjudged_validation = False  # one of its batches was fully masked
         self.failed_validation = 0  # its groups that lack a rollout, or are lost
         self.workers: WorkerWatch | None = None  # set by the trainer
@@ -114,7 +115,7 @@ class MedixSamplerMixin(_Base):
                 self.workers.check_now()  # otherwise verl trains on what is left of these groups
             rollouts = read_batch(batch)
             everything = rollouts + (self.validation if partition_id == "val" else self._discarded)
-            self._samples.write("validation" if partition_id == "val" else "train", global_steps, everything)
+            self._samples.write(self.validation_split if partition_id == "val" else "train", global_steps, everything)
             if outage := next((rollout.failure for rollout in rollouts if rollout.outage), None):
                 tq.kv_clear(keys=batch.keys, partition_id=partition_id)
                 raise JudgeUnavailable(outage, code="outage")

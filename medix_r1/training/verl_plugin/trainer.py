@@ -25,6 +25,7 @@ from medix_r1.runs import checkpoints
 from medix_r1.runs.folder import RunFolder
 from medix_r1.training.verl_plugin import estimators, pictures
 from medix_r1.training.verl_plugin.computing import equal_micro_batches
+from medix_r1.training.verl_plugin.looking.validation import AsksAgain
 from medix_r1.training.verl_plugin.patches.reward_parts import PartsForEstimators
 from medix_r1.training.verl_plugin.patches.validation_bootstrap import BootstrapOfTheTotal
 from medix_r1.training.verl_plugin.reward_metrics import heldout_metrics
@@ -40,7 +41,7 @@ COLOCATE_ASYNC_MODE = "medix_colocate_async"
 estimators.register()  # in the one process that computes advantages
 
 
-class MedixTrainerMixin(PartsForEstimators, BootstrapOfTheTotal):
+class MedixTrainerMixin(AsksAgain, PartsForEstimators, BootstrapOfTheTotal):
     """What both trainers of medix-r1 add to verl's; comes before verl's class."""
 
     verl_mode: ClassVar[str]
@@ -192,15 +193,19 @@ class MedixTrainerMixin(PartsForEstimators, BootstrapOfTheTotal):
     def _validate(self) -> dict[str, float]:
         """Validate and add our held-out metrics, which leave masked samples out of the means and count them.
 
-        verl's own means are dropped if a batch was fully masked.
+        verl's own means are dropped if a batch was fully masked. Then rows are asked again with other pictures.
         """
         buffer = self.replay_buffer
         buffer.validation.clear()
         buffer.unjudged_validation, buffer.failed_validation = False, 0
         with self._saving_finished_step():
             metrics: dict[str, float] = super()._validate()
-        failed = {"sampler/failed_validation_groups": float(buffer.failed_validation)}
-        return ({} if buffer.unjudged_validation else metrics) | heldout_metrics(buffer.validation) | failed
+            ours = {"sampler/failed_validation_groups": float(buffer.failed_validation)}
+            metrics = ({} if buffer.unjudged_validation else metrics) | heldout_metrics(buffer.validation) | ours
+            metrics |= self.looked(list(buffer.validation))
+        if self.global_steps == 0:
+            self._watch.before_training(metrics)
+        return metrics
 
 
 @register_trainer(MODE)

@@ -67,6 +67,28 @@ def test_heldout_may_fall_only_while_training_does_not_rise():
     assert numbers(rule.seen(apart) or "") == [0.2, 0.2]
 
 
+def test_a_best_from_before_the_first_step_is_compared_with_too():
+    rule = Parts(train="t", heldout="h", fall=0.05, rise=0.05, window=1, **WORDS)
+    falls: list[dict[str, float]] = [{"h": 0.5}, {"t": 0.5}, {"t": 0.6}, {"t": 0.7, "h": 0.3}]
+    assert numbers(rule.seen(falls) or "") == [0.2, 0.2]
+    assert rule.seen([{"h": 0.5}, {"t": 0.5, "h": 0.3}]) is None, "one step has no halves"
+
+
+def test_stops_looking_rings_when_the_gap_narrows_while_the_reward_rises():
+    rule = rules()["stops_looking"]
+    gaps, kept = [0.3, 0.32, 0.2, 0.1, 0.05], [0.3, 0.32, 0.33, 0.3, 0.31]
+
+    def run(heldout, *, slope):
+        steps = [{"reward/overall/mean": 0.5 + slope * step} for step in range(21)]
+        for number, gap in enumerate(heldout):
+            steps[5 * number]["looking/real_minus_shuffled"] = gap
+        return steps
+
+    assert rule.seen(run(gaps, slope=0.02)) is not None
+    assert rule.seen(run(kept, slope=0.02)) is None, "it goes on looking"
+    assert rule.seen(run(gaps, slope=-0.02)) is None, "the policy gets worse at all it does"
+
+
 def test_steps_without_a_number_are_left_out():
     rule = Above(metric="m", threshold=0.5, window=2, **WORDS)
     assert rule.seen([{"m": 0.9}, {}, {"m": math.nan}, {"m": 0.9}]) is not None

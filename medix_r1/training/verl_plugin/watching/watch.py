@@ -43,9 +43,13 @@ class RunWatch:
         requests.clear(self._folder.root, [request])
         self._folder.add_event("asked", request=request)
 
+    def before_training(self, metrics: Mapping[str, Any]) -> None:
+        """Remember the validation before the first step, which rules compare with; a later attempt reads it."""
+        self._history.append(_numbers(metrics))
+
     def look(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Process a finished step: offer its checkpoint as the best, report alarms, set `stop_reason`."""
-        numbers = {key: float(value) for key, value in metrics.items() if isinstance(value, int | float)}
+        numbers = _numbers(metrics)
         if self._best_metric in numbers:
             self._choose_best(step, self._best_metric, numbers[self._best_metric])
         self._history.append(numbers)
@@ -62,3 +66,7 @@ class RunWatch:
         self._folder.add_event("alarm", step=step, name=alarm.name, message=alarm.message, advice=alarm.advice)
         if alarm.action == "stop":
             self.stop_reason = f"alarm {alarm.name} at step {step}: {alarm.message}. {alarm.advice}"
+
+
+def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
+    return {key: float(value) for key, value in metrics.items() if isinstance(value, int | float)}

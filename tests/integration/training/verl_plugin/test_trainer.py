@@ -29,7 +29,9 @@ class Verl:
         self.replay_buffer = SimpleNamespace(validation=[], unjudged_validation=False)
         self.replay_buffer.drop_prompts_after = lambda step: self.calls.append(f"forget after {step}")
         self.replay_buffer.requeue_after_outage = lambda partition_id: self.calls.append(f"outage in {partition_id}")
-        self._watch = SimpleNamespace(asked=lambda request: False)
+        self.before_training = []
+        self._watch = SimpleNamespace(asked=lambda request: False, before_training=self.before_training.append)
+        self.config = SimpleNamespace(run=SimpleNamespace(looking=SimpleNamespace(share=0)))
         self._loader_state, self._last_saved_step, self._finished_step = None, -1, 0
         self.error = None
 
@@ -156,6 +158,13 @@ def test_verls_means_are_left_out_when_they_hold_what_nobody_judged(unjudged, me
     trainer.unjudged = unjudged
 
     assert trainer._validate() == metrics | {"sampler/failed_validation_groups": 0.0}
+    assert trainer.before_training == [metrics | {"sampler/failed_validation_groups": 0.0}]
+
+
+def test_alarms_are_told_of_the_validation_before_the_first_step_alone():
+    trainer = Steps(resumed_after=7)
+    trainer._validate()
+    assert trainer.before_training == []
 
 
 def test_what_an_outage_left_unjudged_is_asked_again_on_resume():

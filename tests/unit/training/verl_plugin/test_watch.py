@@ -47,6 +47,13 @@ def kept(folder):
     return sorted(path.name for path in folder.checkpoints.glob("global_step_*"))
 
 
+def test_rules_see_the_validation_before_the_first_step(folder):
+    watch = RunWatch(folder, {"masked": RULE}, best_metric=None)
+    watch.before_training({"reward/masked_share": 0.9, "text": "left out"})
+    watch.look(1, {"reward/masked_share": 0.9})
+    assert [event["step"] for event in events(folder, "alarm")] == [1]
+
+
 def test_an_alarm_is_said_with_its_step_and_stops(folder):
     watch = RunWatch(folder, {"many_masked": RULE}, None)
     watch.look(1, {"reward/masked_share": 0.9})

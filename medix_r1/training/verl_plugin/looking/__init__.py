@@ -1,0 +1,1 @@
+"""Does the policy look? Validations that ask rows again with other pictures; imports runs/ and verl."""
