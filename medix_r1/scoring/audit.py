@@ -24,6 +24,7 @@ from medix_r1.errors import ConfigError, EmbedderError, JudgeError, JudgeUnavail
 from medix_r1.rewards.base import Reward, Sample, SampleReader, Score
 from medix_r1.rewards.needs import needs_of
 from medix_r1.scoring.composed import ReadyReward
+from medix_r1.scoring.judging.kinds import Rated, kind_of
 from medix_r1.scoring.rows import Line, Row, read
 
 YES, NO = "YES", "NO"
@@ -35,12 +36,14 @@ class AuditRow(Row):
     Attributes:
         prediction: the answer itself, not parsed.
         label: whether the answer is right, from a person or a trusted source.
+        kind: of the answer, in the file's own words; also called `family`. By default what rules see in it.
         parts: values that a run recorded, by signal.
     """
 
     completion: Annotated[str, Field(validation_alias=AliasChoices("completion", "reply"))] = ""
     prediction: str | None = None
     label: bool | None = None
+    kind: Annotated[str | None, Field(validation_alias=AliasChoices("kind", "family"))] = None
     parts: dict[str, float | None] | None = None
 
     @model_validator(mode="after")
@@ -164,6 +167,7 @@ class Audit:
         agreement: None when there was nothing to compare.
         disagreements: rows with different verdicts.
         worst: the disagreements that are furthest apart.
+        rated: what both sides said of each row that was compared.
     """
 
     first: str
@@ -174,6 +178,7 @@ class Audit:
     agreement: Agreement | None = None
     disagreements: int = 0
     worst: list[Compared] = field(default_factory=list)
+    rated: list[Rated] = field(default_factory=list)
 
 
 async def audit(
@@ -224,6 +229,9 @@ async def audit(
         if missing := [f"{who.name}: {o.reason}" for who, o in ((first, one), (second, other)) if o.value is None]:
             found.unscored.append((line.number, "; ".join(missing)))
             continue
+        assert one.value is not None
+        assert other.value is not None
+        found.rated.append(Rated(line.row.kind or kind_of(sample), one.value, other.value))
         names[0].append(one.category)
         names[1].append(other.category)
         if one.category != other.category:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from rich.table import Table
 
 from medix_r1.agreement import Interval
 from medix_r1.scoring.audit import Audit, Compared
+from medix_r1.scoring.judging.verdict import KINDS, ORDERS, Quality, as_fields, kind_rows, order_rows, sentences
 from medix_r1.scoring.plain import plain
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~])")
@@ -48,6 +49,27 @@ def confusion(found: Audit) -> Table:
     return table
 
 
+def errors(found: Audit, judged: Quality) -> Table:
+    """Table of the first side's errors by kind of answer."""
+    title = f"Errors of {found.first} by kind of answer, if {found.second} is right"
+    return _rich(title, KINDS, kind_rows(judged))
+
+
+def orders(judged: Quality) -> Table:
+    """Table of simulated groups."""
+    size = judged.orders[0].size if judged.orders else 0
+    return _rich(f"What that does to a group of {size} (simulated)", ORDERS, order_rows(judged))
+
+
+def _rich(title: str, heads: Sequence[str], body: Iterable[Sequence[str]]) -> Table:
+    table = Table(title=plain(title), title_justify="left")
+    for number, head in enumerate(heads):
+        table.add_column(head, justify="right" if number else "left")
+    for cells in body:
+        table.add_row(*(plain(cell) for cell in cells))
+    return table
+
+
 def worst(found: Audit) -> Table:
     """Table of the disagreements that are furthest apart."""
     table = Table(title=f"Worst {len(found.worst)} of {found.disagreements} disagreements", title_justify="left")
@@ -59,27 +81,36 @@ def worst(found: Audit) -> Table:
     return table
 
 
-def as_json(found: Audit) -> str:
+def as_json(found: Audit, judged: Quality | None) -> str:
     """The audit as JSON, ASCII only because answers may contain terminal escapes."""
-    fields: dict[str, Any] = asdict(found)
+    fields: dict[str, Any] = asdict(replace(found, rated=[]))
+    del fields["rated"]
+    fields |= {} if judged is None else as_fields(judged)
     fields["unscored"] = [{"line": line, "reason": reason} for line, reason in found.unscored]
     if found.agreement is not None:
         fields["agreement"]["compared"] = found.agreement.count
     return json.dumps(fields, indent=1)
 
 
-def as_markdown(found: Audit, source: Path) -> str:
+def as_markdown(found: Audit, judged: Quality | None, source: Path) -> str:
     """The audit as Markdown; untrusted text is escaped."""
-    return "\n".join([f"# Audit of {_safe(source.name)}", "", *_markdown(found), ""])
+    return "\n".join([f"# Audit of {_safe(source.name)}", "", *_markdown(found, judged), ""])
 
 
-def _markdown(found: Audit) -> Iterator[str]:
+def _markdown(found: Audit, judged: Quality | None) -> Iterator[str]:
     yield f"First: {_safe(found.first)}. Second: {_safe(found.second)}."
     yield ""
     yield from (f"- {line}" for line in summary(found))
     if found.agreement is not None:
         heads, body = _confusion_cells(found)
         yield from ("", "## Confusion", "", *_table(heads, body))
+    if judged is not None:
+        yield from ("", "## Errors by kind of answer", "", f"If {_safe(found.second)} is right.", "")
+        yield from _table(KINDS, list(kind_rows(judged)))
+        yield from ("", "## A group's order", "", *(f"- {_safe(line)}" for line in sentences(judged)))
+        if judged.orders:
+            yield from ("", f"Groups of {judged.orders[0].size}, simulated:", "")
+            yield from _table(ORDERS, list(order_rows(judged)))
     if found.worst:
         heads = ["line", "question", "reference", "answer", found.first, found.second]
         body = [

@@ -142,8 +142,9 @@ def audit(
     judge_url: JudgeUrl = None,
     config_dir: ConfigDir = None,
     in_flight: InFlight = 256,
+    group_size: Annotated[int, typer.Option(min=2, max=64, help="Answers of a simulated group.")] = 5,
 ) -> None:
-    """Compare the judge with labels, or with a second judge.
+    """Compare the judge with labels, or with a second judge: agreement, errors by kind, and a group's order.
 
     `medix-r1 reward audit labelled.jsonl judge=nano`
 
@@ -167,5 +168,6 @@ def audit(
             recorded=recorded,
             worst=worst,
             in_flight=in_flight,
+            group_size=group_size,
         )
     )

@@ -21,6 +21,7 @@ from medix_r1.scoring import audit as audits
 from medix_r1.scoring import audit_report, explain, rows
 from medix_r1.scoring import score as scores
 from medix_r1.scoring.composed import PlannedReward
+from medix_r1.scoring.judging.verdict import Quality, quality, sentences
 from medix_r1.scoring.output import Output
 from medix_r1.scoring.plain import plain
 from medix_r1.scoring.probes import probe, probe_file, probe_view
@@ -211,6 +212,7 @@ def audit_file(
     recorded: bool,
     worst: int,
     in_flight: int,
+    group_size: int,
 ) -> int:
     """Compare two sides on a file; return 1 when rows could not be scored or none was compared."""
     first_plan = None if recorded else PlannedReward(overrides, judge_url=judge_url, config_dirs=config_dirs)
@@ -253,20 +255,32 @@ def audit_file(
         if not run_with_progress(work, [ready for ready in plans if ready], console, "asking", count):
             console.print("stopped")
             return 1
-    return _show_audit(found[0], file, json_out, markdown, console)
+    judged = quality(found[0].rated, group_size) if found[0].rated else None
+    return _show_audit(found[0], judged, file, json_out, markdown, console)
 
 
-def _show_audit(found: audits.Audit, file: Path, json_out: Path | None, markdown: Path | None, console: Console) -> int:
+def _show_audit(
+    found: audits.Audit,
+    judged: Quality | None,
+    file: Path,
+    json_out: Path | None,
+    markdown: Path | None,
+    console: Console,
+) -> int:
     if json_out is not None:
-        atomic_write(json_out, audit_report.as_json(found) + "\n")
+        atomic_write(json_out, audit_report.as_json(found, judged) + "\n")
     if markdown is not None:
-        atomic_write(markdown, audit_report.as_markdown(found, file) + "\n")
+        atomic_write(markdown, audit_report.as_markdown(found, judged, file) + "\n")
     if found.agreement is not None:
         console.print(audit_report.confusion(found))
+    if judged is not None:
+        console.print(audit_report.errors(found, judged))
+        if judged.orders:
+            console.print(audit_report.orders(judged))
     if found.worst:
         console.print(audit_report.worst(found))
     for line, reason in found.unscored[: scores.MAX_LISTED]:
         console.print(plain(f"{file}:{line}: unscored: {reason}"))
-    for sentence in audit_report.summary(found):
-        console.print(sentence, highlight=False)
+    for sentence in [*audit_report.summary(found), *(sentences(judged) if judged is not None else [])]:
+        console.print(plain(sentence), highlight=False)
     return 1 if found.unscored or found.agreement is None else 0

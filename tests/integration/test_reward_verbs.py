@@ -386,6 +386,14 @@ def test_audit_counts_disagreements_with_labels(tmp_path: Path, stub: JudgeStub)
     assert found["agreement"]["kappa_interval"]["low"] < found["agreement"]["kappa"]
     assert [case["answer"] for case in found["worst"]] == ["hepar | <b>\x1b[2J", "liver or spleen"]
     assert {entry["line"] for entry in found["unscored"]} == {17, 18}
+    assert [(one["kind"], one["said_no"], one["said_yes"]) for one in found["errors_by_kind"]] == [
+        ("all", 1, 1),
+        ("number", 1, 0),
+        ("several answers", 0, 1),
+    ]
+    assert len(found["group_orders"]) == 5
+    assert found["good_enough"] is False
+    assert "rated" not in found
     text = page.read_text()
     assert "\x1b" not in text + printed
     assert "<b>" not in text
