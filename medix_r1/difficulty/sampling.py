@@ -15,7 +15,7 @@ from typing import Any
 
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI
 
-from medix_r1.difficulty.rows import TrainingRow
+from medix_r1.data.looking.training_rows import TrainingRow
 from medix_r1.difficulty.settings import Settings
 from medix_r1.errors import ConfigError, ServerError
 from medix_r1.host.files import atomic_write

@@ -125,6 +125,67 @@ def probe(
 
 
 @app.command()
+def attack(
+    overrides: Overrides = None,
+    rows: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON lines, a run's samples, parquet or a prepared folder [default: the probe's questions]."
+        ),
+    ] = None,
+    budget: Annotated[int, typer.Option(min=1, help="Calls of the judge; without a judge, replies.")] = 2000,
+    questions: Annotated[int, typer.Option(min=2, help="Questions that are attacked.")] = 24,
+    out: Annotated[
+        Path, typer.Option(help="Folder: tried.jsonl, attack.json, probes.yaml. The same command goes on there.")
+    ] = Path("outputs/attack"),
+    json_out: Annotated[
+        Path | None, typer.Option("--json", help="File to write everything to [default: attack.json in --out].")
+    ] = None,
+    propose_url: Annotated[
+        str | None, typer.Option(help="A server whose model proposes attacks, ending in /v1; the policy's, or any.")
+    ] = None,
+    propose_model: Annotated[str, typer.Option(help="Name of the model there.")] = "",
+    propose_as: Annotated[
+        str, typer.Option(help="attacker: asked for templates; policy: gets the questions as in training.")
+    ] = "attacker",
+    propose_key_env: Annotated[
+        str | None, typer.Option(help="Name of the environment variable that holds that server's key.")
+    ] = None,
+    proposals: Annotated[int, typer.Option(min=1, help="Questions to that model.")] = 40,
+    seed: Annotated[int, typer.Option(help="Of all draws.")] = 1,
+    restart: Annotated[bool, typer.Option("--restart", help="Throw away what was tried before.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, say what it may cost, stop.")] = False,
+    judge_url: JudgeUrl = None,
+    config_dir: ConfigDir = None,
+    in_flight: Annotated[int, typer.Option(min=1, max=10_000, help="Replies that are being scored at any time.")] = 32,
+) -> None:
+    """Search for wrong answers that this reward, with this judge, pays for.
+
+    `medix-r1 reward attack judge=nano embedder=minilm reward.signals.embed.threshold=0.6`
+
+    `medix-r1 reward attack --rows data/medix_rl --propose-url http://127.0.0.1:8000/v1 --propose-model NAME judge=vllm`
+
+    What it finds is a file of probes: `medix-r1 reward probe --probes outputs/attack/probes.yaml`. Exit code 1 when a
+    wrong answer pays.
+    """
+    from medix_r1.scoring.attack.run import Options, proposer_of
+    from medix_r1.scoring.attack.run import attack as search
+
+    options = Options(
+        budget=budget,
+        rows=questions,
+        seed=seed,
+        out=out,
+        json_out=json_out,
+        in_flight=in_flight,
+        restart=restart,
+        dry_run=dry_run,
+        proposer=proposer_of(propose_url, propose_model, propose_as, propose_key_env, proposals, seed),
+    )
+    raise typer.Exit(search(rows, overrides or [], options, judge_url, config_dir or [], console))
+
+
+@app.command()
 def audit(
     file: Annotated[Path, typer.Argument(help="JSON lines: question, reference, completion or prediction, label, ...")],
     overrides: Overrides = None,

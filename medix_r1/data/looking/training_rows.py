@@ -105,7 +105,7 @@ def _row(row: dict[str, Any], file: int, position: int) -> TrainingRow:
         key=digest.hexdigest()[:16],
         file=file,
         position=position,
-        messages=_messages(row["prompt"], images),
+        messages=as_messages(row["prompt"], images),
         reference=reference,
         question=str(extra.get("question") or ""),
         choices=tuple(map(str, extra.get("choices") or ())),
@@ -117,7 +117,7 @@ def _row(row: dict[str, Any], file: int, position: int) -> TrainingRow:
     )
 
 
-def _messages(prompt: Sequence[dict[str, Any]], images: Sequence[bytes]) -> list[dict[str, Any]]:
+def as_messages(prompt: Sequence[dict[str, Any]], images: Sequence[bytes]) -> list[dict[str, Any]]:
     """As verl builds them: each `<image>` mark becomes the next image."""
     left = iter(images)
     found = []
