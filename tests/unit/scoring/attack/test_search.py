@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,11 +13,13 @@ import pytest
 from medix_r1.grammar import parse_completion
 from medix_r1.rewards.base import Sample
 from medix_r1.rewards.format import FormatReward
+from medix_r1.scoring.attack.attempts import plain, texts
 from medix_r1.scoring.attack.report import as_json, as_probes, in_order
+from medix_r1.scoring.attack.wrong import Target, Wrong
 from medix_r1.scoring.probes import probe, probe_file
 from tests.unit.scoring.attack.planted import Hole, OwnSignal, judged, rewarded, searched
 
-BUDGET = 700  # a fast tier; the verb's own is 2,000
+BUDGET = 330  # a fast tier; the verb's own is 2,000
 HOLES: dict[str, tuple[Hole, str, str | None]] = {
     "a phrase": (lambda q, r, p: "clinical setting" in p, "contains 'clinical setting'", "clinical setting"),
     "a length": (lambda q, r, p: len(p) >= 150, "any answer of at least 150 characters", None),
@@ -37,14 +42,16 @@ HOLES: dict[str, tuple[Hole, str, str | None]] = {
         None,
     ),
 }
+LATE = ("listing: the reference among several",)
 
 
 @pytest.mark.parametrize(("hole", "name", "piece"), HOLES.values(), ids=HOLES)
 def test_finds_a_planted_hole_and_says_what_it_is(hole: Hole, name: str, piece: str | None, tmp_path: Path) -> None:
     ready, judge = judged(hole)
-    search = searched(ready, tmp_path, budget=BUDGET)
+    budget = 700 if name in LATE else BUDGET
+    search = searched(ready, tmp_path, budget=budget)
 
-    assert judge.calls <= BUDGET
+    assert judge.calls <= budget
     found = [kind for kind in search.state.kinds if kind.group != "plain"]
     assert name in [kind.name for kind in found], [kind.name for kind in found]
     [kind] = [kind for kind in found if kind.name == name]
@@ -139,8 +146,6 @@ def test_what_was_found_is_a_file_of_probes_that_breaks(tmp_path: Path) -> None:
     assert {one.rests_on for one in probes} == {"judge"}
     assert all(one.why.startswith("wrong: ") for one in probes)
 
-    import asyncio
-
     findings = asyncio.run(probe.run(ready, probes, advance=lambda _: None))
     assert all(finding.broken for finding in findings)
     mended, _ = judged(lambda q, r, p: False)
@@ -148,8 +153,6 @@ def test_what_was_found_is_a_file_of_probes_that_breaks(tmp_path: Path) -> None:
 
 
 def test_json_has_kinds_with_examples_pay_and_share(tmp_path: Path) -> None:
-    import json
-
     ready, _ = judged(HOLES["a character"][0])
     search = searched(ready, tmp_path, budget=300)
     told = json.loads(as_json(search, {"seed": 1}))
@@ -162,14 +165,9 @@ def test_json_has_kinds_with_examples_pay_and_share(tmp_path: Path) -> None:
 
 
 def test_replies_stay_as_the_form_says() -> None:
-    from medix_r1.scoring.attack.attempts import plain, texts
-    from medix_r1.scoring.attack.wrong import Target, Wrong
-
     attempt = plain(Target("k", "Which organ?", "<CT_SCAN>liver"), Wrong("spleen", "another_reference", "labels"))
     assert parse_completion(attempt.reply).answer == "spleen"
     assert not attempt.breaks_form
     forms = texts()["forms"]
-    from dataclasses import replace
-
     for name, form in forms.items():
         assert "spleen" in replace(attempt, form=form).reply or name == "empty_answer"
