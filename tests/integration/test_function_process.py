@@ -144,6 +144,27 @@ async def test_a_signal_that_nobody_closes_leaves_no_process():
     assert len(children()) == before
 
 
+async def test_a_cancelled_list_leaves_no_process(tmp_path: Path):
+    before = len(children())
+    signal_ = TrlReward(function=f"{HERE}:trl_waits", timeout=600)
+    calls = [asyncio.create_task(signal_.score(CASE)) for _ in range(3)]
+    await wait_until(lambda: len(children()) > before)
+
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+
+    await wait_until(lambda: len(children()) == before)
+
+
+async def test_one_slow_reply_of_a_list_masks_itself_alone():
+    async with contextlib.aclosing(TrlReward(function=f"{HERE}:trl_backtracks", timeout=0.5)) as signal_:
+        cases = [sample("a" * 64 if n == 3 else "aab", "x") for n in range(6)]
+        found = await asyncio.gather(*(signal_.score(case) for case in cases), return_exceptions=True)
+
+    assert [type(one).__name__ for one in found] == ["Score"] * 3 + ["RewardTimeout"] + ["Score"] * 2
+
+
 async def test_several_calls_run_at_once_in_as_many_processes():
     async with contextlib.aclosing(TrlReward(function=f"{HERE}:trl_async", threads=2)) as signal_:
         scores = await asyncio.gather(*(signal_.score(CASE) for _ in range(5)))

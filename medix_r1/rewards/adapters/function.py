@@ -19,7 +19,8 @@ from medix_r1.rewards.adapters.outside import called, made, signature_of, takes
 from medix_r1.rewards.adapters.process import FunctionProcesses, Loading, described
 
 # A function with one of these parameters, and no default for it, needs all replies of a group.
-GROUP_PARAMETERS = ("group", "groups", "group_size", "group_ids", "num_generations", "advantages")
+GIVEN_WITH_GROUP = ("group_size", "group_ids", "num_generations")
+GROUP_PARAMETERS = (*GIVEN_WITH_GROUP, "group", "groups", "advantages")
 GROUP_MARK = "needs_group"  # a function may also declare it: compute_score.needs_group = True
 TIMEOUT = 60.0  # seconds for one call, by default
 _KINDS = {
@@ -59,7 +60,7 @@ class UserFunction:
         python: interpreter of another environment, which alone loads `name`. None: this environment.
 
     Raises:
-        ConfigError: the function cannot be loaded or needs a whole group, or a setting is out of range.
+        ConfigError: the function cannot be loaded, or a setting is out of range.
     """
 
     def __init__(
@@ -87,6 +88,10 @@ class UserFunction:
     def takes(self, name: str) -> bool:
         """Whether the function takes a keyword argument; True for one that does not show its parameters."""
         return takes(self._signature, name)
+
+    def names(self, name: str) -> bool:
+        """Whether the function shows a parameter of this name."""
+        return self._signature is not None and name in self._signature.parameters
 
     def binding_problems(self, call: Call) -> list[Problem]:
         """A problem if the function cannot take these arguments."""
@@ -186,24 +191,33 @@ def _loaded(name: Any, python: str | None) -> _Loaded:
 
 
 def function_problems(name: Any, factory: Any = None, python: str | None = None) -> list[Problem]:
-    """Every problem of an adapter's `function`: it cannot be imported or called, or it needs a whole group."""
+    """Every problem of an adapter's `function`: it cannot be imported or called, or makes no function so."""
     try:
         found = _loaded(name, python)
     except ConfigError as error:
         return list(error.problems)
     if not found.is_callable:
         return [Problem("function", "not-a-function", f"{name} is not a function")]
+    return [] if factory is None else _factory_problems(name, factory, found.signature)
+
+
+def asks_for_group(name: Any, factory: Any = None, python: str | None = None) -> str | None:
+    """How a function says that it needs all replies of a prompt at once; None if it does not, or a factory makes it.
+
+    Raises:
+        ConfigError: it cannot be loaded.
+    """
     if factory is not None:
-        return _factory_problems(name, factory, found.signature)
-    refusal = "it needs its whole group, but each reply is scored alone as soon as it is finished"
+        return None
+    found = _loaded(name, python)
     if found.needs_group:
-        return [Problem("function", "needs-its-group", f"{name} says {GROUP_MARK}=True: {refusal}")]
+        return f"says {GROUP_MARK}=True"
     needed = [
         parameter.name
         for parameter in (found.signature.parameters.values() if found.signature else ())
         if parameter.name in GROUP_PARAMETERS and parameter.default is inspect.Parameter.empty
     ]
-    return [Problem("function", "needs-its-group", f"{name} asks for {', '.join(needed)}: {refusal}")] if needed else []
+    return f"asks for {', '.join(needed)}" if needed else None
 
 
 def _factory_problems(name: str, factory: Any, signature: inspect.Signature | None) -> list[Problem]:

@@ -20,7 +20,7 @@ from functools import reduce
 from multiprocessing.connection import Connection
 from typing import Any
 
-_MOST_ITEMS = 1000  # a generator may never end; every list of more than one item is refused anyway
+_MOST_ITEMS = 100_000  # a generator may never end; a list of more items than replies is refused anyway
 _PR_SET_PDEATHSIG = 1
 
 

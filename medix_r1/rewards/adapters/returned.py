@@ -23,10 +23,34 @@ def only(value: Any, name: str) -> Any:
     if isinstance(value, list) and len(value) == 1:
         return value[0]
     size = f"{len(value)} values" if isinstance(value, list) else repr(value)
-    raise RewardError(
-        f"{name} returned {size} for one reply; a function that needs the whole group cannot be used",
-        code="not-one-score",
-    )
+    raise RewardError(f"{name} returned {size} for one reply", code="not-one-score")
+
+
+def exactly(value: Any, count: int, name: str) -> list[Any]:
+    """A list of `count` items.
+
+    Args:
+        value: what the function returned, as `plain` gives it.
+        count: replies that it was called with.
+        name: of the function, for the message.
+
+    Raises:
+        RewardError: it is anything else.
+    """
+    if count == 1:
+        return [only(value, name)]
+    if isinstance(value, list) and len(value) == count:
+        return value
+    size = f"{len(value)} values" if isinstance(value, list) else repr(value)
+    raise RewardError(f"{name} returned {size} for {count} replies", code="not-one-score")
+
+
+def row(columns: Mapping[str, Any], number: int, count: int) -> dict[str, Any]:
+    """One reply's entries of columns; a column that is no list of as many entries is the same for all."""
+    return {
+        name: values[number] if isinstance(values, list) and len(values) == count else values
+        for name, values in columns.items()
+    }
 
 
 def one_of(value: Any, name: str) -> Any:

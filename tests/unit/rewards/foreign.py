@@ -95,6 +95,46 @@ def group_by_default(completions, group=None, **kwargs):
     return [1.0]
 
 
+def trl_of_advantages(completions, advantages, **kwargs):
+    return [1.0 for _ in completions]
+
+
+def trl_best(completions, **kwargs):
+    """1 for the longest reply of a list."""
+    SEEN.append(completions)
+    most = max(map(len, completions))
+    return [float(len(one) == most) for one in completions]
+
+
+def trl_best_of_group(completions, num_generations, group_size, group_ids, **kwargs):
+    assert (num_generations, group_size, group_ids) == (len(completions), len(completions), ["g"] * len(completions))
+    return trl_best(completions)
+
+
+def trl_best_marked(completions, **kwargs):
+    return trl_best(completions)
+
+
+trl_best_marked.needs_group = True  # type: ignore[attr-defined]
+
+
+def easyr1_best(reward_inputs):
+    return [{"overall": value} for value in trl_best([row["response"] for row in reward_inputs])]
+
+
+def verl_best(data_sources, solution_strs, ground_truths, extra_infos):
+    assert len(data_sources) == len(ground_truths) == len(extra_infos) == len(solution_strs)
+    return [{"score": value, "length": 1} for value in trl_best(solution_strs)]
+
+
+def openrlhf_best(queries, prompts, labels):
+    return {"rewards": np.asarray(trl_best(queries)), "extra_logs": {"length": [1.0] * len(queries)}}
+
+
+def trl_last_is_nan(completions, **kwargs):
+    return [1.0] * (len(completions) - 1) + [float("nan")]
+
+
 NOT_A_FUNCTION = 3
 
 
@@ -195,6 +235,14 @@ def openrlhf_nothing(queries, prompts, labels, **kwargs):
 def backtracks(solution_str, **kwargs):
     """1 for a long reply of a and one b; without the b it tries 2^n ways."""
     return float(bool(re.fullmatch(r"(a+)+b", solution_str)))
+
+
+def trl_backtracks(completions, **kwargs):
+    return [backtracks(one) for one in completions]
+
+
+def trl_waits(completions, **kwargs):
+    time.sleep(600)
 
 
 def waits_with_a_child(solution_str, **kwargs):

@@ -1,13 +1,15 @@
 """Functions of EasyR1, TRL, verl and OpenRLHF as signals: arguments, return values, and which are refused."""
 
+import asyncio
 import threading
+from dataclasses import replace
 
 import pytest
 
 from medix_r1.errors import ConfigError, RewardError
 from medix_r1.rewards.adapters import EasyR1Reward, OpenRlhfReward, TrlReward, VerlReward
 from medix_r1.rewards.adapters.function import function_problems
-from medix_r1.rewards.base import Reward
+from medix_r1.rewards.base import Reward, Seat
 from medix_r1.rewards.composite import CompositeReward
 from medix_r1.rewards.format import FormatReward
 from tests.support.problems import coded, only
@@ -15,6 +17,7 @@ from tests.unit.rewards import foreign
 from tests.unit.rewards.cases import reply, sample
 
 HERE = "tests.unit.rewards.foreign"
+ONE_REPLY = ("function", "takes-one-reply")
 CASE = sample(reply("left lung"), "<X_RAY>left lung", question="Which?", source="vqa", choices=("left lung", "heart"))
 # With timeout=None a function runs in a thread of the test, which sees what it does. In a process:
 # tests/integration/test_function_process.py
@@ -225,8 +228,6 @@ def test_a_function_written_in_c_without_a_signature_is_taken():
 @pytest.mark.parametrize(
     ("function", "code", "names"),
     [
-        (f"{HERE}:best_of_group", "needs-its-group", "num_generations"),
-        (f"{HERE}:marked", "needs-its-group", "needs_group=True"),
         (f"{HERE}:nowhere", "not-loadable", "nowhere"),
         ("no_such_module:f", "not-loadable", "no_such_module"),
         ("easyr1", "not-module-and-name", "easyr1"),
@@ -242,6 +243,59 @@ def test_functions_that_cannot_be_used_are_refused_with_the_reason(function, cod
     for adapter in (EasyR1Reward, TrlReward, VerlReward, OpenRlhfReward):
         with pytest.raises(ConfigError, check=only(("function", code))):
             adapter(function=function)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "options", "key", "code"),
+    [
+        (TrlReward, {"function": f"{HERE}:best_of_group", "group": False}, "group", "needs-its-group"),
+        (TrlReward, {"function": f"{HERE}:marked", "group": False}, "group", "needs-its-group"),
+        (TrlReward, {"function": f"{HERE}:trl_of_advantages"}, "function", "arguments-do-not-fit"),
+        (EasyR1Reward, {"function": f"{HERE}:easyr1_sequential", "batched": False, "group": True}, *ONE_REPLY),
+        (VerlReward, {"function": f"{HERE}:verl_number", "group": True}, *ONE_REPLY),
+        (TrlReward, {"function": f"{HERE}:trl", "group": "yes"}, "group", "not-true-or-false"),
+        *(
+            (TrlReward, {"function": f"{HERE}:trl", "max_batch": n}, "max_batch", "out-of-range")
+            for n in (0, "2", True)
+        ),
+    ],
+)
+def test_a_group_that_cannot_be_given_is_refused(adapter, options, key, code):
+    with pytest.raises(ConfigError, check=only((key, code))):
+        adapter(**options)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "function", "options"),
+    [
+        (TrlReward, "trl_best_of_group", {}),
+        (TrlReward, "trl_best_marked", {}),
+        (TrlReward, "trl_best", {"group": True}),
+        (EasyR1Reward, "easyr1_best", {"group": True}),
+        (VerlReward, "verl_best", {"group": True}),
+        (OpenRlhfReward, "openrlhf_best", {"group": True}),
+    ],
+)
+async def test_a_function_that_needs_its_group_gets_it_in_one_call(adapter, function, options):
+    """1 for the longest answer of a group; a reply without that part is an empty text, and scores 0."""
+    foreign.SEEN.clear()
+    signal = adapter(function=f"{HERE}:{function}", part="answer", timeout=None, **options)
+    texts = [reply("lung"), "no answer", reply("left lung"), reply("left")]
+    group = [replace(sample(text, "<X_RAY>left lung"), seat=Seat("g", n, 4)) for n, text in enumerate(texts)]
+    reward = CompositeReward(signals={"mine": signal, "format": FormatReward()}, weights={"mine": 1.0})
+
+    found = await asyncio.gather(*(reward.score(one) for one in group))
+
+    assert [one.total for one in found] == [0.0, 0.0, 1.0, 0.0]
+    assert foreign.SEEN == [["lung", "", "left lung", "left"]]
+    assert found[1].parts["mine"].reason == "no answer block"
+
+
+async def test_a_group_with_one_wrong_value_has_no_score():
+    signal = TrlReward(function=f"{HERE}:trl_last_is_nan", group=True, timeout=None)
+
+    with pytest.raises(RewardError, check=coded("out-of-range", "nan")):
+        await signal.score_group([CASE, CASE])
 
 
 async def test_a_bad_function_masks_and_stops_and_is_never_0():

@@ -124,6 +124,7 @@ def test_every_problem_of_a_node_comes_at_once():
             "mine": {
                 "_target_": "medix_r1.rewards.adapters.TrlReward",
                 "function": "tests.unit.rewards.foreign:marked",
+                "group": False,
             },
             "second": {"_target_": "medix_r1.rewards.llm.JudgeReward", "judge": None},
         },
@@ -137,7 +138,7 @@ def test_every_problem_of_a_node_comes_at_once():
         ("reward.gate", "no-such-signal"),
         ("reward.weight_tables.source.vqa", "sum-not-one"),
         ("reward.weight_tables.modality.XRAY", "no-such-modality"),
-        ("reward.signals.mine.function", "needs-its-group"),
+        ("reward.signals.mine.group", "needs-its-group"),
         ("reward.signals.second.judge", "no-judge"),
     ]
 
