@@ -23,6 +23,7 @@ from medix_r1.models.reading.faults import why
 from medix_r1.models.reading.sent_texts import SentTexts
 from medix_r1.rewards.overlong import Overlong
 from medix_r1.scoring.composed import ReadyReward
+from medix_r1.scoring.groups import score_group
 
 JOURNAL = "measured.jsonl"
 _ATTEMPTS = 6  # of one request, by the client, with growing pauses
@@ -180,7 +181,7 @@ async def _measured(row: TrainingRow, settings: Settings, client: AsyncOpenAI, r
         )
         for choice in reply.choices
     ]
-    scored = await asyncio.gather(*map(ready.composite.score, samples))
+    scored = await score_group(ready.composite, samples, f"row {row.position}")
     overlong = Overlong(ready.overlong)
     values, totals, masked = [], [], []
     for sample, breakdown in zip(samples, scored, strict=True):

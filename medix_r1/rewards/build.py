@@ -139,11 +139,30 @@ def _signal_problems(signal: Mapping[str, Any]) -> list[Problem]:
             prompts.load(prompt)
         except ConfigError as error:
             problems += [problem.below("prompt") for problem in error.problems]
+    if _needs_writer(signal) and not _writes(judge := signal.get("judge") or {}):
+        says = f"{judge['_target_']} gives verdicts alone; name one of its judges (reward.signals.….judge=…)"
+        problems.append(Problem("judge", "does-not-write", says))
     if "judge" in signal and "_target_" not in (signal["judge"] or {}):
         problems.append(
             Problem("judge", "no-judge", "there is none (judge=none); choose a judge, or set the signal to null")
         )
     return problems
+
+
+def _needs_writer(signal: Mapping[str, Any]) -> bool:
+    """Whether a signal asks its judge for texts, such as a ranking, and not for verdicts alone."""
+    try:
+        return bool(getattr(user_code.load(signal.get("_target_"), "_target_"), "needs_writer", False))
+    except ConfigError:
+        return False  # composing has said so
+
+
+def _writes(judge: Mapping[str, Any]) -> bool:
+    """Whether a judge's class writes texts; true of one that is missing or not loadable, which is said elsewhere."""
+    try:
+        return "_target_" not in judge or hasattr(user_code.load(judge["_target_"], "_target_"), "write")
+    except ConfigError:
+        return True
 
 
 def _plain(settings: Any) -> dict[str, Any]:

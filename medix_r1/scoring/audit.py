@@ -22,6 +22,7 @@ from pydantic import AliasChoices, Field, model_validator
 from medix_r1.agreement import Agreement, agreement
 from medix_r1.errors import ConfigError, EmbedderError, JudgeError, JudgeUnavailable
 from medix_r1.rewards.base import Reward, Sample, SampleReader, Score
+from medix_r1.rewards.groups.whole_group import needs_group
 from medix_r1.rewards.needs import needs_of
 from medix_r1.scoring.composed import ReadyReward
 from medix_r1.scoring.judging.kinds import Rated, kind_of
@@ -102,6 +103,9 @@ class SignalRater:
 
     def __init__(self, ready: ReadyReward, signal: str, name: str) -> None:
         found: Any = ready.composite.signals[signal]
+        if needs_group(found):
+            says = f"{signal} scores whole groups, and an audit asks about one reply at a time; audit another signal"
+            raise ConfigError.of(f"reward.signals.{signal}", "scores-groups", says)
         if needs := needs_of(found):
             says = f"{signal} only reads {', '.join(needs)}; audit that one"
             raise ConfigError.of(f"reward.signals.{signal}", "reads-other-signals", says)

@@ -27,6 +27,7 @@ from medix_r1.rewards.overlong import Overlong
 from medix_r1.runs.folder import RunFolder
 from medix_r1.scoring import rows as row_file
 from medix_r1.scoring.composed import PlannedReward, ReadyReward
+from medix_r1.scoring.groups import group_sizes, score_group, whole_groups
 from medix_r1.scoring.rows import Line, Row
 from medix_r1.scoring.running import run_with_progress
 from medix_r1.untrusted import one_line
@@ -34,7 +35,7 @@ from medix_r1.untrusted import one_line
 _EQUAL = 1e-9  # rewards that differ by less are equal
 _EPSILON = 1e-6  # of verl's GRPO, beside the standard deviation
 _SHOWN = 5
-_IN_FLIGHT = 256
+_GROUPS_IN_FLIGHT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,20 +130,31 @@ async def _score(
     found: list[tuple[float | None, Mapping[str, float | None], str | None]],
     advance: Callable[[int], None],
 ) -> None:
-    overlong = Overlong(ready.overlong)
-    for start in range(0, len(lines), _IN_FLIGHT):
-        batch = lines[start : start + _IN_FLIGHT]
-        samples = [
-            line.row.sample(ready.reader, line.row.images(folder) if ready.composite.wants_images else ())
-            for line in batch
-        ]
-        for line, breakdown in zip(batch, await asyncio.gather(*map(ready.composite.score, samples)), strict=True):
+    overlong, slots = Overlong(ready.overlong), asyncio.Semaphore(_GROUPS_IN_FLIGHT)
+    by_line: dict[int, tuple[float | None, Mapping[str, float | None], str | None]] = {}
+
+    async def one(group: Sequence[Line[Row]]) -> None:
+        async with slots:
+            samples = [
+                line.row.sample(ready.reader, line.row.images(folder) if ready.composite.wants_images else ())
+                for line in group
+            ]
+            breakdowns = await score_group(ready.composite, samples, group[0].row.group_name)
+        for line, breakdown in zip(group, breakdowns, strict=True):
             if breakdown.outage:
                 raise DataError(f"the reward cannot be computed: {breakdown.failure}", code="reward-outage")
             total = overlong.reward(breakdown.total, cut=line.row.cut, tokens=0)
             parts = {name: part.value for name, part in breakdown.parts.items()}
-            found.append((total, parts, breakdown.failure))
+            by_line[line.number] = total, parts, breakdown.failure
             advance(1)
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for group in whole_groups(lines, group_sizes(lines)):
+                tasks.create_task(one(group))
+    except* DataError as errors:
+        raise errors.exceptions[0] from None
+    found += [by_line[line.number] for line in lines]
 
 
 def compared(

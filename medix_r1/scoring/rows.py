@@ -51,6 +51,8 @@ class Row(BaseModel):
             its reference has a modality tag.
         cut: generation ended at the length limit.
         rubric: criteria, `{criterion, points, tag}` each; a row with them needs no reference, which then is "".
+        group: name of the prompt's group, for signals that compare replies; `uid` in a run's samples. By default the
+            rows with one question, reference, options, images and source are a group.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", hide_input_in_errors=True)
@@ -65,6 +67,14 @@ class Row(BaseModel):
     image: Annotated[bool | str | tuple[str, ...] | None, Field(validation_alias=_either("image", "images"))] = None
     cut: bool = False
     rubric: tuple[dict[str, Any], ...] | None = None
+    group: Annotated[str | int | None, Field(validation_alias=_either("group", "uid"))] = None
+
+    @property
+    def group_name(self) -> str:
+        """The name of the row's group, the same for all its rows."""
+        if self.group is not None:
+            return f"group {self.group}"
+        return f"prompt {_digest([self.question, self.reference, self.choices, self.image, self.source, self.rubric]):016x}"
 
     @property
     def has_image(self) -> bool:
@@ -89,10 +99,9 @@ class Row(BaseModel):
 
     @property
     def content(self) -> int:
-        """64-bit hash of all fields; the identity of a row."""
-        without = {"rubric"} if self.rubric is None else set[str]()  # as before there were rubrics
-        text = json.dumps(self.model_dump(exclude=without), ensure_ascii=True, sort_keys=True)
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+        """64-bit hash of all fields but the group; the identity of a row."""
+        without = {"group"} if self.rubric is not None else {"group", "rubric"}  # as before there were rubrics
+        return _digest(self.model_dump(exclude=without))
 
     @property
     def name(self) -> str:
@@ -112,6 +121,11 @@ class Row(BaseModel):
             accepted=self.accepted or (),
             rubric=self.rubric,
         )
+
+
+def _digest(value: object) -> int:
+    text = json.dumps(value, ensure_ascii=True, sort_keys=True)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
 def without_end_tokens(reply: str) -> str:

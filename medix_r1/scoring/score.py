@@ -1,13 +1,13 @@
 """`medix-r1 reward score`: scores a file of replies, with every part of the reward and its reason.
 
 Rows are streamed with bounded concurrency and written in the order of the input. A row that could not be scored is
-written as unscored; the same command scores only rows without a score.
+written as unscored; the same command scores only rows without a score. For a reward with signals of whole groups, the
+rows of a group are scored at once, and again if one of them has no score; they are written where the last one stands.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import math
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
@@ -15,10 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from medix_r1.rewards.base import Sample
 from medix_r1.rewards.composite import RewardBreakdown
 from medix_r1.rewards.overlong import Overlong
 from medix_r1.scoring import rows as row_file
 from medix_r1.scoring.composed import ReadyReward
+from medix_r1.scoring.groups import group_sizes, seated, whole_groups
 from medix_r1.scoring.output import Output, read_output
 from medix_r1.scoring.rows import Line, Row, RowCounts
 
@@ -46,19 +48,25 @@ async def score(
         in_flight: rows scored concurrently.
         advance: called with 1 after each row.
     """
-    window: deque[tuple[Line[Row], asyncio.Task[RewardBreakdown]]] = deque()
-    pending = _pending(source, found, output)
+    window: deque[tuple[Line[Row] | None, asyncio.Task[RewardBreakdown]]] = deque()  # None: has a score already
+    whole = bool(ready.composite.group_signals)
+    pending = _pending_groups(source, found, output) if whole else _pending(source, found, output)
     try:
         while True:
-            for line in itertools.islice(pending, in_flight - len(window)):
-                images = line.row.images(source.parent) if ready.composite.wants_images else ()
-                sample = line.row.sample(ready.reader, images)
-                window.append((line, asyncio.create_task(ready.composite.score(sample))))
+            while len(window) < in_flight and (wanted := next(pending, None)) is not None:
+                samples = [_sample(ready, line, source.parent) for line, _ in wanted]
+                if whole:
+                    samples = seated(samples, wanted[0][0].row.group_name)
+                for (line, is_pending), sample in zip(wanted, samples, strict=True):
+                    task = asyncio.create_task(ready.composite.score(sample))
+                    window.append((line if is_pending else None, task))
             if not window:
                 return
-            line, task = window.popleft()
+            waiting, task = window.popleft()
             breakdown = await task
-            output.write(record(ready, line, breakdown))
+            if waiting is None:
+                continue
+            output.write(record(ready, waiting, breakdown))
             advance(1)
             if breakdown.outage:
                 return
@@ -69,15 +77,39 @@ async def score(
         output.sync()
 
 
-def _pending(source: Path, found: RowCounts, output: Output) -> Iterator[Line[Row]]:
-    """Rows without a score. Duplicate rows are counted: two equal rows need two scores."""
+def _sample(ready: ReadyReward, line: Line[Row], folder: Path) -> Sample:
+    return line.row.sample(ready.reader, line.row.images(folder) if ready.composite.wants_images else ())
+
+
+def _pending(source: Path, found: RowCounts, output: Output) -> Iterator[list[tuple[Line[Row], bool]]]:
+    """Each row without a score."""
+    yield from ([(line, True)] for line, is_pending in _marked(source, found, output) if is_pending)
+
+
+def _pending_groups(source: Path, found: RowCounts, output: Output) -> Iterator[list[tuple[Line[Row], bool]]]:
+    """Each group with a row that has no score, whole; the rows are marked that have none."""
+    sizes, pending = group_sizes(row_file.read(source, Row)), set[int]()
+
+    def marked() -> Iterator[Line[Row]]:
+        for line, is_pending in _marked(source, found, output):
+            if is_pending:
+                pending.add(line.number)
+            yield line
+
+    for group in whole_groups(marked(), sizes):
+        if any(line.number in pending for line in group):
+            yield [(line, line.number in pending) for line in group]
+        pending.difference_update(line.number for line in group)
+
+
+def _marked(source: Path, found: RowCounts, output: Output) -> Iterator[tuple[Line[Row], bool]]:
+    """All rows, and whether each needs a score. Duplicate rows are counted: two equal rows need two scores."""
     seen: Counter[int] = Counter()
     for line in row_file.read(source, Row):
         content = line.row.content
         if content in found.repeated:
             seen[content] += 1
-        if output.times_done(content) < (seen[content] or 1):
-            yield line
+        yield line, output.times_done(content) < (seen[content] or 1)
 
 
 def record(ready: ReadyReward, line: Line[Row], breakdown: RewardBreakdown) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from medix_r1.scoring import audit as audits
 from medix_r1.scoring import audit_report, explain, rows
 from medix_r1.scoring import score as scores
 from medix_r1.scoring.composed import PlannedReward
+from medix_r1.scoring.groups import score_group
 from medix_r1.scoring.judging.verdict import Quality, quality, sentences
 from medix_r1.scoring.output import Output
 from medix_r1.scoring.plain import plain
@@ -118,8 +119,12 @@ def explain_row(
     with planned.ready(told) as ready:
 
         async def work(advance: Advance) -> None:
-            sample = row.sample(ready.reader, row.images(folder) if ready.composite.wants_images else ())
-            shown.append((sample, await ready.composite.score(sample)))
+            company = _group_of(row, where, name) if ready.composite.group_signals else [row]
+            wants_images = ready.composite.wants_images
+            samples = [one.sample(ready.reader, one.images(folder) if wants_images else ()) for one in company]
+            breakdowns = await score_group(ready.composite, samples, row.group_name)
+            place = company.index(row)
+            shown.append((samples[place], breakdowns[place]))
 
         if not run_with_progress(work, [ready], told, "scoring", 1):
             told.print("stopped")
@@ -154,6 +159,14 @@ def _row(
             "--row", "not-file-and-line", f"'{where}' is not FILE:LINE; name the row's line, or add --id"
         )
     return Path(file).parent, rows.find(Path(file), line=int(line)).row
+
+
+def _group_of(row: rows.Row, where: str | None, name: str | None) -> list[rows.Row]:
+    """The rows of the file that are of a row's group, in their order; a reply of the command line stands alone."""
+    if where is None:
+        return [row]
+    file = Path(where if name is not None else where.rpartition(":")[0])
+    return [line.row for line in rows.read(file, rows.Row) if line.row.group_name == row.group_name]
 
 
 def probe_reward(

@@ -18,6 +18,7 @@ from medix_r1.evaluation.results.records import read_run
 from medix_r1.rewards.base import SampleReader
 from medix_r1.rewards.build import build_reward
 from medix_r1.runs.alarms import Alarms
+from medix_r1.scoring.groups import score_group
 from medix_r1.training.preflight.algorithm import plugin_problems
 from medix_r1.training.verl_plugin import estimators
 from tests.support.algorithms import advantages_by, make_batch
@@ -67,14 +68,14 @@ def checks_of(page: Page) -> list[list[str]]:
 
 
 def test_every_page_has_an_example_and_none_is_long() -> None:
-    assert set(PAGES) == {"README", "signal", "algorithm", "task", "alarm"}
+    assert set(PAGES) == {"README", "signal", "group", "algorithm", "task", "alarm"}
     for name in set(PAGES) - {"README"}:
         assert {Path(file).suffix for file in PAGES[name].files} >= {".py", ".yaml"}, name
         for file, text in PAGES[name].files.items():
             assert len(text.splitlines()) <= LONGEST.get(Path(file).suffix, 10), file
 
 
-@pytest.mark.parametrize("name", ["signal", "algorithm", "alarm"])
+@pytest.mark.parametrize("name", ["signal", "group", "algorithm", "alarm"])
 def test_the_runs_of_a_page_check_and_a_missing_file_is_one_problem(here: Path, name: str) -> None:
     page = written(name, here)
     commands = checks_of(page)
@@ -115,6 +116,23 @@ def test_one_function_scores_replies_without_judge_and_embedder(here: Path) -> N
         "short": (1.0, {"overlap": 1.0}, {"overlap/words": 2.0}),
         "long": (pytest.approx(0.2), {"overlap": pytest.approx(0.2)}, {"overlap/words": 10.0}),
     }
+
+
+async def test_a_signal_and_a_function_score_a_group(here: Path) -> None:
+    page = written("group", here)
+    (words,) = [words for words in page.commands if "--signal" in words]
+    code, output = typed(words)
+    assert code == 0, output
+    rows = [json.loads(line) for line in (here / "replies.scored.jsonl").read_text().splitlines()]
+    assert {row["id"]: row["overall"] for row in rows} == {"a": 0.5, "b": 0.5, "c": 0.0}
+
+    config = compose_train([NANO, "reward=voted"], config_dirs=[here / "configs"])
+    reward, reader = build_reward(config.reward), SampleReader.of(config.reward)
+    texts = [f"<X_RAY><think>t</think><answer>{answer}</answer>" for answer in ("heart", "left lung", "left lung ")]
+    samples = [reader.read(text, reference="<X_RAY>left lung", has_image=True) for text in texts]
+    found = await score_group(reward, samples, "g")
+    assert [one.parts["shorter"].value for one in found] == [1.0, 0.5, 0.0]
+    await reward.aclose()
 
 
 async def test_functions_of_other_trainers_score(here: Path) -> None:

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from medix_r1.errors import JudgeUnavailable
 from medix_r1.rewards.composite import RewardBreakdown
 from medix_r1.scoring.composed import ReadyReward
+from medix_r1.scoring.groups import score_group
 from medix_r1.scoring.probes.probe_file import Probe
 
 OVERALL = "overall"
@@ -58,7 +59,7 @@ async def run(
 
     async def one(probe: Probe) -> None:
         async with slots:
-            breakdown = await ready.composite.score(probe.sample(ready))
+            breakdown = await _scored(ready, probe)
         if breakdown.outage:
             raise JudgeUnavailable(f"{probe.name}: {breakdown.failure}", code="outage")
         found[probe.name] = judge_case(probe, breakdown)
@@ -71,6 +72,18 @@ async def run(
     except* JudgeUnavailable as errors:
         raise errors.exceptions[0] from None
     return [found[probe.name] for probe in probes]
+
+
+async def _scored(ready: ReadyReward, probe: Probe) -> RewardBreakdown:
+    """Score a case; where a signal compares the replies of a group, beside one other reply.
+
+    An attack stands beside the reference as an answer, which it must not beat, and a right answer beside a reply
+    without one.
+    """
+    sample = probe.sample(ready)
+    if not ready.composite.group_signals:
+        return await ready.composite.score(sample)
+    return (await score_group(ready.composite, [sample, probe.beside(ready)], probe.name))[0]
 
 
 def judge_case(probe: Probe, breakdown: RewardBreakdown) -> Finding:

@@ -128,8 +128,16 @@ class Probe:
 
     def sample(self, ready: ReadyReward) -> Sample:
         """The case as a sample of a reward, with that reward's think element."""
+        return self._sample(ready, self.reply)
+
+    def beside(self, ready: ReadyReward) -> Sample:
+        """What a signal of groups compares the case with: the reference for an attack, else a reply of nothing."""
+        answer = parse_reference(self.question.reference).answer
+        return self._sample(ready, _well_formed(self.question, answer) if self.is_attack else "I look at the question.")
+
+    def _sample(self, ready: ReadyReward, reply: str) -> Sample:
         element = ready.think_element
-        reply = self.reply.replace("<think>", f"<{element}>").replace("</think>", f"</{element}>")
+        reply = reply.replace("<think>", f"<{element}>").replace("</think>", f"</{element}>")
         return ready.reader.read(
             reply,
             reference=self.question.reference,
@@ -196,9 +204,10 @@ def _probes(file: ProbeFile, families: Sequence[Family], *, is_attack: bool) -> 
 
 
 def _reply(case: Case, question: Question) -> str:
-    if case.reply is not None:
-        text = case.reply
-    else:
-        tag = parse_reference(question.reference).modality
-        text = f"{f'<{tag}>' if tag else ''}<think>I look at the question.</think><answer>{case.answer}</answer>"
+    text = case.reply if case.reply is not None else _well_formed(question, case.answer or "")
     return text if case.repeat is None else text.replace("{repeat}", case.repeat.text * case.repeat.times)
+
+
+def _well_formed(question: Question, answer: str) -> str:
+    tag = parse_reference(question.reference).modality
+    return f"{f'<{tag}>' if tag else ''}<think>I look at the question.</think><answer>{answer}</answer>"

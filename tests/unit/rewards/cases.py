@@ -7,6 +7,7 @@ from pathlib import Path
 from medix_r1.grammar import parse_completion, parse_reference
 from medix_r1.host.yaml_text import read_yaml
 from medix_r1.models.judge import Question, Verdict
+from medix_r1.models.verdict import OpenQuestion
 from medix_r1.rewards.base import Reward, Sample, Score
 from medix_r1.rewards.composite import CompositeReward
 from medix_r1.rewards.embed import EmbeddingReward
@@ -32,6 +33,9 @@ class ScriptedJudge:
         if isinstance(self.says, bool):
             return Verdict(self.says, "YES" if self.says else "NO")
         return Verdict(self.says >= 0.5, "YES" if self.says >= 0.5 else "NO", self.says)
+
+    async def write(self, question: OpenQuestion) -> str:
+        raise AssertionError("no group was scored")
 
     def statistics(self) -> dict[str, float]:
         return {}

@@ -45,7 +45,7 @@ ANSWER = reply("the left one").replace("think>", "thinking>")
 
 
 def test_the_mixes_are_all_there():
-    watched = ["embedding_only_watched", "llm_only_watched"]
+    watched = ["embedding_only_watched", "llm_only_watched", "relative", "shortest_right"]
     assert (
         sorted(
             [
@@ -76,6 +76,8 @@ def test_the_mixes_are_all_there():
         ("llm_embedding", 0.575 / 0.95, 0.575 / 0.95),
         ("no_modality", 0.1 + 0.9 * 0.575 / 0.95, 0.1 + 0.9 * 0.575 / 0.95),
         ("calibrated", 0.46575 + 0.0405, 0.46575),  # no confidence: neither format nor calibration
+        ("relative", 0.3625 / 0.7, 0.3175 / 0.7),  # one reply is no group
+        ("shortest_right", 0.6625, 0.6175),
     ],
 )
 async def test_each_mix_gives_its_own_total(name, right, wrong_tag):
