@@ -74,7 +74,8 @@ class Row(BaseModel):
         """The name of the row's group, the same for all its rows."""
         if self.group is not None:
             return f"group {self.group}"
-        return f"prompt {_digest([self.question, self.reference, self.choices, self.image, self.source, self.rubric]):016x}"
+        prompt = [self.question, self.reference, self.choices, self.image, self.source, self.rubric]
+        return f"prompt {_digest(prompt):016x}"
 
     @property
     def has_image(self) -> bool:
