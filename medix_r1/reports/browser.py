@@ -17,6 +17,7 @@ STEPS = 12  # training steps with samples, evenly spaced over the run
 PER_STEP = 45  # cards of different samples
 PAIRS = 100  # held-out questions, before and after, those that changed most
 _EDGE = 320  # pixels, of the longer side of an image
+_DETAILS, _TEXT_OF_DETAIL = 30, 160  # criteria of a sample, and characters of one and of its reason
 _TEXTS = 2_200_000  # characters of all replies and reasons together
 _PICTURES = 2_500_000  # bytes of all pictures together
 _LONGEST = 4000  # characters, of a reply
@@ -108,7 +109,18 @@ def _slim(line: Line, longest: int) -> Line:
     reasons = {name: reason[:300] for name, reason in (line.get("reasons") or {}).items()}
     slim = {name: line.get(name) for name in wanted} | {"reasons": reasons, "reply": line["reply"][:longest]}
     slim["question"] = line["question"][:_LONGEST]
+    if details := line.get("details"):
+        slim["details"] = {name: [_slim_detail(one) for one in all_[:_DETAILS]] for name, all_ in details.items()}
     return slim | ({"shortened": True} if len(line["reply"]) > longest else {})
+
+
+def _slim_detail(one: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "text": str(one["text"])[:_TEXT_OF_DETAIL],
+        "met": one.get("met"),
+        "points": one.get("points"),
+        "reason": str(one.get("reason") or "")[:_TEXT_OF_DETAIL],
+    }
 
 
 def thumbnails(paths: Mapping[str, Sequence[Path]], order: Iterable[str]) -> tuple[list[str], dict[str, list[int]]]:

@@ -22,7 +22,7 @@ from medix_r1.errors import ConfigError
 from medix_r1.host.files import atomic_write
 from medix_r1.host.yaml_text import read_yaml
 from medix_r1.pages.style import page_style
-from medix_r1.reports import browser, charts, facts, outcome
+from medix_r1.reports import browser, charts, criteria, facts, outcome
 from medix_r1.reports.status import state
 from medix_r1.runs.folder import RunFolder, read_lines
 from medix_r1.runs.phases import time_shares
@@ -83,6 +83,7 @@ def render(folder: RunFolder, steps: charts.Steps, refresh: int | None) -> str:
         outcome=outcome.sentence(steps, found, len(alarms)),
         changes={one.source: [row for row in found if row.source == one.source] for one in found},
         steps=_progress(folder, steps),
+        criteria=criteria.of_run(folder.root),
         pairs=bool(embedded["pairs"]),
         samples=bool(embedded["samples"]),
         left_out=embedded["left_out"],

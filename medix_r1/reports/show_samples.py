@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -24,6 +25,8 @@ def show(samples: Sequence[Line], images: Mapping[str, Sequence[Path]], console:
     for line in samples:
         _head(line, images.get(line["row_id"], ()), console)
         console.print(_parts(line))
+        for name, details in (line.get("details") or {}).items():
+            console.print(_details(name, details))
 
 
 def _head(line: Line, images: Sequence[Path], console: Console) -> None:
@@ -50,6 +53,19 @@ def _outcome(line: Line) -> str:
     if line.get("filtered"):
         words.append("its group was filtered out")
     return ", ".join(words)
+
+
+def _details(name: str, details: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
+    table.add_column(f"{name}, one by one", overflow="fold")
+    table.add_column("points", justify="right")
+    table.add_column("met")
+    table.add_column("why", overflow="fold")
+    for one in details:
+        met = {True: "yes", False: "no"}.get(one.get("met"), "lost")  # type: ignore[arg-type]
+        reason = escape(one_line(str(one.get("reason") or "")))
+        table.add_row(escape(one_line(str(one["text"]))), f"{one.get('points', 1.0):g}", met, reason)
+    return table
 
 
 def _parts(line: Line) -> Table:

@@ -96,6 +96,25 @@ function parts(samples, names) {
   return table;
 }
 
+// What a signal looked at one by one, such as the criteria of a rubric.
+function details(sample) {
+  const box = element("div");
+  for (const [name, all] of Object.entries(sample.details || {})) {
+    const table = element("table", null, "parts looked"), body = element("tbody");
+    table.append(element("caption", name + ", one by one"));
+    for (const one of all) {
+      const made = element("tr"), head = element("th", one.text), met = one.met;
+      head.scope = "row";
+      made.append(head, element("td", String(one.points), "number"));
+      made.append(element("td", met === null ? "lost" : met ? "met" : "not met"), element("td", one.reason, "why"));
+      body.append(made);
+    }
+    table.append(body);
+    box.append(table);
+  }
+  return box;
+}
+
 function outcome(sample) {
   const words = [sample.tokens + " tokens"];
   if (sample.cut) words.push("cut at the limit");
@@ -143,7 +162,7 @@ function pairCard(pair) {
     side.append(element("h3", when + ": step " + pair[when].step), reply(pair[when]));
     two.append(side);
   }
-  return card(pair.after, two, parts([pair.before, pair.after], ["before", "after"]));
+  return card(pair.after, two, parts([pair.before, pair.after], ["before", "after"]), details(pair.after));
 }
 
 // A list with pages: `find` gives what the form asks for.
@@ -212,7 +231,7 @@ function drawSamples() {
     (!wanted.part || wanted.above === "" || (value(s, wanted.part) ?? -Infinity) >= Number(wanted.above)) &&
     (!words || (s.question + " " + s.reply).toLowerCase().includes(words)));
   if (wanted.sort) found = [...found].sort((a, b) => sortKey(b, wanted.sort) - sortKey(a, wanted.sort));
-  drawPage("sample", found, data.samples.length, 20, (sample) => card(sample, reply(sample), parts([sample])));
+  drawPage("sample", found, data.samples.length, 20, (sample) => card(sample, reply(sample), parts([sample]), details(sample)));
 }
 
 // The URL's fragment keeps the filter, so that it can be shared and survives a reload.

@@ -4,10 +4,10 @@ import re
 import pytest
 
 from medix_r1.errors import ConfigError
-from medix_r1.reports import charts, run_report
+from medix_r1.reports import browser, charts, criteria, run_report
 from medix_r1.runs.phases import phases, time_shares
 from tests.support.problems import only
-from tests.unit.reports.run_folder import make_run
+from tests.unit.reports.run_folder import make_run, sample
 
 
 def test_phases_add_up_to_the_step():
@@ -62,3 +62,44 @@ def test_before_and_after_pair_the_same_question(tmp_path):
 def test_a_folder_without_a_run_says_so(tmp_path):
     with pytest.raises(ConfigError, check=only((str(tmp_path), "no-step-logged"))):
         run_report.write_report(tmp_path)
+
+
+def looked_at(met: bool | None) -> dict[str, object]:
+    one = {"text": "Names <b>the</b> lung", "met": met, "points": 5.0, "reason": "judge's words", "tags": ["accuracy"]}
+    return {"details": {"rubric": [one]}}
+
+
+def test_criteria_stand_in_tables_and_beside_each_sample(tmp_path):
+    run = make_run(tmp_path)
+    folder = run / "samples" / "train"
+    for step, verdicts in ((1, [False, False]), (7, [True, None])):
+        rows = [
+            sample(f"{step}-{place}", 0.5, 0.5, answer=str(place), **looked_at(met))
+            for place, met in enumerate(verdicts)
+        ]
+        (folder / f"{step:06d}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "000002.jsonl").unlink()
+
+    found = criteria.of_run(run)
+    assert [(one.name, one.points) for one in found.criteria] == [("Names <b>the</b> lung", 5.0)]
+    assert [one.name for one in found.tags] == ["accuracy"]
+    page = run_report.write_report(run).read_text(encoding="utf-8")
+    assert 'id="criteria"' in page
+    assert "Names &lt;b&gt;the&lt;/b&gt; lung" in page
+    shown = browser.payload(run)["samples"]
+    assert [one["details"]["rubric"][0]["met"] for one in shown] == [False, False, True, None]
+
+
+def test_the_share_of_met_criteria_is_of_the_first_and_of_the_last_steps(tmp_path):
+    run = make_run(tmp_path)
+    folder = run / "samples" / "train"
+    for step in range(1, 9):
+        (folder / f"{step:06d}.jsonl").write_text(json.dumps(sample(str(step), 0.5, 0.5, **looked_at(step > 3))) + "\n")
+    (only,) = criteria.of_run(run).criteria
+    assert (only.share("first"), only.share("last"), only.lost) == (0.0, 1.0, 0)
+
+
+def test_a_run_without_criteria_has_no_such_section(tmp_path):
+    run = make_run(tmp_path)
+    assert not criteria.of_run(run)
+    assert 'id="criteria"' not in run_report.write_report(run).read_text(encoding="utf-8")
