@@ -13,6 +13,7 @@ from medix_r1.rewards.adapters.verl_keys import verl_function_problems
 from medix_r1.rewards.base import PARSERS, Reward
 from medix_r1.rewards.calibration_bounds import calibration_problems
 from medix_r1.rewards.composite import CompositeReward
+from medix_r1.rewards.findings.reward import split_problems
 from medix_r1.rewards.groups.whole_group import needs_group
 from medix_r1.rewards.needs import needs_problems
 from medix_r1.rewards.overlong import overlong_problems
@@ -75,7 +76,8 @@ def reward_problems(settings: Any) -> list[Problem]:
         if isinstance(signal, Mapping):
             key = f"reward.signals.{name}"
             problems += _class_problems(signal, key) or _own_problems(signal, key)
-            problems += [problem.below(f"reward.signals.{name}.") for problem in _signal_problems(signal)]
+            found = [*_signal_problems(signal), *split_problems(signal)]
+            problems += [problem.below(f"reward.signals.{name}.") for problem in found]
     return problems
 
 

@@ -105,7 +105,9 @@ def explain(
 @app.command()
 def probe(
     overrides: Overrides = None,
-    probes: Annotated[Path | None, typer.Option(help="A probe file of your own in place of the built-in one.")] = None,
+    probes: Annotated[
+        Path | None, typer.Option(help="A probe file of your own, or `reports` for those of reports.")
+    ] = None,
     family: Annotated[list[str] | None, typer.Option(help="Only this family; repeatable.")] = None,
     json_out: Annotated[Path | None, typer.Option("--json", help="File to write everything to.")] = None,
     judge_url: JudgeUrl = None,

@@ -179,7 +179,7 @@ def probe_reward(
     console: Console,
 ) -> int:
     """Score every probe; return 1 when a bound is broken."""
-    probes = probe_file.load(file or probe_file.BUILT_IN, families)
+    probes = probe_file.load(probe_file.found(file), families)
     planned = PlannedReward(overrides, judge_url=judge_url, config_dirs=config_dirs)
     findings: list[probe.Finding] = []
     with planned.ready(console) as ready:

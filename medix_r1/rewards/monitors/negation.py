@@ -74,7 +74,7 @@ def _compare(answer: str, reference: str, scope: int) -> Score:
     said, right = _leading_verdict(answer), _leading_verdict(reference)
     if said and right:
         return Score(float(said == right), f"{said}, the reference says {right}")
-    given, wanted = _findings(answer, scope), _findings(reference, scope)
+    given, wanted = findings(answer, scope), findings(reference, scope)
     shared = sorted(given.keys() & wanted.keys())
     if not shared:
         return _NOTHING_SHARED
@@ -91,9 +91,9 @@ def _kept_negation(match: re.Match[str]) -> str:
 
 
 @bounded_cache
-def _findings(text: str, scope: int) -> Mapping[str, bool]:
+def findings(text: str, scope: int) -> Mapping[str, bool]:
     """Word → whether it is denied everywhere, for all words but stop words and negations."""
-    findings: dict[str, bool] = {}
+    found: dict[str, bool] = {}
     spelled = "\n".join(normalize_answer(line) for line in text.splitlines())
     if "," in spelled:
         spelled = _DENIED_LIST.sub(lambda match: match[0].replace(",", ""), spelled)
@@ -114,8 +114,8 @@ def _findings(text: str, scope: int) -> Mapping[str, bool]:
             if word in _BEFORE or word in _BEHIND:
                 continue
             bare = _PREFIXED.sub("", word)
-            findings[bare] = findings.get(bare, True) and (place in denied or bare != word)
-    return findings
+            found[bare] = found.get(bare, True) and (place in denied or bare != word)
+    return found
 
 
 def _absent(match: re.Match[str]) -> str:

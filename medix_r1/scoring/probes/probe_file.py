@@ -18,6 +18,20 @@ from medix_r1.scoring.composed import ReadyReward
 
 BUILT_IN = Path(__file__).with_name("probe.yaml")
 
+
+def built_in(name: str) -> Path:
+    """The file of built-in probes with a name, such as `reports`; it need not exist."""
+    return BUILT_IN.with_name(f"{name}.yaml")
+
+
+def found(named: Path | None) -> Path:
+    """The file that a command names: a path, the name of built-in probes, or None for the usual ones."""
+    if named is None:
+        return BUILT_IN
+    ours = built_in(named.name)
+    return ours if named.parent == Path() and not named.exists() and ours.exists() else named
+
+
 RestsOn = Literal["nothing", "embedder", "judge", "both"]
 Bounds = Annotated[dict[str, Annotated[float, Field(ge=0.0, le=1.0)]], Field(min_length=1)]
 

@@ -76,7 +76,7 @@ def _row(part: Part, index: int, source: Source, k: int, images: Path, labels: L
         "answers": reports,
     }
     return {
-        "data_source": f"reports_{part}",
+        "data_source": "reports" if part == "train" else f"reports_{part}",
         "prompt": [{"role": "user", "content": "<image>" + question}],
         "images": [{"bytes": to_png(view.picture), "path": None}],
         "ability": "report",
