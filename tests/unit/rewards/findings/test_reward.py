@@ -4,6 +4,7 @@ import pytest
 
 from medix_r1.errors import ConfigError, JudgeRejected, JudgeUnavailable
 from medix_r1.models.verdict import OpenQuestion
+from medix_r1.models.voting import VotingJudge
 from medix_r1.rewards.base import Reward
 from medix_r1.rewards.build import reward_problems
 from medix_r1.rewards.composite import CompositeReward
@@ -190,7 +191,7 @@ async def test_a_judge_may_list_the_findings():
 
 def test_a_judge_that_only_votes_cannot_list_them():
     with pytest.raises(ConfigError, check=only(("reward.signals.findings.split", "judge-cannot-write"))):
-        FindingsReward(judge=ScriptedJudge(True), split="judge")
+        FindingsReward(judge=VotingJudge(judges=[ScriptedJudge(True)]), split="judge")
 
 
 @pytest.mark.parametrize(("judge", "refused"), [("voting.VotingJudge", True), ("judge.ChatJudge", False)])
