@@ -66,7 +66,7 @@ def difficulty(
     console.print(f"{total} rows of {len(files)} file(s), {settings.k} replies each: {total * settings.k} replies")
     if dry_run:
         return
-    depends = {key: getattr(settings, key) for key in _DEPENDS}
+    depends = {key: getattr(settings, key) for key in _DEPENDS} | {"seeds": "one a row"}
     journal = Journal(out, depends | {f"reward.{key}": value for key, value in planned.settings().items()})
     with contextlib.closing(journal), _policy(settings, console) as address, planned.ready(console) as ready:
         finished = run_with_progress(

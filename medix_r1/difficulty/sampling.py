@@ -6,6 +6,7 @@ The journal has a line a row, so that the same command goes on after a crash. It
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +27,8 @@ from medix_r1.scoring.composed import ReadyReward
 from medix_r1.scoring.groups import score_group
 
 JOURNAL = "measured.jsonl"
+# Servers take these from the model's generation_config.json, where a request does not say; training does not.
+_AS_IN_TRAINING = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
 _ATTEMPTS = 6  # of one request, by the client, with growing pauses
 
 
@@ -151,6 +154,11 @@ async def _some(
     return left
 
 
+def row_seed(seed: int, key: str) -> int:
+    """A seed of the row's own: with one for all, a server draws the same numbers for every row, and no mean is one."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{key}".encode()).digest()[:4], "big") >> 1
+
+
 async def _measured(row: TrainingRow, settings: Settings, client: AsyncOpenAI, ready: ReadyReward) -> Measured:
     try:
         reply: Any = await client.chat.completions.create(
@@ -160,7 +168,8 @@ async def _measured(row: TrainingRow, settings: Settings, client: AsyncOpenAI, r
             temperature=settings.temperature,
             top_p=settings.top_p,
             max_tokens=settings.max_tokens,
-            seed=settings.seed,
+            seed=row_seed(settings.seed, row.key),
+            extra_body=_AS_IN_TRAINING,
         )
     except (APIConnectionError, APIStatusError) as error:
         sent = SentTexts.of_body(lambda: row.messages, client.api_key if settings.api_key_env else None)

@@ -85,6 +85,11 @@ _BEFORE_THE_KEY = {
     "rollout.seeding": "rollout",
     "run.looking.kinds": ["shuffled", "blank"],
     "run.looking.share": 0.0,
+    "data.curriculum.weigh": "none",
+    "data.curriculum.signal": "llm",
+    "data.curriculum.floor": 0.1,
+    "data.curriculum.strength": 8,
+    "data.curriculum.memory": 0.5,
 }
 _DATA = ("data.train_files", "data.val_files")
 SAME_DATA = "the same data, by its fingerprint"

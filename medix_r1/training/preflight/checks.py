@@ -28,6 +28,7 @@ from medix_r1.training.preflight.model.model_shape import shape_problems
 from medix_r1.training.preflight.modules import loop_problems, module_problems
 from medix_r1.training.preflight.rows import batches
 from medix_r1.training.preflight.rows.data_rows import data_problems, file_name_problems
+from medix_r1.training.preflight.rows.difficulty import curriculum_problems, difficulty_problems
 from medix_r1.training.preflight.rows.lengths import length_problems
 from medix_r1.training.preflight.rows.prompt_lengths import prompt_length_problems
 from medix_r1.training.preflight.rows.references import reference_problems
@@ -70,14 +71,14 @@ def _checks(offline: bool) -> Sequence[Check]:
         *(plugin_problems, _reward, filter_problems, algorithm_problems, optimizer_problems, module_problems),
         *(_batches, length_problems, _limits, placement_problems, shape_problems, format_problems, trained_problems),
         *(loop_problems, _alarms, metric_problems, correction_problems, group_problems),
-        *(file_name_problems, folder_problems, seeding_problems, looking_problems),
+        *(curriculum_problems, file_name_problems, folder_problems, seeding_problems, looking_problems),
     )
     if offline:
         return (*of_the_config, client_problems, tracker_problems)
     return (
         *of_the_config,
-        *(data_problems, prompt_length_problems, reference_problems, rubric_rows_problems, model_problems),
-        *(judge_problems, embedder_problems),
+        *(data_problems, difficulty_problems, prompt_length_problems, reference_problems, rubric_rows_problems),
+        *(model_problems, judge_problems, embedder_problems),
         *(tracker_problems, wandb_problems, disk_problems, cluster_problems, shadowing_problems, hardware_problems),
     )
 

@@ -88,6 +88,8 @@ class MedixSamplerMixin(_Base):
         self.unjudged_validation = False  # one of its batches was fully masked
         self.failed_validation = 0  # its groups that lack a rollout, or are lost
         self.workers: WorkerWatch | None = None  # set by the trainer
+        self.observed_signal: str | None = None  # set by a curriculum
+        self._observed: dict[str, list[float]] = {}
 
     def sample(self, global_steps: int, partition_id: str, batch_size: int) -> tuple[KVBatchMeta, dict[str, float]]:
         """Wait for `batch_size` finished groups; return their unmasked samples in a fixed order, and metrics.
@@ -114,6 +116,8 @@ class MedixSamplerMixin(_Base):
             if (failed := len(self.failure_keys[partition_id])) and self.workers is not None:
                 self.workers.check_now()  # otherwise verl trains on what is left of these groups
             rollouts = read_batch(batch)
+            if partition_id != "val":
+                self._observe(rollouts)
             everything = rollouts + (self.validation if partition_id == "val" else self._discarded)
             self._samples.write(self.validation_split if partition_id == "val" else "train", global_steps, everything)
             if outage := next((rollout.failure for rollout in rollouts if rollout.outage), None):
@@ -142,6 +146,19 @@ class MedixSamplerMixin(_Base):
 
     def _waited(self) -> float:
         return 0.0 if self._first_refill_at is None else time.monotonic() - self._first_refill_at
+
+    def take_observed(self) -> dict[str, list[float]]:
+        """Groups that finished since the last call: uid → values of the curriculum's signal, where a reply has one."""
+        observed, self._observed = self._observed, {}
+        return observed
+
+    def _observe(self, rollouts: Sequence[ScoredRollout]) -> None:
+        if self.observed_signal is not None:
+            groups: dict[str, list[ScoredRollout]] = {}
+            for rollout in rollouts:
+                groups.setdefault(rollout.uid, []).append(rollout)
+            for uid, group in groups.items():
+                self._observed[uid] = values_of(group, self.observed_signal, "data.curriculum.signal")
 
     def requeue_after_outage(self, partition_id: str) -> None:
         """Set finished groups that report an outage back to pending, so that they are generated again.
@@ -188,7 +205,8 @@ class MedixSamplerMixin(_Base):
         for uid in cache.keys() - finished:
             del cache[uid]
         for uid, group in self._groups(partition_id, finished - cache.keys()).items():
-            values = self._values(group)
+            self._observe(group)
+            values = values_of(group, self._filter.signal, "algorithm.filter_groups.metric")
             lost = any(rollout.outage for rollout in group)  # kept: `sample` must stop at it, not refill
             dropped = self._filter.drops(values) and not lost
             cache[uid] = (sum(values) / len(values) if values else -1.0) if dropped else None
@@ -202,21 +220,6 @@ class MedixSamplerMixin(_Base):
         for rollout in read_rollouts(list(tags), list(tags.values()), partition_id):
             groups[rollout.uid].append(rollout)
         return groups
-
-    def _values(self, group: Sequence[ScoredRollout]) -> list[float]:
-        """Values of the filtered signal, of the unmasked rollouts that have it."""
-        assert self._filter is not None
-        signal = self._filter.signal
-        values = []
-        for rollout in group:
-            if signal != OVERALL and signal not in rollout.parts:
-                raise TrainingError(
-                    f"algorithm.filter_groups.metric: the reward has no part '{signal}'", code="no-such-signal"
-                )
-            value = rollout.value(signal)
-            if not rollout.masked and value is not None:
-                values.append(float(value))
-        return values
 
     def _wait_for_next_poll(self, partition_id: str, last_debug_time: float) -> float:
         if self.workers is not None:
@@ -257,6 +260,22 @@ class MedixAsyncSampler(MedixSamplerMixin, ReplayBufferAsync):
                 raise JudgeUnavailable(outage, code="outage")
         batch: KVBatchMeta = super()._materialize_batch(partition_id, selected_prompt_uids, partition_snapshot)
         return batch
+
+
+def values_of(group: Sequence[ScoredRollout], signal: str, key: str) -> list[float]:
+    """Values of a signal, of the unmasked rollouts that have it; `key` is the setting that names it.
+
+    Raises:
+        TrainingError: the reward has no such part.
+    """
+    values = []
+    for rollout in group:
+        if signal != OVERALL and signal not in rollout.parts:
+            raise TrainingError(f"{key}: the reward has no part '{signal}'", code="no-such-signal")
+        value = rollout.value(signal)
+        if not rollout.masked and value is not None:
+            values.append(float(value))
+    return values
 
 
 def refill_metrics(

@@ -25,6 +25,7 @@ from medix_r1.runs import checkpoints
 from medix_r1.runs.folder import RunFolder
 from medix_r1.training.verl_plugin import estimators, pictures
 from medix_r1.training.verl_plugin.computing import equal_micro_batches
+from medix_r1.training.verl_plugin.curriculum.loading import CurriculumRows
 from medix_r1.training.verl_plugin.looking.validation import AsksAgain
 from medix_r1.training.verl_plugin.patches.reward_parts import PartsForEstimators
 from medix_r1.training.verl_plugin.patches.validation_bootstrap import BootstrapOfTheTotal
@@ -41,7 +42,7 @@ COLOCATE_ASYNC_MODE = "medix_colocate_async"
 estimators.register()  # in the one process that computes advantages
 
 
-class MedixTrainerMixin(AsksAgain, PartsForEstimators, BootstrapOfTheTotal):
+class MedixTrainerMixin(AsksAgain, CurriculumRows, PartsForEstimators, BootstrapOfTheTotal):
     """What both trainers of medix-r1 add to verl's; comes before verl's class."""
 
     verl_mode: ClassVar[str]
@@ -78,12 +79,15 @@ class MedixTrainerMixin(AsksAgain, PartsForEstimators, BootstrapOfTheTotal):
         self._prompts_of_step = (self.global_steps, first + len(batch))
         uids = [prompt_name(self.global_steps, first + i) for i in range(len(batch))]
         tensordict_utils.assign_non_tensor_stack(batch, "uid", uids)
+        if self._curriculum is not None:
+            self._curriculum.name(uids)
         return batch
 
     def step(self, metrics: dict[str, Any], timing_raw: dict[str, Any]) -> Any:
         """Run one step; if no more rewards can be had, save the last finished step, then raise."""
         with self._saving_finished_step():
             batch = super().step(metrics, timing_raw)
+        metrics.update(self._learn())
         if self._watch.asked("checkpoint"):
             self._save_checkpoint()
             self._watch.done("checkpoint")

@@ -17,6 +17,7 @@ import pyarrow.parquet as parquet
 from omegaconf import DictConfig, ListConfig
 
 from medix_r1.serving.checks import is_used, members
+from medix_r1.training.preflight.rows.data_files import UnreadableFile, read_difficulties
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,18 @@ def data_files(config: DictConfig, key: str) -> list[str]:
 
 def _train_rows(config: DictConfig) -> int | None:
     rows, most = _rows(data_files(config, "train_files")), config.data.get("train_max_samples", -1)
+    if config.data.curriculum.band is not None:
+        rows = _rows_in_band(config)
     return min(rows, most) if rows is not None and isinstance(most, int) and most > 0 else rows
+
+
+def _rows_in_band(config: DictConfig) -> int | None:
+    paths, band = [Path(name).expanduser() for name in data_files(config, "train_files")], config.data.curriculum.band
+    try:
+        rates = read_difficulties(paths)
+    except (OSError, UnreadableFile):
+        return None  # difficulty.py and data_rows.py say why
+    return sum(isinstance(rate, int | float) and min(band) <= rate <= max(band) for rate in rates) if band else None
 
 
 def _rows(files: Sequence[str]) -> int | None:

@@ -164,22 +164,58 @@ def _read_all(changes: tuple[tuple[Path, int], ...], low: int | None, high: int 
     return _with_index(AllRows(sources, references), folder, {path.name for path in files}, (low or 0, high))
 
 
+def read_difficulties(paths: Sequence[Path]) -> Sequence[Any]:
+    """`extra_info.difficulty` of every row, in order; None where a row has none.
+
+    Raises:
+        UnreadableFile: a file is broken.
+    """
+    return _difficulties(tuple((path, path.stat().st_mtime_ns) for path in paths))
+
+
+@functools.lru_cache(maxsize=4)  # several checks ask
+def _difficulties(changes: tuple[tuple[Path, int], ...]) -> Sequence[Any]:
+    found: list[Any] = []
+    for path, _ in changes:
+        if path.suffix != ".parquet":
+            try:
+                found += [(row.get("extra_info") or {}).get("difficulty") for row in _json_rows(path)]
+            except (OSError, ValueError, AttributeError) as error:
+                raise _broken(path, error) from error
+            continue
+        for values in _batches(path, "extra_info.difficulty"):
+            if values is None:
+                found += [None] * pq.read_metadata(path).num_rows
+            else:
+                found += values.to_pylist()
+    return found
+
+
 def _distinct(files: Sequence[Path], column: str) -> frozenset[str]:
     found: set[str] = set()
-    name, *fields = column.split(".")
     for path in files:
-        try:
-            with pq.ParquetFile(path, **_LAZY) as file:
-                if column not in {file.schema.column(number).path for number in range(len(file.schema))}:
-                    return frozenset()
-                for batch in file.iter_batches(columns=[column], batch_size=1 << 14, use_threads=False):
-                    values = batch.column(name)
-                    for field in fields:
-                        values = values.field(field)
-                    found |= {str(value) for value in pc.unique(values).to_pylist() if value is not None}
-        except (OSError, ValueError) as error:
-            raise _broken(path, error) from error
+        for values in _batches(path, column):
+            if values is None:
+                return frozenset()
+            found |= {str(value) for value in pc.unique(values).to_pylist() if value is not None}
     return frozenset(found)
+
+
+def _batches(path: Path, column: str) -> Iterator[pa.Array | None]:
+    """Values of a column (`reward_model.ground_truth`) of a parquet file; one None where there is no such column."""
+    name, *fields = column.split(".")
+    try:
+        with pq.ParquetFile(path, **_LAZY) as file:
+            if column not in {file.schema.column(number).path for number in range(len(file.schema))}:
+                yield None
+                return
+            for batch in file.iter_batches(columns=[column], batch_size=1 << 14, use_threads=False):
+                values = batch.column(name)
+                for field in fields:
+                    values = values.field(field)
+                yield values
+    except (OSError, ValueError) as error:
+        raise _broken(path, error) from error
 
 
 def _with_index(known: AllRows, folder: Path, shards: set[str], limits: tuple[int, int | None]) -> AllRows:

@@ -253,14 +253,14 @@ def _step_problems(config: DictConfig) -> Iterator[Problem]:
     epoch = batch.steps_per_epoch
     if epoch is None:
         return
-    if epoch == 0:
+    if epoch == 0 and config.data.curriculum.band is None:  # else difficulty.py says what the band leaves
         yield Problem(
             "data.train_batch_size",
             "no-whole-batch",
             f"{batch.prompts} prompts a step are more than the {batch.train_rows} rows of data.train_files, so there "
             f"is no step; use at most {batch.train_rows}",
         )
-    elif steps is not None and steps > epoch * epochs:
+    elif epoch and steps is not None and steps > epoch * epochs:
         yield Problem(
             "trainer.total_training_steps",
             "steps-beyond-epochs",
