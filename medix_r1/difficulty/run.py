@@ -9,8 +9,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from medix_r1.difficulty import result
 from medix_r1.data.looking.training_rows import chosen, read, training_files
+from medix_r1.difficulty import result
 from medix_r1.difficulty.sampling import Journal, measure
 from medix_r1.difficulty.settings import Settings, server_file, split
 from medix_r1.errors import ConfigError, DataError, Problem
