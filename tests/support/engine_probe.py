@@ -1,6 +1,8 @@
 """Runs verl's FSDP engine on one CPU rank in a process of its own, with our YAML, and prints what it saw as JSON.
 
-python -m tests.support.engine_probe MODEL_FOLDER [--padding=N] [--steps=N] [override …]
+python -m tests.support.engine_probe MODEL_FOLDER [--padding=N] [--steps=N] [--stored] [override …]
+
+With --stored, pictures are stored apart, as in a run.
 
 A process of its own, because verl chooses its platform once, when it is imported. Real model, processor, FSDP2, loss
 and optimizer; only Ray, vLLM and the judge are left out.
@@ -109,15 +111,32 @@ def rows(engine: Any, processor: Any, padding: int) -> Any:
     return data
 
 
-def build_engine(folder: str, overrides: list[str]) -> tuple[Any, Any, Any]:
-    """verl's engine with our settings, the model's and the actor's; the process group has to be there."""
+def store_pictures(engine: Any, data: Any) -> None:
+    """Put references in place of the features, and give the engine's reader the pixels that they stand for."""
+    import numpy as np
     import torch
-    from verl.utils.config import omega_conf_to_dataclass
-    from verl.workers.engine import EngineRegistry
+    from tensordict.tensorclass import NonTensorStack
 
+    from medix_r1.training.verl_plugin.patches.shared_images import PICTURES
+    from medix_r1.training.verl_plugin.pictures import StoredPictures
+
+    rng, pixels, images = np.random.default_rng(0), {}, []
+    for number, inputs in enumerate(getattr(row, "data", row) for row in data["multi_modal_inputs"]):
+        key, drawn = f"row{number}", rng.integers(0, 255, (96, 96, 3), dtype=np.uint8)
+        rng.integers(20, 200, 3 + number)  # the reply, drawn from the same stream
+        pixels[key] = torch.from_numpy(drawn.reshape(-1))
+        rest = {name: value for name, value in inputs.items() if not name.startswith("pixel_")}
+        features = tuple(inputs.keys() - rest.keys())
+        images.append({**rest, PICTURES: StoredPictures(key, ((96, 96),), features, {}).to_verl()})
+    data["multi_modal_inputs"] = NonTensorStack(*images)
+    engine._pictures.fetch = lambda prompts: {key: pixels[key] for key in prompts}
+
+
+def composed(folder: str, overrides: list[str]) -> Any:
+    """The config of the probe."""
     from medix_r1.config import compose_train
 
-    config = compose_train(
+    return compose_train(
         [
             "experiment=nano_cpu",
             f"actor_rollout_ref.model.path={folder}",
@@ -125,6 +144,15 @@ def build_engine(folder: str, overrides: list[str]) -> tuple[Any, Any, Any]:
             *overrides,
         ]
     )
+
+
+def build_engine(folder: str, overrides: list[str]) -> tuple[Any, Any, Any]:
+    """verl's engine with our settings, the model's and the actor's; the process group has to be there."""
+    import torch
+    from verl.utils.config import omega_conf_to_dataclass
+    from verl.workers.engine import EngineRegistry
+
+    config = composed(folder, overrides)
     torch.manual_seed(0)  # adapters start from random numbers
     model = omega_conf_to_dataclass(config.actor_rollout_ref.model)
     actor = omega_conf_to_dataclass(config.actor_rollout_ref.actor)
@@ -140,15 +168,25 @@ def build_engine(folder: str, overrides: list[str]) -> tuple[Any, Any, Any]:
     return engine, model, actor
 
 
+def aggregated(metric: Any) -> float:
+    """A metric of a micro-batch each, over the mini-batch."""
+    parts = metric if isinstance(metric, list) else [metric]
+    return float(sum(part.aggregate() if hasattr(part, "aggregate") else part for part in parts))
+
+
 def main() -> None:
     folder, *rest = sys.argv[1:]
-    options = {"padding": 0, "steps": 1}
+    options = {"padding": 0, "steps": 1, "stored": 0}
     while rest and rest[0].startswith("--"):
         name, _, value = rest.pop(0).removeprefix("--").partition("=")
-        options[name] = int(value)
+        options[name] = int(value or 1)
     import torch
     import torch.distributed
+    from verl.utils import tensordict_utils
     from verl.workers.utils.losses import ppo_loss
+
+    from medix_r1.training.verl_plugin.looking.asking import SETTINGS
+    from medix_r1.training.verl_plugin.looking.loss import LookingLoss
 
     torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
     engine, model, actor = build_engine(folder, rest)
@@ -159,6 +197,10 @@ def main() -> None:
     before = weights()
     for _ in range(options["steps"]):
         data = rows(engine, model.processor, options["padding"])
+        if options["stored"]:
+            store_pictures(engine, data)
+        if (settings := LookingLoss.of(composed(folder, rest).looking_loss)) is not None:
+            tensordict_utils.assign_non_tensor(data, **{SETTINGS: settings.to_text()})
         with engine.train_mode():
             output = engine.train_batch(data, partial(ppo_loss, config=actor))
         engine.lr_scheduler_step()
@@ -168,6 +210,11 @@ def main() -> None:
         "engine": [cls.__name__ for cls in type(engine).__mro__[:6]],
         "grad_norm": float(output["metrics"]["grad_norm"]),
         "loss": float(sum(output["loss"])) if isinstance(output["loss"], list) else float(output["loss"]),
+        **{
+            name: aggregated(value)
+            for name, value in output["metrics"].items()
+            if name.startswith(("looking_", "actor/pg_loss"))
+        },
         "changed": sorted(name for name, share in moved.items() if share),
         "same": sorted(name for name, share in moved.items() if not share),
         "moved": moved,

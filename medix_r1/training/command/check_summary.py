@@ -108,6 +108,8 @@ def _algorithm_parts(config: DictConfig) -> Iterator[str]:
     yield f"loss {actor.policy_loss.loss_mode} ({actor.loss_agg_mode})"
     yield f"clip {actor.clip_ratio_low:g} to {actor.clip_ratio_high:g}"
     yield f"KL loss {actor.kl_loss_coef:g} ({actor.kl_loss_type})" if actor.use_kl_loss else "no KL loss"
+    if (looking := config.looking_loss).coefficient:
+        yield f"looking term {looking.coefficient:g}, up to {looking.bound:g} nats a token; an update takes two passes"
     yield f"learning rate {actor.optim.lr:g}"
     correction = config.algorithm.get("rollout_correction")
     if correction is not None and correction.rollout_is is not None:

@@ -83,6 +83,9 @@ _NOT_SETTINGS = (
 _BEFORE_THE_KEY = {
     "reward.confidence": "none",
     "rollout.seeding": "rollout",
+    "looking_loss.bound": 2.0,
+    "looking_loss.coefficient": 0.0,
+    "looking_loss.entropy": 0.0,
     "run.looking.kinds": ["shuffled", "blank"],
     "run.looking.share": 0.0,
     "data.curriculum.weigh": "none",

@@ -40,7 +40,10 @@ def seeding_problems(config: DictConfig) -> Iterator[Problem]:
 
 
 def looking_problems(config: DictConfig) -> Iterator[Problem]:
-    """Rows that would be asked again with no pictures, at no validation, or by a trainer of verl's own."""
+    """Rows that would be asked again with no pictures, at no validation or by a trainer of verl's own; and its loss."""
+    if config.looking_loss.coefficient and not str(config.trainer.v1.trainer_mode).startswith("medix_"):
+        says = f"trainer.v1.trainer_mode={config.trainer.v1.trainer_mode} is verl's own, which adds no such term; use 0"
+        yield Problem("looking_loss.coefficient", "no-effect", says)
     looking, trainer, key = config.run.looking, config.trainer, "run.looking.share"
     if not looking.share:
         return

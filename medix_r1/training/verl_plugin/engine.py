@@ -13,14 +13,14 @@ from medix_r1.host import gc_tuning
 from medix_r1.training.verl_plugin import cpu
 from medix_r1.training.verl_plugin.computing import varlen_attention
 from medix_r1.training.verl_plugin.computing.equal_micro_batches import UpdatesOwnMicroBatches
+from medix_r1.training.verl_plugin.looking.asking import AsksToLook
 from medix_r1.training.verl_plugin.patches import chunked_log_probs, text_rows
 from medix_r1.training.verl_plugin.patches.frozen_vision_tower import FrozenVisionTower
 from medix_r1.training.verl_plugin.patches.lora_adapters import LoraAdapters
 from medix_r1.training.verl_plugin.patches.sequence_means import SequenceMeans
-from medix_r1.training.verl_plugin.patches.stored_pictures import StoredPictureFeatures
 
 
-class MedixEngine(FrozenVisionTower, LoraAdapters, SequenceMeans, UpdatesOwnMicroBatches, StoredPictureFeatures):
+class MedixEngine(FrozenVisionTower, LoraAdapters, SequenceMeans, UpdatesOwnMicroBatches, AsksToLook):
     """verl's FSDP engine with our patches; freezing the vision tower comes after its adapters are made."""
 
     def _build_module(self) -> nn.Module:

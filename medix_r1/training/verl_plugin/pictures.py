@@ -102,11 +102,24 @@ class PictureReader:
                     self._pixels[key] = row
         return pixels
 
+    def features_of_others(self, pairs: Mapping[str, tuple[StoredPictures, StoredPictures]]) -> dict[str, Features]:
+        """Key → features of another prompt's pictures at the sizes of its own; (own, other) by key.
+
+        A prompt with more pictures than the other one gets its pictures in turn.
+        """
+        pixels = self.fetch({other.key: other for _, other in pairs.values()})
+        return {
+            key: self._made_of(own, _in_place(own, other, pixels[other.key])) for key, (own, other) in pairs.items()
+        }
+
     def _features(self, stored: StoredPictures, pixels: torch.Tensor) -> Features:
+        return self._made_of(stored, _images(pixels.numpy(), stored.sizes))
+
+    def _made_of(self, stored: StoredPictures, images: Sequence[Image.Image]) -> Features:
         made = build_multimodal_processor_inputs(
             self._processor,
             text=[self._processor.image_token * len(stored.sizes)],
-            images=_images(pixels.numpy(), stored.sizes),
+            images=list(images),
             mm_processor_kwargs=stored.processor_kwargs,
         )
         return {name: torch.as_tensor(made[name]) for name in stored.features}
@@ -116,3 +129,8 @@ def _images(flat: np.ndarray[Any, np.dtype[np.uint8]], sizes: Sequence[tuple[int
     ends = itertools.accumulate(3 * height * width for height, width in sizes)
     parts = np.split(flat, list(ends)[:-1])
     return [Image.fromarray(part.reshape(*size, 3)) for part, size in zip(parts, sizes, strict=True)]
+
+
+def _in_place(own: StoredPictures, other: StoredPictures, pixels: torch.Tensor) -> list[Image.Image]:
+    images = itertools.cycle(_images(pixels.numpy(), other.sizes))
+    return [image.resize((width, height)) for (height, width), image in zip(own.sizes, images, strict=False)]

@@ -26,6 +26,7 @@ from medix_r1.runs.folder import RunFolder
 from medix_r1.training.verl_plugin import estimators, pictures
 from medix_r1.training.verl_plugin.computing import equal_micro_batches
 from medix_r1.training.verl_plugin.curriculum.loading import CurriculumRows
+from medix_r1.training.verl_plugin.looking import asking
 from medix_r1.training.verl_plugin.looking.validation import AsksAgain
 from medix_r1.training.verl_plugin.patches.reward_parts import PartsForEstimators
 from medix_r1.training.verl_plugin.patches.validation_bootstrap import BootstrapOfTheTotal
@@ -110,6 +111,11 @@ class MedixTrainerMixin(AsksAgain, CurriculumRows, PartsForEstimators, Bootstrap
         settings = self.config.actor_rollout_ref
         with equal_micro_batches.asked_for(batch.extra_info, settings.actor, settings.rollout.n):
             return super()._compute_old_log_prob(batch, metrics)
+
+    def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:
+        """Update, with the term that asks for looking if `looking_loss` has a coefficient."""
+        with asking.asked_for(batch.extra_info, self.config.looking_loss):
+            return super()._update_actor(batch, metrics)
 
     def _write_advantages(self, batch: Any) -> None:
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["advantages"])
