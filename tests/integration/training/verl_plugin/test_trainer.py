@@ -6,6 +6,8 @@ import pytest
 
 from medix_r1.errors import BudgetSpent, JudgeUnavailable, NothingToTrainOn, TrainingError
 from medix_r1.training.verl_plugin.computing.equal_micro_batches import ROWS
+from medix_r1.training.verl_plugin.looking.asking import SETTINGS
+from medix_r1.training.verl_plugin.looking.loss import LookingLoss
 from medix_r1.training.verl_plugin.trainer import MedixTrainer, MedixTrainerMixin
 from tests.support.configs import composed
 
@@ -58,6 +60,10 @@ class Verl:
     def _compute_old_log_prob(self, batch, metrics):
         self.calls.append(dict(batch.extra_info))
         batch.extra_info.update(calculate_entropy=True)
+        return batch
+
+    def _update_actor(self, batch, metrics):
+        self.calls.append(dict(batch.extra_info))
         return batch
 
     def _reissue_inflight_prompts(self, partition_id="train"):
@@ -196,3 +202,15 @@ def test_old_log_probs_are_asked_for_in_the_updates_micro_batches():
         {"temperature": 1.0, ROWS: 4 * 5, "use_dynamic_bsz": True, "max_token_len_per_gpu": 4096},
     ]
     assert batch.extra_info == {"temperature": 1.0, "calculate_entropy": True}, "the reference goes its own way"
+
+
+@pytest.mark.parametrize(("coefficient", "sent"), [(0, {}), (0.1, {SETTINGS: LookingLoss(0.1, 2.0, 0.0).to_text()})])
+def test_an_update_is_asked_for_the_term_that_its_config_has(coefficient, sent):
+    steps = Steps()
+    steps.config = composed("experiment=nano_cpu", f"looking_loss.coefficient={coefficient}")
+    batch = SimpleNamespace(extra_info={})
+
+    assert steps._update_actor(batch, {}) is batch
+
+    assert steps.calls == [sent]
+    assert batch.extra_info == {}
