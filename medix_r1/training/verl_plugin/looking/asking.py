@@ -65,7 +65,7 @@ class AsksToLook(StoredPictureFeatures):
             entropies = tuple(no_padding_2_padding(output["entropy"], data) for output in outputs if asked.entropy)
             mask = data.select("response_mask").to_padded_tensor()["response_mask"].bool() & has_other[:, None]
             actor = loss_function.keywords["config"]  # type: ignore[attr-defined]  # verl's partial(ppo_loss, config=…)
-            term, more = looking_loss(asked, log_probs, entropies or None, mask, actor)  # type: ignore[arg-type]
+            term, more = looking_loss(asked, log_probs, entropies or None, mask, actor)
             return loss + term, {**metrics, **more}
 
         return both
