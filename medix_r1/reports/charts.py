@@ -13,6 +13,13 @@ from medix_r1.runs.phases import PHASES, phases
 Steps = Mapping[int, Mapping[str, float]]
 Chart = dict[str, Any]
 
+CALIBRATION = {
+    "brier": "Brier score of the confidence (lower is better)",
+    "ece": "calibration error (ECE, lower is better)",
+    "auroc": "AUROC of the confidence (0.5 knows nothing)",
+    "aurc": "area under the risk-coverage curve (lower is better)",
+    "at_coverage": "share right among the surest 80 %",
+}
 PARTS = ("overall", "llm", "embed", "format", "modality", "exact")
 _STYLES = (("solid", "circle"), ("dash", "square"), ("dot", "diamond"), ("dashdot", "x"), ("longdash", "cross"))
 _GROUPS: dict[str, dict[str, str]] = {
@@ -50,6 +57,7 @@ _GROUPS: dict[str, dict[str, str]] = {
 def all_charts(steps: Steps) -> list[Chart]:
     """Every chart for which the run has metrics."""
     charts = [_part(steps, part) for part in PARTS]
+    charts += [_chart(title, _lines(steps, _by_set(steps, "calibration", name))) for name, title in CALIBRATION.items()]
     charts += [_chart(title, _lines(steps, metrics)) for title, metrics in _GROUPS.items()]
     charts.append(_chart("seconds a step, by phase", _phases(steps), barmode="stack"))
     return [chart for chart in charts if chart["traces"]]
@@ -68,12 +76,17 @@ def split_empty(charts: Iterable[Chart]) -> tuple[list[Chart], list[str]]:
 
 def _part(steps: Steps, part: str) -> Chart:
     """Chart of one part of the reward, in training and on every held-out set."""
-    end = f"/{part}/mean"
-    keys = sorted({key for metrics in steps.values() for key in metrics if key.endswith(end)})
-    names = {"training": f"reward{end}"}
-    names |= {f"held-out {key[len('heldout/') : -len(end)]}": key for key in keys if key.startswith("heldout/")}
+    names = _by_set(steps, part, "mean")
     title = {"overall": "reward", "llm": "llm (judge)", "exact": "exact match (no reward)"}.get(part, part)
     return _chart(title, _lines(steps, names, band=True))
+
+
+def _by_set(steps: Steps, part: str, measure: str) -> dict[str, str]:
+    """A part's metric in training, and on each held-out set."""
+    end = f"/{part}/{measure}"
+    keys = sorted({key for metrics in steps.values() for key in metrics if key.endswith(end)})
+    names = {"training": f"reward{end}"}
+    return names | {f"held-out {key[len('heldout/') : -len(end)]}": key for key in keys if key.startswith("heldout/")}
 
 
 def _chart(title: str, traces: Iterable[dict[str, Any]], **layout: Any) -> Chart:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from rich.console import Console
 from medix_r1.evaluation.results.sheet import Sheet, between, csv_text, number
 from medix_r1.host.files import atomic_write
 from medix_r1.pages.style import COLOURS, DASHES, FIGURE, MARKERS
-from medix_r1.reports.run_groups import HELD_OUT, PARTS, TRAINING, Estimate, Run, RunGroup
+from medix_r1.reports.run_groups import CALIBRATION, HELD_OUT, PARTS, TRAINING, Estimate, Run, RunGroup
 
 _MOST_WITH_TRAINING = 3  # groups whose thin lines of training can be told apart
 _DODGE = 0.012  # of the steps' range: markers of equal values stand beside each other
@@ -34,6 +34,7 @@ def sheets(groups: Sequence[RunGroup], gaps: Sequence[str] = ()) -> list[Sheet]:
             lambda run: run.best_validation,
             ("The best of several noisy values is too good by itself; it chooses a checkpoint and measures nothing.",),
         ),
+        *_confidences(groups),
         _cost(groups),
     ]
 
@@ -48,7 +49,10 @@ def write(groups: Sequence[RunGroup], folder: Path, gaps: Sequence[str] = ()) ->
     """Write compare.md, compare.csv and compare.png into a folder."""
     paths = [folder / f"compare.{end}" for end in ("md", "csv", "png")]
     atomic_write(paths[0], "\n".join(sheet.markdown() for sheet in sheets(groups, gaps)))
-    atomic_write(paths[1], csv_text([row for group in groups for row in _rows(group)]))
+    atomic_write(
+        paths[1],
+        csv_text([row for group in groups for row in _rows(group, confident=bool(list(_confidences(groups))))]),
+    )
     draw(groups, paths[2])
     return paths
 
@@ -61,6 +65,21 @@ def _values(
         for group in groups
     ]
     return Sheet(title, ["run", "seeds", *PARTS, "composite"], rows, notes)
+
+
+def _confidences(groups: Sequence[RunGroup]) -> Iterator[Sheet]:
+    """What stated confidences are worth at the last validation; no table where no run's reward looks at them."""
+    found = {group.label: {name: group.over_seeds(_confident(name)) for name in CALIBRATION} for group in groups}
+    if any(value.runs for measures in found.values() for value in measures.values()):
+        rows = [[g.label, str(len(g.runs)), *(_cell(value) for value in found[g.label].values())] for g in groups]
+        notes = ("Brier, ECE and AURC are better when lower; an AUROC of 0.5 is a confidence that knows nothing.",)
+        yield Sheet(
+            "what confidences are worth, at the last validation", ["run", "seeds", *CALIBRATION.values()], rows, notes
+        )
+
+
+def _confident(measure: str) -> Callable[[Run], float | None]:
+    return lambda run: run.series("calibration", HELD_OUT, measure).get(run.last_validation or 0)
 
 
 def _parts_at(group: RunGroup, step_of: Callable[[Run], int | None]) -> dict[str, Estimate]:
@@ -89,7 +108,7 @@ def _cost(groups: Sequence[RunGroup]) -> Sheet:
     return Sheet("what it took, mean of a run", header, rows, ("Calls while training, without those of validations.",))
 
 
-def _rows(group: RunGroup) -> list[dict[str, Any]]:
+def _rows(group: RunGroup, *, confident: bool) -> list[dict[str, Any]]:
     """One CSV row for each run, unrounded."""
     return [
         {
@@ -101,9 +120,14 @@ def _rows(group: RunGroup) -> list[dict[str, Any]]:
             "judge_calls": run.total("reward/llm/calls"),
             **_flat("final", run, run.last_validation),
             **_flat("best", run, run.best_validation),
+            **(_confident_row(run) if confident else {}),
         }
         for run in group.runs
     ]
+
+
+def _confident_row(run: Run) -> dict[str, float | None]:
+    return {f"final_confidence_{measure}": _confident(measure)(run) for measure in CALIBRATION}
 
 
 def _flat(name: str, run: Run, step: int | None) -> dict[str, Any]:

@@ -21,6 +21,15 @@ from medix_r1.runs.folder import RunFolder
 PARTS = ("overall", "llm", "embed", "format", "modality", "exact")
 # The paper's weights on the means of the parts, to compare runs whose own rewards are weighted differently.
 PAPER_WEIGHTS = {"llm": 0.5175, "embed": 0.3375, "format": 0.10, "modality": 0.045}
+# What stated confidences are worth (medix_r1/calibration.py), where the reward has the signal `calibration`.
+CALIBRATION = {
+    "brier": "Brier",
+    "best_constant": "best constant",
+    "ece": "ECE",
+    "auroc": "AUROC",
+    "aurc": "AURC",
+    "at_coverage": "right at 80 %",
+}
 HELD_OUT, TRAINING = "selection", "reward"
 _SEEDS = ("run.seed", "data.seed", "hydra.", "run.dir", "run.name")  # overrides that may differ within a group
 
@@ -41,9 +50,9 @@ class Run:
     seed: int
     metrics: Mapping[int, Mapping[str, float]]
 
-    def series(self, part: str, where: str) -> dict[int, float]:
-        """A part's mean by step; `where` is `TRAINING` or `HELD_OUT`."""
-        key = f"{where}/{part}/mean"
+    def series(self, part: str, where: str, measure: str = "mean") -> dict[int, float]:
+        """A part's mean, or another measure, by step; `where` is `TRAINING` or `HELD_OUT`."""
+        key = f"{where}/{part}/{measure}"
         return {step: values[key] for step, values in self.metrics.items() if key in values}
 
     def paper_composite(self, step: int) -> float | None:

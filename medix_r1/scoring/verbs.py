@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 
@@ -26,6 +27,7 @@ from medix_r1.scoring.judging.verdict import Quality, quality, sentences
 from medix_r1.scoring.output import Output
 from medix_r1.scoring.plain import plain
 from medix_r1.scoring.probes import probe, probe_file, probe_view
+from medix_r1.scoring.probes.confident import probes_for
 from medix_r1.scoring.running import Advance, run_with_progress
 
 
@@ -179,8 +181,10 @@ def probe_reward(
     console: Console,
 ) -> int:
     """Score every probe; return 1 when a bound is broken."""
-    probes = probe_file.load(probe_file.found(file), families)
     planned = PlannedReward(overrides, judge_url=judge_url, config_dirs=config_dirs)
+    reward = OmegaConf.to_container(planned.config.reward, resolve=True)
+    assert isinstance(reward, dict)
+    probes = probes_for(reward, None if file is None else probe_file.found(file), families)
     findings: list[probe.Finding] = []
     with planned.ready(console) as ready:
 

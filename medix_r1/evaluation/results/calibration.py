@@ -1,39 +1,39 @@
 """Does it know when it is wrong? Stated confidences against scores, for each task and all together.
 
-A sample counts if it has a score and a readable `<confidence>`. With c the confidence and y the score:
-
-- Brier: mean of (c - y)²; the best constant confidence gets p(1 - p) for 0/1 scores with mean p;
-- ECE: expected calibration error, mean of |mean c - mean y| over 10 bins of equal width, weighted by samples;
-- AUROC: probability that a right answer (y ≥ 0.5) has a higher confidence than a wrong one, ties counted half;
-- risk-coverage: answering only the share of samples with the highest confidence, the mean of 1 - y among them; AURC is
-  its mean over all shares, samples of equal confidence taken in proportion.
-
-Intervals are percentile bootstraps over whole clusters, as questions on one image are not independent.
+A sample counts if it has a score and a readable `<confidence>`; medix_r1/calibration.py defines the measures.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from medix_r1.agreement import Interval
+from medix_r1.calibration import (
+    BINS,
+    COVERAGE,
+    Numbers,
+    Statistic,
+    at_coverage,
+    aurc,
+    auroc,
+    best_constant,
+    bins,
+    brier,
+    ece,
+    interval,
+    risks,
+)
 from medix_r1.errors import DataError
 from medix_r1.evaluation.results.records import Record
 from medix_r1.evaluation.results.sheet import Sheet, between, csv_text, flat, number
-from medix_r1.evaluation.results.statistics import LEVEL, ONE_CLUSTER, SEED, Estimate
+from medix_r1.evaluation.results.statistics import ONE_CLUSTER, Estimate
 from medix_r1.host.files import atomic_write
 
-BINS = 10
-COVERAGE = 0.8
-RESAMPLES = 2000
-_Numbers = NDArray[np.float64]
-_Statistic = Callable[[_Numbers, _Numbers], float]
 ALL = "all"
 
 
@@ -46,7 +46,7 @@ class Calibration:
         said: samples with a score and a confidence.
         silent: samples with a score and no readable confidence.
         accuracy: mean score of those that said one.
-        brier, ece, auroc, aurc: as the module's docstring defines them; AUROC is None where all are right or all wrong.
+        brier, ece, auroc, aurc: as medix_r1/calibration.py defines them; AUROC is None where all are alike.
         at_coverage: mean score of the 80 % with the highest confidence.
         constant: Brier score of the best constant confidence.
     """
@@ -90,7 +90,7 @@ def _of(task: str, rows: Sequence[Record]) -> Calibration | None:
     score = np.array([row.score for row in said], dtype=float)
     groups = [row.group for row in said]
 
-    def estimated(statistic: _Statistic) -> Estimate:
+    def estimated(statistic: Statistic) -> Estimate:
         return _estimate(statistic, confidence, score, groups)
 
     return Calibration(
@@ -103,71 +103,17 @@ def _of(task: str, rows: Sequence[Record]) -> Calibration | None:
         auroc=estimated(auroc),
         aurc=estimated(aurc),
         at_coverage=estimated(at_coverage),
-        constant=float(((score - score.mean()) ** 2).mean()),
+        constant=best_constant(score),
     )
 
 
-def brier(confidence: _Numbers, score: _Numbers) -> float:
-    """Mean squared difference; 0 is best."""
-    return float(((confidence - score) ** 2).mean())
-
-
-def ece(confidence: _Numbers, score: _Numbers) -> float:
-    """Expected calibration error over bins of equal width; 0 is best."""
-    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    gaps = np.bincount(place, confidence - score, BINS)
-    return float(np.abs(gaps).sum() / len(score))
-
-
-def auroc(confidence: _Numbers, score: _Numbers) -> float:
-    """Area under the ROC curve of the confidence as a detector of right answers; NaN where all are alike."""
-    from scipy.stats import rankdata
-
-    right = score >= 0.5
-    hits, misses = int(right.sum()), int((~right).sum())
-    if not hits or not misses:
-        return float("nan")
-    ranks = rankdata(confidence)
-    return float((ranks[right].sum() - hits * (hits + 1) / 2) / (hits * misses))
-
-
-def risks(confidence: _Numbers, score: _Numbers) -> _Numbers:
-    """Mean of 1 - score among the k samples with the highest confidence, for k = 1 ... n, shape (n,).
-
-    Among samples of equal confidence the order is not known, so each counts as their mean.
-    """
-    _, tied = np.unique(-confidence, return_inverse=True)
-    means = np.bincount(tied, 1.0 - score) / np.bincount(tied)
-    ordered = means[np.sort(tied)]
-    found: _Numbers = np.cumsum(ordered) / np.arange(1, len(ordered) + 1)
-    return found
-
-
-def aurc(confidence: _Numbers, score: _Numbers) -> float:
-    """Mean risk over all coverages; lower is better, and a useless confidence gets the share of wrong answers."""
-    return float(risks(confidence, score).mean())
-
-
-def at_coverage(confidence: _Numbers, score: _Numbers) -> float:
-    """Mean score of the 80 % with the highest confidence."""
-    return float(1.0 - risks(confidence, score)[max(1, round(COVERAGE * len(score))) - 1])
-
-
-def _estimate(statistic: _Statistic, confidence: _Numbers, score: _Numbers, groups: Sequence[str]) -> Estimate:
-    names, members = np.unique(np.asarray(groups, dtype=object), return_inverse=True)
-    value = statistic(confidence, score)
+def _estimate(statistic: Statistic, confidence: Numbers, score: Numbers, groups: Sequence[str]) -> Estimate:
+    value, clusters = statistic(confidence, score), len(set(groups))
     if np.isnan(value):
-        return Estimate(None, None, len(score), len(names), "all answers are right, or all wrong")
-    if len(names) < 2:
-        return Estimate(value, None, len(score), len(names), ONE_CLUSTER)
-    own = [np.flatnonzero(members == place) for place in range(len(names))]
-    random = np.random.default_rng(SEED)
-    drawn = []
-    for _ in range(RESAMPLES):
-        rows = np.concatenate([own[place] for place in random.integers(len(own), size=len(own))])
-        drawn.append(statistic(confidence[rows], score[rows]))
-    low, high = np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(value, Interval(float(low), float(high)), len(score), len(names))
+        return Estimate(None, None, len(score), clusters, "all answers are right, or all wrong")
+    if clusters < 2:
+        return Estimate(value, None, len(score), clusters, ONE_CLUSTER)
+    return Estimate(value, interval(statistic, confidence, score, groups), len(score), clusters)
 
 
 def sheet(found: Sequence[Calibration], model: str) -> Sheet:
@@ -226,13 +172,13 @@ def write(
     return [*paths, _plot(confidence, score, model, folder / "calibration.png")]
 
 
-def _plot(confidence: _Numbers, score: _Numbers, model: str, path: Path) -> Path:
+def _plot(confidence: Numbers, score: Numbers, model: str, path: Path) -> Path:
     from matplotlib import pyplot
 
     from medix_r1.evaluation.results.forest import label, save  # which chooses a backend without a display
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
-    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    place = bins(confidence)
     counts = np.bincount(place, minlength=BINS)
     there = counts > 0
     said = np.bincount(place, confidence, BINS)[there] / counts[there]

@@ -186,7 +186,15 @@ def load(path: Path = BUILT_IN, families: Sequence[str] = ()) -> list[Probe]:
                 for wrong in found
             ]
         ) from error
-    probes = [*_probes(file, file.attacks, is_attack=True), *_probes(file, file.right, is_attack=False)]
+    return chosen([*_probes(file, file.attacks, is_attack=True), *_probes(file, file.right, is_attack=False)], families)
+
+
+def chosen(probes: Sequence[Probe], families: Sequence[str]) -> list[Probe]:
+    """The probes of these families; all if none is named.
+
+    Raises:
+        ConfigError: there is no such family.
+    """
     known = list(dict.fromkeys(probe.family for probe in probes))
     if unknown := [name for name in families if name not in known]:
         raise ConfigError(

@@ -6,12 +6,17 @@ import re
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
+
+from medix_r1 import calibration
 from medix_r1.grammar import parse_reference
 from medix_r1.models.verdict import is_gauge
 from medix_r1.rewards.base import NO_MODALITY
 from medix_r1.runs.scored_rollout import OVERALL, ScoredRollout
 
+_RESAMPLES = 400  # of the intervals of a validation; a tenth of a second for two thousand samples
 _MOST_LABELS = 32  # modalities, sources or further numbers with metrics of their own; the rest is in the totals
 
 
@@ -37,6 +42,7 @@ def reward_metrics(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str, 
     metrics[f"{prefix}/cut_share"] = statistics.fmean(rollout.cut for rollout in rollouts)
     metrics[f"{prefix}/gate_shut_share"] = statistics.fmean(rollout.gate_shut for rollout in rollouts)
     metrics |= _gap(rollouts, prefix) | _denied(rollouts, prefix) | _numbers(rollouts, prefix)
+    metrics |= _confidences(rollouts, prefix)
     metrics |= _split(rollouts, f"{prefix}/by_modality", [_modality(rollout) for rollout in rollouts])
     sources = [metric_name(rollout.source) for rollout in rollouts]
     if len(set(sources)) > 1:
@@ -55,12 +61,16 @@ def unscored_shares(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str,
 def heldout_metrics(rollouts: Sequence[ScoredRollout]) -> dict[str, float]:
     """Metrics of one validation: `heldout/SOURCE/…` by source, `selection/PART/mean` to choose the best checkpoint.
 
+    What stated confidences are worth over all rows is in `selection`, too.
+
     Rows of the split `test` are not in `selection`, because a checkpoint must not be chosen on the test set.
     """
     chosen = reward_metrics([rollout for rollout in rollouts if rollout.split != "test"], "selection")
-    metrics = {key: value for key, value in chosen.items() if key.endswith("/mean")}
+    kept = ("mean", "best_constant", *calibration.STATISTICS)
+    metrics = {key: value for key, value in chosen.items() if key.rsplit("/", 1)[1] in kept}
     for source in sorted({rollout.source for rollout in rollouts}):
-        metrics |= reward_metrics([rollout for rollout in rollouts if rollout.source == source], f"heldout/{source}")
+        own = [rollout for rollout in rollouts if rollout.source == source]
+        metrics |= reward_metrics(own, f"heldout/{source}") | _confidence_intervals(own, f"heldout/{source}")
     return metrics
 
 
@@ -80,6 +90,54 @@ def _denied(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str, float]:
     right = [rollout.parts.get("llm") for rollout in rollouts if rollout.parts.get("exact") == 1.0]
     judged = [verdict for verdict in right if verdict is not None]
     return {f"{prefix}/judge_denies_exact": statistics.fmean(v < 0.5 for v in judged)} if judged else {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """The stated confidences that a signal compared with a verdict, and the group of each."""
+
+    confidence: calibration.Numbers
+    verdict: calibration.Numbers
+    groups: list[str]
+
+    @classmethod
+    def of(cls, rollouts: Sequence[ScoredRollout]) -> dict[str, _Said]:
+        """By signal; whatever it is called, it returned both numbers."""
+        found = {}
+        for name in rollouts[0].parts if rollouts else ():
+            keys = f"{name}/confidence", f"{name}/verdict"
+            said = [rollout for rollout in rollouts if all(key in rollout.numbers for key in keys)]
+            if said:
+                confidence, verdict = (np.array([rollout.numbers[key] for rollout in said]) for key in keys)
+                found[name] = cls(confidence, verdict, [rollout.uid for rollout in said])
+        return found
+
+
+def _confidences(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str, float]:
+    """What stated confidences are worth (`medix_r1/calibration.py`), and whether they still differ from one another."""
+    metrics: dict[str, float] = {}
+    for name, said in _Said.of(rollouts).items():
+        pair = said.confidence, said.verdict
+        own = {
+            "said_share": len(said.groups) / len(rollouts),
+            "commonest_share": float(np.bincount(calibration.bins(said.confidence)).max() / len(said.groups)),
+            "best_constant": calibration.best_constant(said.verdict),
+            **{measure: statistic(*pair) for measure, statistic in calibration.STATISTICS.items()},
+        }
+        metrics |= {f"{prefix}/{name}/{measure}": value for measure, value in own.items() if value == value}
+    return metrics
+
+
+def _confidence_intervals(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str, float]:
+    """Ends of the 95 % intervals of ECE and AUROC, over groups."""
+    metrics: dict[str, float] = {}
+    for name, said in _Said.of(rollouts).items():
+        for measure in ("ece", "auroc"):
+            statistic = calibration.STATISTICS[measure]
+            found = calibration.interval(statistic, said.confidence, said.verdict, said.groups, _RESAMPLES)
+            if found is not None:
+                metrics |= {f"{prefix}/{name}/{measure}_low": found.low, f"{prefix}/{name}/{measure}_high": found.high}
+    return metrics
 
 
 def _numbers(rollouts: Sequence[ScoredRollout], prefix: str) -> dict[str, float]:

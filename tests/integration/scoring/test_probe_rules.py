@@ -6,24 +6,27 @@ import functools
 import itertools
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from omegaconf import DictConfig
 
 from medix_r1.config import compose_reward
-from medix_r1.rewards.base import SampleReader
+from medix_r1.rewards.base import SampleReader, Score
 from medix_r1.rewards.build import build_reward
 from medix_r1.scoring.composed import ReadyReward
 from medix_r1.scoring.probes import probe
+from medix_r1.scoring.probes.confident import OF_CONFIDENCE, probes_for
 from medix_r1.scoring.probes.probe import Finding
-from medix_r1.scoring.probes.probe_file import load
+from medix_r1.scoring.probes.probe_file import Probe, load
 from tests.unit.rewards.cases import ScriptedEmbedder, ScriptedJudge
 
 PROBES = load()
 RULES = {p.name for p in PROBES if p.rests_on == "nothing"}
 RECORD = Path(__file__).parents[3] / "benchmarks" / "results" / "probe.json"
 LISTS = {"several_answers", "joined_otherwise", "listed_values", "shared_words", "more_than_the_list"}
+OWN = {p.name for p in load(OF_CONFIDENCE)}
 SAYINGS = list(itertools.product((True, False), (1.0, -1.0)))  # of the judge and of the embedder
 
 
@@ -32,13 +35,13 @@ def composed(reward: str) -> DictConfig:
     return compose_reward([f"reward={reward}"])
 
 
-async def found_with(reward: str, judge: bool, cosine: float) -> list[Finding]:
+async def found_with(reward: str, judge: bool, cosine: float, probes: Sequence[Probe] = PROBES) -> list[Finding]:
     settings = composed(reward).reward
     composite = build_reward(settings)
     composite.signals["llm"].judge = ScriptedJudge(judge)
     composite.signals["embed"].embedder = ScriptedEmbedder(cosine)
     ready = ReadyReward(composite, SampleReader.of(settings), settings.overlong, settings.think_element)
-    return await probe.run(ready, PROBES, advance=lambda count: None)
+    return await probe.run(ready, probes, advance=lambda count: None)
 
 
 async def broken(reward: str, judge: bool, cosine: float) -> dict[str, tuple[str, ...]]:
@@ -83,3 +86,37 @@ async def test_the_record_says_what_the_public_rules_break() -> None:
     record = json.loads(RECORD.read_text(encoding="utf-8"))
 
     assert record["paper_on_rules"]["families"] == counted
+
+
+@functools.cache
+def confident() -> tuple[Probe, ...]:
+    return tuple(probes_for(composed("calibrated").reward))
+
+
+@pytest.mark.parametrize(("judge", "cosine"), SAYINGS)
+async def test_no_confidence_earns_more_than_its_bound(judge: bool, cosine: float) -> None:
+    found = await found_with("calibrated", judge, cosine, confident())
+
+    assert {one.probe.name: one.broken for one in found if one.broken and one.probe.rests_on == "nothing"} == {}
+    assert not any(one.unscored or one.not_there for one in found if one.probe.name in OWN)
+
+
+async def test_with_a_judge_that_sees_through_them_every_bound_on_a_confidence_holds() -> None:
+    found = await found_with("calibrated", False, -1.0, confident())
+
+    assert {one.probe.name: one.broken for one in found if one.broken and one.probe.is_attack} == {}
+
+
+async def test_a_right_answer_that_says_so_earns_all() -> None:
+    found = await found_with("calibrated", True, 1.0, confident())
+
+    assert {one.probe.name: one.broken for one in found if one.broken and not one.probe.is_attack} == {}
+
+
+async def test_a_reward_that_trusts_every_number_breaks_the_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the probes of unreadable confidences are not vain."""
+    monkeypatch.setattr("medix_r1.rewards.calibration._NOTHING_SAID", Score(1.0, "trusted"))
+    found = await found_with("calibrated", True, 1.0, confident())
+
+    trusted = {one.probe.name for one in found if one.broken and one.probe.name in OWN}
+    assert {name.split("/")[0] for name in trusted} >= {"unreadable_confidence", "misplaced_confidence"}

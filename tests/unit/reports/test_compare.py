@@ -169,3 +169,23 @@ def test_a_seed_reaches_no_other_key(tmp_path: Path):
 
 def test_the_yardstick_is_the_composites_weights():
     assert dict(compose_train([]).reward.weights) == PAPER_WEIGHTS
+
+
+def test_confidences_have_a_table_of_their_own_where_a_run_states_them(tmp_path: Path):
+    plain = make(tmp_path, "composite", 1, (0.6, 0.5))
+    earned = [make(tmp_path, "calibrated", seed, (0.6, 0.5)) for seed in (1, 2)]
+    for folder, ece in zip(earned, (0.1, 0.2), strict=True):
+        with (folder / "metrics" / "attempt_001.jsonl").open("a") as lines:
+            data = {"selection/calibration/ece": ece, "selection/overall/mean": 0.5}
+            lines.write(json.dumps({"step": 15, "data": data}) + "\n")
+
+    titles = [sheet.title for sheet in compare_files.sheets(read_run_groups([str(plain)]))]
+    assert not [title for title in titles if "confidence" in title]
+    groups = read_run_groups([str(tmp_path)])
+    [sheet] = [sheet for sheet in compare_files.sheets(groups) if "confidence" in sheet.title]
+    cells = {row[0]: row[sheet.header.index("ECE")] for row in sheet.rows}
+    assert cells["reward=calibrated"].startswith("0.150")
+    assert cells["reward=composite"] == "-"
+    compare_files.write(groups, tmp_path / "out")
+    with (tmp_path / "out" / "compare.csv").open() as table:
+        assert [row["final_confidence_ece"] for row in csv.DictReader(table)] == ["0.1", "0.2", ""]

@@ -103,3 +103,12 @@ def test_a_run_without_criteria_has_no_such_section(tmp_path):
     run = make_run(tmp_path)
     assert not criteria.of_run(run)
     assert 'id="criteria"' not in run_report.write_report(run).read_text(encoding="utf-8")
+
+
+def test_confidences_have_charts_of_training_and_of_each_held_out_set():
+    steps = {1: {"reward/calibration/ece": 0.4}, 2: {"reward/calibration/ece": 0.2, "heldout/x/calibration/ece": 0.3}}
+    (chart,) = charts.all_charts(steps)
+    assert [(trace["name"], trace["x"], trace["y"]) for trace in chart["traces"]] == [
+        ("training", [1, 2], [0.4, 0.2]),
+        ("held-out x", [2], [0.3]),
+    ]

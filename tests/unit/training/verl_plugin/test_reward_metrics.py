@@ -215,3 +215,42 @@ def test_the_test_split_is_shown_and_never_chooses():
     assert metrics["heldout/views/overall/mean"] == 0.25
     assert metrics["selection/overall/mean"] == 0.25
     assert "selection/overall/mean" not in heldout_metrics([test])
+
+
+def confident(uid: str, confidence: float | None, verdict: float) -> ScoredRollout:
+    said = {} if confidence is None else {"calibration/confidence": confidence, "calibration/verdict": verdict}
+    parts = {"llm": verdict, "calibration": 0.0 if confidence is None else 1 - (confidence - verdict) ** 2}
+    return replace(BLANK, uid=uid, source="s", overall=verdict, parts=parts, numbers=said)
+
+
+SAID = [confident("a", 0.9, 1.0), confident("a", 0.8, 0.0), confident("b", 0.3, 1.0), confident("b", 0.2, 0.0)]
+
+
+def test_what_stated_confidences_are_worth():
+    metrics = reward_metrics([*SAID, confident("c", None, 0.0)], "r")
+
+    assert {
+        name: metrics[f"r/calibration/{name}"] for name in ("brier", "ece", "auroc", "said_share")
+    } == pytest.approx({"brier": 1.18 / 4, "ece": 1.8 / 4, "auroc": 3 / 4, "said_share": 4 / 5})
+    assert metrics["r/calibration/best_constant"] == pytest.approx(1 / 4)
+    assert metrics["r/calibration/commonest_share"] == pytest.approx(1 / 4)
+    assert metrics["r/calibration/aurc"] == pytest.approx((0 + 1 / 2 + 1 / 3 + 1 / 2) / 4)
+    assert metrics["r/calibration/at_coverage"] == pytest.approx(2 / 3)
+    assert not [name for name in reward_metrics([confident("c", None, 0.0)], "r") if "ece" in name or "said" in name]
+
+
+def test_where_all_are_right_no_auroc_is_logged_and_one_bin_shows():
+    metrics = reward_metrics([confident("a", 0.95, 1.0), confident("b", 0.99, 1.0)], "r")
+
+    assert "r/calibration/auroc" not in metrics
+    assert metrics["r/calibration/commonest_share"] == 1.0
+
+
+def test_a_validation_has_intervals_and_the_selection_has_the_measures():
+    metrics = heldout_metrics(SAID)
+
+    assert 0.0 <= metrics["heldout/s/calibration/ece_low"] <= metrics["heldout/s/calibration/ece_high"] <= 1.0
+    assert metrics["heldout/s/calibration/auroc_low"] <= metrics["heldout/s/calibration/auroc"]
+    assert metrics["selection/calibration/ece"] == metrics["heldout/s/calibration/ece"]
+    assert "selection/calibration/said_share" not in metrics
+    assert not [name for name in heldout_metrics([BLANK]) if "ece" in name]
