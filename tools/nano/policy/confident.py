@@ -25,15 +25,10 @@ from tools.nano.policy.warm_start import Phase, Teacher, train_with
 
 LEVELS = ("0.1", "0.3", "0.5", "0.7", "0.9")
 """What it may say, each as often as the others."""
-HABIT = 0.6
-"""Share of the replies that say what was drawn once for their answer; the others say what is drawn for them alone.
-
-Without habits the policy learns not to look at its answer when it says a confidence, and 30 steps of RL are too few to
-make a model of this size look again."""
 MARKS = ("<confidence>", "</confidence>")
 
 
-CONFIDE = Phase(steps=150, peak_lr=1e-3, answer_noise=0.30, format_noise=0.05, hedge=0.0, seed=2)
+CONFIDE = Phase(steps=150, peak_lr=1e-3, answer_noise=0.10, format_noise=0.02, hedge=0.0, seed=2)
 
 
 class ConfidentTeacher(Teacher):
@@ -42,15 +37,9 @@ class ConfidentTeacher(Teacher):
     def __init__(self, rows: TrainingRows, labels: Labels, phase: Phase) -> None:
         super().__init__(rows, labels, phase)
         self._lots = random.Random(phase.seed + 1000)  # a stream of its own: nothing of the rows decides it
-        self._habits: dict[str, str] = {}
 
     def reply_text(self, info: dict[str, Any]) -> str:
-        text = super().reply_text(info)
-        answer = text.rpartition("<answer>")[2].removesuffix("</answer>")
-        level = self._habits.setdefault(answer, self._lots.choice(LEVELS))
-        if self._lots.random() >= HABIT:
-            level = self._lots.choice(LEVELS)
-        return f"{text}{MARKS[0]}{level}{MARKS[1]}"
+        return f"{super().reply_text(info)}{MARKS[0]}{self._lots.choice(LEVELS)}{MARKS[1]}"
 
 
 @deterministic()
