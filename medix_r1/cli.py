@@ -19,6 +19,7 @@ from medix_r1.evaluation.cli import app as evaluation
 from medix_r1.reports.cli import add_verbs as add_report_verbs
 from medix_r1.scoring.cli import app as reward
 from medix_r1.scoring.judge_cli import app as judge
+from medix_r1.scoring.rubrics.cli import app as rubric
 from medix_r1.skeletons.kinds import Kind
 from medix_r1.untrusted import plain
 
@@ -338,6 +339,7 @@ app.add_typer(demo, name="demo")
 app.add_typer(judge, name="judge")
 app.add_typer(evaluation, name="eval")
 app.add_typer(reward, name="reward")
+app.add_typer(rubric, name="rubric")
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """A judge of criteria by rules alone, as a process: it stands in where no real one is, and knows nothing of medicine.
 
-"Names X" is met where the reply has the words of X, "Hedges ..." where it says "or" or "maybe", all else below six words.
+"Names X" is met where the reply has the words of X, "Hedges ..." where it says "or" or "maybe", others below six words.
 Run as a process: python -m tests.support.criteria_stub PORT
 """
 

@@ -23,6 +23,7 @@ from medix_r1.wording.spelling import compatibility_form, is_gradable
 _SENTENCE = re.compile(r"(?<=[.!?;]) | (?=[-*•] )| (?=\d{1,3}[.)] )")
 _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 _WORDS = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+_VERDICT = re.compile(r"\W*(?:yes|true|met|done|ok|okay|check|checked|pass|passed|\d{1,3})?\W*", re.IGNORECASE)
 _LONG_ENOUGH = 4  # words of a criterion, from which reciting it is no chance
 _NEGATIONS, _EMPTY, _ABOUT_REPLY = (words(name) for name in ("negations", "empty", "about_reply"))
 _SUBJECT = re.compile(
@@ -83,10 +84,10 @@ def struck(answer: str, criteria: tuple[Criterion, ...]) -> Views:
             kept.append(sentence)
         seen.add(told)
     absent = [criterion for criterion in criteria if criterion.points > 0 and _ABSENT.match(criterion.text)]
-    if claimed := _recited(kept, absent):  # a claim about the reply, which no view may hold
+    if claimed := _with_verdicts(_recited(kept, absent), kept):  # a claim about the reply, which no view may hold
         reasons.append("recited criteria")
         kept = [one for place, one in enumerate(kept) if place not in claimed]
-    recited = _recited(kept, criteria)
+    recited = _with_verdicts(_recited(kept, criteria), kept)
     denied = _denied(kept)
     reasons += ["recited criteria"] * bool(recited) + ["contradictions"] * bool(denied)
     if not reasons:
@@ -120,6 +121,11 @@ def _recited(sentences: Sequence[str], criteria: Sequence[Criterion]) -> set[int
             found |= {place for _, place in told[first : first + len(looked_for)]}
             start = text.find(wanted, start + len(wanted) - 1)
     return found
+
+
+def _with_verdicts(places: set[int], sentences: Sequence[str]) -> set[int]:
+    """The places of recited criteria, with those of the bare verdicts that stand between them."""
+    return places | {place for place, one in enumerate(sentences) if places and _VERDICT.fullmatch(one)}
 
 
 def _denied(sentences: Sequence[str]) -> set[int]:
