@@ -58,6 +58,8 @@ _RENAMED = {
     "demo.report": "demo.summary",
     "demo.sources": "demo.rows.source_pictures",
     "evaluation.report": "evaluation.results.table",
+    "scoring.audit": "scoring.judging.audit",
+    "scoring.audit_report": "scoring.judging.audit_report",
     "judging.bench": "scoring.judge_bench",
     "judging.cli": "scoring.judge_cli",
     "models.addresses": "models.server_state",

@@ -18,11 +18,12 @@ from medix_r1.host.files import atomic_write
 from medix_r1.rewards.base import Sample, SampleReader
 from medix_r1.rewards.build import build_rules
 from medix_r1.rewards.composite import RewardBreakdown
-from medix_r1.scoring import audit as audits
-from medix_r1.scoring import audit_report, explain, rows
+from medix_r1.scoring import explain, rows
 from medix_r1.scoring import score as scores
 from medix_r1.scoring.composed import PlannedReward
 from medix_r1.scoring.groups import score_group
+from medix_r1.scoring.judging import audit as audits
+from medix_r1.scoring.judging import audit_report
 from medix_r1.scoring.judging.verdict import Quality, quality, sentences
 from medix_r1.scoring.output import Output
 from medix_r1.scoring.plain import plain

@@ -111,7 +111,7 @@ def _cascade_problems(cascade: Mapping[str, Any], key: str) -> Iterator[Problem]
     if "small" in cascade["small"]:
         says = "a cascade gives YES or NO and no probability; let it be the strong judge, or name its small one here"
         yield Problem(f"{key}.small", "no-probability", says)
-    elif small and not _gives_probability(cascade["small"]):
+    elif small and not gives_probability(cascade["small"]):
         says = "binary gives no probability, so nothing says where the small judge is unsure; set it to probability"
         yield Problem(f"{small[0][0]}.mode", "no-probability", says)
     if small and strong and all(any(_is_same(one, other) for _, other in small) for _, one in strong):
@@ -119,11 +119,12 @@ def _cascade_problems(cascade: Mapping[str, Any], key: str) -> Iterator[Problem]
         yield Problem(f"{strong[0][0]}.model", "same-judge-twice", says)
 
 
-def _gives_probability(client: Mapping[str, Any]) -> bool:
+def gives_probability(client: Mapping[str, Any]) -> bool:
     """Whether a judge's verdicts have a probability; those of a class of the user's own may."""
+    client = _plain(client)
     if not is_composed(client):
         return client.get("_target_") != _CLIENT or client.get("mode") == "probability"
-    return "small" not in client and any(_gives_probability(member) for member in client["judges"])
+    return "small" not in client and any(gives_probability(member) for member in client["judges"])
 
 
 def _is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -55,7 +55,8 @@ class JudgeStub(LoopbackServer):
         answer: prompt → the reply's content.
         behave: number of the call, from 1 → (status, headers, body) instead of an answer, or None. Status 0 closes the
             connection. It runs in a thread of its own and may sleep.
-        tokens: log-probabilities of the first token, by token; without any, the reply's first word gets nearly all.
+        tokens: log-probabilities of the first token, by token, or a function of the prompt that gives them; without
+            any, the reply's first word gets nearly all.
         delay: seconds before each answer.
         calls: the requests so far, each with `at` (monotonic seconds), `authorization` and `path` added.
         connections: how many were opened; a client with a pool makes many calls over each.
@@ -66,7 +67,7 @@ class JudgeStub(LoopbackServer):
         self.answer = answer
         self.finish_reason = "stop"
         self.behave: Callable[[int], Special | None] = lambda call: None
-        self.tokens: dict[str, float] = {}
+        self.tokens: dict[str, float] | Callable[[str], dict[str, float]] = {}
         self.delay = 0.0
         self.calls: list[dict[str, Any]] = []
         self.connections = 0
@@ -127,7 +128,8 @@ class _Handler(LoopbackHandler):
         choice: dict[str, Any] = {"index": 0, "finish_reason": self.server.finish_reason}
         choice["message"] = {"role": "assistant", "content": reply}
         if request.get("logprobs"):
-            tokens = self.server.tokens or {str(reply): -0.01}
+            given = self.server.tokens
+            tokens = (given(text) if callable(given) else given) or {str(reply): -0.01}
             top = [{"token": token, "logprob": logprob} for token, logprob in tokens.items()]
             choice["logprobs"] = {"content": [{**top[0], "top_logprobs": top}]}
         return {

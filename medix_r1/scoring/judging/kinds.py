@@ -22,11 +22,18 @@ _NEGATION = NegationMonitor()
 
 @dataclass(frozen=True, slots=True)
 class Rated:
-    """A row that both sides rated, each in [0, 1]; from 1/2 on it is a YES. The second side is taken for the truth."""
+    """A row that both sides rated, each in [0, 1]; from 1/2 on it is a YES. The second side is taken for the truth.
+
+    Attributes:
+        kind: of the answer.
+        first, second: what each side said.
+        question: a hash of question and reference, the same for all answers to them.
+    """
 
     kind: str
     first: float
     second: float
+    question: int = 0
 
     @property
     def is_right(self) -> bool:
@@ -127,7 +134,7 @@ def _errors(kind: str, rows: Sequence[Rated], whole: KindError | None = None) ->
 
 
 def _pays_below(false_yes: Rate, whole: KindError) -> float | None:
-    """Where p·(1 - false NO) + (1 - p)·false YES, which a policy that is right in p of its answers earns, is the kind's."""
+    """The p at which a policy that is right in p earns as much: p·(1 - false NO) + (1 - p)·false YES of all rows."""
     found = youden(whole)
     base = whole.false_yes.share
     if found is None or base is None or not false_yes.count or false_yes.share is None:

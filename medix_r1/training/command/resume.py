@@ -35,6 +35,8 @@ _SAFE = (
     "run.looking",
     "run.samples",
     "rollout.seeding",
+    "judge.client.window",  # of a cascade's estimates
+    "judge.client.expected_agreement",
     "judge.server.host",
     "judge.server.start_timeout",
     "judge.server.restarts",

@@ -12,9 +12,10 @@ from medix_r1.errors import ConfigError, JudgeUnavailable
 from medix_r1.rewards.base import SampleReader, Score
 from medix_r1.rewards.composite import CompositeReward
 from medix_r1.rewards.format import FormatReward
-from medix_r1.scoring import audit, rows
+from medix_r1.scoring import rows
 from medix_r1.scoring.composed import ReadyReward
 from medix_r1.scoring.groups import group_sizes, score_group, whole_groups
+from medix_r1.scoring.judging import audit
 from medix_r1.scoring.output import Output
 from medix_r1.scoring.probes import probe, probe_file
 from medix_r1.scoring.rows import Line, Row

@@ -14,7 +14,7 @@ from medix_r1.rewards.base import SampleReader
 from medix_r1.runs.samples_folder import SamplesFolder
 from medix_r1.runs.scored_rollout import ScoredRollout
 from medix_r1.scoring import rows
-from medix_r1.scoring.audit import AuditRow
+from medix_r1.scoring.judging.audit import AuditRow
 from medix_r1.scoring.rows import Row, without_end_tokens
 from tests.support.problems import codes, only
 

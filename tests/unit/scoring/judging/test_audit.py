@@ -11,7 +11,7 @@ import pytest
 from medix_r1.config import compose_reward
 from medix_r1.rewards.base import Sample, SampleReader, Score
 from medix_r1.rewards.build import build_rules
-from medix_r1.scoring import audit
+from medix_r1.scoring.judging import audit
 
 QUESTION = {"question": "Which body part is shown?", "reference": "chest"}
 RULED = ["Chest.", "?", "word " * 3000, "Which body part is shown?"]  # equal, nothing, too long, the question

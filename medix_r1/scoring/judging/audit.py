@@ -11,6 +11,7 @@ import asyncio
 import heapq
 import itertools
 import warnings
+import zlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -235,7 +236,8 @@ async def audit(
             continue
         assert one.value is not None
         assert other.value is not None
-        found.rated.append(Rated(line.row.kind or kind_of(sample), one.value, other.value))
+        about = zlib.crc32(f"{line.row.question}\n{line.row.reference}".encode(errors="surrogatepass"))
+        found.rated.append(Rated(line.row.kind or kind_of(sample), one.value, other.value, about))
         names[0].append(one.category)
         names[1].append(other.category)
         if one.category != other.category:

@@ -13,7 +13,7 @@ from typing import Any
 from rich.table import Table
 
 from medix_r1.agreement import Interval
-from medix_r1.scoring.audit import Audit, Compared
+from medix_r1.scoring.judging.audit import Audit, Compared
 from medix_r1.scoring.judging.verdict import KINDS, ORDERS, Quality, as_fields, kind_rows, order_rows, sentences
 from medix_r1.scoring.plain import plain
 
