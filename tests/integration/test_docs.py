@@ -14,7 +14,7 @@ from medix_r1.sweeps.expand import expand
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / ".github").rglob("*.md"))]
-GROUPS = {"demo", "reward", "judge", "data", "eval"}  # verbs that have verbs of their own
+GROUPS = {"demo", "reward", "rubric", "judge", "data", "eval"}  # verbs that have verbs of their own
 _COMMAND = re.compile(r"^\s*(?:\$ )?(medix-r1 [^#\n|`]+|make [a-z][a-z0-9-]*)", re.MULTILINE)
 _LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)\)")
 _CELL = re.compile(r"^\| [^|]+ \| `(medix-r1 [^`]+)`", re.MULTILINE)  # of a table of commands

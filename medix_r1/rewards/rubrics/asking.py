@@ -8,12 +8,14 @@ when it is not. The trial takes few enough batches that all calls stay below 1.2
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import sys
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from cachetools import LRUCache
 from scipy.special import betaincinv
 
 from medix_r1 import prompts
@@ -23,6 +25,7 @@ from medix_r1.models.verdict import Judge, OpenQuestion, Question, Verdict, Writ
 
 logger = logging.getLogger(__name__)
 
+_REMEMBERED = 100_000  # texts with their criteria
 _SPARE = 0.2  # calls for each criterion that a trial may cost beside one
 _CERTAIN = 0.05  # one-sided
 _TOKENS = 8  # of a line `12 YES`
@@ -121,6 +124,7 @@ class CriteriaAsker:
     def __init__(self, judge: Judge, *, template: str, per_call: int, trial: Trial) -> None:
         self._judge, self._template, self._per_call, self.trial = judge, template, per_call, trial
         self._list_template = prompts.load("criteria_list")
+        self._tried: LRUCache[bytes, None] = LRUCache(_REMEMBERED)
         self.asked = self.lost = self.batched = 0
 
     async def ask(self, questions: Sequence[Asked]) -> list[Outcome]:
@@ -156,12 +160,21 @@ class CriteriaAsker:
             single = await self._singly(chosen)
             self.trial.add(single, None)
             return places, single
-        if self.trial.takes(len(chosen)):
+        if self._is_new(chosen) and self.trial.takes(len(chosen)):
             batch = await self._together(chosen)
             single = await self._singly(chosen)
             self.trial.add(single, batch)
             return places, single
         return places, await self._singly(chosen)
+
+    def _is_new(self, chosen: Sequence[Asked]) -> bool:
+        """Whether these criteria were not asked about this text before: else the cache has them, at no new cost."""
+        said = [chosen[0].question, chosen[0].text, *(one.criterion.text for one in chosen)]
+        key = hashlib.blake2b("\x1f".join(said).encode(), digest_size=16).digest()
+        if key in self._tried:
+            return False
+        self._tried[key] = None
+        return True
 
     async def _singly(self, chosen: Sequence[Asked]) -> list[Outcome]:
         return await _all([self._one(one) for one in chosen])
