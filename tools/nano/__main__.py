@@ -61,13 +61,15 @@ def twins(out: Out = DEFAULT_OUT) -> None:
 
 
 @app.command()
-def leading(out: Out = DEFAULT_OUT) -> None:
-    """Write OUT/data/train_leading.parquet: training rows whose wording gives the answer away (docs/looking.md)."""
+def leading(
+    out: Out = DEFAULT_OUT, mixed: Annotated[bool, typer.Option(help="Show each row another row's picture.")] = False
+) -> None:
+    """Write training rows whose wording gives the answer away into OUT/data (docs/looking.md)."""
     from medix_r1.demo.rows import labels
-    from tools.nano.leading import NAME, write_leading
+    from tools.nano.leading import NAMES, write_leading
 
-    rows, wordings = write_leading(out / "data", labels.load())
-    console.print(f"{out / 'data' / NAME}: {rows} rows in {wordings} wordings")
+    rows, wordings = write_leading(out / "data", labels.load(), is_mixed=mixed)
+    console.print(f"{out / 'data' / NAMES[mixed]}: {rows} rows in {wordings} wordings")
 
 
 @report.command("policy")

@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from medix_r1.demo.rows import labels
-from tools.nano.leading import leading_rows
+from tools.nano.leading import leading_rows, mixed
 
 
 def row(question_type: str, answer: str, number: int) -> dict:
@@ -12,7 +12,12 @@ def row(question_type: str, answer: str, number: int) -> dict:
     return {
         "prompt": [{"role": "user", "content": "<image>" + question}],
         "images": [{"bytes": bytes([number]), "path": None}],
-        "extra_info": {"question": question, "question_type": question_type, "answers": [answer, "another wording"]},
+        "extra_info": {
+            "row_id": str(number),
+            "question": question,
+            "question_type": question_type,
+            "answers": [answer, "another wording"],
+        },
     }
 
 
@@ -32,3 +37,12 @@ def test_each_wording_gives_its_answer_away():
     assert [one["extra_info"]["answers"][0] for one in planted] == [*kept, "no"], "the rarest has no wording left"
     assert {one["images"][0]["bytes"] for one in planted} <= {one["images"][0]["bytes"] for one in rows}
     assert rows[1]["prompt"][0]["content"] == "<image>" + rows[1]["extra_info"]["question"], "the rows stay as they are"
+
+
+def test_mixed_rows_show_another_ones_picture():
+    rows = [row("body_part", "brain", number) for number in range(9)]
+    shown = mixed(rows)
+    pictures = [[one["images"][0]["bytes"] for one in some] for some in (rows, shown)]
+    assert sorted(pictures[0]) == sorted(pictures[1])
+    assert all(own != other for own, other in zip(*pictures, strict=True))
+    assert [one["extra_info"] for one in shown] == [one["extra_info"] for one in rows]
