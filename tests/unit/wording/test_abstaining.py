@@ -8,6 +8,7 @@ from medix_r1.host.yaml_text import read_yaml
 from medix_r1.wording.abstaining import abstains
 
 ANSWERS = read_yaml(Path(__file__).with_name("abstaining.yaml"))
+LATER = read_yaml(Path(__file__).with_name("abstaining_later.yaml"))
 
 
 @pytest.mark.parametrize("answer", ANSWERS["false"])
@@ -26,3 +27,11 @@ def test_most_of_them_are_found():
 def test_a_long_text_is_none_and_takes_no_time():
     assert not abstains("I don't know " * 10_000)
     assert not abstains("i do not know" + " that" * 50 + " x")
+
+
+def test_two_hundred_later_answers_as_the_page_says():
+    """docs/calibration.md quotes both figures."""
+    assert len({*LATER["true"], *LATER["false"]}) == 200
+    assert not {*LATER["true"], *LATER["false"]} & {*ANSWERS["true"], *ANSWERS["false"]}
+    assert [answer for answer in LATER["false"] if abstains(answer)] == []
+    assert sum(map(abstains, LATER["true"])) == 65
