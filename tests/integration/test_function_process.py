@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import uvloop
 
 from medix_r1.errors import RewardError, RewardTimeout
 from medix_r1.rewards.adapters import TrlReward, VerlReward
@@ -155,6 +156,18 @@ async def test_a_cancelled_list_leaves_no_process(tmp_path: Path):
     await asyncio.gather(*calls, return_exceptions=True)
 
     await wait_until(lambda: len(children()) == before)
+
+
+def test_lists_that_fill_the_socket_pass_on_rays_event_loop():
+    """A signal of megabytes, there and back, twice over one socket."""
+
+    async def scored() -> list[float | None]:
+        async with contextlib.aclosing(TrlReward(function=f"{HERE}:trl_without_kwargs", timeout=60)) as signal_:
+            cases = [sample("x" * 3000 + ("left" if n % 2 else ""), "left") for n in range(900)]
+            rounds = [await asyncio.gather(*map(signal_.score, cases)) for _ in range(2)]
+            return [one.value for found in rounds for one in found]
+
+    assert uvloop.run(scored()) == [float(n % 2) for n in range(900)] * 2
 
 
 async def test_one_slow_reply_of_a_list_masks_itself_alone():

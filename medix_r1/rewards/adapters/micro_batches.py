@@ -22,6 +22,32 @@ _GROWTH = 64.0  # of a call's replies over those of the one before
 _ASKED_ALONE = 2  # replies whose score alone is compared with the one beside others
 
 
+class _Reply(Generic[Item]):
+    """One reply that waits for its score, and the replies that its call takes, once it has started."""
+
+    __slots__ = ("future", "item", "taken")
+
+    def __init__(self, item: Item, future: asyncio.Future[Score]) -> None:
+        self.item, self.future = item, future
+        self.taken: _Taken | None = None
+
+
+class _Taken:
+    """A call in flight; it ends when nobody wants its scores any more, and its process with it."""
+
+    __slots__ = ("task", "wanted")
+
+    def __init__(self, wanted: int) -> None:
+        self.wanted = wanted
+        self.task: asyncio.Task[None] | None = None
+
+    def leave(self) -> None:
+        """One reply is wanted no more."""
+        self.wanted -= 1
+        if not self.wanted and self.task is not None:
+            self.task.cancel()
+
+
 class MicroBatches(Generic[Item]):
     """Asks a function about many replies at once.
 
@@ -46,7 +72,7 @@ class MicroBatches(Generic[Item]):
         self._call, self._name, self._free = call, name, workers
         self._most = math.inf if most is None else float(most)
         self._size = 1.0
-        self._waiting: deque[tuple[Item, asyncio.Future[Score]]] = deque()
+        self._waiting: deque[_Reply[Item]] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._compared = self._starting = False
         self.calls = self.replies = 0
@@ -57,10 +83,15 @@ class MicroBatches(Generic[Item]):
         Raises:
             RewardError: the function's, for this reply.
         """
-        future: asyncio.Future[Score] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, future))
+        reply = _Reply(item, asyncio.get_running_loop().create_future())
+        self._waiting.append(reply)
         self._start_soon()
-        return await future
+        try:
+            return await reply.future
+        except asyncio.CancelledError:
+            if reply.taken is not None:
+                reply.taken.leave()
+            raise
 
     def close(self) -> None:
         """Cancel the calls in flight."""
@@ -75,16 +106,17 @@ class MicroBatches(Generic[Item]):
 
     def _start(self) -> None:
         self._starting = False
-        self._waiting = deque(one for one in self._waiting if not one[1].done())  # cancelled meanwhile
+        self._waiting = deque([one for one in self._waiting if not one.future.done()])  # others were cancelled
         while self._free and self._waiting:
             share = math.ceil(len(self._waiting) / self._free)
-            taken = [self._waiting.popleft() for _ in range(int(min(share, self._size, self._most)))]
+            replies = [self._waiting.popleft() for _ in range(int(min(share, self._size, self._most)))]
+            taken = _Taken(len(replies))
+            for reply in replies:
+                reply.taken = taken
             self._free -= 1
-            task = asyncio.create_task(self._run(taken))
-            self._running.add(task)
-            task.add_done_callback(self._done)
-            for _, future in taken:
-                future.add_done_callback(lambda _, task=task, taken=taken: _cancel_if_unwanted(task, taken))  # type: ignore[misc]
+            taken.task = asyncio.create_task(self._run(replies))
+            self._running.add(taken.task)
+            taken.task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
@@ -92,17 +124,17 @@ class MicroBatches(Generic[Item]):
         if self._waiting:
             self._start_soon()
 
-    async def _run(self, taken: Sequence[tuple[Item, asyncio.Future[Score]]]) -> None:
-        items = [item for item, _ in taken]
+    async def _run(self, replies: Sequence[_Reply[Item]]) -> None:
         try:
-            for (_, future), outcome in zip(taken, await self._outcomes(items), strict=True):
-                _settle(future, outcome)
+            for reply, outcome in zip(replies, await self._outcomes([one.item for one in replies]), strict=True):
+                _settle(reply.future, outcome)
         except Exception as error:  # noqa: BLE001  a bug of the adapter; each reply that waits raises it
-            for _, future in taken:
-                _settle(future, error)
-        finally:
-            for _, future in taken:
-                future.cancel()  # of a call that was cancelled
+            for reply in replies:
+                _settle(reply.future, error)
+        except asyncio.CancelledError:
+            for reply in replies:
+                reply.future.cancel()
+            raise
 
     async def _outcomes(self, items: Sequence[Item]) -> Sequence[Outcome]:
         loop = asyncio.get_running_loop()
@@ -146,14 +178,8 @@ class MicroBatches(Generic[Item]):
 
 def _settle(future: asyncio.Future[Score], outcome: Score | Exception) -> None:
     if future.done():
-        return
+        return  # cancelled
     if isinstance(outcome, Score):
         future.set_result(outcome)
     else:
         future.set_exception(outcome)
-
-
-def _cancel_if_unwanted(task: asyncio.Task[None], taken: Sequence[tuple[object, asyncio.Future[Score]]]) -> None:
-    """Cancel a call of which nobody wants a score any more, so that its process ends."""
-    if not task.done() and all(future.cancelled() for _, future in taken):
-        task.cancel()

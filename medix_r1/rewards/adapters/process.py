@@ -197,3 +197,4 @@ async def _readable(descriptor: int) -> None:
         await ready.wait()
     finally:
         loop.remove_reader(descriptor)
+        os.set_blocking(descriptor, True)  # uvloop, Ray's loop, leaves it without; a long message needs several reads
