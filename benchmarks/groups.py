@@ -4,7 +4,7 @@
 replies of one step at once: one large list (alone, and with a task for each rollout that waits for it, as verl has), as
 the micro-batches take them, and lists of length 1 (on a part of the replies). Medians of turns.
 
-`tail`: rollouts finish as recorded (finish_times.json, sped up), their groups drawn by chance, and a judge answers after a
+`tail`: rollouts finish as recorded (finish_times.json, sped up), their groups drawn by chance, a judge answers after a
 fixed time. Measured is how long the reward is not complete after the last rollout: with the judge alone, as today, and
 with `relative` (a further call a group) and `shortest_right` (none) beside it.
 

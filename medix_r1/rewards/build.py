@@ -21,6 +21,7 @@ from medix_r1.rewards.weights import gate_problems, table_problems, veto_problem
 
 THINK_ELEMENTS = ("think", "thinking")
 _OURS = "medix_r1.rewards."
+_NANO_JUDGE = "nano-judge"  # the demo's (configs/judge/nano.yaml), which knows YES and NO alone
 
 
 def build_reward(settings: Any) -> CompositeReward:
@@ -142,7 +143,8 @@ def _signal_problems(signal: Mapping[str, Any]) -> list[Problem]:
         except ConfigError as error:
             problems += [problem.below("prompt") for problem in error.problems]
     if _needs_writer(signal) and not _writes(judge := signal.get("judge") or {}):
-        says = f"{judge['_target_']} gives verdicts alone; name one of its judges (reward.signals.….judge=…)"
+        who = judge["model"] if judge.get("model") == _NANO_JUDGE else judge["_target_"]
+        says = f"{who} gives verdicts alone; choose a judge that writes, such as judge=remote or judge=vllm"
         problems.append(Problem("judge", "does-not-write", says))
     if "judge" in signal and "_target_" not in (signal["judge"] or {}):
         problems.append(
@@ -162,7 +164,9 @@ def _needs_writer(signal: Mapping[str, Any]) -> bool:
 def _writes(judge: Mapping[str, Any]) -> bool:
     """Whether a judge's class writes texts; true of one that is missing or not loadable, which is said elsewhere."""
     try:
-        return "_target_" not in judge or hasattr(user_code.load(judge["_target_"], "_target_"), "write")
+        if "_target_" not in judge:
+            return True
+        return judge.get("model") != _NANO_JUDGE and hasattr(user_code.load(judge["_target_"], "_target_"), "write")
     except ConfigError:
         return True
 

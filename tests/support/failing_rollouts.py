@@ -42,7 +42,7 @@ def install() -> None:
             raise NoReply
         return output
 
-    SeededSingleTurnAgentLoop.run = run  # type: ignore[method-assign]
+    SeededSingleTurnAgentLoop.run = run
 
 
 install()

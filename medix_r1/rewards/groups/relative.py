@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,17 @@ from medix_r1.wording.spelling import normalize_answer
 _KEY = "reward.signals.relative"
 _TOKENS_EACH = 6  # of a letter, a sign and two blanks
 _MOST_ANSWERS = 100  # that one prompt shows
+
+
+def _prompt_problems(prompt: str) -> list[Problem]:
+    """A problem if a prompt shows no answers to rank."""
+    with contextlib.suppress(ConfigError):  # that it is not there is said of every signal's prompt
+        if "{answers}" in prompts.load(prompt):
+            return []
+        return [
+            Problem(f"{_KEY}.prompt", "shows-no-answers", f"prompt '{prompt}' has no {{answers}}, so it ranks nothing")
+        ]
+    return []
 
 
 class RelativeReward:
@@ -52,12 +64,12 @@ class RelativeReward:
         refuse_echo: bool = True,
         max_tokens: Annotated[int | None, Kind(min=1)] = None,
     ) -> None:
-        problems = byte_limit_problems(f"{_KEY}.max_bytes", max_bytes)
+        problems = [*byte_limit_problems(f"{_KEY}.max_bytes", max_bytes), *_prompt_problems(prompt)]
         if judge is not None and not isinstance(judge, Writer):
             problems.append(Problem(f"{_KEY}.judge", "does-not-write", f"{type(judge).__name__} gives verdicts alone"))
         if problems:
             raise ConfigError(problems)
-        self.judge, self._template, self._seed = judge, prompts.load(prompt), seed
+        self.judge, self._template, self._seed = judge, "" if judge is None else prompts.load(prompt), seed
         self._give_question, self._give_choices, self._max_tokens = give_question, give_choices, max_tokens
         self._max_bytes, self._refuse_echo = max_bytes, refuse_echo
 

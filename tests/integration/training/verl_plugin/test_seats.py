@@ -142,7 +142,7 @@ async def test_verls_worker_ends_a_prompt_whichever_of_its_rollouts_fail(monkeyp
     async def put(key, partition_id, tag):
         status[key] = tag["status"]
 
-    class Worker(AgentLoopWorkerTQ.__ray_metadata__.modified_class):  # type: ignore[misc, name-defined]
+    class Worker(AgentLoopWorkerTQ.__ray_metadata__.modified_class):
         def __init__(self) -> None:
             self.config = config()
             self.medix_end_reports = seats.EndReports(self.config)

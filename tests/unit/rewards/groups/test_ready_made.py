@@ -171,6 +171,11 @@ def test_a_judge_that_gives_verdicts_alone_is_refused():
     assert codes(reward_problems(node)) == [("reward.signals.relative.judge", "does-not-write")]
 
 
+def test_a_prompt_that_ranks_nothing_is_refused():
+    with pytest.raises(ConfigError, check=only(("reward.signals.relative.prompt", "shows-no-answers"))):
+        RelativeReward(judge=Ranker(), prompt="match")
+
+
 @pytest.mark.parametrize(
     ("said", "tiers"),
     [
