@@ -24,6 +24,7 @@ from medix_r1.rewards.base import Sample, SampleReader
 from medix_r1.rewards.build import build_reward
 from medix_r1.rewards.composite import RewardBreakdown
 from medix_r1.rewards.monitors.exact import ExactMatch
+from medix_r1.serving.composed_judges import members
 
 _EXAMPLES = 3  # of each set
 _Replies = dict[str, list[Reply]]
@@ -58,7 +59,7 @@ def evaluate(policy: Path, config: DictConfig) -> Evaluation:
 
     return Evaluation(
         model=str(policy),
-        judge=str(config.judge.client.model),
+        judge=" and ".join(str(member["model"]) for _, member in members(config.judge.client)),
         embedder=str(config.embedder.model),
         seed=int(config.run.seed),
         machine=str(this_machine()),

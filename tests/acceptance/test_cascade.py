@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from medix_r1.runs.folder import read_lines
+from medix_r1.scoring.judging import band
+from medix_r1.scoring.judging.kinds import Rated
 from medix_r1.wording.spelling import normalize_answer
 from tests.e2e.conftest import NO_WARM_UP, FinishedRun, train
 from tests.support.judge_stub import MODEL, JudgeStub
+from tools.nano.judge.families import Pair
+from tools.nano.judge.model import leanings, load_judge
 from tools.nano.judge.own import accepted_with, demo_facts
+from tools.nano.judge.pairs import read_pairs, training_pairs
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(3000)]
 STEPS, LOW, HIGH = 3, 0.000246, 0.757
@@ -51,6 +59,29 @@ def run(strong: JudgeStub, demo: Path, tmp_path_factory: pytest.TempPathFactory)
             *["run.stall_limit=700", "run.silence_limit=1400"],
         ]
         return train(tmp_path_factory.mktemp("cascade"), overrides, timeout=1400.0)
+
+
+def asked_pairs(pairs: Sequence[Pair]) -> list[Pair]:
+    """Without the exact matches, which no judge is asked about."""
+    return [one for one in pairs if normalize_answer(one.reference) != normalize_answer(one.prediction)]
+
+
+def test_bands_chosen_on_training_pairs_agree_on_held_out_ones(demo: Path) -> None:
+    judge = load_judge(demo / "models" / "judge")
+
+    def rated(pairs: Sequence[Pair]) -> list[Rated]:
+        scores = leanings(*judge, pairs)
+        return [
+            Rated("", 1 / (1 + math.exp(-score)), float(pair.label)) for pair, score in zip(pairs, scores, strict=True)
+        ]
+
+    heldout = rated(asked_pairs(read_pairs()))
+    training = rated(asked_pairs(list(itertools.islice(training_pairs(11), 4000))))
+    for share, wanted in ((0.25, 0.93), (0.4, 0.96)):
+        point = band.measure(heldout, band.choose(training, share), share)
+        assert point.share <= share
+        assert point.agreement.share >= wanted
+    assert band.alone(heldout).share < 0.9
 
 
 def judged(run: FinishedRun) -> list[dict]:
