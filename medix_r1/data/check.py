@@ -21,9 +21,11 @@ from medix_r1.data.row import (
     Reason,
     RowRejected,
 )
+from medix_r1.errors import DataError
 from medix_r1.grammar import ModalityTag, ThinkElement, parse_reference
 from medix_r1.images.decode import prepare_image
 from medix_r1.images.rules import ImageRejected, ImageRules, PreparedImage
+from medix_r1.models.rationale import steps_of
 from medix_r1.models.rubric import Criterion, criteria_of, rubric_problems
 from medix_r1.prompts.policy import policy_prompt
 from medix_r1.wording.spelling import is_gradable
@@ -133,6 +135,7 @@ def _check_text(
         choices=placed.choices,
         images=images,
         rubric=rubric,
+        rationale=_rationale(raw),
     )
 
 
@@ -162,6 +165,18 @@ def _rubric(raw: RawRow) -> tuple[Criterion, ...]:
         says = "; ".join(map(str, problems[:_PROBLEMS]))
         raise RowRejected(Reason.WRONG_RUBRIC, f"{says}; data.columns.rubric=null reads no rubrics")
     return criteria_of(value)
+
+
+def _rationale(raw: RawRow) -> tuple[str, ...]:
+    """The steps of a row's rationale, which it need not have; a list of them, in text or not, or a text."""
+    value = raw.fields.get("rationale")
+    if is_missing(value):
+        return ()
+    listed = list_in_text(value) if isinstance(value, str) else None
+    try:
+        return steps_of(value if listed is None else listed)
+    except DataError as error:
+        raise RowRejected(Reason.WRONG_TYPE, f"{error}; data.columns.rationale=null reads none") from error
 
 
 def _tag_and_answers(

@@ -86,12 +86,23 @@ class CheckedRow:
     choices: tuple[str, ...]  # "" where an option is missing, so that the others keep their letters
     images: tuple[PreparedImage, ...]
     rubric: tuple[Criterion, ...] = ()
+    rationale: tuple[str, ...] = ()
 
     def key(self) -> bytes:
         """16-byte key of texts, tag and image bytes; exact duplicates have equal keys."""
         looked_for = (f"{criterion.points:g} {criterion.text}" for criterion in self.rubric)
         pictures = (image.sha256 for image in self.images)
-        parts = (self.question, self.tag or "", *self.answers, "", *self.choices, "", *pictures, *looked_for)
+        parts = (
+            self.question,
+            self.tag or "",
+            *self.answers,
+            "",
+            *self.choices,
+            "",
+            *pictures,
+            *looked_for,
+            *self.rationale,
+        )
         return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).digest()
 
     def text_key(self) -> bytes:
@@ -137,6 +148,7 @@ VERL_SCHEMA = pa.schema(
                     ("image_facts", pa.list_(pa.string())),
                     ("difficulty", pa.float64()),
                     ("rubric", pa.list_(_CRITERION)),
+                    ("rationale", pa.list_(pa.string())),
                 ]
             ),
         ),
@@ -201,6 +213,7 @@ def to_verl(row: CheckedRow, prompt: str, min_pixels: int | None, max_pixels: in
             "image_facts": list(dict.fromkeys(fact for image in row.images for fact in image.facts)),
             "difficulty": None,  # how hard a model finds the question, for those who measure it
             "rubric": [{"criterion": one.text, "points": one.points, "tags": list(one.tags)} for one in row.rubric],
+            "rationale": list(row.rationale),
         },
     }
 

@@ -187,6 +187,7 @@ async def _measured(row: TrainingRow, settings: Settings, client: AsyncOpenAI, r
             cut=choice.finish_reason == "length",
             accepted=row.accepted,
             rubric=row.rubric,
+            rationale=row.rationale,
         )
         for choice in reply.choices
     ]

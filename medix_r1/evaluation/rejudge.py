@@ -100,6 +100,7 @@ def _answered(row: Record) -> AnsweredItem:
         restricted=row.restricted,
         turns=row.turns,
         criteria=row.criteria,
+        rationale=row.rationale,
     )
     return AnsweredItem(item, row.reply or "", Reply(row.think, row.answer, row.problems))
 

@@ -142,8 +142,8 @@ def remaining_work(evaluation: Evaluation, data: TaskData) -> RemainingWork:
 
 
 def _needs_judge(reply: AnsweredItem | None, scorer: str, settings: EvalSettings) -> bool:
-    if reply is None or settings.judge.rubric:
-        return scorer != "preference" or settings.judge.rubric
+    if reply is None or settings.judge.reasoning:
+        return scorer != "preference" or settings.judge.reasoning
     try:
         return judge_free_score(reply.item, reply.reply, scorer) is None
     except EvaluationError:
@@ -289,10 +289,10 @@ def _voting(settings: EvalSettings) -> VotingSettings:
         seeds=tuple(judge.seeds),
         match_prompt=judge.match_prompt,
         report_prompt=judge.report_prompt,
-        rubric_prompt=judge.rubric_prompt,
+        reasoning_prompt=judge.reasoning_prompt,
         criterion_verdict="yes_no" if judge.criterion_verdict == "yes_no" else "json",
         criterion_template=judge.criterion_template,
-        rubric=judge.rubric,
+        reasoning=judge.reasoning,
         schema=judge.schema,
         parse_attempts=judge.parse_attempts,
     )

@@ -29,8 +29,9 @@ from medix_r1.schema.tables import composed_rest, value_problems
 # Keys that `_wrong` reads; where the kind of one is wrong, it has nothing to say.
 _READ_TOGETHER = (
     *("images", "base_url", "judge.judges", "judge.seeds", "judge.server"),
-    *("judge.match_prompt", "judge.report_prompt", "judge.rubric_prompt", "judge.criterion_prompt"),
+    *("judge.match_prompt", "judge.report_prompt", "judge.reasoning_prompt", "judge.criterion_prompt"),
 )
+_RENAMED = {"judge.rubric": "judge.reasoning", "judge.rubric_prompt": "judge.reasoning_prompt"}
 Phase = Literal["all", "generate", "judge", "score"]
 T = TypeVar("T")
 
@@ -74,8 +75,8 @@ class JudgeSettings:
     extra_body: Mapping[str, Any]
     match_prompt: str
     report_prompt: str
-    rubric_prompt: str
-    rubric: bool
+    reasoning_prompt: str
+    reasoning: bool
     schema: bool
     parse_attempts: int
     connections: int
@@ -132,6 +133,7 @@ def compose_eval(
     Raises:
         ConfigError: all problems that can be found without reading data.
     """
+    overrides, renamed = _without_renamed(overrides)
     expressions = [text.removeprefix("task=") for text in overrides if text.startswith("task=")]
     known, broken = read_tasks(config_dirs)
     names = select(expressions[-1], known, broken) if expressions else []
@@ -139,10 +141,12 @@ def compose_eval(
     # ++: a task's file need not list every key; keys that TaskSpec does not know are refused below
     rest = [f"++{t}" if t.startswith("tasks.") else _listed(t) for t in overrides if not t.startswith("task=")]
     config, problems = _compose([*chosen, *rest], config_dirs)
+    problems = [*renamed, *problems]
     if config is None:
         raise ConfigError(problems)
     problems += [Problem(key, "no-value", "has no value; give one") for key in sorted(OmegaConf.missing_keys(config))]
     tree: Any = OmegaConf.to_container(config, resolve=True)
+    problems += _renamed_in(tree.get("judge"))
     replace_moved(tree, tree)
     problems += value_problems(tree, "eval")
     named = {problem.key for problem in problems}
@@ -163,6 +167,27 @@ def compose_eval(
     if problems:
         raise ConfigError(problems)
     return settings
+
+
+def _without_renamed(overrides: Sequence[str]) -> tuple[list[str], list[Problem]]:
+    """The overrides without keys of an earlier version, and what those are called now."""
+    keys = {text: text.partition("=")[0].lstrip("+") for text in overrides}
+    left = [text for text in overrides if keys[text] not in _RENAMED]
+    return left, [_renamed(keys[text]) for text in overrides if keys[text] in _RENAMED]
+
+
+def _renamed_in(judge: Any) -> list[Problem]:
+    """What the keys of an earlier version in a judge's file are called now; they are taken out of it."""
+    if not isinstance(judge, dict):
+        return []
+    found = [name for name in judge if f"judge.{name}" in _RENAMED]
+    for name in found:
+        del judge[name]
+    return [_renamed(f"judge.{name}") for name in found]
+
+
+def _renamed(key: str) -> Problem:
+    return Problem(key, "renamed", f"is now called {_RENAMED[key]}; write the new name (docs/evaluation.md)")
 
 
 def _listed(override: str) -> str:
@@ -351,7 +376,7 @@ def _wrong(settings: EvalSettings) -> list[Problem]:
     }
     problems = [problem for key, url in addresses.items() if url is not None for problem in address_problems(key, url)]
     problems += [*_template_problems(judge), *_overlap_problems(settings)]
-    for name in ("match_prompt", "report_prompt", "rubric_prompt"):
+    for name in ("match_prompt", "report_prompt", "reasoning_prompt"):
         try:
             prompts.load(getattr(judge, name))
         except ConfigError as error:

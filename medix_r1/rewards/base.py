@@ -51,6 +51,7 @@ class Sample:
     cut: bool = False  # generation ended at the length limit
     accepted: tuple[str, ...] = field(default=())  # other wordings of the reference that count as right
     seat: Seat | None = field(default=None, compare=False)  # None: a group of its own
+    rationale: tuple[Any, ...] = ()  # steps of the row's rationale; models/rationale.py reads them (`steps_of`)
     rubric: tuple[Any, ...] = ()  # the row's criteria, as it has them; models/rubric.py reads them (`criteria_of`)
 
     @property
@@ -106,6 +107,7 @@ class SampleReader:
         cut: bool = False,
         accepted: Sequence[str] = (),
         rubric: Any = None,
+        rationale: Any = None,
     ) -> Sample:
         """Parse one reply.
 
@@ -120,6 +122,7 @@ class SampleReader:
             cut: generation ended at the length limit.
             accepted: other right wordings.
             rubric: the row's criteria, if it has any.
+            rationale: the steps of the row's rationale, if it has one.
         """
         return Sample(
             completion=self._completion(reply, has_image),
@@ -132,6 +135,7 @@ class SampleReader:
             cut=cut,
             accepted=tuple(accepted),
             rubric=_entries(rubric),
+            rationale=_entries(rationale),
         )
 
     def _completion(self, reply: str, has_image: bool) -> Completion:
@@ -142,11 +146,11 @@ class SampleReader:
         return replace(parsed, text=reply)
 
 
-def _entries(rubric: Any) -> tuple[Any, ...]:
-    """The criteria of a row; what is no list of them stays, for the signal that says so."""
-    if rubric is None:
+def _entries(value: Any) -> tuple[Any, ...]:
+    """The criteria or steps of a row; what is no list of them stays, for the signal that says so."""
+    if value is None:
         return ()
-    return tuple(rubric) if isinstance(rubric, list | tuple) else (rubric,)
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
 @dataclass(frozen=True, slots=True)

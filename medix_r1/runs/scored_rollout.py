@@ -58,6 +58,7 @@ class ScoredRollout:
         seconds: start and end of its scoring, in seconds since the epoch.
         numbers: signal/name → further number that the signal's function returned, of any range.
         rubric: criteria of the row, as it has them.
+        rationale: steps of the row's rationale.
         details: signal → what its value was made of, such as the criteria with their verdicts.
         statistics: counters of judge and embedder in this step so far; empty when another sample carries them.
     """
@@ -91,6 +92,7 @@ class ScoredRollout:
     filtered: bool = False
     numbers: Mapping[str, float] = field(default_factory=dict, metadata=_IF_ANY)
     rubric: tuple[Mapping[str, Any], ...] = field(default=(), metadata=_IF_ANY)
+    rationale: tuple[str, ...] = field(default=(), metadata=_IF_ANY)
     details: Mapping[str, tuple[Detail, ...]] = field(default_factory=dict, metadata=_IF_ANY)
     seconds: tuple[float, float] = field(default=(0.0, 0.0), metadata=_OF_THE_STEP)
     statistics: Mapping[str, float] = field(default_factory=dict, metadata=_OF_THE_STEP)

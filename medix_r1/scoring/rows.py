@@ -21,6 +21,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from medix_r1.errors import ConfigError, DataError, Problem
 from medix_r1.grammar import parse_reference
+from medix_r1.models.rationale import steps_of
 from medix_r1.models.rubric import rubric_problems
 from medix_r1.rewards.base import Sample, SampleReader
 from medix_r1.rewards.references import fault_of
@@ -51,6 +52,7 @@ class Row(BaseModel):
             its reference has a modality tag.
         cut: generation ended at the length limit.
         rubric: criteria, `{criterion, points, tag}` each; a row with them needs no reference, which then is "".
+        rationale: how an expert comes to the answer, as a text or a list of steps.
         group: name of the prompt's group, for signals that compare replies; `uid` in a run's samples. By default the
             rows with one question, reference, options, images and source are a group.
     """
@@ -67,6 +69,7 @@ class Row(BaseModel):
     image: Annotated[bool | str | tuple[str, ...] | None, Field(validation_alias=_either("image", "images"))] = None
     cut: bool = False
     rubric: tuple[dict[str, Any], ...] | None = None
+    rationale: tuple[str, ...] | str | None = None
     group: Annotated[str | int | None, Field(validation_alias=_either("group", "uid"))] = None
 
     @property
@@ -101,8 +104,8 @@ class Row(BaseModel):
     @property
     def content(self) -> int:
         """64-bit hash of all fields but the group; the identity of a row."""
-        without = {"group"} if self.rubric is not None else {"group", "rubric"}  # as before there were rubrics
-        return _digest(self.model_dump(exclude=without))
+        later = {name for name in ("rubric", "rationale") if getattr(self, name) is None}  # as before there were any
+        return _digest(self.model_dump(exclude={"group", *later}))
 
     @property
     def name(self) -> str:
@@ -121,6 +124,7 @@ class Row(BaseModel):
             cut=self.cut,
             accepted=self.accepted or (),
             rubric=self.rubric,
+            rationale=steps_of(self.rationale),
         )
 
 

@@ -46,6 +46,8 @@ def policy_reply(request: Request) -> str:
 def judge_reply(request: Request) -> str:
     """YES when the prediction is the reference, letter for letter; a grade where one is asked for."""
     text = text_of(request)
+    if "<step>" in text:
+        return "NO, it is not" if "medically sound" in text else "YES, it is"
     if "Reply with JSON" in text:
         return '{"reason": "most findings", "score": 4}'
     fields = {n: text.split(f"<{n}>")[1].split(f"</{n}>")[0].strip() for n in ("reference", "prediction")}
@@ -173,7 +175,7 @@ def test_a_limit_is_a_part_of_the_whole_result(words, policy) -> None:
         "decoding.temperature=0.5",
         "revision=abc",
         "judge.seeds=[4,5,6]",
-        "judge.rubric=true",
+        "judge.reasoning=true",
         "judge.match_prompt=match",
     ],
 )
@@ -199,12 +201,19 @@ def test_other_data_is_put_aside_and_never_mixed(words, tmp_path, policy) -> Non
     assert next(p.name for p in folder.iterdir() if "@" in p.name).startswith("medmcqa@")
 
 
-def test_the_rubric_grades_the_thinking_apart(words) -> None:
-    _, records = _run(words("mmlu_anatomy", "judge.rubric=true"))
+def test_the_thinking_is_graded_apart(words) -> None:
+    _, records = _run(words("mmlu_anatomy", "judge.reasoning=true"))
     assert [(record.score, record.rubric, record.judge_free) for record in records["mmlu_anatomy"]] == [
-        (1.0, 0.8, True),
-        (0.0, 0.8, True),
+        (1.0, pytest.approx(2 / 3), True),
+        (0.0, pytest.approx(2 / 3), True),
     ]
+
+
+@pytest.mark.parametrize(("old", "new"), [("judge.rubric=true", "reasoning"), ("judge.rubric_prompt=x", "prompt")])
+def test_the_old_name_of_the_grade_is_answered_with_the_new_one(words, old, new) -> None:
+    with pytest.raises(ConfigError, check=only((old.partition("=")[0], "renamed"))) as failed:
+        compose_eval(words("mmlu_anatomy", old))
+    assert new in str(failed.value)
 
 
 def test_three_judges_vote_once_each(words, judge) -> None:

@@ -29,7 +29,7 @@ class TrainingRow:
         key: hash of prompt, images and reference; the same row has the same key in every file.
         file, position: where it stands.
         messages: for an OpenAI-compatible server, images as data URIs.
-        reference, question, choices, accepted, source, modality, rubric: as the reward reads them.
+        reference, question, choices, accepted, source, modality, rubric, rationale: as the reward reads them.
         images: encoded files.
     """
 
@@ -45,6 +45,7 @@ class TrainingRow:
     modality: str
     images: tuple[bytes, ...]
     rubric: tuple[dict[str, Any], ...] = ()
+    rationale: tuple[str, ...] = ()
 
 
 def training_files(data: Path) -> list[Path]:
@@ -114,6 +115,7 @@ def _row(row: dict[str, Any], file: int, position: int) -> TrainingRow:
         modality=str(extra.get("modality") or "none"),
         images=images,
         rubric=tuple(extra.get("rubric") or ()),
+        rationale=tuple(map(str, extra.get("rationale") or ())),
     )
 
 

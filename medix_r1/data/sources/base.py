@@ -23,7 +23,10 @@ from medix_r1.data.row import RawRow, RowRejected
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.host.yaml_text import parse_yaml
 
-FIELDS = ("question", "answer", "conversation", "accepted", "images", "tag", "choices", "rubric", "source", "id")
+FIELDS = (
+    *("question", "answer", "conversation", "accepted", "images", "tag", "choices", "rubric", "rationale"),
+    *("source", "id"),
+)
 REQUIRED = ("question", "answer")
 _LISTED = 10_000  # files of a folder that are counted for an error
 _ALL_OF = ("images", "choices", "accepted")  # fields of which a list of columns means all

@@ -175,17 +175,17 @@ FORMATS: Mapping[str, Format] = {
     "conversation": conversation,
     "preference": preference,
 }
-_PICTURES = ("images", "modality")
+_ANY = ("images", "modality", "rationale")
 COLUMNS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "choice_index": (("question", "choices", "answer"), _PICTURES),
-    "choice_mapping": (("question", "choices", "answer"), _PICTURES),
-    "choice_letter": (("question", "choices", "answer"), _PICTURES),
-    "pubmedqa": (("question", "context", "answer"), _PICTURES),
-    "open": (("question", "answer"), ("context", "answer_type", *_PICTURES)),
-    "mmmu": (("question", "choices", "answer", "type"), _PICTURES),
-    "sections": (("question", "findings", "impression"), _PICTURES),
-    "conversation": (("conversation", "rubric"), ()),
-    "preference": (("question", "first", "second", "answer"), _PICTURES),
+    "choice_index": (("question", "choices", "answer"), _ANY),
+    "choice_mapping": (("question", "choices", "answer"), _ANY),
+    "choice_letter": (("question", "choices", "answer"), _ANY),
+    "pubmedqa": (("question", "context", "answer"), _ANY),
+    "open": (("question", "answer"), ("context", "answer_type", *_ANY)),
+    "mmmu": (("question", "choices", "answer", "type"), _ANY),
+    "sections": (("question", "findings", "impression"), _ANY),
+    "conversation": (("conversation", "rubric"), ("rationale",)),
+    "preference": (("question", "first", "second", "answer"), _ANY),
 }
 """Format -> the names that `columns` has to give, `question` only where the task has none of its own; and may give."""
 

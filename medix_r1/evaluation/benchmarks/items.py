@@ -18,6 +18,7 @@ from medix_r1.evaluation.benchmarks.sources import Source, open_source
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec
 from medix_r1.evaluation.results.records import passage
 from medix_r1.images.rules import ImageRules, rules_of
+from medix_r1.models.rationale import steps_of
 from medix_r1.models.reading.faults import line
 from medix_r1.models.reading.sent_texts import SentTexts
 from medix_r1.models.rubric import Criterion
@@ -61,6 +62,7 @@ class Item:
     turns: tuple[tuple[str, str], ...] = ()
     criteria: tuple[Criterion, ...] = ()
     answer_type: str | None = None
+    rationale: tuple[str, ...] = ()
     subgroups: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -202,6 +204,7 @@ def _item(task: TaskSpec, source: Source, index: int, parts: Parts, row: Mapping
         turns=parts.turns,
         criteria=parts.criteria,
         answer_type=parts.answer_type,
+        rationale=steps_of(row.get(task.columns["rationale"])) if "rationale" in task.columns else (),
     )
 
 

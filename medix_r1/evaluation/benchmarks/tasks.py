@@ -24,7 +24,7 @@ _GROUPS = ("all", "llm", "vlm", "open")
 _TOLD = frozenset({"headline", "licence", "access", "revision", "file", "answers", "source", "suites"})
 # Fields of later versions: where a task does not use them, its results keep their key.
 _LATER = ("image", "files", "image_dir", "question_until")
-_TOLD_COLUMNS = frozenset({"answer_type"})
+_TOLD_COLUMNS = frozenset({"answer_type", "rationale"})
 
 
 @dataclass(frozen=True, kw_only=True)

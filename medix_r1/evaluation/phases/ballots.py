@@ -13,6 +13,7 @@ from medix_r1.evaluation.benchmarks.items import Item
 from medix_r1.evaluation.phases.grades import BEST_GRADE, read_grade, read_match
 from medix_r1.evaluation.phases.replies import Reply
 from medix_r1.evaluation.results.records import passage
+from medix_r1.models.rationale import GENERAL, PROMPT, step_criteria
 from medix_r1.models.rubric import PROMPTS, WANTED, VerdictForm, criterion_prompt, read_criterion
 
 Reader = Callable[[str], tuple[float, str] | None]
@@ -25,10 +26,10 @@ class VotingSettings:
 
     Attributes:
         seeds: each judge votes once for each seed, so votes = judges x seeds.
-        match_prompt, report_prompt, rubric_prompt: files in medix_r1/prompts/.
+        match_prompt, report_prompt, reasoning_prompt: files in medix_r1/prompts/.
         criterion_verdict: `json` asks about a rubric's criterion as HealthBench does, `yes_no` as for short answers.
         criterion_template: text of the question about a criterion; None takes ours for that form.
-        rubric: also grade the think block; the grade does not enter the score.
+        reasoning: also grade the think block; the grade does not enter the score.
         schema: send the JSON schema of grades to the server (vLLM and OpenAI support it).
         parse_attempts: calls made until a vote can be parsed.
     """
@@ -36,10 +37,10 @@ class VotingSettings:
     seeds: Sequence[int] = (1, 2, 3)
     match_prompt: str = "eval_match"
     report_prompt: str = "eval_report"
-    rubric_prompt: str = "eval_rubric"
+    reasoning_prompt: str = PROMPT
     criterion_verdict: VerdictForm = "json"
     criterion_template: str | None = None
-    rubric: bool = False
+    reasoning: bool = False
     schema: bool = True
     parse_attempts: int = 3
 
@@ -76,10 +77,13 @@ def ballots(item: Item, reply: Reply, scorer: str, settings: VotingSettings) -> 
         yield Ballot(text, read_match, "YES or NO beyond doubt")
 
 
-def reasoning_ballot(item: Item, reply: Reply, settings: VotingSettings) -> Ballot:
-    """What the first judge is asked about the think block."""
-    fields = _fields(item, reasoning=reply.think or "") | {"question": passage(item.context, item.question)}
-    return _graded(settings.rubric_prompt, fields)
+def reasoning_ballots(item: Item, reply: Reply, settings: VotingSettings) -> Iterator[Ballot]:
+    """What the first judge is asked about the think block: each step of the row's rationale, or general ones."""
+    template = prompts.load(settings.reasoning_prompt)
+    turns = [*item.turns, ("user", passage(item.context, item.question))]
+    for place, step in enumerate(step_criteria(item.rationale or GENERAL)):
+        text = criterion_prompt(template, turns, reply.think or "", step, max_chars=_MAX_CHARS)
+        yield Ballot(text, read_match, WANTED["yes_no"], None, place)
 
 
 def _criteria(item: Item, reply: Reply, settings: VotingSettings) -> Iterator[Ballot]:

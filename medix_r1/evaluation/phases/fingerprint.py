@@ -39,6 +39,9 @@ def describe(settings: EvalSettings, data: dict[str, str | None]) -> RunInfo:
     return with_key(info)
 
 
+_BEFORE = {"eval_rubric": "175732f73cb1"}
+
+
 def with_key(info: RunInfo) -> RunInfo:
     """A copy with its key: the first 10 hex digits of a SHA-256 over all that results depend on except the data."""
     parts = (info.model, info.revision, info.prompt, info.prompt_sha, info.decoding, info.judge)
@@ -54,10 +57,13 @@ def folder_name(info: RunInfo) -> str:
 
 def describe_judge(settings: JudgeSettings) -> dict[str, Any]:
     """Everything a vote depends on; server addresses are left out."""
-    texts = {
-        name: prompts.digest(prompts.load(name))
-        for name in (settings.match_prompt, settings.report_prompt, settings.rubric_prompt)
-    }
+    texts = {name: prompts.digest(prompts.load(name)) for name in (settings.match_prompt, settings.report_prompt)}
+    # Without it results keep their key, which had the digest of an earlier prompt that was not asked either.
+    texts |= (
+        {settings.reasoning_prompt: prompts.digest(prompts.load(settings.reasoning_prompt))}
+        if settings.reasoning
+        else _BEFORE
+    )
     own = settings.criterion_template
     criterion = {"verdict": settings.criterion_verdict, "prompt": own and prompts.digest(own)}
     changed = settings.criterion_verdict != "json" or own is not None  # results without it keep their key
@@ -69,7 +75,7 @@ def describe_judge(settings: JudgeSettings) -> dict[str, Any]:
         "max_tokens": settings.max_tokens,
         "extra_body": dict(settings.extra_body),
         "schema": settings.schema,
-        "rubric": settings.rubric,
+        "rubric": settings.reasoning,
         "prompts": texts,
     }
 

@@ -14,7 +14,7 @@ from inspect_ai.model import ContentReasoning, GenerateConfig, Model, ModelOutpu
 
 from medix_r1.errors import Problem
 from medix_r1.evaluation.benchmarks.items import Item
-from medix_r1.evaluation.phases.ballots import Ballot, VotingSettings, ballots, reasoning_ballot
+from medix_r1.evaluation.phases.ballots import Ballot, VotingSettings, ballots, reasoning_ballots
 from medix_r1.evaluation.phases.judge_free import judge_free_score
 from medix_r1.evaluation.phases.replies import Reply
 from medix_r1.evaluation.results.records import Vote, met_criteria
@@ -33,7 +33,7 @@ class Judgement:
     Attributes:
         score: in [0, 1], by a rubric at most 1; None when `unscored` says why.
         votes: all votes, failed ones included.
-        rubric: grade of the think block; None when not asked for.
+        rubric: grade of the think block (`judge.reasoning`); None when not asked for.
         judge_free: no judge was needed.
         unscored: the reason for having no score.
     """
@@ -94,16 +94,27 @@ async def ask_votes(
         for told in await asyncio.gather(*map(ask_each_judge, ballots(item, reply, scorer, settings))):
             votes += told
     rubric = known.rubric if known else None
-    if settings.rubric and (rubric is None or rubric.value is None):
-        rubric = await _rubric(item, reply, judges[0], settings)
+    if settings.reasoning and (rubric is None or rubric.value is None):
+        rubric = await _reasoning(item, reply, judges[0], settings)
     score, reason = (free, None) if free is not None else combine_votes(votes, scorer, item.criteria)
     return Judgement(score, tuple(votes), rubric, judge_free=free is not None, unscored=reason)
 
 
-async def _rubric(item: Item, reply: Reply, judge: Model, settings: VotingSettings) -> Vote:
+async def _reasoning(item: Item, reply: Reply, judge: Model, settings: VotingSettings) -> Vote:
+    """The share of the steps that the think block supports, as one vote; it has no value where a verdict is missing."""
     if not is_gradable(reply.think):
         return Vote(judge.name, None, 0.0, "there is no reasoning", "")
-    return await _vote(judge, settings.seeds[0], reasoning_ballot(item, reply, settings), settings, _sent(item, reply))
+    seed, sent = settings.seeds[0], _sent(item, reply)
+    asked = [_vote(judge, seed, one, settings, sent) for one in reasoning_ballots(item, reply, settings)]
+    votes = await asyncio.gather(*asked)
+    said = "\n".join(vote.reply for vote in votes)
+    if (failed := next((vote for vote in votes if vote.value is None), None)) is not None:
+        return Vote(judge.name, seed, None, failed.reason, said)
+    share = sum(vote.value or 0.0 for vote in votes) / len(votes)
+    missing = [str(place) for place, vote in enumerate(votes, start=1) if not vote.value]
+    whose = "of the rationale" if item.rationale else "that hold for any question"
+    told = f"{len(votes) - len(missing)} of {len(votes)} steps {whose} are supported"
+    return Vote(judge.name, seed, share, f"{told}; not: {', '.join(missing)}" if missing else told, said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +127,7 @@ class _Sent:
 
 def _sent(item: Item, reply: Reply) -> _Sent:
     texts = (item.question, item.context, item.reference, *item.choices, reply.answer, reply.think)
-    return _Sent(SentTexts.of(*texts, *item.said, *item.looked_for), quote=not item.restricted)
+    return _Sent(SentTexts.of(*texts, *item.said, *item.looked_for, *item.rationale), quote=not item.restricted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,7 @@ def _record(
         turns=item.turns,
         criteria=item.criteria,
         answer_type=item.answer_type,
+        rationale=item.rationale,
         confidence=reply.confidence if reply else None,
         subgroups=item.subgroups,
     )

@@ -102,7 +102,7 @@ def unready_judges(settings: EvalSettings, voting: VotingSettings, scorers: Coll
         else:
             opened[f"judge.judges[{index}]"] = open_model(each.model, each.base_url, each.api_key_env, config)
     ours = {"report", "rubric"} & set(scorers)
-    kinds = ours | ({"short"} if set(scorers) - ours else set()) | ({"report"} if voting.rubric else set())
+    kinds = ours | ({"short"} if set(scorers) - ours else set()) | ({"short"} if voting.reasoning else set())
     return wrong + asyncio.run(first_questions(opened, voting, kinds))
 
 

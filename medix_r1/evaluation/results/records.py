@@ -86,6 +86,7 @@ class Record:
         restricted: the texts are under a data-use agreement and must not be passed on.
         turns: (role, text) of what was said before the question, in a conversation.
         criteria: of the rubric that the reply is judged by, if there is one.
+        rationale: steps of the row's rationale, by which the think block is graded.
         answer_type: as the source says it; None where it does not.
         confidence: what the reply says of its own chance to be right, in [0, 1]; None where it says nothing readable.
         subgroups: values of the columns that `subgroup=` named, those that the sample has.
@@ -118,6 +119,7 @@ class Record:
     turns: tuple[tuple[str, str], ...] = ()
     criteria: tuple[Criterion, ...] = ()
     answer_type: str | None = None
+    rationale: tuple[str, ...] = ()
     confidence: float | None = None
     subgroups: Mapping[str, str] = field(default_factory=dict)
 
@@ -151,8 +153,8 @@ class Record:
         values["turns"] = tuple((role, text) for role, text in values.get("turns", ()))
         told = ({**criterion, "tags": tuple(criterion["tags"])} for criterion in values.get("criteria", ()))
         values["criteria"] = tuple(Criterion(**criterion) for criterion in told)
-        for name in ("choices", "problems"):
-            values[name] = tuple(values[name])
+        for name in ("choices", "problems", "rationale"):
+            values[name] = tuple(values.get(name, ()))
         return cls(**values)
 
 

@@ -186,7 +186,7 @@ def sheet(found: RunNumbers) -> Sheet:
     """The numbers as a formatted table."""
     with_rubric = any(task.rubric.samples for task in found.tasks)
     header = ["task", "n", "score", "95 % interval", "unscored", "truncated", "judge-free"]
-    header += ["tokens in", "tokens out", "seconds"] + ["think rubric"] * with_rubric
+    header += ["tokens in", "tokens out", "seconds"] + ["reasoning"] * with_rubric
     own = dict.fromkeys(own_data(found.info), "changed")
     own |= dict.fromkeys(found.info.extra.get("own_data", ()), "own data")
     rows = [_cells(task, own) + [number(task.rubric.value)] * with_rubric for task in found.tasks]

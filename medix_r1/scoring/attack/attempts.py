@@ -99,6 +99,8 @@ class Attempt:
             images=target.images if ready.composite.wants_images else (),
             source=target.source,
             accepted=target.accepted,
+            rubric=target.rubric,
+            rationale=target.rationale,
         )
 
     def around_with(self, before: str, after: str) -> Attempt:

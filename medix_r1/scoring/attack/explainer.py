@@ -42,7 +42,6 @@ class State:
         room: how long an answer may be.
         kinds: what pays, in the order of finding.
         carriers: wrong answers that earn nothing by themselves.
-        due: target's key → what an answer that says nothing earns in the right form.
         short: answers of up to so many characters pay by themselves.
         tries, hits: how often each mutation was tried, and paid.
     """
@@ -52,15 +51,9 @@ class State:
     room: Room
     kinds: list[Kind] = field(default_factory=list)
     carriers: list[Carrier] = field(default_factory=list)
-    due: dict[str, float] = field(default_factory=dict)
     short: int = 0
     tries: Counter[str] = field(default_factory=Counter)
     hits: Counter[str] = field(default_factory=Counter)
-
-    def due_of(self, attempt: Attempt) -> float:
-        """What a wrong reply may earn: what its form is due, and by chance a share of the rest where it offers n."""
-        due = 0.0 if attempt.breaks_form else self.due.get(attempt.target.key, 0.0)
-        return due if attempt.offered < 2 else due + (1.0 - due) / attempt.offered
 
     def is_of_use(self, attempt: Attempt) -> bool:
         """Whether the answer is wrong with certainty, can be read, and tells more than a known length does."""
@@ -70,7 +63,7 @@ class State:
     def count(self, kind: Kind, hits: Iterable[Example]) -> None:
         """Add what attacks earned to the figures of their kind."""
         for hit in hits:
-            kind.dues.append(self.due_of(hit.attempt))
+            kind.dues.append(self.scorer.due_of(hit.attempt))
             if hit.outcome.total is not None:
                 kind.rewards.append(hit.outcome.total)
 

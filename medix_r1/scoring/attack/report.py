@@ -121,7 +121,7 @@ def as_probes(search: Search) -> str:
             rows[name] = {"question": target.question, "reference": target.reference}
             if target.choices:
                 rows[name]["choices"] = list(target.choices)
-            bound = min(1.0, math.ceil(1000 * search.state.due_of(example.attempt) + 1) / 1000)
+            bound = min(1.0, math.ceil(1000 * search.scorer.due_of(example.attempt) + 1) / 1000)
             cases.append(
                 {
                     "row": name,

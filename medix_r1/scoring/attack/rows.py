@@ -15,6 +15,7 @@ from pydantic import AliasChoices, Field
 from medix_r1.data.looking import training_rows
 from medix_r1.errors import ConfigError
 from medix_r1.grammar import ThinkElement, parse_reference
+from medix_r1.models.rationale import steps_of
 from medix_r1.prompts.policy import policy_prompt
 from medix_r1.rewards.references import fault_of
 from medix_r1.scoring import rows as row_file
@@ -105,6 +106,8 @@ def _of_a_file(path: Path, think_element: ThinkElement, *, with_images: bool) ->
             row.source or "",
             row.has_image,
             tuple(row.images(path.parent)) if with_images else (),
+            rubric=row.rubric or (),
+            rationale=steps_of(row.rationale),
         )
         yield _with_prompt(target, think_element) if target.images or not row.has_image else target
 
@@ -130,6 +133,8 @@ def _trained_on(source: Path, *, with_images: bool) -> Iterator[Target]:
             bool(row.images),
             row.images if with_images else (),
             tuple(row.messages) if with_images else (),
+            row.rubric,
+            row.rationale,
         )
 
 

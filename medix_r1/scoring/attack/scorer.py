@@ -16,6 +16,7 @@ from medix_r1.scoring.composed import ReadyReward
 
 UNSCORED = "unscored"
 PAYS = 0.5  # values below it are a NO, as to `veto`
+_MORE = 1e-3  # than is due
 _GRADES_NOTHING = "-"  # an answer without letter or digit, which no signal about the answer may pay
 _TAG_FORMS = ("all_tags", "wrong_tag_first", "tag_in_think", "tag_in_answer", "tag_behind")
 
@@ -44,6 +45,7 @@ class Scorer:
         self._judges = tuple(judges.values())
         self._dearest = 1  # calls that one reply needed at most so far
         self._measured = False
+        self._dues: dict[str, float] = {}
         self.form: frozenset[str] = frozenset()
         self.tag: frozenset[str] = frozenset()
         self.always: frozenset[str] = frozenset()
@@ -101,21 +103,28 @@ class Scorer:
         paid: dict[str, set[str]] = {}
         for form, attempts in _nothings(targets[:3]).items():
             outcomes = await self.score(attempts)
-            paid[form] = {name for found in outcomes for name, value in found.parts.items() if (value or 0.0) >= PAYS}
+            paid[form] = set().union(*map(_paying, outcomes))
         self.form = frozenset(paid["right"] - paid["bare"])
         self.tag = frozenset(self.form - paid["wrong tag"])
         self.always = frozenset(paid["right"] & paid["bare"])
 
-    async def due(self, target: Target) -> float:
-        """What a wrong answer in the right form may earn: the reward of an answer that says nothing."""
+    async def learn_due(self, target: Target) -> None:
+        """Find out what a wrong answer in the right form may earn: the reward of an answer that says nothing."""
         [found] = await self.score(_nothings([target])["right"])
-        return found.total or 0.0
+        self._dues[target.key] = found.total or 0.0
+
+    def due_of(self, attempt: Attempt) -> float:
+        """What a wrong reply may earn: what its form is due, and by chance a share of the rest where it offers n."""
+        due = 0.0 if attempt.breaks_form else self._dues.get(attempt.target.key, 0.0)
+        return due if attempt.offered < 2 else due + (1.0 - due) / attempt.offered
 
     def paid(self, attempt: Attempt, found: Outcome) -> frozenset[str]:
         """The parts with weight that paid for an attempt, whose reply is wrong."""
         if found.total is None:
             return frozenset({UNSCORED}) if found.failure is not None else frozenset()
-        counted = {name for name, weight in found.weights.items() if weight > 0 and (found.parts[name] or 0.0) >= PAYS}
+        if found.total <= self.due_of(attempt) + _MORE:
+            return frozenset()
+        counted = _paying(found)
         content = counted - self.form - self.always
         name = attempt.kind.removeprefix("form: ")
         if name in _TAG_FORMS:
@@ -132,6 +141,11 @@ class Scorer:
         return {(True, True): "both", (True, False): "judge", (False, True): "embedder"}.get(
             (judged, embedded), "nothing"
         )
+
+
+def _paying(found: Outcome) -> set[str]:
+    """The parts with weight that say YES."""
+    return {name for name, weight in found.weights.items() if weight > 0 and (found.parts[name] or 0.0) >= PAYS}
 
 
 def _nothings(targets: Sequence[Target]) -> Mapping[str, list[Attempt]]:

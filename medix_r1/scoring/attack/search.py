@@ -85,7 +85,7 @@ class Search:
         await self.scorer.learn_forms(self.targets)
         silent: list[Attempt] = []
         for target in self.targets:
-            self.state.due[target.key] = await self.scorer.due(target)
+            await self.scorer.learn_due(target)
             silent += [plain(target, one) for one in wrong_answers(target, self._pool, self.state.rng)]
         tried: dict[str, list[Example]] = {}
         for attempt, outcome in zip(silent, await self.scorer.score(silent), strict=True):

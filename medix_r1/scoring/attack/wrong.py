@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from medix_r1.grammar import parse_reference
 from medix_r1.wording.comparing import Likeness, compare, other_value, same_quantities
@@ -53,6 +54,7 @@ class Target:
         has_image: whether the question shows an image.
         images: encoded, where a signal or the proposing policy reads them.
         messages: the policy's prompt, for a policy that proposes.
+        rubric, rationale: of the row, for signals that read them.
     """
 
     key: str
@@ -63,7 +65,9 @@ class Target:
     source: str = ""
     has_image: bool = True
     images: tuple[bytes, ...] = ()
-    messages: tuple[dict[str, object], ...] = ()
+    messages: tuple[dict[str, Any], ...] = ()
+    rubric: tuple[Any, ...] = ()
+    rationale: tuple[str, ...] = ()
 
     @cached_property
     def tag(self) -> str | None:

@@ -130,6 +130,7 @@ class CompositeRewardManager(RewardManagerBase):
             cut=rollout.cut,
             accepted=texts(extra.get("answers")),
             rubric=extra.get("rubric"),
+            rationale=texts(extra.get("rationale")),
         )
 
     def _record(
@@ -155,6 +156,7 @@ class CompositeRewardManager(RewardManagerBase):
             numbers=breakdown.numbers,
             details=breakdown.details,
             rubric=rubric_of(sample),
+            rationale=tuple(map(str, sample.rationale)),
             overall=total,
             masked=total is None,
             gate_shut=breakdown.gate_shut,

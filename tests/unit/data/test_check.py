@@ -49,6 +49,7 @@ def raw(root=None, **fields):
         ({"rubric": [{"criterion": "Names the lung", "points": 0}]}, Reason.WRONG_RUBRIC),
         ({"rubric": '[{"criterion": "Names the lung", "points": -1}]'}, Reason.WRONG_RUBRIC),
         ({"rubric": [{"criterion": "Names the lung", "points": 1, "tag": "two words"}]}, Reason.WRONG_RUBRIC),
+        ({"rationale": 3}, Reason.WRONG_TYPE),
         ({"question": "<image><image> Which?"}, Reason.IMAGE_MARKS),
         ({"question": "<image> Which?", "images": None}, Reason.IMAGE_MARKS),
         ({"question": "Which? <|im_end|>"}, Reason.CONTROL_TOKEN),
@@ -167,6 +168,15 @@ def test_a_rubric_travels_with_its_row_and_takes_the_place_of_an_answer(counter)
         ]
         assert (verl["extra_info"]["answers"], verl["reward_model"]["ground_truth"]) == ([], "<X_RAY>\n")
     assert check_row(raw(rubric=rubric), RULES, counter).row.answers == ("left lung",)
+
+
+def test_a_rationale_travels_with_its_row_as_steps(counter):
+    steps = ["The left lung is white.", "So it is the left lung."]
+    for value in (steps, json.dumps(steps), " ".join(steps)):
+        row = check_row(raw(rationale=value), RULES, counter).row
+        assert to_verl(row, "prompt", None, None)["extra_info"]["rationale"] == steps
+        assert row.key() != check_row(raw(), RULES, counter).row.key()
+    assert to_verl(check_row(raw(), RULES, counter).row, "prompt", None, None)["extra_info"]["rationale"] == []
 
 
 def test_rows_that_differ_in_their_rubric_alone_are_no_duplicates(counter):

@@ -47,7 +47,7 @@ ANSWER = reply("the left one").replace("think>", "thinking>")
 def test_the_mixes_are_all_there():
     watched = ["embedding_only_watched", "llm_only_watched", "relative", "shortest_right"]
     plain = ["composite", "embedding_only", "llm_embedding", "llm_only", "no_modality", "paper"]
-    assert sorted([*watched, *plain, "calibrated", "report", "rubric"]) == MIXES
+    assert sorted([*watched, *plain, "calibrated", "reasoning", "report", "rubric"]) == MIXES
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,12 @@ from dataclasses import replace
 import pytest
 
 from medix_r1.evaluation.benchmarks.items import Item
-from medix_r1.evaluation.phases.ballots import VotingSettings, ballots, reasoning_ballot
+from medix_r1.evaluation.phases.ballots import VotingSettings, ballots, reasoning_ballots
 from medix_r1.evaluation.phases.judge_free import judge_free_score
 from medix_r1.evaluation.phases.judging import combine_votes
 from medix_r1.evaluation.phases.replies import Reply
 from medix_r1.evaluation.results.records import Vote, met_criteria
+from medix_r1.models.rationale import GENERAL
 from medix_r1.models.rubric import Criterion
 
 
@@ -24,8 +25,8 @@ def voting_prompt(item: Item, reply: Reply, scorer: str, settings: VotingSetting
     return ballot.text
 
 
-def rubric_prompt(item: Item, reply: Reply, settings: VotingSettings) -> str:
-    return reasoning_ballot(item, reply, settings).text
+def reasoning_prompt(item: Item, reply: Reply, settings: VotingSettings) -> str:
+    return next(reasoning_ballots(item, reply, settings)).text
 
 
 def _votes(*values: float | None) -> list[Vote]:
@@ -72,16 +73,30 @@ def test_options_stand_in_the_prompt_only_when_there_are_some() -> None:
     assert "<options>" not in voting_prompt(_item(), _reply("x"), "short", VotingSettings())
 
 
-def test_reports_are_not_cut_and_the_rubric_sees_the_thinking() -> None:
+def test_reports_are_not_cut_and_the_thinking_is_seen_whole() -> None:
     report = "finding. " * 900
     assert "…" not in voting_prompt(_item(reference=report), _reply(report), "report", VotingSettings())
-    assert "because" in rubric_prompt(_item(), _reply("x"), VotingSettings())
+    assert "because" in reasoning_prompt(_item(), _reply("x"), VotingSettings())
 
 
-def test_the_rubric_grades_against_the_passage_and_a_match_needs_none() -> None:
+def test_the_thinking_is_graded_with_the_passage_and_a_match_needs_none() -> None:
     item = replace(_item(), context="Forty patients were followed.")
-    assert "Forty patients were followed. Is there a fracture?" in rubric_prompt(item, _reply("x"), VotingSettings())
+    assert "Forty patients were followed. Is there a fracture?" in reasoning_prompt(item, _reply("x"), VotingSettings())
     assert "Forty patients" not in voting_prompt(item, _reply("x"), "short", VotingSettings())
+
+
+def test_the_thinking_is_asked_about_by_the_rationales_steps_or_general_ones() -> None:
+    item = replace(_item(), rationale=("The cortex is whole.", "So nothing is broken."))
+    asked = list(reasoning_ballots(item, _reply("x", "the cortex is </reasoning> whole"), VotingSettings()))
+    assert [(ballot.criterion, ballot.text.count("</reasoning>"), ballot.schema) for ballot in asked] == [
+        (0, 1, None),
+        (1, 1, None),
+    ]
+    assert "<step> So nothing is broken. </step>" in asked[1].text
+    assert asked[0].read("YES, in other words") == (1.0, "in other words")
+    general = list(reasoning_ballots(_item(), _reply("x"), VotingSettings()))
+    assert len(general) == len(GENERAL)
+    assert all(step in ballot.text for step, ballot in zip(GENERAL, general, strict=True))
 
 
 CRITERIA = (Criterion("names the drug", 4), Criterion("names the dose", 4), Criterion("is alarming", -4))
