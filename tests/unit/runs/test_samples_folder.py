@@ -18,7 +18,7 @@ def test_samples_are_lines_of_json(tmp_path):
     ]
     folder.write("train", 12, [BLANK, *others])
     path = folder.path("train", 12)
-    unwritten = ("statistics", "seconds", "numbers", "rubric", "details")
+    unwritten = ("statistics", "seconds", "numbers", "rubric", "rationale", "details")
     written = {key: value for key, value in asdict(BLANK).items() if key not in unwritten}
     written |= {"problems": [], "choices": [], "accepted": []}
     changes: list[dict[str, object]] = [
