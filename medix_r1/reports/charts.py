@@ -54,9 +54,14 @@ _GROUPS: dict[str, dict[str, str]] = {
 }
 
 
-def all_charts(steps: Steps) -> list[Chart]:
-    """Every chart for which the run has metrics."""
-    charts = [_part(steps, part) for part in PARTS]
+def all_charts(steps: Steps, weighted: Iterable[str] = ()) -> list[Chart]:
+    """Every chart for which the run has metrics.
+
+    Args:
+        steps: metrics by step.
+        weighted: parts that the run's reward weighs; those that every run has are drawn in any case.
+    """
+    charts = [_part(steps, part) for part in dict.fromkeys((*PARTS, *weighted))]
     charts += [_chart(title, _lines(steps, _by_set(steps, "calibration", name))) for name, title in CALIBRATION.items()]
     charts += [_chart(title, _lines(steps, metrics)) for title, metrics in _GROUPS.items()]
     charts.append(_chart("seconds a step, by phase", _phases(steps), barmode="stack"))

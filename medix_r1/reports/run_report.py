@@ -63,7 +63,7 @@ def render(folder: RunFolder, steps: charts.Steps, refresh: int | None) -> str:
     events = list(read_lines(folder.events))
     alarms = [event for event in events if event["event"] == "alarm"]
     embedded = browser.payload(folder.root)
-    drawn, always_zero = charts.split_empty(charts.all_charts(steps))
+    drawn, always_zero = charts.split_empty(charts.all_charts(steps, _weighted(folder)))
     data = {"charts": drawn, "alarms": alarms, "refresh": refresh, **embedded}
     found = outcome.changes(steps)
     scripts = [get_plotlyjs(), (_PAGE / "report.js").read_text(encoding="utf-8")]
@@ -92,6 +92,12 @@ def render(folder: RunFolder, steps: charts.Steps, refresh: int | None) -> str:
         scripts=[Markup(script) for script in scripts],
         style=Markup(page_style() + (_PAGE / "report.css").read_text(encoding="utf-8")),
     )
+
+
+def _weighted(folder: RunFolder) -> list[str]:
+    """Parts to which the run's reward gives weight."""
+    weights = read_yaml(folder.config)["reward"].get("weights") or {}
+    return [name for name, weight in weights.items() if weight]
 
 
 def _progress(folder: RunFolder, steps: charts.Steps) -> str:

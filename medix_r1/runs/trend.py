@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 
-PARTS = ("llm", "embed", "format", "modality", "exact")
+PARTS = ("llm", "embed", "rubric", "format", "modality", "exact")
 WINDOW = 5  # the last steps, compared with as many before them
 _STEADY = 0.02  # smaller differences of the means get no arrow
 Metrics = Mapping[str, float]

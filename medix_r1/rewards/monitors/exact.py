@@ -11,6 +11,7 @@ from medix_r1.rewards.base import Sample, Score
 from medix_r1.wording.spelling import is_gradable, normalize_answer
 
 _NOTHING = Score(0.0, "nothing to grade")
+_NO_REFERENCE = Score(None, "the row has no reference, but a rubric")
 
 
 class ExactMatch:
@@ -18,6 +19,8 @@ class ExactMatch:
 
     def score(self, sample: Sample) -> Score:
         answer = sample.completion.answer
+        if sample.rubric and not sample.reference.answer:
+            return _NO_REFERENCE
         return _NOTHING if answer is None else _compare(answer, sample.reference.answer, sample.accepted)
 
 

@@ -112,3 +112,9 @@ def test_confidences_have_charts_of_training_and_of_each_held_out_set():
         ("training", [1, 2], [0.4, 0.2]),
         ("held-out x", [2], [0.3]),
     ]
+
+
+def test_parts_that_the_reward_weighs_are_drawn(tmp_path):
+    steps = {step: {"reward/rubric/mean": 0.1 * step, "reward/words/mean": 0.5} for step in (1, 2)}
+    titles = [chart["title"] for chart in charts.all_charts(steps, ["rubric", "llm"])]
+    assert titles == ["rubric"]

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medix_r1.errors import ConfigError, JudgeUnavailable, RewardError
-from medix_r1.rewards.base import Detail, Sample, SampleReader
+from medix_r1.rewards.base import Detail, Sample, SampleReader, Score
 from medix_r1.rewards.composite import CompositeReward
+from medix_r1.rewards.llm import JudgeReward
+from medix_r1.rewards.monitors.exact import ExactMatch
 from medix_r1.rewards.rubrics.signal import CriteriaLost, RubricReward, RubricTag, rubric_score
 from tests.support.problems import coded, only
 from tests.unit.rewards.rubrics.judges import RuleJudge
@@ -192,3 +194,9 @@ def test_a_prompt_without_the_criterion_and_a_judge_that_takes_no_list() -> None
         RubricReward(judge=RuleJudge(), prompt="match")
     with pytest.raises(ConfigError, check=only(("reward.signals.rubric.per_call", "one-at-a-time"))):
         RubricReward(judge=RuleJudge(), per_call=4)
+
+
+def test_what_compares_with_a_reference_does_not_apply_where_there_is_a_rubric_alone() -> None:
+    judged = JudgeReward(judge=RuleJudge()).score(sample("Take aspirin."))
+    assert isinstance(judged, Score)
+    assert (judged.value, ExactMatch().score(sample("Take aspirin.")).value) == (None, None)
