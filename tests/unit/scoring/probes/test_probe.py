@@ -12,7 +12,7 @@ from medix_r1.errors import ConfigError
 from medix_r1.rewards.base import SampleReader, Score
 from medix_r1.rewards.composite import RewardBreakdown
 from medix_r1.scoring.probes import probe
-from medix_r1.scoring.probes.probe_file import Probe, Question, load
+from medix_r1.scoring.probes.probe_file import BUILT_IN, Probe, Question, built_in, found, load
 from tests.support.problems import codes, numbers, only
 
 PROBES = load()
@@ -169,3 +169,14 @@ def test_replies_use_the_element_that_is_asked_for(element: str) -> None:
 
     plain = next(p for p in PROBES if p.family == "same_after_normalisation")
     assert plain.sample(Ready()).completion.problems == ()  # type: ignore[arg-type]
+
+
+def test_built_in_probes_have_names_and_a_file_of_ones_own_goes_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    assert found(None) == BUILT_IN
+    assert found(Path("reports")) == built_in("reports")
+    assert found(Path("elsewhere/reports")) == Path("elsewhere/reports")
+    assert found(Path("nothing")) == Path("nothing")
+    Path("reports").write_text("rows: {}")
+    assert found(Path("reports")) == Path("reports")
