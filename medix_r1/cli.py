@@ -309,14 +309,19 @@ def replay(
         list[str] | None, typer.Argument(help="On top of the run's own: reward=…, judge=…, reward.weights.llm=….")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="JSON lines: each sample before and now.")] = None,
+    scores_only: Annotated[bool, typer.Option("--scores-only", help="Do not do the update again.")] = False,
     config_dir: Annotated[
         list[Path] | None, typer.Option(help="Folder of your own with config groups; repeatable.")
     ] = None,
 ) -> None:
-    """What if? A step's samples with another reward: `medix-r1 replay outputs/nano_cpu --step 3 reward=paper`."""
+    """What if? A step's samples with another reward: `medix-r1 replay outputs/nano_cpu --step 3 reward=paper`.
+
+    The update is done again, too, if the run kept its tokens (run.samples.tokens) and the checkpoint before the step.
+    """
     from medix_r1.scoring.replay import replay as score_again
 
-    score_again(run, step, overrides or [], console, out=out, config_dirs=config_dir or [])
+    dirs = config_dir or []
+    score_again(run, step, overrides or [], console, out=out, config_dirs=dirs, scores_only=scores_only)
 
 
 @app.command()

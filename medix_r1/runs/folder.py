@@ -61,6 +61,10 @@ class RunFolder:
     def samples(self) -> Path:
         return self.root / "samples"
 
+    def tokens(self, step: int) -> Path:
+        """The tokens of a step (`run.samples.tokens`), from which its update can be done again."""
+        return self.samples / "tokens" / f"{step:06d}.pt"
+
     @property
     def tensorboard(self) -> Path:
         return self.root / "tensorboard"

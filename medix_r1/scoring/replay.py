@@ -1,7 +1,8 @@
 """`medix-r1 replay RUN --step N`: what a step's samples earn with another reward, and what that changes.
 
 The run's own command line is composed again with the words that are given on top, so without words it shows what the
-present code and judge make of the samples. Nothing of the run is written.
+present code and judge make of the samples. Where the run kept the step's tokens and the checkpoint before it, the
+update is done again, too. Nothing of the run is written.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from medix_r1.scoring.composed import PlannedReward, ReadyReward
 from medix_r1.scoring.groups import group_sizes, score_group, whole_groups
 from medix_r1.scoring.rows import Line, Row
 from medix_r1.scoring.running import run_with_progress
+from medix_r1.serving.foreground import new_log
 from medix_r1.untrusted import one_line
 
 _EQUAL = 1e-9  # rewards that differ by less are equal
@@ -92,12 +94,14 @@ def replay(
     *,
     out: Path | None = None,
     config_dirs: Sequence[Path] = (),
+    scores_only: bool = False,
 ) -> None:
-    """Score a step's samples again, print what changes, and write it if a file is named.
+    """Score a step's samples again, print what changes, and write it if a file is named; then do the update again.
 
     Raises:
         ConfigError: there is no such run or step, or the words are wrong.
         DataError: a server went away in the middle.
+        TrainingError: the update failed.
     """
     file = RunFolder(run).samples / "train" / f"{step:06d}.jsonl"
     if not file.is_file():
@@ -121,6 +125,40 @@ def replay(
     if out is not None:
         atomic_write(out, "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in samples))
         console.print(f"written: {out}", markup=False, highlight=False)
+    if not scores_only:
+        _update(RunFolder(run), step, planned.config, raw, found if words else None, console)
+
+
+def _update(
+    run: RunFolder,
+    step: int,
+    config: DictConfig,
+    lines: Sequence[Mapping[str, Any]],
+    found: Sequence[tuple[float | None, Mapping[str, float | None], str | None]] | None,
+    console: Console,
+) -> None:
+    from medix_r1.training.command import update_again as again
+
+    if (reason := again.why_not(run, step, config)) is not None:
+        console.print(f"the update is not done again: {reason}", markup=False, highlight=False)
+        return
+    changes = again.as_it_was(lines)
+    says: list[str] = []
+    if found is not None:
+        filtering = config.trainer.v1.sampler.sampler_kwargs.filter
+        totals, parts = [total for total, _, _ in found], [parts for _, parts, _ in found]
+        changes, says = again.what_if(lines, totals, parts, filtering)
+    if not changes:
+        says.append("no group is left to train on, so there is no update")
+    else:
+        before = again.checkpoint_before(run, step)
+        begins = "the model" if before is None else before.name
+        log = new_log("medix-replay-")
+        console.print(f"doing the update again from {begins}; log: {log}", markup=False, highlight=False)
+        updated = again.update_again(run, step, config, changes, log)
+        recorded = run.metrics_by_step().get(step, {}).get("actor/grad_norm")
+        says += again.update_lines(updated, recorded, changed=found is not None, begins=begins)
+    console.print(*says, sep="\n", markup=False, highlight=False)
 
 
 async def _score(

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from medix_r1.rewards.calibration import pays_to_abstain_below
 from medix_r1.rewards.calibration_bounds import calibrated, weight_in
+from medix_r1.runs.group_tokens import most_bytes
 from medix_r1.serving.checks import is_used, members
 from medix_r1.training.preflight.rows import batches
 from medix_r1.training.preflight.rows.data_rows import image_limit
@@ -30,6 +31,7 @@ def summary(config: DictConfig) -> dict[str, str]:
         "placement": _placement(config),
         "schedule": _schedule(config),
         "looking": _looking(config),
+        "tokens kept": _tokens(config),
     }
     return {name: text for name, text in rows.items() if text}
 
@@ -137,7 +139,24 @@ def _data(config: DictConfig) -> str:
             ("held out", batches.data_files(config, "val_files")),
         )
         if names
-    )
+    ) + "".join(_curriculum(config.data.curriculum))
+
+
+def _curriculum(node: DictConfig) -> Iterator[str]:
+    if node.band is not None:
+        yield f"; pass rates from {node.band[0]:g} to {node.band[1]:g}"
+    if node.weigh != "none":
+        yield f"; rows drawn by difficulty ({node.weigh})"
+
+
+def _tokens(config: DictConfig) -> str:
+    if not config.run.samples.tokens:
+        return ""
+    prompt, reply = config.data.max_prompt_length, config.data.max_response_length
+    size = config.data.train_batch_size * most_bytes(prompt, reply, config.actor_rollout_ref.rollout.n)
+    steps = config.run.samples.keep_steps
+    kept = "of all steps" if steps is None else f"of the last {steps} steps (run.samples.keep_steps)"
+    return f"at most {size / 2**20:.3g} MiB a step, {kept}"
 
 
 def _lengths(config: DictConfig) -> str:

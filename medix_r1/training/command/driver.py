@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,8 @@ def share_environment(config: DictConfig) -> None:
     config.ray_kwargs.ray_init.runtime_env.env_vars.update(of_the_run)
 
 
-def train(config: DictConfig, folder: RunFolder) -> None:
-    """Run verl's `run_ppo` with a task runner that registers our trainers."""
+def train(config: DictConfig, folder: RunFolder, runner: Callable[[Any], type[Any]]) -> None:
+    """Run verl's `run_ppo` with a task runner of ours, which `runner` makes of verl's module."""
     transfer_queue.complete(config, hardware.storage_units(config))
     set_environment(config)
     trackers.continue_runs(config, folder)
@@ -56,7 +57,7 @@ def train(config: DictConfig, folder: RunFolder) -> None:
 
     auto_set_device(config)
     validate_config(config=config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
-    main_ppo.run_ppo(config, task_runner_class=ray.remote(task_runner_class(main_ppo)))
+    main_ppo.run_ppo(config, task_runner_class=ray.remote(runner(main_ppo)))
 
 
 def task_runner_class(main_ppo: Any) -> type[Any]:
@@ -86,12 +87,10 @@ def root_cause(error: BaseException) -> BaseException:
     return error
 
 
-def main() -> int:
-    """Train; on failure, the cause goes into an event for the launcher, and the traceback into the log."""
-    gc_tuning.tune_for_imports()
-    folder = RunFolder(Path(sys.argv[1]))
+def drive(folder: RunFolder, runner: Callable[[Any], type[Any]]) -> int:
+    """Run verl; on failure, the cause goes into an event for the launcher, and the traceback into the log."""
     try:
-        train(DictConfig(user_code.importable(OmegaConf.to_container(OmegaConf.load(folder.config)))), folder)
+        train(DictConfig(user_code.importable(OmegaConf.to_container(OmegaConf.load(folder.config)))), folder, runner)
     except Exception as error:  # top level: reported, then raised again
         cause = root_cause(error)
         name, code = ("", cause.code) if isinstance(cause, MedixError) else (f"{type(cause).__name__}: ", "")
@@ -100,6 +99,12 @@ def main() -> int:
         raise
     folder.add_event("finished")
     return 0
+
+
+def main() -> int:
+    """Train."""
+    gc_tuning.tune_for_imports()
+    return drive(RunFolder(Path(sys.argv[1])), task_runner_class)
 
 
 if __name__ == "__main__":

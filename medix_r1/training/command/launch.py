@@ -93,7 +93,7 @@ def _write_config(planned: Plan, scratch: Path) -> None:
         if planned.resume_from is not None:
             config.trainer.resume_mode = "resume_path"
             config.trainer.resume_from_path = str(planned.resume_from)
-        _set_ray_init(config.ray_kwargs.ray_init, scratch)
+        set_ray_init(config.ray_kwargs.ray_init, scratch)
         config.run.dir = str(planned.folder.root)  # absolute: Ray's workers have other working directories
         config.trainer.default_local_dir = str(planned.folder.checkpoints)
         config.trainer.v1.sampler.sampler_kwargs.samples_dir = str(planned.folder.samples)
@@ -101,7 +101,7 @@ def _write_config(planned: Plan, scratch: Path) -> None:
         OmegaConf.save(config, temporary)
 
 
-def _set_ray_init(ray_init: DictConfig, scratch: Path) -> None:
+def set_ray_init(ray_init: DictConfig, scratch: Path) -> None:
     """Set Ray's temporary folder, or for an existing cluster drop the keys that `ray.init` then refuses."""
     if ray_init.address is None:
         ray_init._temp_dir = str(scratch)

@@ -9,10 +9,9 @@ from typing import Any
 import transfer_queue as tq
 from transfer_queue import KVBatchMeta
 
+from medix_r1.runs.group_filter import MIN_GROUP
 from medix_r1.runs.scored_rollout import ScoredRollout
 from medix_r1.training.verl_plugin.old_records import ROW_FIELDS, is_old, upgraded
-
-MIN_GROUP = 2  # unmasked rollouts; the advantage of a single one would be its raw reward
 
 
 def prompt_name(step: int, number: int) -> str:
@@ -37,7 +36,7 @@ def read_batch(batch: KVBatchMeta) -> list[ScoredRollout]:
     """
     if not batch.keys:
         return []
-    batch.reorder(sorted(range(len(batch.keys)), key=lambda index: _sort_key(batch.keys[index])))
+    batch.reorder(sorted(range(len(batch.keys)), key=lambda index: sort_key(batch.keys[index])))
     return read_rollouts(batch.keys, batch.tags, batch.partition_id)
 
 
@@ -64,7 +63,8 @@ def _columns(keys: Sequence[str], partition_id: str, names: Sequence[str]) -> li
     return [plain(data[name]) for name in names]
 
 
-def _sort_key(key: str) -> tuple[str, int, int]:
+def sort_key(key: str) -> tuple[str, int, int]:
+    """Order of samples: by group, then by number; `key` is verl's, uid_session_index."""
     uid, session, index = key.rsplit("_", 2)
     return uid, int(session), int(index)
 

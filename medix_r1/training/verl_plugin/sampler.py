@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,11 @@ from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer, ReplayBufferAsync
 
 from medix_r1.errors import JudgeUnavailable, NothingToTrainOn, TrainingError
+from medix_r1.runs.group_filter import GroupFilter
 from medix_r1.runs.samples_folder import SamplesFolder
 from medix_r1.runs.scored_rollout import OVERALL, ScoredRollout
 from medix_r1.training.verl_plugin.reward_metrics import reward_metrics, reward_tail, unscored_shares
-from medix_r1.training.verl_plugin.rollouts import MIN_GROUP, comparable, keep_only, read_batch, read_rollouts, step_of
+from medix_r1.training.verl_plugin.rollouts import comparable, keep_only, read_batch, read_rollouts, step_of
 from medix_r1.training.verl_plugin.watching.liveness import WorkerWatch
 
 if TYPE_CHECKING:
@@ -31,27 +32,6 @@ if TYPE_CHECKING:
         """verl's class, for the type checker alone; at run time it comes after ours in each class below."""
 else:
     _Base = object
-
-
-@dataclass(frozen=True, slots=True)
-class GroupFilter:
-    """Dynamic sampling: which finished prompt groups are dropped and replaced by new prompts.
-
-    Attributes:
-        signal: part of the reward whose values decide.
-        low, high: a group stays when its mean lies strictly between; None is no bound. Equal values always drop it.
-    """
-
-    signal: str
-    low: float | None = None
-    high: float | None = None
-
-    def drops(self, values: Sequence[float]) -> bool:
-        """Whether to drop a group with these values of its unmasked rollouts."""
-        if len(values) < MIN_GROUP or min(values) == max(values):
-            return True
-        mean = sum(values) / len(values)
-        return not (self.low is None or mean > self.low) or not (self.high is None or mean < self.high)
 
 
 class MedixSamplerMixin(_Base):

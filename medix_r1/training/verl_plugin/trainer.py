@@ -32,6 +32,7 @@ from medix_r1.training.verl_plugin.patches.reward_parts import PartsForEstimator
 from medix_r1.training.verl_plugin.patches.validation_bootstrap import BootstrapOfTheTotal
 from medix_r1.training.verl_plugin.reward_metrics import heldout_metrics
 from medix_r1.training.verl_plugin.rollouts import prompt_name
+from medix_r1.training.verl_plugin.watching.kept_tokens import KeptTokens
 from medix_r1.training.verl_plugin.watching.liveness import WorkerWatch, engines_of, workers_of
 from medix_r1.training.verl_plugin.watching.watch import RunWatch
 
@@ -43,7 +44,7 @@ COLOCATE_ASYNC_MODE = "medix_colocate_async"
 estimators.register()  # in the one process that computes advantages
 
 
-class MedixTrainerMixin(AsksAgain, CurriculumRows, PartsForEstimators, BootstrapOfTheTotal):
+class MedixTrainerMixin(AsksAgain, CurriculumRows, KeptTokens, PartsForEstimators, BootstrapOfTheTotal):
     """What both trainers of medix-r1 add to verl's; comes before verl's class."""
 
     verl_mode: ClassVar[str]

@@ -1,1 +1,1 @@
-"""Watches a run from inside the trainer: dead workers, alarms, requests, the best checkpoint; imports runs/."""
+"""Watches a run from inside the trainer: dead workers, alarms, requests, the best checkpoint, tokens; imports runs/."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import transfer_queue
 
 from medix_r1.training.verl_plugin.old_records import ROW_FIELDS
-from medix_r1.training.verl_plugin.rollouts import _sort_key, comparable, plain, prompt_name, read_rollouts, step_of
+from medix_r1.training.verl_plugin.rollouts import comparable, plain, prompt_name, read_rollouts, sort_key, step_of
 from tests.support.rollouts import BLANK
 
 
@@ -28,7 +28,7 @@ def test_a_lone_survivor_is_not_comparable():
 def test_rollouts_are_sorted_by_number_and_not_by_text():
     keys = ["step000001-prompt000001_10_0", "step000001-prompt000001_2_0", "step000001-prompt000000_3_1"]
 
-    assert sorted(keys, key=_sort_key) == [keys[2], keys[1], keys[0]]
+    assert sorted(keys, key=sort_key) == [keys[2], keys[1], keys[0]]
 
 
 def test_columns_are_unwrapped():
