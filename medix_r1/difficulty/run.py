@@ -68,15 +68,19 @@ def difficulty(
         return
     depends = {key: getattr(settings, key) for key in _DEPENDS} | {"seeds": "one a row"}
     journal = Journal(out, depends | {f"reward.{key}": value for key, value in planned.settings().items()})
-    with contextlib.closing(journal), _policy(settings, console) as address, planned.ready(console) as ready:
-        finished = run_with_progress(
-            lambda advance: measure(read(files, places), settings, address, ready, journal, advance),
-            [ready],
-            console,
-            "rows",
-            total,
-            done=len(journal.done),
-        )
+    finished = len(journal.done) >= total  # then no server is needed to choose other rows
+    with contextlib.ExitStack() as held:
+        held.enter_context(contextlib.closing(journal))
+        if not finished:
+            address, ready = held.enter_context(_policy(settings, console)), held.enter_context(planned.ready(console))
+            finished = run_with_progress(
+                lambda advance: measure(read(files, places), settings, address, ready, journal, advance),
+                [ready],
+                console,
+                "rows",
+                total,
+                done=len(journal.done),
+            )
     if not finished:
         console.print(f"stopped after {len(journal.done)} of {total} rows; the same command goes on")
         return

@@ -212,6 +212,7 @@ def _write_config(
         made.trainer.v1.sampler.sampler_kwargs.samples_dir = str(again.samples)
         made.run.dir = str(again.root)
         made.run.samples.tokens = False
+        made.actor_rollout_ref.rollout.nnodes = 1  # verl asks for it where no replica shares the actor's GPUs
         made.reward.reward_manager.name = "naive"  # nothing is scored in there
         made.reward.num_workers = 1
         set_ray_init(made.ray_kwargs.ray_init, scratch)
