@@ -90,6 +90,7 @@ _BEFORE_THE_KEY = {
     "looking_loss.entropy": 0.0,
     "run.looking.kinds": ["shuffled", "blank"],
     "run.looking.share": 0.0,
+    "run.samples.tokens": False,
     "data.curriculum.weigh": "none",
     "data.curriculum.signal": "llm",
     "data.curriculum.floor": 0.1,
