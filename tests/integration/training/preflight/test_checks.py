@@ -118,13 +118,13 @@ def test_soft_overlong_punishment_begins_before_the_limit(good):
 
 
 def test_the_limit_whose_message_says_most_comes_first(good):
-    config = changed(good, **{"run.silence_limit": 600, "judge.client.patience": 700})
+    config = changed(good, **{"run.silence_limit": 900, "judge.client.patience": 1000})
     silence, stall = checks.problems(config)
     assert codes([silence, stall]) == [("run.silence_limit", "limit-too-short"), ("run.stall_limit", "limit-too-short")]
-    assert "1200" in silence.text
-    assert "1400" in stall.text
-    config = changed(good, **{"judge.client": {"judges": [{"patience": 5}, {"patience": 600}]}})
-    assert any("judge.client.judges[1].patience=600" in problem.text for problem in checks.problems(config))
+    assert "1800" in silence.text
+    assert "2000" in stall.text
+    config = changed(good, **{"judge.client": {"judges": [{"patience": 5}, {"patience": 900}]}})
+    assert any("judge.client.judges[1].patience=900" in problem.text for problem in checks.problems(config))
 
 
 def test_an_embedders_patience_ends_before_the_rollouts(good):
