@@ -7,6 +7,7 @@ verdict gives bounds, not a guess: the sample is masked only where they lie fart
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 from medix_r1 import prompts
@@ -161,7 +162,8 @@ class RubricTag:
         if not whole.details:
             return Score(whole.value, whole.reason)
         own = [detail for detail in whole.details if self.tag in detail.tags]
-        return rubric_score(own, self._tolerance, (), whole.reason)
+        found = rubric_score(own, self._tolerance, (), whole.reason)
+        return replace(found, details=())  # the rubric's has them
 
 
 def criteria_in(sample: Sample) -> tuple[Criterion, ...]:

@@ -147,6 +147,7 @@ async def test_each_tag_is_a_part_of_its_own_without_further_calls() -> None:
         "safety": None,  # negative points alone earn nothing
     }
     assert found.total == pytest.approx(0.1)
+    assert found.details.keys() == {"rubric"}  # each criterion is shown once
     assert len(judge.asked) == 3
 
 
