@@ -12,7 +12,7 @@ from medix_r1.errors import ConfigError, JudgeUnavailable
 from medix_r1.rewards.base import SampleReader, Score
 from medix_r1.rewards.composite import CompositeReward
 from medix_r1.rewards.format import FormatReward
-from medix_r1.scoring import rows
+from medix_r1.scoring import replay, rows, verbs
 from medix_r1.scoring.composed import ReadyReward
 from medix_r1.scoring.groups import group_sizes, score_group, whole_groups
 from medix_r1.scoring.judging import audit
@@ -148,3 +148,24 @@ async def test_a_probe_stands_beside_the_reference_or_beside_nothing(tmp_path):
 def test_an_audit_asks_about_single_replies_alone():
     with pytest.raises(ConfigError, check=only(("reward.signals.longest", "scores-groups"))):
         audit.SignalRater(ready(Longest()), "longest", "judge")
+
+
+async def test_a_replay_scores_the_groups_of_a_run_and_keeps_the_order_of_its_samples(tmp_path):
+    signal = Longest()
+    lines = [Line(n, Row.model_validate_json(json.dumps(row("x" * n, None) | {"uid": "ab"[n % 2]}))) for n in range(6)]
+    found: list[Any] = []
+
+    await replay._score(ready(signal), lines, tmp_path, found, lambda _: None)
+
+    assert sorted(signal.groups) == sorted([["", "xx", "xxxx"], ["x", "xxx", "xxxxx"]])
+    assert [total for total, _, _ in found] == [0.0, 0.0, 0.0, 0.0, 1.0, 1.0]
+
+
+def test_a_row_is_explained_among_its_group_and_a_reply_of_the_command_line_alone(tmp_path):
+    file = tmp_path / "rows.jsonl"
+    given = [row("a"), row("bb", "h"), row("ccc")]
+    file.write_text("".join(json.dumps(one) + "\n" for one in given))
+    wanted = rows.find(file, line=3).row
+
+    assert [one.completion for one in verbs._group_of(wanted, f"{file}:3", None)] == [reply("a"), reply("ccc")]
+    assert verbs._group_of(wanted, None, None) == [wanted]

@@ -232,3 +232,34 @@ async def test_two_rollouts_on_one_seat_are_a_fault():
 
     assert (await reward.score(member(0))).outage
     first.cancel()
+
+
+async def test_a_group_waits_over_updates_and_other_groups_do_not_wait_for_it():
+    """A partial rollout goes on after an update: whole groups, validations and refills pass meanwhile."""
+    reward = composite(Ranks())
+    early = [
+        asyncio.create_task(reward.score(member(index, group="step000001-prompt000000"))) for index in range(N - 1)
+    ]
+
+    for name in ("step000002-prompt000000", "step000002-prompt000001", "0f-validation"):
+        found = await asyncio.wait_for(asyncio.gather(*(reward.score(member(n, group=name)) for n in range(N))), 1)
+        assert ranks(found) == pytest.approx([0, 1 / 3, 2 / 3, 1])
+    assert not any(task.done() for task in early)
+
+    last = await asyncio.wait_for(reward.score(member(N - 1, group="step000001-prompt000000")), 1)
+    assert ranks([*[await task for task in early], last]) == pytest.approx([0, 1 / 3, 2 / 3, 1])
+
+
+async def test_a_run_that_goes_on_scores_a_group_of_the_same_name_as_a_whole():
+    """Groups in flight are generated again after a restart; the scorer is another one then and knows none of before."""
+    before = composite(Ranks())
+    left = [asyncio.create_task(before.score(member(index))) for index in range(2)]
+    await asyncio.sleep(0)
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+
+    whole = composite(Ranks())
+    found = await asyncio.wait_for(asyncio.gather(*(whole.score(member(index)) for index in range(N))), 1)
+
+    assert ranks(found) == pytest.approx([0, 1 / 3, 2 / 3, 1])
