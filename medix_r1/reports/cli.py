@@ -17,7 +17,7 @@ def add_verbs(app: typer.Typer, console: Console) -> None:
     @app.command()
     def samples(
         run: Run,
-        split: Annotated[str, typer.Option(help="train or validation.")] = "train",
+        split: Annotated[str, typer.Option(help="train, validation, looking_shuffled or looking_blank.")] = "train",
         step: Annotated[int | None, typer.Option(help="One step only.")] = None,
         part: Annotated[str | None, typer.Option(help="A part of the reward, for --below and --above.")] = None,
         below: Annotated[float | None, typer.Option(help="Only where --part is below this.")] = None,
@@ -32,10 +32,12 @@ def add_verbs(app: typer.Typer, console: Console) -> None:
         from medix_r1.reports import sample_images
         from medix_r1.reports.samples import Query, find
         from medix_r1.reports.show_samples import show
+        from medix_r1.runs.samples_folder import ASKED_WITH
 
         query = Query(split, step, part, below, above, modality, source, sort, smallest, limit)
         found = find(run, query)
-        show(found, sample_images.of_rows(run, [line["row_id"] for line in found]), console)
+        images = sample_images.of_rows(run, [line["row_id"] for line in found])
+        show(found, images, console, ASKED_WITH.get(split, ""))
 
     @app.command()
     def report(

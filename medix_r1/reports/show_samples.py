@@ -18,30 +18,32 @@ from medix_r1.untrusted import one_line
 _REPLY = 600  # characters, of a reply
 
 
-def show(samples: Sequence[Line], images: Mapping[str, Sequence[Path]], console: Console) -> None:
-    """Print samples below each other."""
+def show(samples: Sequence[Line], images: Mapping[str, Sequence[Path]], console: Console, asked_with: str = "") -> None:
+    """Print samples below each other; `asked_with` names the picture that they were asked with instead of their own."""
     if not samples:
         console.print("no sample fits")
     for line in samples:
-        _head(line, images.get(line["row_id"], ()), console)
+        _head(line, images.get(line["row_id"], ()), asked_with, console)
         console.print(_parts(line))
         for name, details in (line.get("details") or {}).items():
             console.print(_details(name, details))
 
 
-def _head(line: Line, images: Sequence[Path], console: Console) -> None:
+def _head(line: Line, images: Sequence[Path], asked_with: str, console: Console) -> None:
+    instead = f" (the row's own; it was asked with {asked_with})" if asked_with else ""
+    shown = ", ".join(map(str, images)) or "not to be had (the data files have gone or hold no such row)"
     where = f"step {line['step']}  {one_line(line['source'])}  {one_line(line['row_id'])}  {line['key']}"
     console.rule(escape(where), align="left")
     facts = {
         "question": one_line(line["question"]),
         "reference": one_line(line["reference"]),
         "reply": one_line(line["reply"], _REPLY),
-        "images": ", ".join(map(str, images)) or "not to be had (the data files have gone or hold no such row)",
+        "images": shown + instead,
         "outcome": _outcome(line),
     }
     for name, text in facts.items():
-        shown = text if name == "images" else hanging(" " * 10, text, console.width).removeprefix(" " * 10)
-        console.print(f"[bold]{name:<10}[/]{escape(shown)}", highlight=False, soft_wrap=True)  # paths stay whole
+        wrapped = text if name == "images" else hanging(" " * 10, text, console.width).removeprefix(" " * 10)
+        console.print(f"[bold]{name:<10}[/]{escape(wrapped)}", highlight=False, soft_wrap=True)  # paths stay whole
 
 
 def _outcome(line: Line) -> str:

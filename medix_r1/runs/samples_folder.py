@@ -18,7 +18,8 @@ def looking_split(kind: str) -> str:
     return f"looking_{kind}"
 
 
-SPLITS = ("train", "validation", looking_split("shuffled"), looking_split("blank"))
+ASKED_WITH = {looking_split("shuffled"): "another row's picture", looking_split("blank"): "a grey picture"}
+SPLITS = ("train", "validation", *ASKED_WITH)
 
 
 class SamplesFolder:
