@@ -72,6 +72,21 @@ def leading(
     console.print(f"{out / 'data' / NAMES[mixed]}: {rows} rows in {wordings} wordings")
 
 
+@app.command()
+def calibration(
+    out: Out = DEFAULT_OUT,
+    runs: Annotated[Path, typer.Option(help="Folder of the runs; finished ones are not run again.")] = Path(
+        "outputs/calibration"
+    ),
+    seed: Annotated[list[int] | None, typer.Option(help="Seeds, repeatable; 1, 2 and 3 by default.")] = None,
+    keep: Annotated[bool, typer.Option(help="Keep the figures in benchmarks/results and the picture in docs.")] = False,
+) -> None:
+    """Train a policy that says confidences, paid for them and not, and measure both (docs/calibration.md)."""
+    from tools.nano.calibration.demonstration import demonstrate
+
+    demonstrate(out, runs, seed or [1, 2, 3], keep=keep, console=console)
+
+
 @report.command("policy")
 def report_policy(
     policy: Annotated[Path, typer.Argument(help="The policy's folder.")] = DEFAULT_OUT / "models" / "policy",

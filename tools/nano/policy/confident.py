@@ -42,6 +42,12 @@ class ConfidentTeacher(Teacher):
         return f"{super().reply_text(info)}{MARKS[0]}{self._lots.choice(LEVELS)}{MARKS[1]}"
 
 
+def with_marks(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """The tokenizer with a token for each mark; not special ones, which decoding would strip."""
+    tokenizer.add_tokens([AddedToken(mark, special=False, normalized=False) for mark in MARKS])
+    return tokenizer
+
+
 @deterministic()
 def trained(
     start: Path, rows: Sequence[dict[str, Any]], labels: Labels, advance: Callable[[str], None] = lambda _: None
@@ -55,8 +61,7 @@ def trained(
         advance: called after each step with the loss as text.
     """
     torch.manual_seed(CONFIDE.seed)  # the new rows of both embeddings are drawn
-    tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(start)
-    tokenizer.add_tokens([AddedToken(mark, special=False, normalized=False) for mark in MARKS])
+    tokenizer = with_marks(AutoTokenizer.from_pretrained(start))
     policy = load_policy(start)
     policy.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     encoded = TrainingRows(rows, make_processor(tokenizer))
