@@ -152,9 +152,9 @@ async def counted(piece: str, carrier: Carrier, pays: Pays, rng: random.Random) 
 
 
 def _with_many(token: str, times: int, carrier: Carrier, rng: random.Random) -> Attempt:
-    """A wrong answer with a sign or word so many times behind it, a word without meaning before each."""
-    words = [filler(4, carrier.wrong.text, rng) for _ in range(times)]
+    """A wrong answer with a sign or word so many times behind it, a word without meaning before each and at the end."""
+    words = [filler(4, carrier.wrong.text, rng) for _ in range(times + 1)]
     apart = " " if token.isalnum() else ""
     target, wrong = carrier.target, carrier.wrong
-    after = "".join(f" {word}{apart}{token}" for word in words)
+    after = "".join(f" {word}{apart}{token}" for word in words[1:]) + f" {words[0]}"
     return Attempt(target, "explaining", wrong, wrong.because, after=after)
