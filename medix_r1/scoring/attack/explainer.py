@@ -21,7 +21,7 @@ from medix_r1.scoring.attack.explaining import (
 from medix_r1.scoring.attack.journal import Outcome
 from medix_r1.scoring.attack.kinds import Example, Kind
 from medix_r1.scoring.attack.mutations import Carrier, Room
-from medix_r1.scoring.attack.scorer import UNSCORED, Scorer
+from medix_r1.scoring.attack.scorer import UNSCORED, BudgetUsed, Scorer
 from medix_r1.scoring.attack.shapes import class_of, in_shape, others_of, shape_of
 from medix_r1.scoring.attack.wrong import Target
 
@@ -81,7 +81,24 @@ class Explainer:
         self._state = state
 
     async def explain(self, attempt: Attempt, outcome: Outcome, parts: frozenset[str]) -> None:
-        """Add an attack that pays to its kind, which is found out first if it is new."""
+        """Add an attack that pays to its kind, which is found out first if it is new.
+
+        Raises:
+            BudgetUsed: in the middle; the attack is a kind of its own then, unexplained, unless its kind is there.
+        """
+        known = len(self._state.kinds)
+        try:
+            await self._explain(attempt, outcome, parts)
+        except BudgetUsed:
+            if len(self._state.kinds) == known:
+                kind = Kind(attempt.kind, attempt.kind.partition(":")[0], parts, tried=1, paid=1)
+                example = Example(attempt, outcome, parts)
+                kind.add(example, kind.group)
+                self._state.count(kind, [example])
+                self._state.kinds.append(kind)
+            raise
+
+    async def _explain(self, attempt: Attempt, outcome: Outcome, parts: frozenset[str]) -> None:
         example, group = Example(attempt, outcome, parts), attempt.kind.partition(":")[0]
 
         async def pays(candidate: Attempt) -> bool:
@@ -216,8 +233,6 @@ class Explainer:
         """Keep a kind, and try it on further questions, unless it is known."""
         state = self._state
         same = [one for one in state.kinds if one.name == kind.name and kind.parts <= one.parts]
-        if not same:
-            state.kinds.append(kind)
         for attempt in attempts[:1] if same else attempts:
             if attempt is not attempts[0] and not is_wrong(attempt):
                 continue
@@ -229,6 +244,8 @@ class Explainer:
             if paid:
                 kind.paid += 1
                 example = Example(attempt, outcome, paid)
+                if not kind.examples:
+                    state.kinds.append(kind)
                 kind.add(example, group)
                 state.count(kind, [example])
         return None

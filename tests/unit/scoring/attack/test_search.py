@@ -68,6 +68,18 @@ def test_two_holes_are_two_kinds_though_long_texts_have_both(tmp_path: Path) -> 
     assert {"contains 'banana'", "contains '§'"} <= names
 
 
+@pytest.mark.parametrize("budget", [60, 64, 70, 76, 82, 90])
+def test_a_budget_that_ends_in_an_explanation_loses_no_attack(budget: int, tmp_path: Path) -> None:
+    ready, judge = judged(lambda q, r, p: "banana" in p)
+    search = searched(ready, tmp_path, budget=budget)
+    assert judge.calls <= budget
+    assert all(kind.examples and kind.paid for kind in search.state.kinds)
+    seen = any((one.parts["llm"] or 0.0) > 0 for one in search.scorer.journal.outcomes.values())
+    assert bool(search.state.kinds) == seen
+    json.loads(as_json(search, {}))
+    assert as_probes(search)
+
+
 def test_without_a_hole_nothing_is_found_and_the_budget_is_used(tmp_path: Path) -> None:
     ready, judge = judged(lambda q, r, p: False)
     search = searched(ready, tmp_path, budget=300)
