@@ -102,6 +102,8 @@ class PlannedReward:
         """Everything that a score depends on, as dotted key → value; an output file is tied to it."""
         node = user_code.changed(OmegaConf.to_container(self.config.reward, resolve=True), user_code.identity)
         kept = {key: node[key] for key in _SCORE_KEYS if key in node}
+        if node.get("confidence", "none") != "none":  # else as in files from before this key
+            kept["confidence"] = node["confidence"]
         flat = {key: value for key, value in configs.flatten(_named(kept)) if not isinstance(value, Mapping)}
         for key in [key for key, name in flat.items() if key.endswith(".prompt") and name is not None]:
             flat[f"{key} (text)"] = prompts.digest(prompts.load(flat[key]))
