@@ -130,6 +130,43 @@ USES: dict[str, list[Use]] = {
         *read(TRAINER, "self.config"),
         *reads(f"{TRAINER}._compute_advantage", "config=self.config.algorithm"),
     ],
+    f"{PLUGIN}curriculum/loading.py": [
+        *subclassed("verl.trainer.ppo.v1.trainer_base:PPOTrainer"),
+        *overridden(TRAINER, _init_dataloader=""),
+        *called("transfer_queue:kv_list", "partition_id"),
+        *read(TRAINER, "self.config", "self.replay_buffer"),
+        *reads(f"{TRAINER}._init_dataloader", "self.train_dataset = create_rl_dataset(", "is_train=True"),
+        *reads(f"{TRAINER}._init_dataloader", "create_rl_sampler(self.config.data, self.train_dataset)"),
+        *read("verl.utils.dataset.rl_dataset:RLHFDataset", "self.dataframe[item]"),
+    ],
+    f"{PLUGIN}watching/kept_tokens.py": [
+        *subclassed("verl.trainer.ppo.v1.trainer_base:PPOTrainer"),
+        *overridden(TRAINER, _compute_advantage="batch metrics"),
+        *called("transfer_queue:kv_batch_get", "keys partition_id select_fields"),
+        *read(TRAINER, "self.config", "self.global_steps"),
+        *read("verl.trainer.ppo.padding_utils", "is_padding=True"),
+    ],
+    f"{PLUGIN}replaying/trainer.py": [
+        *subclassed(TRAINER),
+        *overridden(
+            TRAINER,
+            on_init_end="",
+            on_sample_end="",
+            fit="agent_loop_manager",
+            _compute_advantage="batch metrics",
+        ),
+        *called("verl.trainer.ppo.v1.trainer_base:register_trainer", "name"),
+        *called("verl.utils.tensordict_utils:list_of_dict_to_tensordict"),
+        *called("transfer_queue:KVBatchMeta"),
+        *called("transfer_queue:kv_batch_put", "keys partition_id fields tags data_parser"),
+        *called(f"{TRAINER}._step_once", "self metrics timing_raw sample_batch_size"),
+        *read(
+            TRAINER, "self.global_steps", "self.replay_buffer", "self.train_dataset", "self.processor", "self.config"
+        ),
+        *reads(f"{TRAINER}._setup", '"_enable_hybrid_replicas", True', "LLMServerManager.create_empty("),
+        *reads(f"{TRAINER}._step_once", "self.replay_buffer.sample(", "self.on_sample_end()"),
+        *called("verl.utils.dataset.rl_dataset:RLHFDataset.process_vision_info", "messages image_patch_size config"),
+    ],
     f"{PLUGIN}patches/validation_bootstrap.py": [
         *subclassed("verl.trainer.ppo.v1.trainer_base:PPOTrainer"),
         # verl's main branch is about to drop the last one.
