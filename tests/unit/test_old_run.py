@@ -67,6 +67,9 @@ def test_nothing_keeps_it_from_going_on(old: RunFolder, today: DictConfig) -> No
         ("reward.signals.grade._target_", True),  # a monitor that it did not have
         ("ray_kwargs.ray_init.runtime_env.env_vars.MEDIX_R1_NCCL_TIMEOUT", True),
         ("transfer_queue.backend.SimpleStorage.total_storage_size", True),  # from the batch
+        ("run.stall_limit", True),  # the nano experiment takes judges with a longer patience
+        ("run.silence_limit", True),
+        ("trainer.v1.sampler.sampler_kwargs.stall_limit", True),
     }
     assert resume.problems(old, today, changed) == []
 
