@@ -49,7 +49,7 @@ from reward_ways import (
 )
 from rich.console import Console
 
-from medix_r1.bounded_cache import clear_caches
+from medix_r1.host.bounded_cache import clear_caches
 
 PARTS = ("long", "short", "replay", "many", "bounded", "cached")
 STEP = 2560  # completions of a step of the paper's recipe: 512 questions x 5 rollouts

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
-from medix_r1.bounded_cache import bounded_cache
 from medix_r1.confidence import Element as ConfidenceElement
 from medix_r1.confidence import split_confidence
+from medix_r1.host.bounded_cache import bounded_cache
 from medix_r1.wording.spelling import has_letter, is_visible
 
 ThinkElement = Literal["think", "thinking"]

@@ -15,8 +15,8 @@ from functools import lru_cache
 from importlib.resources import files
 from string import ascii_uppercase
 
-from medix_r1.bounded_cache import bounded_cache
 from medix_r1.errors import ConfigError
+from medix_r1.host.bounded_cache import bounded_cache
 from medix_r1.wording.spelling import compatibility_form
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")

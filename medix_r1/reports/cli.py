@@ -74,8 +74,8 @@ def add_verbs(app: typer.Typer, console: Console) -> None:
         out: Annotated[Path | None, typer.Option(help="Folder for compare.md, compare.csv and compare.png.")] = None,
     ) -> None:
         """Compare runs, seeds together: `medix-r1 compare outputs/sweeps/nano_ablation_reward --out outputs/table`."""
-        from medix_r1.reports import compare_files
-        from medix_r1.reports.compare_gaps import gaps
+        from medix_r1.reports.comparison import compare_files
+        from medix_r1.reports.comparison.compare_gaps import gaps
         from medix_r1.reports.run_groups import read_run_groups
 
         groups = read_run_groups(runs)

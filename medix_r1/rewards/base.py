@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
-from medix_r1.bounded_cache import bounded_cache
 from medix_r1.confidence import Element as ConfidenceElement
 from medix_r1.errors import Problem
 from medix_r1.grammar import Completion, Reference, ThinkElement, parse_completion, parse_reference
+from medix_r1.host.bounded_cache import bounded_cache
 from medix_r1.prompts import neutralise
 from medix_r1.public_grammar import parse_as_public, parse_public_reference
 from medix_r1.wording.spelling import is_gradable, normalize_answer

@@ -32,6 +32,8 @@ _WITH_THEIR_NAMES = {
     ("demo", "demo.rows"): "dataset labels views",
     ("scoring", "scoring.probes"): "probe probe_file probe_view",
     ("rewards", "wording"): "alternatives",
+    ("models", "models.ensemble"): "voting",
+    ("reports", "reports.comparison"): "compare_files compare_gaps",
     ("evaluation", "evaluation.benchmarks"): "archive formats image_server items sources tasks",
     ("evaluation", "evaluation.phases"): (  # the old module `phases` itself is a package now, so no name of it is here
         "fingerprint journal judging messages model_api replies scoring servers"
@@ -40,6 +42,7 @@ _WITH_THEIR_NAMES = {
     ("evaluation", "evaluation.sharing"): "blind blind_result submission",
 }
 _RENAMED = {
+    "bounded_cache": "host.bounded_cache",
     "collector": "host.gc_tuning",
     "collector.look_seldom": "host.gc_tuning.tune_for_imports",
     "collector.relax": "host.gc_tuning.tune_for_scoring",
@@ -69,7 +72,7 @@ _RENAMED = {
     "models.replies": "models.http_errors",
     "models.usage": "models.server_state",
     "models.wire": "models.connection",
-    "remembered": "bounded_cache",
+    "remembered": "host.bounded_cache",
     "reports.compare": "reports.run_groups",
     "reports.images": "reports.sample_images",
     "rewards.gathering": "rewards.composite",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from medix_r1.bounded_cache import bounded_cache
+from medix_r1.host.bounded_cache import bounded_cache
 
 _MAX = 300  # characters; a longer answer says more than that it does not know
 _SELF = r"(?:i|we)"

@@ -15,7 +15,7 @@ from collections.abc import Sequence, Set
 from dataclasses import replace
 from enum import Enum
 
-from medix_r1.bounded_cache import bounded_cache
+from medix_r1.host.bounded_cache import bounded_cache
 from medix_r1.wording.comparing import (
     Likeness,
     abbreviates,

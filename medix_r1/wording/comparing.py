@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from enum import Enum
 
-from medix_r1.bounded_cache import bounded_cache
+from medix_r1.host.bounded_cache import bounded_cache
 from medix_r1.wording.parts import Joint, Part
 from medix_r1.wording.quantities import agree, quantities
 from medix_r1.wording.terms import FILLERS, KINDS, LISTS, QUALIFYING, Term, is_alike, readings

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from medix_r1.bounded_cache import bounded_cache
+from medix_r1.host.bounded_cache import bounded_cache
 from medix_r1.wording.number_words import WEAK, digits
 from medix_r1.wording.short_answers import several_letters, two_verdicts
 from medix_r1.wording.spelling import ROMAN, normalize_answer

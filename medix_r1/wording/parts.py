@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from medix_r1.bounded_cache import bounded_cache
+from medix_r1.host.bounded_cache import bounded_cache
 from medix_r1.wording.joints import COMPOUND, JOINT, MARK, NUMBER_MARK, OPTION, UNIT_SLASH, phrases
 from medix_r1.wording.rewritten import mark_lists, plain_choices
 from medix_r1.wording.spelling import normalize_answer

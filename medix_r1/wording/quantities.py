@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from medix_r1.bounded_cache import bounded_cache
+from medix_r1.host.bounded_cache import bounded_cache
 from medix_r1.wording.number_words import WEAK, digits
 from medix_r1.wording.spelling import ROMAN, normalize_answer
 from medix_r1.wording.terms import LISTS

@@ -11,7 +11,7 @@ import unicodedata
 
 from dateutil import parser as dates
 
-from medix_r1.bounded_cache import bounded_cache
+from medix_r1.host.bounded_cache import bounded_cache
 from medix_r1.wording.units import spell_quantities
 
 # Invisible characters: Unicode's default-ignorable ones and the blank Braille cell. `isalnum` is true for some of them.

@@ -11,7 +11,7 @@ import pytest
 
 from medix_r1.training.preflight.machine import host_memory
 from tests.unit.data.support import make_backbone
-from tests.unit.training.preflight.test_data_rows import parquet, row
+from tests.unit.training.preflight.rows.test_data_rows import parquet, row
 
 GIB = 1024**3
 

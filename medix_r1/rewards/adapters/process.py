@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from medix_r1 import user_code
-from medix_r1.bounded_cache import bounded_cache
 from medix_r1.errors import RewardError, RewardTimeout
+from medix_r1.host.bounded_cache import bounded_cache
 from medix_r1.rewards.adapters import outside
 
 _MODULE = "medix_r1.rewards.adapters.child"

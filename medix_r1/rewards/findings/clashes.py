@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from medix_r1.bounded_cache import bounded_cache
 from medix_r1.grammar import Completion, Reference
+from medix_r1.host.bounded_cache import bounded_cache
 from medix_r1.rewards.base import Sample
 from medix_r1.rewards.monitors.grade import GradeMonitor
 from medix_r1.rewards.monitors.laterality import LateralityMonitor

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from medix_r1.bounded_cache import bounded_cache
+from medix_r1.host.bounded_cache import bounded_cache
 from medix_r1.wording.spelling import is_gradable, normalize_answer
 
 # A full stop behind one of these ends no sentence.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from medix_r1.bounded_cache import bounded_cache
+from medix_r1.host.bounded_cache import bounded_cache
 from medix_r1.rewards.base import Sample, Score
 from medix_r1.wording.comparing import akin
 from medix_r1.wording.parts import split

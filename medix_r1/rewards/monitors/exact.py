@@ -6,7 +6,7 @@ not.
 
 from __future__ import annotations
 
-from medix_r1.bounded_cache import bounded_cache
+from medix_r1.host.bounded_cache import bounded_cache
 from medix_r1.rewards.base import Sample, Score
 from medix_r1.wording.spelling import is_gradable, normalize_answer
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from medix_r1.bounded_cache import bounded_cache
+from medix_r1.host.bounded_cache import bounded_cache
 from medix_r1.rewards.base import Sample, Score
 from medix_r1.wording.spelling import normalize_answer
 from medix_r1.wording.terms import LISTS

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from medix_r1.bounded_cache import bounded_cache
+from medix_r1.host.bounded_cache import bounded_cache
 from medix_r1.rewards.base import Sample, Score
 from medix_r1.wording.alternatives import alternatives
 from medix_r1.wording.spelling import normalize_answer

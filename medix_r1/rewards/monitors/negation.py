@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from medix_r1.bounded_cache import bounded_cache
 from medix_r1.errors import ConfigError
+from medix_r1.host.bounded_cache import bounded_cache
 from medix_r1.rewards.base import Sample, Score
 from medix_r1.wording.spelling import normalize_answer
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from medix_r1.bounded_cache import bounded_cache
 from medix_r1.errors import ConfigError
+from medix_r1.host.bounded_cache import bounded_cache
 from medix_r1.rewards.base import Sample, Score
 
 _WORD = re.compile(r"\w{1,20}")  # longer words are split, so that text without spaces has n-grams too

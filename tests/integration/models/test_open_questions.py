@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from medix_r1.errors import JudgeRejected
+from medix_r1.models.ensemble.voting import VotingJudge
 from medix_r1.models.judge import Question
 from medix_r1.models.verdict import OpenQuestion, Writer
-from medix_r1.models.voting import VotingJudge
 from tests.support.problems import coded
 
 ASKED = OpenQuestion(

@@ -3,8 +3,8 @@
 import tarfile
 from pathlib import Path
 
-from medix_r1.reports import compare_files
-from medix_r1.reports.compare_gaps import gaps
+from medix_r1.reports.comparison import compare_files
+from medix_r1.reports.comparison.compare_gaps import gaps
 from medix_r1.reports.run_groups import read_run_groups
 
 ROOT = Path(__file__).parents[3]

@@ -9,11 +9,11 @@ from hydra.utils import instantiate
 
 from medix_r1 import config as configs
 from medix_r1.errors import ConfigError
-from medix_r1.models.cascade import CascadeJudge
 from medix_r1.models.embedder import SentenceTransformerEmbedder
+from medix_r1.models.ensemble.cascade import CascadeJudge
+from medix_r1.models.ensemble.voting import VotingJudge
 from medix_r1.models.judge import ChatJudge
 from medix_r1.models.remote_embedder import RemoteEmbedder
-from medix_r1.models.voting import VotingJudge
 from medix_r1.serving import checks
 from tests.support.problems import codes
 

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from medix_r1.config import compose_train
 from medix_r1.errors import ConfigError
-from medix_r1.reports import compare_files
-from medix_r1.reports.compare_gaps import OF_A_SEED, gaps
+from medix_r1.reports.comparison import compare_files
+from medix_r1.reports.comparison.compare_gaps import OF_A_SEED, gaps
 from medix_r1.reports.run_groups import PAPER_WEIGHTS, estimate, read_run_groups
 from medix_r1.runs import sweep_record
 from medix_r1.runs.folder import RunFolder

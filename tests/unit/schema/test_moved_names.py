@@ -27,7 +27,7 @@ NAMES = [
     "medix_r1.models.embedder.SentenceTransformerEmbedder",
     "medix_r1.models.judge.ChatJudge",
     "medix_r1.models.remote_embedder.RemoteEmbedder",
-    "medix_r1.models.voting.VotingJudge",
+    "medix_r1.models.ensemble.voting.VotingJudge",
     "medix_r1.rewards.adapters.EasyR1Reward",
     "medix_r1.rewards.adapters.TrlReward",
     "medix_r1.rewards.embed.EmbeddingReward",

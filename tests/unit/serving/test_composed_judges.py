@@ -30,12 +30,12 @@ def chat(name: str, **settings: Any) -> dict[str, Any]:
 
 
 def cascade(small: Any, strong: Any, **settings: Any) -> dict[str, Any]:
-    target = "medix_r1.models.cascade.CascadeJudge"
+    target = "medix_r1.models.ensemble.cascade.CascadeJudge"
     return {"_target_": target, "small": small, "strong": strong, "low": 0.1, "high": 0.9, **settings}
 
 
 def vote(*judges: Any) -> dict[str, Any]:
-    return {"_target_": "medix_r1.models.voting.VotingJudge", "judges": list(judges)}
+    return {"_target_": "medix_r1.models.ensemble.voting.VotingJudge", "judges": list(judges)}
 
 
 SMALL = chat("little", mode="probability")

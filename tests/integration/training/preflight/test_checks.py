@@ -16,7 +16,7 @@ from tests.support.judge_stub import MODEL, JudgeStub
 from tests.support.machine import memory
 from tests.support.problems import codes, numbers
 from tests.unit.data.support import make_backbone
-from tests.unit.training.preflight.test_data_rows import parquet, row
+from tests.unit.training.preflight.rows.test_data_rows import parquet, row
 
 GIB = 1024**3
 REMOTE_EMBEDDER = {"_target_": "medix_r1.models.remote_embedder.RemoteEmbedder", "model": MODEL}
@@ -397,7 +397,7 @@ def test_a_vote_is_looked_at_member_by_member(good):
             {"_target_": target, "base_url": stub.address, "model": MODEL},
             {"_target_": target, "base_url": stub.address, "model": "another"},
         ]
-        client = {"_target_": "medix_r1.models.voting.VotingJudge", "quorum": 1, "judges": members}
+        client = {"_target_": "medix_r1.models.ensemble.voting.VotingJudge", "quorum": 1, "judges": members}
         config = changed(good, **{"judge.server": None, "judge.client": client})
         assert codes(checks.problems(config)) == [("judge.client.judges[1].model", "serves-another-model")]
 

@@ -3,8 +3,8 @@
 import pytest
 
 from medix_r1.errors import ConfigError, JudgeRejected, JudgeUnavailable
+from medix_r1.models.ensemble.voting import VotingJudge
 from medix_r1.models.verdict import OpenQuestion
-from medix_r1.models.voting import VotingJudge
 from medix_r1.rewards.base import Reward
 from medix_r1.rewards.build import reward_problems
 from medix_r1.rewards.composite import CompositeReward
@@ -194,7 +194,7 @@ def test_a_judge_that_only_votes_cannot_list_them():
         FindingsReward(judge=VotingJudge(judges=[ScriptedJudge(True)]), split="judge")
 
 
-@pytest.mark.parametrize(("judge", "refused"), [("voting.VotingJudge", True), ("judge.ChatJudge", False)])
+@pytest.mark.parametrize(("judge", "refused"), [("ensemble.voting.VotingJudge", True), ("judge.ChatJudge", False)])
 def test_a_check_says_so_without_building_the_judge(judge, refused):
     node = settings("report")
     node.signals.findings.update({"split": "judge", "judge": {"_target_": f"medix_r1.models.{judge}"}})

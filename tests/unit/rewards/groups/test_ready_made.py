@@ -157,7 +157,7 @@ def test_a_judge_that_gives_verdicts_alone_is_refused():
         "signals": {
             "relative": {
                 "_target_": "medix_r1.rewards.groups.relative.RelativeReward",
-                "judge": {"_target_": "medix_r1.models.voting.VotingJudge", "judges": []},
+                "judge": {"_target_": "medix_r1.models.ensemble.voting.VotingJudge", "judges": []},
             }
         },
         "weights": {"relative": 1.0},

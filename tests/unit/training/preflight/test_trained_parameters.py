@@ -6,7 +6,7 @@ from medix_r1.training.preflight.machine import memory
 from medix_r1.training.preflight.trained_parameters import trained_problems
 from tests.support.configs import choices, composed
 from tests.support.problems import codes
-from tests.unit.training.preflight.test_disk import write_weight
+from tests.unit.training.preflight.machine.test_disk import write_weight
 
 OPTIMIZER = "actor_rollout_ref.actor.optim.optimizer"
 MODULES = "actor_rollout_ref.model.target_modules"

@@ -1,4 +1,4 @@
-from medix_r1.bounded_cache import bounded_cache, clear_caches
+from medix_r1.host.bounded_cache import bounded_cache, clear_caches
 
 
 def counted():

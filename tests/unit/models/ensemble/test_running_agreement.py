@@ -3,7 +3,7 @@ import random
 import pytest
 
 from medix_r1.agreement import agreement
-from medix_r1.models.running_agreement import RunningAgreement
+from medix_r1.models.ensemble.running_agreement import RunningAgreement
 
 
 def filled(running: RunningAgreement, agreed: float, count: int, start: int = 0, seed: int = 0) -> RunningAgreement:

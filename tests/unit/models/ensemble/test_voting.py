@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 
 from medix_r1.errors import ConfigError, JudgeRejected, JudgeUnavailable
+from medix_r1.models.ensemble.voting import VotingJudge
 from medix_r1.models.judge import Question, Verdict
-from medix_r1.models.voting import VotingJudge
 from tests.support.judge_stub import JudgeStub
 from tests.support.problems import coded, only
 

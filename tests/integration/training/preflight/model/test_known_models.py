@@ -8,7 +8,7 @@ import pytest
 
 from medix_r1.training.preflight.model.known_models import FILE
 
-SCRIPT = Path(__file__).parents[4] / "scripts" / "update_known_models.py"
+SCRIPT = Path(__file__).parents[5] / "scripts" / "update_known_models.py"
 ENTRIES = json.loads(FILE.read_text(encoding="utf-8"))
 
 

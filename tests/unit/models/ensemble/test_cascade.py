@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from medix_r1.errors import ConfigError, JudgeError, JudgeRejected, JudgeUnavailable
-from medix_r1.models.cascade import CascadeJudge
+from medix_r1.models.ensemble.cascade import CascadeJudge
+from medix_r1.models.ensemble.voting import VotingJudge
 from medix_r1.models.judge import Question, Verdict
-from medix_r1.models.voting import VotingJudge
 from tests.support.judge_stub import JudgeStub
 from tests.support.problems import coded, codes, only
 

@@ -9,7 +9,7 @@ from medix_r1.training.preflight.model import known_models
 from medix_r1.training.preflight.model.model_shape import is_mixture_of_experts, is_text_only, is_tied, shape_problems
 from tests.support.configs import choices, composed
 from tests.support.problems import codes
-from tests.unit.training.preflight.test_model_folder import save
+from tests.unit.training.preflight.model.test_model_folder import save
 
 FUSED = "actor_rollout_ref.model.use_fused_kernels"
 PARALLEL = "actor_rollout_ref.rollout.tensor_model_parallel_size"

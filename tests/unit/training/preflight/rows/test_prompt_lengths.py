@@ -14,7 +14,7 @@ from medix_r1.training.preflight.rows.prompt_lengths import prompt_length_proble
 from tests.support.configs import set_in
 from tests.support.problems import codes, numbers
 from tests.unit.data.support import make_backbone
-from tests.unit.training.preflight.test_data_rows import PICTURE, parquet, row
+from tests.unit.training.preflight.rows.test_data_rows import PICTURE, parquet, row
 
 LIMIT = "data.max_prompt_length"
 

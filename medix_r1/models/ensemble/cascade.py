@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from medix_r1.errors import ConfigError, JudgeError, JudgeUnavailable, Problem
 from medix_r1.models.connection import to_json
-from medix_r1.models.running_agreement import RunningAgreement
+from medix_r1.models.ensemble.running_agreement import RunningAgreement
 from medix_r1.models.settings import count_problems
 from medix_r1.models.verdict import Judge, Question, Verdict, added_up
 

@@ -1,0 +1,1 @@
+"""Runs side by side: the files and the gaps of `medix-r1 compare`."""
