@@ -10,7 +10,7 @@ import pytest
 
 from medix_r1.errors import ConfigError, JudgeRejected, RewardError
 from medix_r1.models.judge import Question, Verdict
-from medix_r1.rewards.base import Sample, SampleReader, Score
+from medix_r1.rewards.base import Reward, Sample, SampleReader, Score
 from medix_r1.rewards.composite import CompositeReward
 from medix_r1.rewards.format import FormatReward
 from medix_r1.rewards.monitors.conclusion import ConclusionMonitor
@@ -100,7 +100,7 @@ def test_reasoning_cannot_leave_its_field() -> None:
 def test_a_lost_verdict_masks_only_where_the_signal_has_weight() -> None:
     one = sample("I look", rationale=(*STEPS[:2], "refuse"))
     judge = StepJudge(lambda text: True)
-    signals = {"format": FormatReward(), "reasoning": ReasoningReward(judge=judge)}
+    signals: dict[str, Reward] = {"format": FormatReward(), "reasoning": ReasoningReward(judge=judge)}
     watched = CompositeReward(signals=signals, weights={"format": 1.0, "reasoning": 0.0})
     paid = CompositeReward(signals=signals, weights={"format": 0.5, "reasoning": 0.5})
     assert asyncio.run(watched.score(one)).total == 1.0

@@ -10,14 +10,14 @@ from typing import Any
 import datasets
 import pytest
 import torch
+import transfer_queue
 from verl.trainer.ppo.v1 import trainer_base
 from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 
-from medix_r1.training.verl_plugin.curriculum import loading
 from medix_r1.training.verl_plugin.curriculum.loading import CurriculumRows
 from tests.support.configs import set_in
 
-RATES = [0.0, 0.25, 0.5, 0.75, 1.0] * 4
+RATES: list[float | None] = [0.0, 0.25, 0.5, 0.75, 1.0] * 4
 
 
 class Rows:
@@ -64,7 +64,7 @@ class Trainer(CurriculumRows, PPOTrainer):
 @pytest.fixture(autouse=True)
 def rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer_base, "create_rl_dataset", lambda files, *args, **kwargs: Rows(RATES))
-    monkeypatch.setattr(loading.tq, "kv_list", lambda partition: {})
+    monkeypatch.setattr(transfer_queue, "kv_list", lambda partition: {})
 
 
 def made(**values: Any) -> Trainer:
@@ -85,7 +85,7 @@ def test_a_band_leaves_rows_out_of_training_alone() -> None:
     drawn = chain(*trainer.train(range(3)))
 
     assert trainer.steps_per_epoch == 3
-    assert sorted(drawn) == [number for number, rate in enumerate(RATES) if 0.25 <= rate <= 0.75]
+    assert sorted(drawn) == [number for number, rate in enumerate(RATES) if rate is not None and 0.25 <= rate <= 0.75]
     assert len(trainer.val_dataset) == 20
 
 

@@ -124,7 +124,7 @@ class Verl:
         return {"val-core": 1.0}
 
 
-class Trainer(AsksAgain, Verl):  # type: ignore[misc]
+class Trainer(AsksAgain, Verl):
     pass
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,14 +27,15 @@ def numbers(seed: int) -> tuple[np.ndarray, ...]:
     return *log_probs, *entropies, mask
 
 
-def expected(own, other, own_entropy, other_entropy, mask, settings: LookingLoss, mode: str) -> float:
+def expected(values: Sequence[np.ndarray], settings: LookingLoss, mode: str) -> float:
     """-coefficient · mean of min(log π - log π', bound), plus entropy · the means of both entropies."""
+    own, other, own_entropy, other_entropy, mask = values
 
-    def mean(values: np.ndarray) -> float:
-        values = np.where(mask, values, 0.0)
+    def mean(of: np.ndarray) -> float:
+        kept = np.where(mask, of, 0.0)
         if mode == "token-mean":
-            return float(values.sum() / mask.sum())
-        return float(values.sum(axis=1).sum() / ROWS)
+            return float(kept.sum() / mask.sum())
+        return float(kept.sum(axis=1).sum() / ROWS)
 
     seen = mean(np.minimum(own - other, settings.bound))
     return -settings.coefficient * seen + settings.entropy * (mean(own_entropy) + mean(other_entropy))
@@ -52,7 +54,7 @@ def test_the_term_is_its_equation_and_so_is_its_gradient(seed: int, entropy: flo
     loss, metrics = looking_loss(settings, (own, other), tuple(entropies) if entropy else None, mask, actor)
     loss.backward()
 
-    assert loss.item() == pytest.approx(expected(*values, settings, mode))
+    assert loss.item() == pytest.approx(expected(values, settings, mode))
     assert ("looking_entropies" in metrics) == bool(entropy)
     for which, tensor in enumerate((own, other)):
         for place in np.ndindex(ROWS, LENGTH):
@@ -60,7 +62,7 @@ def test_the_term_is_its_equation_and_so_is_its_gradient(seed: int, entropy: flo
             for step in (1e-6, -1e-6):
                 moved = [one.copy() for one in values]
                 moved[which][place] += step
-                sides.append(expected(*moved, settings, mode))
+                sides.append(expected(moved, settings, mode))
             assert tensor.grad[place].item() == pytest.approx((sides[0] - sides[1]) / 2e-6, abs=1e-8)
 
 

@@ -1,6 +1,7 @@
 import pytest
 
-from medix_r1.training.verl_plugin.sampler import GroupFilter, refill_metrics
+from medix_r1.runs.group_filter import GroupFilter
+from medix_r1.training.verl_plugin.sampler import refill_metrics
 
 ALL_WRONG = [0.145] * 5  # upstream defect 14: groups like these two are kept there and train on nothing
 ALL_RIGHT_WRONG_TAG = [0.955] * 5

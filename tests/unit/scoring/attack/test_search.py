@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from medix_r1.grammar import parse_completion
-from medix_r1.rewards.base import Sample
+from medix_r1.rewards.base import Reward, Sample
 from medix_r1.rewards.format import FormatReward
 from medix_r1.scoring.attack.attempts import plain, texts
 from medix_r1.scoring.attack.report import as_json, as_probes, in_order
@@ -110,7 +110,7 @@ def thought(sample: Sample) -> bool:
     ],
 )
 def test_holes_of_own_signals(name: str, pays: object, kinds: set[str], tmp_path: Path) -> None:
-    signals = {"base": FormatReward(), name: OwnSignal(pays)}  # type: ignore[arg-type]
+    signals: dict[str, Reward] = {"base": FormatReward(), name: OwnSignal(pays)}  # type: ignore[arg-type]
     search = searched(rewarded(signals, {"base": 0.5, name: 0.5}), tmp_path, budget=BUDGET)
     assert kinds <= {kind.name for kind in search.state.kinds if kind.parts == {name}}
 
