@@ -24,6 +24,7 @@ _FOLDER = re.compile(
 _PLACEHOLDER = re.compile(r"(?!README|CONTRIBUTING|CHANGELOG|LICENSE)[A-Z_]+")  # NAME, RUN, OUT
 # Names that a user chooses in an example, or that a command writes.
 CHOSEN = {"stats.md", "mine.yaml", "math.py", "looking.md", "page.md", "brevity.py", "brevity.yaml", "test_brevity.py"}
+CHOSEN |= {"audit.md", "my/reward/bleu_watched.yaml", "my/reward/by_tag.yaml"}
 # Files of other projects: MedEvalKit's, simple-evals', EasyR1's.
 OTHERS = {"vlm/00_benchmark_full_pipeline.py", "healthbench_eval.py", "examples/config.yaml"}
 
@@ -92,6 +93,7 @@ def is_there(word: str, here: Path) -> bool:
 
 PAGES = sorted(name for name in files() if name.endswith((".py", ".md", ".yaml", ".sh", ".toml")))
 PAGES = [name for name in PAGES if name.partition("/")[0] in LOOKED_AT or "/" not in name]
+PAGES = [name for name in PAGES if not name.startswith("docs/compared.")]  # names files of other projects
 
 
 @pytest.mark.parametrize("page", PAGES)
