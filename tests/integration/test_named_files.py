@@ -23,8 +23,17 @@ _FOLDER = re.compile(
 )
 _PLACEHOLDER = re.compile(r"(?!README|CONTRIBUTING|CHANGELOG|LICENSE)[A-Z_]+")  # NAME, RUN, OUT
 # Names that a user chooses in an example, or that a command writes.
-CHOSEN = {"stats.md", "mine.yaml", "math.py", "looking.md", "page.md", "brevity.py", "brevity.yaml", "test_brevity.py"}
-CHOSEN |= {"audit.md", "my/reward/bleu_watched.yaml", "my/reward/by_tag.yaml"}
+CHOSEN = {
+    "stats.md",
+    "mine.yaml",
+    "math.py",
+    "looking.md",
+    "page.md",
+    "brevity.py",
+    "brevity.yaml",
+    "test_brevity.py",
+    "audit.md",
+}
 # Files of other projects: MedEvalKit's, simple-evals', EasyR1's.
 OTHERS = {"vlm/00_benchmark_full_pipeline.py", "healthbench_eval.py", "examples/config.yaml"}
 
@@ -75,7 +84,7 @@ def is_there(word: str, here: Path) -> bool:
     if word in OTHERS:
         return True
     if (
-        parts[0] in ("outputs", "mine")
+        parts[0] in ("outputs", "mine", "my")
         or parts[-1] in CHOSEN
         or any(_PLACEHOLDER.fullmatch(Path(part).stem) for part in parts)
     ):
