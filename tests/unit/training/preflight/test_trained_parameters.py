@@ -4,12 +4,13 @@ import pytest
 
 from medix_r1.training.preflight.machine import memory
 from medix_r1.training.preflight.trained_parameters import trained_problems
-from tests.support.configs import choices, composed
+from tests.support.configs import choices, composed, set_in
 from tests.support.problems import codes
 from tests.unit.training.preflight.machine.test_disk import write_weight
 
 OPTIMIZER = "actor_rollout_ref.actor.optim.optimizer"
 MODULES = "actor_rollout_ref.model.target_modules"
+PATH = "actor_rollout_ref.model.path"
 PARAMETERS = "actor_rollout_ref.model.target_parameters"
 BF16 = "actor_rollout_ref.actor.fsdp_config.model_dtype=bf16"
 FSDP1 = "actor_rollout_ref.actor.strategy=fsdp"
@@ -71,23 +72,23 @@ def test_adapters_take_fp32_whatever_the_base_takes():
 @pytest.mark.parametrize(
     ("modules", "found"),
     [
-        ("[q_proj,o_proj]", True),
-        ("[self_attn.q_proj]", True),
-        ("[lm_head]", True),
-        ("[q_proj,w2]", False),
-        ("[proj]", False),  # the end of a module's name, at a dot
-        (r"'.*language_model.*\.(q|o)_proj'", True),
-        ("'.*vision.*q_proj'", False),
-        ("'(['", False),
+        (["q_proj", "o_proj"], True),
+        (["self_attn.q_proj"], True),
+        (["lm_head"], True),
+        (["q_proj", "w2"], False),
+        (["proj"], False),  # the end of a module's name, at a dot
+        (r".*language_model.*\.(q|o)_proj", True),
+        (".*vision.*q_proj", False),
+        ("([", False),
     ],
 )
 def test_names_of_layers_that_the_model_lacks(modules, found, tmp_path):
     for layer in ("q_proj", "o_proj"):
         name = f"model.language_model.layers.0.self_attn.{layer}.weight"
         write_weight(tmp_path / f"{layer}.safetensors", name, 2)
-    words = ["lora=rank64", f"actor_rollout_ref.model.path='{tmp_path}'", f"{MODULES}={modules}"]
-    assert problems(RECIPE, *words) == ([] if found else [(MODULES, "no-such-module")])
+    adapted = set_in(RECIPE, "lora=rank64", **{PATH: str(tmp_path), MODULES: modules})
+    assert codes(trained_problems(adapted)) == ([] if found else [(MODULES, "no-such-module")])
 
 
 def test_layers_of_a_model_that_is_not_here_are_not_guessed():
-    assert problems(RECIPE, "lora=rank64", f"{MODULES}=[w2]") == []
+    assert codes(trained_problems(set_in(RECIPE, "lora=rank64", **{MODULES: ["w2"]}))) == []
