@@ -17,9 +17,9 @@ test: .venv/.test
 unit: .venv/.test
 	$(BIN)/python -m pytest tests/unit -n 2 --dist loadfile
 
-# Three at a time on two cores: these tests wait for servers and processes for much of their time.
+# Four at a time on two cores: these tests wait for servers and processes for much of their time.
 integration: .venv/.test
-	$(BIN)/python -m pytest tests/integration -n 3 --dist loadfile --durations 12
+	$(BIN)/python -m pytest tests/integration -n 4 --dist loadfile --durations 12
 
 e2e: .venv/.test
 	$(BIN)/python -m pytest tests/e2e --durations 12
