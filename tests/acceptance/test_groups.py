@@ -52,7 +52,7 @@ def finished(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Fini
             f"run.plugins=[{failing_rollouts.__file__}]",
             "embedder=remote",
             *[f"embedder.base_url={stub.address}", "embedder.model=stub-judge"],
-            *["judge.client.patience=60", "run.stall_limit=200", "run.silence_limit=300"],
+            *["judge.client.patience=60", "embedder.patience=60", "run.stall_limit=200", "run.silence_limit=300"],
         ]
         run = train(folder, overrides, timeout=1200.0)
         return run, [call["messages"][0]["content"] for call in stub.calls if "messages" in call]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -247,3 +250,16 @@ def test_verls_router_takes_the_place_of_its_name(tmp_path):
         scorer.with_router(config.reward, None)
     other = configs.compose_train(["experiment=nano_cpu", "judge=remote", "judge.client.base_url=http://a/v1"])
     assert scorer.with_router(other.reward, "10.0.0.1:4321") is other.reward
+
+
+def test_the_actors_process_can_unpickle_what_it_is_made_of():
+    """In a run verl raises what our plug-in raises; there the actor's class comes first, then its arguments."""
+    program = (
+        "from medix_r1.training.verl_plugin.scorer import Scorer\n"
+        "from medix_r1.training.verl_plugin.reward_manager import StepCounters\n"
+    )
+    plugin = {"VERL_USE_EXTERNAL_MODULES": "medix_r1.training.verl_plugin.plugin"}
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | plugin, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr

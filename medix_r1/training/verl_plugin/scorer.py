@@ -16,6 +16,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import ray
+
+# First of all in the actor's process: what comes to it is of reward_manager.py, which imports verl, which activates our
+# plug-in, which needs the whole of reward_manager.py.
+import verl  # noqa: F401
 from omegaconf import DictConfig, OmegaConf
 
 from medix_r1.host import gc_tuning
