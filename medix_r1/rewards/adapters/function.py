@@ -170,6 +170,8 @@ def _loaded(name: Any, python: str | None) -> _Loaded:
         function = user_code.load(name, "function")
         signature = signature_of(function) if callable(function) else None
         return _Loaded(function, callable(function), bool(getattr(function, GROUP_MARK, False)), signature)
+    if problems := _interpreter_problems(python):
+        raise ConfigError(problems)
     if not isinstance(name, str) or ":" not in name:
         raise ConfigError.of("function", "not-module-and-name", f"{name!r} is neither module:name nor ./file.py:name")
     says = described(user_code.absolute(name), python)
@@ -237,13 +239,19 @@ def _python_problems(python: Any, timeout: float | None) -> list[Problem]:
     """Problems of an interpreter, without starting it."""
     if python is None:
         return []
-    if not isinstance(python, str) or not os.access(python, os.X_OK) or not Path(python).is_file():
-        text = f"{python!r} is no interpreter; give the path of a Python, such as /opt/metrics/bin/python"
-        return [Problem("python", "no-such-file", text)]
+    if problems := _interpreter_problems(python):
+        return problems
     if timeout is None:
         text = "null calls the function in this process, which is not the other Python's; give a number of seconds"
         return [Problem("timeout", "out-of-range", text)]
     return []
+
+
+def _interpreter_problems(python: Any) -> list[Problem]:
+    if isinstance(python, str) and os.access(python, os.X_OK) and Path(python).is_file():
+        return []
+    text = f"{python!r} is no interpreter; give the path of a Python, such as /opt/metrics/bin/python"
+    return [Problem("python", "no-such-file", text)]
 
 
 def _number_problems(timeout: Any, workers: Any) -> list[Problem]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -23,7 +23,7 @@ def curriculum_problems(config: DictConfig) -> Iterator[Problem]:
     if not mode.startswith("medix_"):
         says = f"trainer.v1.trainer_mode={mode} is verl's own trainer, which draws rows alike; use trainer=sync"
         yield Problem(f"{_NODE}.weigh" if node.band is None else f"{_NODE}.band", "not-our-trainer", says)
-    if node.band is not None and (len(node.band) != 2 or node.band[0] > node.band[1]):
+    if node.band is not None and not _is_band(node.band):
         says = f"{list(node.band)} is no band of pass rates; write [0.1,0.9]"
         yield Problem(f"{_NODE}.band", "not-a-band", says)
     if node.band is not None and config.data.train_max_samples > 0:
@@ -44,12 +44,18 @@ def curriculum_problems(config: DictConfig) -> Iterator[Problem]:
         yield Problem(f"{_NODE}.signal", "no-such-signal", says)
 
 
+def _is_band(band: Sequence[float]) -> bool:
+    return len(band) == 2 and band[0] <= band[1]
+
+
 def difficulty_problems(config: DictConfig) -> Iterator[Problem]:
     """What the rows tell; reads one column of numbers."""
     node = config.data.curriculum
     asked = "band" if node.band is not None else "weigh"
     if node.band is None and node.weigh != "difficulty":
         return  # `adapt` finds out by itself
+    if node.band is not None and not _is_band(node.band):
+        return  # is said of the config alone
     paths = [Path(name).expanduser() for name in batches.data_files(config, "train_files")]
     if not paths or not all(path.is_file() for path in paths):
         return  # is reported elsewhere
@@ -66,7 +72,7 @@ def difficulty_problems(config: DictConfig) -> Iterator[Problem]:
             f"extra_info.difficulty is {wrong[0]!r} in a row and {len(wrong)} are no pass rates from 0 to 1; {_MEASURE}"
         )
         yield Problem(f"{_NODE}.{asked}", "not-a-pass-rate", says)
-    elif node.band is not None and not lacking and len(node.band) == 2 and node.band[0] <= node.band[1]:
+    elif node.band is not None and not lacking:
         low, high = node.band
         kept, batch = sum(low <= rate <= high for rate in rates if rate is not None), config.data.train_batch_size
         if kept < batch:

@@ -37,8 +37,9 @@ PLACEMENTS = {
     "inside_verl": ["judge=remote"],
     "beside": ["judge=vllm"],
 }
+NEEDS = {"report_generation": ["data.folder=mine"]}  # what an experiment leaves to the user
 MIXTURES = {
-    **{experiment: [f"experiment={experiment}"] for experiment in choices("experiment")},
+    **{name: [f"experiment={name}", *NEEDS.get(name, [])] for name in choices("experiment")},
     **{" ".join(mixture): ["experiment=nano_cpu", *mixture] for mixture in one_of_each()},
     **{
         f"placement={name}": ["experiment=medix_r1_2b_dapo", f"placement={name}", *judge]

@@ -54,12 +54,17 @@ GPU = (
     "medix_r1_30b_dapo",
 )
 SWEPT = ("ablation_algorithm", "ablation_backbone", "ablation_reward", "nano_ablation_reward")
-NANO = "experiment=nano_cpu"
+NANO, REPORTS = "experiment=nano_cpu", "experiment=nano_reports"
+PREPARED = ("report_generation",)  # its data is a folder of the user's own
+WRITES = "relative"  # a reward whose judge writes a ranking, which the nano judge cannot
 RIGHT = [  # command lines that pass every check which looks at the config alone
     [NANO],
     *([f"experiment={name}", ADDRESS] for name in (*GPU, *SWEPT)),
+    *([f"experiment={name}", ADDRESS, "data.folder=mine"] for name in PREPARED),
     *([NANO, f"algorithm={name}"] for name in choices("algorithm")),
-    *([NANO, f"reward={name}"] for name in choices("reward")),
+    *([NANO, f"reward={name}"] for name in choices("reward") if name != WRITES),
+    [NANO, f"reward={WRITES}", "judge=remote", ADDRESS, "judge.client.model=m"],
+    [REPORTS],
     *([NANO, f"lora={name}"] for name in choices("lora")),
     *([NANO, f"correction={name}"] for name in choices("correction")),
     [NANO, "hardware=cpu2"],
@@ -79,12 +84,12 @@ RIGHT = [  # command lines that pass every check which looks at the config alone
 
 def test_there_are_enough_right_ones():
     assert len(RIGHT) >= 30
-    assert set(choices("experiment")) == {*GPU, *SWEPT, "nano_cpu"}
+    assert set(choices("experiment")) == {*GPU, *SWEPT, *PREPARED, "nano_cpu", "nano_reports"}
 
 
 @pytest.mark.parametrize("words", RIGHT, ids=map(" ".join, RIGHT))
 def test_a_right_config_has_no_problem(words, demo):
-    folder = [f"demo_dir={demo}"] if NANO in words else []
+    folder = [f"demo_dir={demo}"] if {NANO, REPORTS} & {*words} else []
 
     composed = configs.settled(unsettled(*words, *folder))
 

@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import ray
 from omegaconf import OmegaConf
 from verl.experimental.agent_loop.agent_loop import AgentLoopWorker
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopWorkerTQ
 
 from medix_r1.rewards.base import Score, Seat
 from medix_r1.rewards.composite import CompositeReward
+from medix_r1.training.verl_plugin.patches.replacing import replace_once
 from medix_r1.training.verl_plugin.watching import seats
 from tests.unit.rewards.cases import sample
 
@@ -111,6 +113,21 @@ def test_the_plugin_wraps_verls_own_method():
     assert not hasattr(wrapped.__wrapped__, "_medix_r1_replaced")
 
 
+def test_an_actors_class_that_was_made_before_reports_too():
+    """`ray.remote` copies what a class inherits, so it would go on with verl's own method."""
+
+    class Loop:
+        async def run(self) -> str:
+            return "theirs"
+
+    made = ray.remote(type("Actor", (Loop,), {})).__ray_metadata__.modified_class
+    assert "run" in vars(made)
+
+    replace_once(Loop, "run", lambda theirs: lambda self: "ours")
+
+    assert made().run() == Loop().run() == "ours"
+
+
 class OneReply:
     """An agent loop, as verl makes one for each rollout; some fail."""
 
@@ -166,7 +183,7 @@ async def test_verls_worker_ends_a_prompt_whichever_of_its_rollouts_fail(monkeyp
     prompt = {"uid": uid, "agent_name": "one_reply", "fail": fail}
     trajectory = {"step": 3, "sample_index": 0, "rollout_n": 0, "validate": validate}
 
-    await asyncio.wait_for(Worker()._run_prompt(prompt, {}, trajectory), 20)
+    await asyncio.wait_for(Worker()._run_prompt(prompt, {}, trajectory), 300)
 
     failed = set(fail) & set(range(n))
     assert status[uid] == ("failure" if failed else "finished")
