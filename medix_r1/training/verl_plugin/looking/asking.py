@@ -39,13 +39,13 @@ class AsksToLook(StoredPictureFeatures):
     """verl's FSDP engine, whose update also compares each reply with what it would be of another picture."""
 
     _asked: LookingLoss | None = None
-    _others: Mapping[str, StoredPictures]  # key of a prompt → whose pictures stand in for its own
 
     def forward_backward_batch(self, data: Any, loss_function: Callable[..., Any], forward_only: bool = False) -> Any:
         """Run one mini-batch; an update with the term, if the batch says so."""
         text = "" if forward_only else tensordict_utils.get_non_tensor_data(data, key=SETTINGS, default="")
         self._asked = LookingLoss.from_text(text) if text else None
-        self._others = others_of(data) if text else {}
+        # key of a prompt → whose pictures stand in for its own
+        self._others: Mapping[str, StoredPictures] = others_of(data) if text else {}
         return super().forward_backward_batch(data, loss_function, forward_only)
 
     def forward_step(self, micro_batch: Any, loss_function: Callable[..., Any], forward_only: bool) -> Any:

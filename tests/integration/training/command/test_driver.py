@@ -98,7 +98,7 @@ def run(tmp_path, monkeypatch):
     ],
 )
 def test_a_failure_is_one_event_and_still_raised(run, monkeypatch, capsys, error, message):
-    def train(config, folder):
+    def train(config, folder, runner):
         raise error
 
     monkeypatch.setattr(driver, "train", train)
@@ -113,7 +113,7 @@ def test_a_failure_is_one_event_and_still_raised(run, monkeypatch, capsys, error
 
 def test_success_is_one_event(run, monkeypatch):
     seen = []
-    monkeypatch.setattr(driver, "train", lambda config, folder: seen.append(config))
+    monkeypatch.setattr(driver, "train", lambda config, folder, runner: seen.append(config))
 
     assert driver.main() == 0
 

@@ -92,6 +92,7 @@ USES: dict[str, list[Use]] = {
             step="metrics timing_raw",
             _compute_metrics="batch metrics timing_raw global_steps epoch",
             _compute_old_log_prob="batch metrics",
+            _update_actor="batch metrics",
             on_train_begin="",
             on_step_begin="",
             on_step_end="",
@@ -138,6 +139,45 @@ USES: dict[str, list[Use]] = {
         *reads(f"{TRAINER}._init_dataloader", "self.train_dataset = create_rl_dataset(", "is_train=True"),
         *reads(f"{TRAINER}._init_dataloader", "create_rl_sampler(self.config.data, self.train_dataset)"),
         *read("verl.utils.dataset.rl_dataset:RLHFDataset", "self.dataframe[item]"),
+    ],
+    f"{PLUGIN}looking/validation.py": [
+        *subclassed("verl.trainer.ppo.v1.trainer_base:PPOTrainer"),
+        *overridden(
+            TRAINER,
+            _val_metrics_update="data_sources sample_uids reward_extra_infos_dict sample_turns expected_acc_counts",
+            _maybe_log_val_generations="inputs outputs scores",
+            _dump_generations="inputs outputs gts scores reward_extra_infos_dict dump_path",
+        ),
+        *called(f"{TRAINER}._validate", "self"),
+        *read(TRAINER, "self.config", "self.replay_buffer", "self.val_dataset = ", "self.val_dataloader = "),
+        # all that it logs and writes goes through what is overridden, and its rows come from the loader
+        *reads(f"{TRAINER}._validate", "in self.val_dataloader:", "self._val_metrics_update("),
+        *reads(f"{TRAINER}._validate", "self._maybe_log_val_generations(", "self._dump_generations("),
+    ],
+    f"{PLUGIN}looking/asking.py": [
+        *overridden(
+            ENGINE,
+            forward_backward_batch="data loss_function forward_only",
+            forward_step="micro_batch loss_function forward_only",
+        ),
+        *called(f"{ENGINE}.prepare_model_inputs", "self micro_batch"),
+        *called(f"{ENGINE}.prepare_model_outputs", "self output output_args micro_batch logits_processor_func"),
+        *called("verl.utils.tensordict_utils:get_non_tensor_data", "data key default"),
+        *called("verl.utils.tensordict_utils:assign_non_tensor", "tensor_dict kwargs"),
+        *called("verl.utils.tensordict_utils:assign_non_tensor_stack", "tensor_dict key val"),
+        *called("verl.workers.utils.padding:no_padding_2_padding", "tensor data"),
+        *read(ENGINE, "self.module = "),
+        *reads(ENGINE, 'key="calculate_entropy"'),
+        *read("verl.workers.engine_workers", "partial(ppo_loss, config=actor_config)"),
+    ],
+    f"{PLUGIN}looking/loss.py": [
+        *called(
+            "verl.trainer.ppo.core_algos:agg_loss",
+            "loss_mat loss_mask loss_agg_mode dp_size batch_num_tokens global_batch_size loss_scale_factor",
+        ),
+        *called("verl.utils.metric:Metric", "aggregation value"),
+        *called("verl.utils.metric:AggregationType.SUM"),
+        *reads("verl.workers.utils.losses:ppo_loss", "config.global_batch_info["),
     ],
     f"{PLUGIN}watching/kept_tokens.py": [
         *subclassed("verl.trainer.ppo.v1.trainer_base:PPOTrainer"),
