@@ -117,7 +117,7 @@ def test_an_actors_class_that_was_made_before_reports_too():
     """`ray.remote` copies what a class inherits, so it would go on with verl's own method."""
 
     class Loop:
-        async def run(self) -> str:
+        def run(self) -> str:
             return "theirs"
 
     made = ray.remote(type("Actor", (Loop,), {})).__ray_metadata__.modified_class
