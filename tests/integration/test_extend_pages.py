@@ -126,7 +126,7 @@ async def test_a_signal_and_a_function_score_a_group(here: Path) -> None:
     rows = [json.loads(line) for line in (here / "replies.scored.jsonl").read_text().splitlines()]
     assert {row["id"]: row["overall"] for row in rows} == {"a": 0.5, "b": 0.5, "c": 0.0}
 
-    config = compose_train([NANO, "reward=voted"], config_dirs=[here / "configs"])
+    config = compose_train([NANO, "reward=voted", "judge.client.patience=1"], config_dirs=[here / "configs"])
     reward, reader = build_reward(config.reward), SampleReader.of(config.reward)
     texts = [f"<X_RAY><think>t</think><answer>{answer}</answer>" for answer in ("heart", "left lung", "left lung ")]
     samples = [reader.read(text, reference="<X_RAY>left lung", has_image=True) for text in texts]
