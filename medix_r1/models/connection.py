@@ -167,7 +167,13 @@ class Connection:
                 now = time.monotonic()
                 if (address := self.addresses.pick(now)) is not None:
                     break
-                await asyncio.sleep(min(1.0, self.addresses.pause(now)))
+                pause = self.addresses.pause(now)
+                if self.state.down_for() + pause > self.state.limit:  # a call made after others gave the servers up
+                    raise self._give_up(
+                        f"{self.name}: every server asks to wait, for {pause:.0f} s more, which is beyond the patience "
+                        f"of {self.state.limit:g} s"
+                    )
+                await asyncio.sleep(min(1.0, pause))
             self._check_budget()
             address.in_flight += 1
             try:

@@ -91,6 +91,16 @@ async def test_a_retry_after_beyond_all_patience_is_an_outage_now(stub, make_jud
     assert "daily quota" in str(outcomes[0])
 
 
+async def test_a_call_made_after_such_an_outage_ends_too(stub, make_judge):
+    stub.behave = lambda call: (429, {"Retry-After": "3600"}, b'{"error": {"message": "daily quota"}}')
+    judge = make_judge(stub.address, patience=600)
+    with pytest.raises(JudgeUnavailable):
+        await judge.judge(SAME)
+
+    with pytest.raises(JudgeUnavailable, check=coded("server-lost", "patience")):
+        await asyncio.wait_for(judge.judge(OTHER), 500)
+
+
 def test_retry_after_as_number_and_as_date():
     assert retry_after("1.5") == 1.5
     assert retry_after("-3") == 0.0
