@@ -18,6 +18,7 @@ from medix_r1.data.lengths.tokens import PromptCounter, backbone_folder
 from medix_r1.data.row import RawRow, RowRejected
 from medix_r1.data.settings import Settings, read_settings
 from medix_r1.data.sources.base import Unit
+from medix_r1.errors import DataError
 
 SAMPLE = 200  # rows
 _UNITS = 8  # evenly spaced units that they are read from
@@ -28,6 +29,7 @@ def dry_run(overrides: Sequence[str], console: Console) -> None:
 
     Raises:
         ConfigError: wrong settings.
+        DataError: the sample has no rows, or more of them would be rejected than data.max_rejected allows.
     """
     settings = read_settings(overrides)
     counter = PromptCounter(backbone_folder(settings.backbone), settings.min_pixels, settings.max_pixels)
@@ -50,6 +52,21 @@ def dry_run(overrides: Sequence[str], console: Console) -> None:
         bytes_out += sum(len(image.content) for image in measured.row.images)
     console.print(_table(settings, units, lengths, rejected, shrunk, bytes_out))
     console.print(f"nothing was written; without --dry-run the rows go to {settings.out}", highlight=False)
+    _check_taken(settings, len(lengths), rejected.total())
+
+
+def _check_taken(settings: Settings, taken: int, rejected: int) -> None:
+    """End as the run would that takes and rejects rows in the sample's shares."""
+    if not taken + rejected:
+        raise DataError(f"{settings.source.name} has no rows to read", code="no-rows")
+    if not taken:
+        raise DataError(f"all {rejected} rows of the sample would be rejected", code="no-train-rows")
+    if rejected > settings.max_rejected * (taken + rejected):
+        raise DataError(
+            f"{rejected} of {taken + rejected} rows of the sample would be rejected, more than data.max_rejected="
+            f"{settings.max_rejected:g} allows",
+            code="too-many-rejected",
+        )
 
 
 def _sample(settings: Settings, units: Sequence[Unit]) -> Iterator[RawRow]:

@@ -72,10 +72,13 @@ def row(seed: int, **changes) -> dict:
     return {**base, "images": [encoded(picture(seed))], **changes}
 
 
+def prepare_overrides(rows: Path, out: Path, backbone: Path) -> list[str]:
+    settings = [f"data.path={rows}", f"out={out}", f"backbone={backbone}", "workers=1"]
+    return ["data=jsonl", *settings, "image.min_pixels=null", "image.max_pixels=null"]
+
+
 def run_prepare(
     rows: Path, out: Path, backbone: Path, *overrides: str, strict=False, force=False, quiet=True
 ) -> Summary:
-    settings = [f"data.path={rows}", f"out={out}", f"backbone={backbone}", "workers=1"]
-    limits = ["image.min_pixels=null", "image.max_pixels=null"]
     console = Console(quiet=quiet, width=400)
-    return prepare(["data=jsonl", *settings, *limits, *overrides], console, strict=strict, force=force)
+    return prepare([*prepare_overrides(rows, out, backbone), *overrides], console, strict=strict, force=force)

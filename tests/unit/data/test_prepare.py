@@ -1,5 +1,6 @@
 """Preparing from end to end on small sets: counts, split, shards, rejects, settings."""
 
+import contextlib
 import json
 from itertools import pairwise
 
@@ -7,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
+from medix_r1.data.dry_run import dry_run
 from medix_r1.data.ending import experiment_of
 from medix_r1.data.files import locked, sha256_of
 from medix_r1.data.prepare import prepare
@@ -14,7 +16,7 @@ from medix_r1.data.prepared import read_index, read_manifest
 from medix_r1.data.settings import compose_prepare
 from medix_r1.errors import ConfigError, DataError
 from tests.support.problems import coded, only
-from tests.unit.data.support import encoded, picture, row, run_prepare, write_rows
+from tests.unit.data.support import encoded, picture, prepare_overrides, row, run_prepare, write_rows
 
 
 def rows_of(folder, split):
@@ -169,6 +171,21 @@ def test_too_many_rejected_rows_are_an_error_and_the_work_is_kept(tmp_path, back
     assert "rows.jsonl:2" in told
     assert list((tmp_path / "out/.staging").glob("unit-*.json"))
     assert run_prepare(path, tmp_path / "out", backbone, "data.max_rejected=0.8").train == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "code"),
+    [
+        ([row(1, answer="")] * 3, "no-train-rows"),
+        ([row(1), row(2, answer=""), row(3, tag="lung")], "too-many-rejected"),
+        ([row(1), row(2), row(3, tag="lung")], None),
+    ],
+)
+def test_a_dry_run_ends_as_the_run_would(tmp_path, backbone, rows, code):
+    overrides = prepare_overrides(write_rows(tmp_path, rows), tmp_path / "out", backbone)
+    with pytest.raises(DataError, check=coded(code)) if code else contextlib.nullcontext():
+        dry_run([*overrides, "data.max_rejected=0.5"], Console(quiet=True))
+    assert not (tmp_path / "out").exists()
 
 
 def test_when_all_rows_share_a_picture_it_is_said(tmp_path, backbone):
