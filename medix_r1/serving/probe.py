@@ -114,7 +114,8 @@ class _Server:
             with opener.open(request, timeout=_LOOK if body is None else _TIMEOUT) as reply:
                 return int(reply.status), reply.read()
         except urllib.error.HTTPError as error:
-            return error.code, error.read()
+            with error:  # it is the reply, with its connection
+                return error.code, error.read()
         except _NOT_HTTP:
             return None, b""
 

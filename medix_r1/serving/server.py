@@ -200,6 +200,7 @@ def served_models(address: str, timeout: float = 2.0, api_key: str | None = None
             payload: Any = json.load(reply)
         return [str(model["id"]) for model in payload["data"]]
     except urllib.error.HTTPError as error:
+        error.close()  # it is the reply, with its connection
         if error.code in (401, 403):
             raise ServerError(
                 f"{address} answers {error.code}: it wants {'another' if api_key else 'a'} key", code="wants-a-key"

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
-import os
+import json
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import ray
 from omegaconf import OmegaConf
 
 from medix_r1 import config as configs
+from medix_r1 import user_code
 from medix_r1.grammar import parse_completion, parse_reference
 from medix_r1.host import gc_tuning
 from medix_r1.models.settings import VERL_ROUTER
@@ -28,19 +28,7 @@ from tests.support.configs import composed
 from tests.support.judge_stub import JudgeStub
 
 WORKERS, QUESTIONS, CONCURRENCY = 4, 12, 3
-
-
-class WholeCounters:
-    """The counters as they are, without steps: what a worker reads is what the job has counted."""
-
-    def __init__(self, read) -> None:
-        self._read = read
-
-    def running(self, step):
-        return contextlib.nullcontext()
-
-    def so_far(self, step):
-        return self._read()
+STEP = "step000001"  # its counts are the job's: there is no other
 
 
 @ray.remote(num_cpus=0)
@@ -48,10 +36,10 @@ class Worker:
     """Stands for verl's reward worker: it makes its scorer in its constructor and scores as samples come."""
 
     def __init__(self, config) -> None:
-        self.scorer = scorer.make_scorer(config, WholeCounters)
+        self.scorer = scorer.make_scorer(config)
 
     async def score(self, case: Sample):
-        scored = await self.scorer.score(case, None)
+        scored = await self.scorer.score(case, STEP)
         return scored.breakdown.total, scored.statistics
 
     def kind(self) -> str:
@@ -159,7 +147,7 @@ def test_a_lost_actor_is_an_outage_and_no_zero(cluster, run, monkeypatch):
     monkeypatch.setattr(scorer, "ACTOR", "another")  # the one before may be ending still
     with JudgeStub() as stub:
         config = run(stub.address, 2, *remote_embedder(stub))
-        shared = scorer.make_scorer(config, WholeCounters)
+        shared = scorer.make_scorer(config)
         assert isinstance(shared, scorer.SharedScorer)
         ray.kill(shared._actor)
         with pytest.raises(ray.exceptions.RayActorError):
@@ -170,6 +158,18 @@ def test_a_lost_actor_is_an_outage_and_no_zero(cluster, run, monkeypatch):
     assert breakdown.total is None
     assert breakdown.outage
     assert "process" in str(breakdown.failure)
+
+
+class After:
+    """A signal that notes which files of users are loaded when it is made."""
+
+    found: ClassVar[list[str]] = []
+
+    def __init__(self) -> None:
+        self.found.extend(name for name in sys.modules if name.startswith(f"{user_code.__name__}."))
+
+    def score(self, sample):
+        raise NotImplementedError
 
 
 class Longest:
@@ -190,7 +190,7 @@ def test_workers_wait_for_the_rollouts_of_a_prompt_and_for_none_that_has_ended(c
     config.reward.signals, config.reward.weights = signal, {"longest": 1.0}
     config.actor_rollout_ref = {"rollout": {"n": 3, "val_kwargs": {"n": 1}}}
     row = {"uid": "step000001-prompt000000", "session_id": 1}
-    shared = scorer.make_scorer(config, WholeCounters)
+    shared = scorer.make_scorer(config)
     assert isinstance(shared, scorer.SharedScorer)
 
     async def scored():
@@ -223,20 +223,33 @@ async def test_one_worker_with_a_signal_of_groups_has_an_actor(run, monkeypatch)
     config = run("http://127.0.0.1:9/v1", 1)
     config.reward.signals.longest = {"_target_": f"{__name__}.Longest"}
 
-    scorer.make_scorer(config, WholeCounters)
+    scorer.make_scorer(config)
 
     assert len(made) == 1
 
 
 async def test_one_worker_needs_no_actor(run):
     with JudgeStub() as stub:
-        own = scorer.make_scorer(run(stub.address, 1, *remote_embedder(stub)), WholeCounters)
+        own = scorer.make_scorer(run(stub.address, 1, *remote_embedder(stub)))
         assert isinstance(own, scorer.Scorer)
 
-        scored = await own.score(case(0), None)
+        scored = await own.score(case(0), STEP)
 
         assert scored.breakdown.total is not None
         assert scored.statistics["llm/calls"] == 1
+
+
+async def test_the_runs_plugins_are_there_before_the_signals_are_made(run, tmp_path, monkeypatch):
+    """In an actor of its own nothing else loads them."""
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text("", encoding="utf-8")
+    monkeypatch.setenv(user_code.PLUGINS, json.dumps([str(plugin)]))
+    config = run("http://127.0.0.1:9/v1", 1)
+    config.reward.signals, config.reward.weights = {"first": {"_target_": f"{__name__}.After"}}, {"first": 1.0}
+
+    scorer.make_scorer(config)
+
+    assert After.found == [user_code.dotted(str(plugin))]
 
 
 def test_verls_router_takes_the_place_of_its_name(tmp_path):
@@ -252,14 +265,8 @@ def test_verls_router_takes_the_place_of_its_name(tmp_path):
     assert scorer.with_router(other.reward, "10.0.0.1:4321") is other.reward
 
 
-def test_the_actors_process_can_unpickle_what_it_is_made_of():
-    """In a run verl raises what our plug-in raises; there the actor's class comes first, then its arguments."""
-    program = (
-        "from medix_r1.training.verl_plugin.scorer import Scorer\n"
-        "from medix_r1.training.verl_plugin.reward_manager import StepCounters\n"
-    )
-    plugin = {"VERL_USE_EXTERNAL_MODULES": "medix_r1.training.verl_plugin.plugin"}
-    ended = subprocess.run(
-        [sys.executable, "-c", program], env=os.environ | plugin, capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 0, ended.stderr
+def test_the_actors_process_needs_no_verl():
+    """There a class is the first that Ray unpickles. verl, imported for it, would import what imports this class."""
+    program = "import sys, medix_r1.training.verl_plugin.scorer; sys.exit('verl' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2], check=False).returncode == 0

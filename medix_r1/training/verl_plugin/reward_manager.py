@@ -9,19 +9,16 @@ from __future__ import annotations
 import asyncio
 import io
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cachetools import LRUCache
 from verl.experimental.reward_loop.reward_manager import register as register_with_verl
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from medix_r1.errors import DataError
 from medix_r1.models.rubric import criteria_of
-from medix_r1.models.verdict import is_gauge
 from medix_r1.rewards.base import Sample, SampleReader
 from medix_r1.rewards.composite import RewardBreakdown
 from medix_r1.rewards.overlong import Overlong
@@ -31,7 +28,6 @@ from medix_r1.training.verl_plugin.patches.shared_images import CHAT
 from medix_r1.training.verl_plugin.watching import seats
 
 NAME = "medix"
-_READ_EVERY = 1.0  # seconds between two readings of the counters, at least, while replies are being scored
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +66,7 @@ class CompositeRewardManager(RewardManagerBase):
         self._max_response_length = config.data.max_response_length
         self._overlong = Overlong.of(settings, self._max_response_length)
         self._seated = seats.scores_groups(config)
-        self._scorer = scorer.make_scorer(config, StepCounters, reward_router_address)
+        self._scorer = scorer.make_scorer(config, reward_router_address)
 
     async def run_single(self, data: Any) -> dict[str, Any]:
         """Score the last sequence of `data` (a `DataProto` of one trajectory).
@@ -169,42 +165,6 @@ class CompositeRewardManager(RewardManagerBase):
             choices=sample.choices,
             accepted=sample.accepted,
         )
-
-
-class StepCounters:
-    """Counts the calls to judge and embedder in each training step, from its first reply on.
-
-    The sampler runs in another process and sees only samples. So samples carry the counts so far, and the maximum over
-    a step's samples is the step's count. Reading the counters is slow, so while replies are being scored, at most one
-    sample a second carries them; the last one of a burst always does.
-
-    Args:
-        statistics: reads the counters; gauges (`is_gauge`) are passed on unchanged.
-    """
-
-    def __init__(self, statistics: Callable[[], dict[str, float]]) -> None:
-        self._read = statistics
-        self._begun: LRUCache[str, dict[str, float]] = LRUCache(16)  # steps that can be in flight at once
-        self._running, self._read_at = 0, -_READ_EVERY
-
-    @contextmanager
-    def running(self, step: str | None) -> Iterator[None]:
-        """Within the block, a reply of `step` is being scored; None for a validation."""
-        if step is not None and step not in self._begun:
-            self._begun[step] = self._read()
-        self._running += 1
-        try:
-            yield
-        finally:
-            self._running -= 1
-
-    def so_far(self, step: str | None) -> dict[str, float]:
-        """Growth of every counter in this step; empty when another sample will carry it."""
-        if step is None or (self._running and time.monotonic() - self._read_at < _READ_EVERY):
-            return {}
-        self._read_at = time.monotonic()
-        begun = self._begun.get(step, {})
-        return {name: now if is_gauge(name) else now - begun.get(name, 0.0) for name, now in self._read().items()}
 
 
 def texts(values: Any) -> tuple[str, ...]:

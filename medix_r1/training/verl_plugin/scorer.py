@@ -4,35 +4,40 @@ verl picks a reward worker at random for each sample. If each worker built the r
 `reward.num_workers` caches, rate limits and embedders. So several workers share one named Ray actor; a single worker
 builds the reward in its own process, unless a signal scores whole groups: agent-loop workers then tell the actor which
 rollouts have ended (seats.py).
+
+Nothing here imports verl. The actor's process needs little of it, and importing it takes seconds. It would also close a
+circle: verl imports plugin.py, which imports reward_manager.py, which needs this file whole.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import ray
-
-# First of all in the actor's process: what comes to it is of reward_manager.py, which imports verl, which activates our
-# plug-in, which needs the whole of reward_manager.py.
-import verl  # noqa: F401
+from cachetools import LRUCache
 from omegaconf import DictConfig, OmegaConf
 
+from medix_r1 import user_code
 from medix_r1.host import gc_tuning
 from medix_r1.models.settings import VERL_ROUTER
+from medix_r1.models.verdict import is_gauge
 from medix_r1.rewards.base import Sample, Seat
 from medix_r1.rewards.build import build_reward
 from medix_r1.rewards.composite import RewardBreakdown
+from medix_r1.runs import stacks
 from medix_r1.runs.folder import RunFolder, WaitingHandler
 from medix_r1.training.verl_plugin.watching.seats import ACTOR, namespace, scores_groups
 
 logger = logging.getLogger(__name__)
 
 _IN_FLIGHT = 100_000  # concurrent samples, in effect unlimited; judge and embedder have limits of their own
+_READ_EVERY = 1.0  # seconds between two readings of the counters, at least, while replies are being scored
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +48,40 @@ class Scored:
     statistics: dict[str, float]
 
 
-class Counters(Protocol):
-    """Call counts of each training step."""
+class StepCounters:
+    """Counts the calls to judge and embedder in each training step, from its first reply on.
 
-    def running(self, step: str | None) -> AbstractContextManager[None]: ...
+    The sampler runs in another process and sees only samples. So samples carry the counts so far, and the maximum over
+    a step's samples is the step's count. Reading the counters is slow, so while replies are being scored, at most one
+    sample a second carries them; the last one of a burst always does.
 
-    def so_far(self, step: str | None) -> dict[str, float]: ...
+    Args:
+        statistics: reads the counters; gauges (`is_gauge`) are passed on unchanged.
+    """
+
+    def __init__(self, statistics: Callable[[], dict[str, float]]) -> None:
+        self._read = statistics
+        self._begun: LRUCache[str, dict[str, float]] = LRUCache(16)  # steps that can be in flight at once
+        self._running, self._read_at = 0, -_READ_EVERY
+
+    @contextmanager
+    def running(self, step: str | None) -> Iterator[None]:
+        """Within the block, a reply of `step` is being scored; None for a validation."""
+        if step is not None and step not in self._begun:
+            self._begun[step] = self._read()
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1
+
+    def so_far(self, step: str | None) -> dict[str, float]:
+        """Growth of every counter in this step; empty when another sample will carry it."""
+        if step is None or (self._running and time.monotonic() - self._read_at < _READ_EVERY):
+            return {}
+        self._read_at = time.monotonic()
+        begun = self._begun.get(step, {})
+        return {name: now if is_gauge(name) else now - begun.get(name, 0.0) for name, now in self._read().items()}
 
 
 class Scorer:
@@ -56,20 +89,16 @@ class Scorer:
 
     Args:
         config: the resolved config of the run.
-        make_counters: takes the function that reads the reward's statistics.
         router_address: HOST:PORT of verl's own reward model, or None.
     """
 
-    def __init__(
-        self,
-        config: DictConfig,
-        make_counters: Callable[[Callable[[], dict[str, float]]], Counters],
-        router_address: str | None,
-    ) -> None:
+    def __init__(self, config: DictConfig, router_address: str | None = None) -> None:
+        stacks.register()  # in an actor of its own, plugin.py does not run
+        user_code.load_plugins()
         folder = RunFolder(Path(config.run.dir))
         logging.getLogger("medix_r1.models").addHandler(WaitingHandler(folder))
         self._composite = build_reward(with_router(config.reward, router_address))
-        self._counters = make_counters(self._composite.statistics)
+        self._counters = StepCounters(self._composite.statistics)
         self.wants_images = self._composite.wants_images
         if versions := self._load():
             folder.add_event("versions", **versions)
@@ -124,23 +153,17 @@ class SharedScorer:
         return scored
 
 
-def make_scorer(
-    config: DictConfig,
-    make_counters: Callable[[Callable[[], dict[str, float]]], Counters],
-    router_address: str | None = None,
-) -> Scorer | SharedScorer:
+def make_scorer(config: DictConfig, router_address: str | None = None) -> Scorer | SharedScorer:
     """The job's scorer: in this process for one reward worker, in a named actor for several and for whole groups.
 
     The first worker creates the actor; it ends with the job. Arguments are those of `Scorer`.
     """
     if config.reward.num_workers == 1 and not scores_groups(config):
-        return Scorer(config, make_counters, router_address)
-    return SharedScorer(_actor(config, make_counters, router_address))
+        return Scorer(config, router_address)
+    return SharedScorer(_actor(config, router_address))
 
 
-def _actor(
-    config: DictConfig, make_counters: Callable[[Callable[[], dict[str, float]]], Counters], router_address: str | None
-) -> Any:
+def _actor(config: DictConfig, router_address: str | None) -> Any:
     """The job's actor with the reward, made by whoever asks first."""
     return (
         ray.remote(Scorer)
@@ -151,7 +174,7 @@ def _actor(
             max_concurrency=_IN_FLIGHT,
             num_cpus=0,
         )
-        .remote(config, make_counters, router_address)
+        .remote(config, router_address)
     )
 
 

@@ -40,7 +40,7 @@ def listener():
 
 def end(process: subprocess.Popen[bytes]) -> None:
     process.kill()
-    process.wait()
+    process.communicate()  # closes its pipe, too
 
 
 def test_the_command_is_a_list_of_words(monkeypatch):

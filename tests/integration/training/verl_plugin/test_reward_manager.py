@@ -21,10 +21,10 @@ from medix_r1.runs.scored_rollout import ScoredRollout
 from medix_r1.scoring.rows import Row
 from medix_r1.training.verl_plugin.reward_manager import (
     CompositeRewardManager,
-    StepCounters,
     encoded_images,
     training_step,
 )
+from medix_r1.training.verl_plugin.scorer import StepCounters
 
 EOS = 0
 
