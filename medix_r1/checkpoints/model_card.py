@@ -25,6 +25,7 @@ from medix_r1.untrusted import one_line
 
 _UNKNOWN = "unknown"
 _MEAN = re.compile(r"(reward|heldout/[^/]+)/(\w+)/mean")
+_LARGEST = {".yaml": 16_000_000, ".json": 64_000_000, ".jsonl": 2_000_000_000}  # bytes of a run's files
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---", re.DOTALL)
 
 
@@ -56,24 +57,38 @@ def base_model(checkpoint: Path) -> str | None:
     None when the run's config does not have it.
     """
     run = RunFolder(checkpoint.parent.parent)
-    name = _get(_config_of(run), "actor_rollout_ref.model.path")
+    name = _text(_get(_config_of(run), "actor_rollout_ref.model.path"))
     if name == _UNKNOWN:
         return None
-    path = _located(str(name), run)
-    return str(path.resolve()) if path.exists() else str(name)
+    path = _located(name, run)
+    return str(path.resolve()) if path.exists() else name
 
 
 def _config_of(run: RunFolder) -> Mapping[str, Any]:
     try:
-        config = read_yaml(run.config) if run.config.is_file() else None
+        config = read_yaml(run.config) if _is_readable(run.config, "run-config-unreadable") else None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{run.config}: not readable: {reason}", code="run-config-unreadable") from None
     return config if isinstance(config, dict) else {}
 
 
+def _is_readable(path: Path, code: str) -> bool:
+    """Whether a file of the run is there; whoever sent the run may have written it.
+
+    Raises:
+        CheckpointError: it is no regular file (a pipe never ends), or larger than any such file.
+    """
+    if not path.exists():
+        return False
+    if not path.is_file() or path.stat().st_size > _LARGEST[path.suffix]:
+        raise CheckpointError(f"{path}: no regular file, or larger than any run writes it", code=code)
+    return True
+
+
 def _located(name: str, run: RunFolder) -> Path:
     """A path of a run's config, which may be relative to the folder where the run was started."""
+    _is_readable(run.root / provenance.FILE, "run-config-unreadable")
     try:
         started = provenance.read(run).get("directory")
     except (ValueError, AttributeError, RecursionError):
@@ -88,11 +103,11 @@ def _located(name: str, run: RunFolder) -> Path:
 def _facts(config: Mapping[str, Any], run: RunFolder) -> dict[str, Any]:
     loss = _get(config, "actor_rollout_ref.actor.policy_loss.loss_mode")
     estimator = _get(config, "algorithm.adv_estimator")
-    base = str(_get(config, "actor_rollout_ref.model.path"))
+    base = _text(_get(config, "actor_rollout_ref.model.path"))
     facts = {
         "name": _get(config, "run.name"),
         "base": base,
-        "algorithm": estimator if loss in ("vanilla", _UNKNOWN) else f"{estimator} with the {loss} loss",
+        "algorithm": estimator if loss in ("vanilla", _UNKNOWN) else f"{_text(estimator)} with the {_text(loss)} loss",
         "prompts": _get(config, "data.train_batch_size"),
         "samples": _get(config, "actor_rollout_ref.rollout.n"),
         "lr": _get(config, "actor_rollout_ref.actor.optim.lr"),
@@ -113,13 +128,22 @@ def _facts(config: Mapping[str, Any], run: RunFolder) -> dict[str, Any]:
 
 def _judges(config: Mapping[str, Any]) -> list[str]:
     """Names of the judge's model, or of those of a vote or a cascade."""
-    client = (config.get("judge") or {}).get("client")
-    return list(dict.fromkeys(str(one["model"]) for _, one in members(client) if one.get("model") is not None))
+    client = _get(config, "judge.client")
+    try:
+        found = members(client if isinstance(client, Mapping) else None)
+        return list(dict.fromkeys(_text(one["model"]) for _, one in found if one.get("model") is not None))
+    except (AttributeError, TypeError, ValueError, RecursionError):  # not as a run writes it
+        return []
+
+
+def _text(value: object) -> str:
+    """A value of the config; a list or mapping, which aliases may make endless when written out, is unknown."""
+    return _UNKNOWN if isinstance(value, list | Mapping) else str(value)
 
 
 def _cell(value: object) -> str:
     """A fact in a cell or a code span of the card: on one line, and without what would end either."""
-    return html.escape(one_line(str(value)), quote=False).replace("`", "'").replace("|", "\\|")
+    return html.escape(one_line(_text(value)), quote=False).replace("`", "'").replace("|", "\\|")
 
 
 def _base_field(base: str, place: Path) -> str:
@@ -131,11 +155,11 @@ def _base_field(base: str, place: Path) -> str:
 def _reward(weights: Any) -> str:
     if not isinstance(weights, Mapping):
         return _UNKNOWN
-    return " + ".join(f"{weight} {name}" for name, weight in weights.items())
+    return " + ".join(f"{_text(weight)} {_text(name)}" for name, weight in weights.items())
 
 
 def _data(names: Any, run: RunFolder) -> str:
-    listed = [str(name) for name in (names if isinstance(names, list) else [names])]
+    listed = [_text(name) for name in (names if isinstance(names, list) else [names])]
     lines = ["| file | fingerprint |", "|---|---|"]
     return "\n".join([*lines, *(f"| `{_cell(name)}` | {_fingerprint(_located(name, run))} |" for name in listed)])
 
@@ -150,6 +174,8 @@ def _fingerprint(path: Path) -> str:
 def _results(run: RunFolder, step: int | None) -> str:
     """Table of the last means up to a step; held-out sets are not scored at every step."""
     rows: dict[tuple[str, str], tuple[float, int]] = {}
+    for path in run.root.glob("metrics/attempt_*.jsonl"):
+        _is_readable(path, "run-metrics-unreadable")
     try:
         for at, metrics in run.metrics_by_step().items():
             for key, value in metrics.items():

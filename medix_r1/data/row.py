@@ -61,7 +61,7 @@ class RawRow:
     Attributes:
         where: file and row number; unique within a source, used as the row's id.
         fields: by our field names (`FIELDS` of sources/base.py), values as in the file.
-        root: folder that image paths are relative to and may not leave; None when paths are not allowed.
+        root: folder or zip archive that image paths are relative to and may not leave; None when paths are not allowed.
         problem: why the row could not be parsed; None when it could.
         hide_names: errors about the row name no file.
     """

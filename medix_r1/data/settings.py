@@ -19,6 +19,7 @@ from medix_r1.data.meaning import conversations, options, tags
 from medix_r1.data.sources.base import Source
 from medix_r1.data.sources.hidden import HiddenNames
 from medix_r1.errors import ConfigError, Problem
+from medix_r1.images.archive import is_archive
 from medix_r1.images.rules import limit_problems, rules_of, window_problems
 from medix_r1.schema import command_line
 from medix_r1.schema.moved_names import replace_moved
@@ -195,6 +196,17 @@ def _row_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
     if delimiter is not None and len(delimiter) != 1:
         yield Problem("data.delimiter", "not-a-choice", f"{delimiter!r} is not one character")
     yield from tags.map_problems(data.get("tags") or {})
+    yield from _image_root_problems(data.get("image_root"))
+
+
+def _image_root_problems(value: str | None) -> Iterator[Problem]:
+    if not value:
+        return
+    path, key = Path(value).expanduser(), "data.image_root"
+    if not path.exists():
+        yield Problem(key, "no-such-file", f"{path} does not exist")
+    elif not path.is_dir() and not is_archive(path):
+        yield Problem(key, "not-a-folder", f"{path} is neither a folder nor a zip archive; unpack it first")
 
 
 def _is_encoding(name: Any) -> bool:

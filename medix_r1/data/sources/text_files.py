@@ -8,6 +8,7 @@ from typing import Any
 
 from medix_r1.data.sources.base import REQUIRED, Columns, Reading, Revision, Unit, file_revision, local_files
 from medix_r1.data.sources.packed import MOST_UNITS
+from medix_r1.images.archive import is_archive
 
 
 class TextFiles:
@@ -44,8 +45,14 @@ class TextFiles:
         return [str(file.relative_to(self.root)) for file in self.files]
 
     def root_of(self, name: str) -> str:
-        """The folder that the image paths of a file are relative to."""
-        return str(self._image_root or (self.root / name).parent / self._images_in)
+        """The folder, or the zip archive of its name, that the image paths of a file are relative to."""
+        if self._image_root:
+            return str(self._image_root)
+        folder = (self.root / name).parent
+        if not self._images_in:
+            return str(folder)
+        beside, packed = folder / self._images_in, folder / f"{self._images_in}.zip"
+        return str(packed if not beside.is_dir() and is_archive(packed) else beside)
 
 
 def packed_patterns(*suffixes: str) -> tuple[str, ...]:

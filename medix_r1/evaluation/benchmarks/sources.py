@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medix_r1.errors import ConfigError, DataError, Problem
-from medix_r1.evaluation.benchmarks.archive import ImageArchive
 from medix_r1.evaluation.benchmarks.image_server import ImageServer
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec
+from medix_r1.images.archive import ImageArchive
 
 if TYPE_CHECKING:
     from datasets import Dataset

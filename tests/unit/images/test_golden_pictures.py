@@ -12,10 +12,10 @@ import pytest
 from PIL import Image as PillowImage
 
 from medix_r1.errors import ConfigError, DataError
-from medix_r1.evaluation.benchmarks.archive import ImageArchive
 from medix_r1.evaluation.benchmarks.items import Image, Item
 from medix_r1.evaluation.phases.messages import user_message
 from medix_r1.evaluation.settings import compose_eval
+from medix_r1.images.archive import ImageArchive
 from medix_r1.images.decode import prepare_image
 from medix_r1.images.rules import ImageRejected, rules_of
 from tests.support import golden_pictures

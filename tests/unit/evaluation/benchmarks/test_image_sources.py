@@ -1,63 +1,13 @@
-"""Archives that mean harm, and a server that wants credentials."""
+"""A server of pictures that wants credentials."""
 
 import base64
-import zipfile
 
 import pytest
 
 from medix_r1.errors import ConfigError, DataError
-from medix_r1.evaluation.benchmarks import archive as archives
-from medix_r1.evaluation.benchmarks.archive import ImageArchive
 from medix_r1.evaluation.benchmarks.image_server import ImageServer
 from tests.support.loopback import LoopbackHandler, LoopbackServer
 from tests.support.problems import coded
-
-
-def _archive(tmp_path, members: dict[str, bytes]):
-    path = tmp_path / "imgs.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
-        for name, data in members.items():
-            made.writestr(name, data)
-    return path
-
-
-def test_members_are_found_with_and_without_the_top_folder(tmp_path) -> None:
-    archive = ImageArchive(_archive(tmp_path, {"imgs/x/source.jpg": b"picture"}))
-    assert archive.read("x/source.jpg") == archive.read("imgs/x/source.jpg") == b"picture"
-
-
-@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "imgs/../../x", "a\\..\\b", "missing.jpg"])
-def test_names_that_lead_out_of_the_archive_are_refused(tmp_path, name) -> None:
-    path = _archive(tmp_path, {"../../etc/passwd": b"evil", "/etc/passwd": b"evil", "imgs/a.jpg": b"fine"})
-    before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(DataError):
-        ImageArchive(path).read(name)
-    assert sorted(tmp_path.rglob("*")) == before  # nothing is ever written
-
-
-def test_a_zip_bomb_is_refused(tmp_path, monkeypatch) -> None:
-    archive = ImageArchive(_archive(tmp_path, {"bomb.jpg": b"\0" * 5_000_000, "large.jpg": bytes(range(256)) * 8}))
-    with pytest.raises(DataError, check=coded("too-large")):
-        archive.read("bomb.jpg")  # unpacks to a thousand times its size
-    monkeypatch.setattr(archives, "MAX_BYTES", 1000)
-    with pytest.raises(DataError, check=coded("too-large")):
-        archive.read("large.jpg")
-
-
-def test_a_member_larger_than_it_says_is_refused(tmp_path) -> None:
-    path = _archive(tmp_path, {"a.jpg": bytes(range(256)) * 40})
-    data = bytearray(path.read_bytes())
-    at = data.rfind(b"PK\x01\x02") + 24  # the size that the directory tells
-    data[at : at + 4] = (10).to_bytes(4, "little")
-    path.write_bytes(bytes(data))
-    with pytest.raises(DataError):
-        ImageArchive(path).read("a.jpg")
-
-
-def test_what_is_no_archive_says_so(tmp_path) -> None:
-    (tmp_path / "imgs.zip").write_bytes(b"<html>login</html>")
-    with pytest.raises(DataError, check=coded("not-a-zip")):
-        ImageArchive(tmp_path / "imgs.zip")
 
 
 class _PhysioNet(LoopbackServer):
