@@ -30,7 +30,7 @@ def read_object(path: Path) -> dict[str, Any]:
             code="json-too-large",
         )
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_constant)
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror}", code="file-unreadable") from None
     except (ValueError, RecursionError) as error:  # ValueError: also what is no UTF-8
@@ -38,3 +38,10 @@ def read_object(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: a {type(content).__name__} instead of an object", code="json-not-an-object")
     return content
+
+
+def _constant(word: str) -> float:
+    """NaN is refused: no setting means it, and readers answer nothing with it."""
+    if word == "NaN":
+        raise ValueError("NaN is no number")
+    return float(word)

@@ -65,15 +65,26 @@ def copy_like(base: Path, folder: Path) -> None:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    config: dict[str, Any] = AutoConfig.from_pretrained(
-        folder, trust_remote_code=False, local_files_only=True
-    ).to_dict()
+    try:
+        config: dict[str, Any] = AutoConfig.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True
+        ).to_dict()
+    except Exception as error:  # noqa: BLE001  the folder may hold anything
+        raise _not_a_model(folder, error) from None
     return config
 
 
 def _vocabulary(folder: Path) -> dict[str, int]:
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    return dict(tokenizer.get_vocab())
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        return dict(tokenizer.get_vocab())
+    except Exception as error:  # noqa: BLE001  the folder may hold anything
+        raise _not_a_model(folder, error) from None
+
+
+def _not_a_model(folder: Path, error: Exception) -> CheckpointError:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    return CheckpointError(f"--like: {folder} is no folder of a model: {reason}", code="no-such-base")
 
 
 def _differences(one: dict[str, Any], other: dict[str, Any], prefix: str = "") -> set[str]:

@@ -120,7 +120,9 @@ def _write_model(source: Path, folder: Path, options: Options, hooks: _Hooks) ->
     model_files.copy(actor / "huggingface", folder)
     if options.like is not None:
         like.copy_like(like.settings_of(options.like), folder)
-    model_files.write_config(folder, dtype=_main_dtype(entries), is_tied=bool(blueprint.tied))
+    dropped = model_files.write_config(folder, dtype=_main_dtype(entries), is_tied=bool(blueprint.tied))
+    if dropped:
+        hooks.say(f"left out of config.json, because the merged weights are plain: {', '.join(dropped)}")
     model_files.write_older_forms(folder)
     card = model_card(source, dtype=_main_dtype(entries))
     (folder / "README.md").write_text(card, encoding="utf-8")

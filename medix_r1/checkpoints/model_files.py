@@ -21,6 +21,7 @@ _NOT_COPIED = ("index.json",)  # of weights, if verl was told to save a Hugging 
 _PROCESSOR = "processor_config.json"
 _PARTS = {"image_processor": "preprocessor_config.json", "video_processor": "video_preprocessor_config.json"}
 _NAMED_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+_OF_OTHER_WEIGHTS = ("quantization_config", "compression_config")  # of a base; the merged weights are plain
 _ALWAYS_RENORMALISES = "qwen3_vl_moe_text"  # so transformers 5 does not save norm_topk_prob; vLLM needs it
 
 
@@ -37,16 +38,20 @@ def copy(huggingface: Path, folder: Path) -> None:
             shutil.copyfile(file, folder / file.name)
 
 
-def write_config(folder: Path, *, dtype: str, is_tied: bool) -> None:
+def write_config(folder: Path, *, dtype: str, is_tied: bool) -> list[str]:
     """Put the weights' dtype into config.json, and every renamed setting under its older name, too.
 
     Args:
         folder: of the model.
         dtype: of most weights.
         is_tied: whether the output layer shares the embedding's weight; parts of a config may contradict each other.
+
+    Returns:
+        Settings that were left out, because they say of the weights what those are not.
     """
     path = folder / "config.json"
     config = read_object(path)
+    dropped = [key for key in _OF_OTHER_WEIGHTS if config.pop(key, None)]
     for part in (config, *(value for key, value in config.items() if key.endswith("_config"))):
         if part is config or (isinstance(part, dict) and "dtype" in part):
             part.pop("torch_dtype", None)  # the name of older versions
@@ -56,6 +61,7 @@ def write_config(folder: Path, *, dtype: str, is_tied: bool) -> None:
         if "tie_word_embeddings" in part:
             part["tie_word_embeddings"] = is_tied
     _write(path, config)
+    return dropped
 
 
 def write_older_forms(folder: Path) -> None:

@@ -52,6 +52,8 @@ def find(path: Path, *, unsealed: bool = False) -> Path:
     actor = actor_of(folder)
     _check_files(actor)
     _check_manifest(folder, ("actor/model_", "actor/huggingface/") if unsealed else ("",))
+    if not unsealed:
+        _check_named(folder)
     ranks_of(actor)
     return folder
 
@@ -163,6 +165,20 @@ def _check_manifest(folder: Path, prefixes: tuple[str, ...]) -> None:
     if mixed:
         raise CheckpointError(
             f"{folder}: {_first(mixed)} not as saved: of another save, or changed since", code="not-as-saved"
+        )
+
+
+def _check_named(folder: Path) -> None:
+    """Check that the manifest names every file that a merge reads.
+
+    Raises:
+        CheckpointError: one came later.
+    """
+    named = checkpoints.recorded_files(folder)
+    if later := sorted(name for path in files_of(folder) if (name := str(path.relative_to(folder))) not in named):
+        raise CheckpointError(
+            f"{folder}: {_first(later)} not among the files that were saved; move it away, or {_UNSEALED}",
+            code="not-as-saved",
         )
 
 

@@ -52,6 +52,13 @@ def check_target(out: Path, *, force: bool, base: Path | None = None) -> None:
     Raises:
         CheckpointError: it may not.
     """
+    try:
+        _check_target(out, force=force, base=base)
+    except OSError as error:  # too long a name, a folder that may not be read
+        raise explained(error, out) from None
+
+
+def _check_target(out: Path, *, force: bool, base: Path | None) -> None:
     if inside := next((folder for folder in (out, *out.parents) if _is_of_checkpoints(folder)), None):
         raise CheckpointError(
             f"--out {out} lies in the checkpoints in {inside}, which it could destroy; choose a folder outside",
@@ -90,10 +97,16 @@ def check_disk(out: Path, needed: int) -> None:
         )
 
 
-def explained(error: OSError, out: Path, source: Path) -> CheckpointError:
-    """An error of the system in one line: which file, and what to do."""
+def explained(error: OSError, out: Path, source: Path | None = None) -> CheckpointError:
+    """An error of the system in one line: which file, and what to do.
+
+    Args:
+        error: of the system.
+        out: the folder that is written.
+        source: the checkpoint that is read.
+    """
     path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else out
-    if path.is_relative_to(source):
+    if source is not None and path.is_relative_to(source):
         return CheckpointError(
             f"{path}: {error.strerror}; the checkpoint changed or cannot be read", code="source-unreadable"
         )

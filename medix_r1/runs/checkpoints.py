@@ -81,6 +81,15 @@ def changed_files(folder: Path) -> list[str]:
     return [name for name, mark in marks.items() if (folder / name).is_file() and fingerprint(folder / name) != mark]
 
 
+def recorded_files(folder: Path) -> set[str]:
+    """Names of the files of the manifest.
+
+    Raises:
+        CheckpointError: there is no manifest, or a damaged one.
+    """
+    return set(_recorded(folder, "files"))
+
+
 def _recorded(folder: Path, what: str) -> dict[str, Any]:
     try:
         path = folder / MANIFEST

@@ -20,6 +20,7 @@ Shape = tuple[int, ...]
 _HEADS = ("v_head.", "score.", "classifier.")
 _MOST_LAYERS = 1000  # transformers would build more than memory holds
 _LAYERS = ("num_hidden_layers", "depth")
+_CODE_KEYS = ("auto_map", "custom_pipelines")
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Blueprint:
         kinds = [
             f"{name} ({parameter.dtype})"
             for name, parameter in parameters.items()
-            if name in self.shapes and parameter.dtype.is_floating_point != state[name].is_floating_point()
+            if name in self.shapes and not _is_of_kind(parameter.dtype, state[name])
         ]
         cases = {
             "missing": missing,
@@ -88,6 +89,13 @@ class Blueprint:
             for target, source in self.tied.items()
             if name in (target, source)
         )
+
+
+def _is_of_kind(dtype: torch.dtype, wanted: torch.Tensor) -> bool:
+    """Whether a parameter of this dtype may stand for one of the model; weights of 8 bits need scales beside them."""
+    if wanted.is_floating_point():
+        return dtype.is_floating_point and dtype.itemsize > 1
+    return not dtype.is_floating_point
 
 
 def build(huggingface: Path) -> Blueprint:
@@ -137,7 +145,7 @@ def auto_class(config: Any, huggingface: Path) -> Any:
 
 
 def refuse_code(folder: Path) -> None:
-    """Refuse a model folder with Python files or an `auto_map`, whose code transformers could run.
+    """Refuse a model folder with Python files, or settings that name code which transformers could run.
 
     Raises:
         CheckpointError: it has one.
@@ -149,13 +157,14 @@ def refuse_code(folder: Path) -> None:
     for path in sorted(folder.glob("**/*.json")):
         if _asks_for_code(read_object(path)):
             raise CheckpointError(
-                f"{path} is refused: its auto_map asks for code to run; remote code is off", code="asks-for-code"
+                f"{path} is refused: its {' or '.join(_CODE_KEYS)} asks for code to run; remote code is off",
+                code="asks-for-code",
             )
 
 
 def _asks_for_code(node: object) -> bool:
     if isinstance(node, dict):
-        return bool(node.get("auto_map")) or any(map(_asks_for_code, node.values()))
+        return any(map(node.get, _CODE_KEYS)) or any(map(_asks_for_code, node.values()))
     return isinstance(node, list) and any(map(_asks_for_code, node))
 
 

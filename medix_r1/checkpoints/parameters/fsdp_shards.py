@@ -11,6 +11,7 @@ import logging
 import math
 import mmap
 import pickle
+import re
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from torch.distributed.tensor import DTensor, Replicate, Shard
 from medix_r1.errors import CheckpointError
 
 Region = tuple[slice, ...]
+_UNSUPPORTED = re.compile(r"unsupported .*", re.IGNORECASE)  # of torch's message, on one line
 _LISTED = 10  # names in one message
 _MADV_DONTNEED = 4  # Linux
 
@@ -117,9 +119,10 @@ def _load(path: Path) -> Mapping[str, torch.Tensor]:
     try:
         content = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).split("Unsupported", 1)[-1].split("\n", 1)[0][:200]
+        asked = _UNSUPPORTED.search(str(error))
+        reason = f" ({asked[0][:200]})" if asked else ""
         raise CheckpointError(
-            f"{path} is refused: it holds more than tensors (unsupported{reason})", code="shard-holds-code"
+            f"{path} is refused: it holds more than tensors{reason}", code="shard-holds-code"
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(

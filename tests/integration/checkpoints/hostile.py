@@ -163,6 +163,28 @@ def metrics(content: str) -> Callable[[Path], object]:
     return spoil
 
 
+class Evil:
+    """Runs a command when it is unpickled."""
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.system, ("touch owned",)
+
+
+def sparse_file(name: str) -> Callable[[Path], object]:
+    """50 GB by its size, nothing on disk."""
+
+    def spoil(folder: Path) -> None:
+        with (folder / name).open("wb") as file:
+            file.truncate(50_000_000_000)
+
+    return spoil
+
+
+def metrics_pipe(folder: Path) -> None:
+    (folder.parents[1] / "metrics").mkdir()
+    os.mkfifo(folder.parents[1] / "metrics" / "attempt_001.jsonl")
+
+
 DEEP = "[" * 200_000
 CASES: dict[str, Case] = {
     "a link to a secret as a tokenizer": Case(
@@ -186,8 +208,8 @@ CASES: dict[str, Case] = {
     "a config that is a list": Case(settings("config.json", "[1, 2]"), "json-not-an-object", ("list",)),
     "a deeply nested JSON": Case(settings("tokenizer.json", DEEP), "json-unreadable", ("tokenizer.json",)),
     "a number of a million digits": Case(settings("config.json", '{"a": ' + "9" * 1_000_000 + "}"), "json-unreadable"),
-    "a JSON of 100 GB": Case(big, "json-too-large", ("tokenizer.json", "100000 MB"), reseal=False),
-    "a text of 100 GB": Case(big_text, "file-too-large", ("merges.txt",), reseal=False),
+    "a JSON of 100 GB": Case(big, "json-too-large", ("tokenizer.json", "100000 MB")),
+    "a text of 100 GB": Case(big_text, "file-too-large", ("merges.txt",)),
     "no config": Case(lambda f: (f / "actor/huggingface/config.json").unlink(), "file-unreadable", ("config.json",)),
     "an unknown architecture": Case(changed_config(architectures=["Evil"]), "unknown-architecture", ("Evil",)),
     "architectures of another type": Case(changed_config(architectures=7), "no-model-config"),
@@ -231,6 +253,18 @@ CASES: dict[str, Case] = {
     "a manifest of files elsewhere": Case(
         manifest('{"files": {"../../../secret\\u001b[2J": 1}}'), "not-whole", ("\\x1b",), reseal=False
     ),
+    "a manifest that names nothing": Case(manifest('{"files": {}}'), "not-as-saved", (SHARD,), reseal=False),
+    "a manifest of 50 GB": Case(sparse_file(checkpoints.MANIFEST), "no-manifest", reseal=False),
+    "a file of settings that came later": Case(
+        settings("added_tokens.json", "{}"), "not-as-saved", ("added_tokens.json",), reseal=False
+    ),
+    "NaN as a setting": Case(settings("config.json", '{"rope_theta": NaN}'), "json-unreadable", ("config.json", "NaN")),
+    "custom pipelines": Case(changed_config(custom_pipelines={"x": {"impl": "evil.X"}}), "asks-for-code"),
+    "8-bit floats": Case(put("model.norm.weight", torch.ones(32).to(torch.float8_e4m3fn)), "not-a-whole-model"),
+    "a pickle that runs": Case(put("evil", Evil()), "shard-holds-code", ("system",)),
+    "a run config that is a pipe": Case(lambda f: os.mkfifo(f.parents[1] / "config.yaml"), "run-config-unreadable"),
+    "a run config of 50 GB": Case(sparse_file("../../config.yaml"), "run-config-unreadable"),
+    "metrics that are a pipe": Case(metrics_pipe, "run-metrics-unreadable"),
     "a broken run config": Case(run_config("a: [1"), "run-config-unreadable", ("config.yaml",)),
     "a run config in UTF-16": Case(run_config("a: ü".encode("utf-16")), "run-config-unreadable"),
     "broken metrics": Case(metrics('{"step": 1'), "run-metrics-unreadable"),

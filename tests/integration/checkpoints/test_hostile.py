@@ -1,17 +1,21 @@
 """A merge of a hostile or damaged checkpoint says in one line what is wrong, runs nothing and writes nothing."""
 
+import json
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from medix_r1.checkpoints.merge import merge
+from medix_r1.checkpoints.options import Options
 from medix_r1.checkpoints.verification.logits import Question
 from medix_r1.errors import CheckpointError
 from medix_r1.runs import checkpoints
-from tests.integration.checkpoints.hostile import CASES, ESCAPE, manifest
+from tests.integration.checkpoints.hostile import CASES, ESCAPE, changed_config, manifest
 from tests.integration.checkpoints.plain import config, save, state_of
 from tests.support.problems import coded
 
@@ -75,3 +79,36 @@ def test_the_terminal_gets_no_escape_sequences(good: Path, tmp_path: Path) -> No
     assert b"\x1b" not in done.stdout + done.stderr
     assert done.stdout.count(b"\n") == 1
     assert b"Traceback" not in done.stderr
+
+
+def test_a_config_that_says_quantized_of_plain_weights_does_not(good: Path, tmp_path: Path) -> None:
+    changed_config(quantization_config={"quant_method": "fp8"})(good)
+    checkpoints.seal(good)
+    console = Console(record=True, width=400)
+
+    merge(good, tmp_path / "model", console=console)
+
+    assert "quantization_config" in console.export_text()
+    assert "quantization_config" not in json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))
+
+
+def test_a_config_of_endless_aliases_is_not_written_out(good: Path, tmp_path: Path) -> None:
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in pairwise("abcdefghijk")]
+    keys = ["run: {name: *k, seed: *k}", "data: {train_files: [*k]}", "reward: {weights: {llm: *k}}", "judge: [*k]"]
+    (good.parents[1] / "config.yaml").write_text("\n".join([*lines, *keys]), encoding="utf-8")
+
+    merge(good, tmp_path / "model")
+    assert (tmp_path / "model" / "README.md").stat().st_size < 10_000
+
+
+@pytest.mark.parametrize("out", ["a" * 300, "a" * 250, "model/" + "b" * 256])
+def test_an_impossible_name_is_refused_in_one_line(good: Path, tmp_path: Path, out: str) -> None:
+    with pytest.raises(CheckpointError, check=coded("cannot-write")):
+        merge(good, tmp_path / out)
+
+
+def test_like_a_folder_that_is_no_model_is_refused(good: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, check=coded("no-such-base")):
+        merge(good, tmp_path / "model", options=Options(like=str(good)))
+    assert not (tmp_path / "model").exists()
