@@ -66,14 +66,14 @@ def base_model(checkpoint: Path) -> str | None:
 
 def _config_of(run: RunFolder) -> Mapping[str, Any]:
     try:
-        config = read_yaml(run.config) if _is_readable(run.config, "run-config-unreadable") else None
+        config = read_yaml(run.config) if _is_readable(run.config) else None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{run.config}: not readable: {reason}", code="run-config-unreadable") from None
     return config if isinstance(config, dict) else {}
 
 
-def _is_readable(path: Path, code: str) -> bool:
+def _is_readable(path: Path) -> bool:
     """Whether a file of the run is there; whoever sent the run may have written it.
 
     Raises:
@@ -82,13 +82,13 @@ def _is_readable(path: Path, code: str) -> bool:
     if not path.exists():
         return False
     if not path.is_file() or path.stat().st_size > _LARGEST[path.suffix]:
-        raise CheckpointError(f"{path}: no regular file, or larger than any run writes it", code=code)
+        raise CheckpointError(f"{path}: no regular file, or larger than any run writes it", code="run-file-unreadable")
     return True
 
 
 def _located(name: str, run: RunFolder) -> Path:
     """A path of a run's config, which may be relative to the folder where the run was started."""
-    _is_readable(run.root / provenance.FILE, "run-config-unreadable")
+    _is_readable(run.root / provenance.FILE)
     try:
         started = provenance.read(run).get("directory")
     except (ValueError, AttributeError, RecursionError):
@@ -175,7 +175,7 @@ def _results(run: RunFolder, step: int | None) -> str:
     """Table of the last means up to a step; held-out sets are not scored at every step."""
     rows: dict[tuple[str, str], tuple[float, int]] = {}
     for path in run.root.glob("metrics/attempt_*.jsonl"):
-        _is_readable(path, "run-metrics-unreadable")
+        _is_readable(path)
     try:
         for at, metrics in run.metrics_by_step().items():
             for key, value in metrics.items():

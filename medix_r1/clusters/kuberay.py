@@ -21,6 +21,8 @@ from medix_r1 import config as configs
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.model_names import is_hub_name
 from medix_r1.serving import server
+from medix_r1.serving.address import is_loopback
+from medix_r1.serving.composed_judges import asks, members
 from medix_r1.serving.foreground import attached
 
 _JUDGE_PORT = 8000
@@ -149,6 +151,11 @@ def _config_problems(config: DictConfig, cluster: Cluster) -> list[Problem]:
     if config.placement.judge in ("own_gpus", "own_node", "inside_verl"):
         message = "the judge gets a pod of its own; leave placement= out, or write placement=address"
         found.append(Problem("placement", "not-in-kubernetes", message))
+    for key, node in [*members(config.judge.client), ("embedder", config.embedder or {})]:
+        for address in [node.get("base_url"), *(node.get("base_urls") or ())]:
+            if address is not None and is_loopback(str(address)) and not asks(node, config.judge.server):
+                message = f"{address} leads every pod to itself; give an address that the pods reach"
+                found.append(Problem(f"{key}.base_url", "loopback-address", message))
     if not config.trainer.n_gpus_per_node or str(config.trainer.get("device", "cuda")) == "cpu":
         message = "the pods ask for GPUs, and this run has none; choose a hardware= with GPUs"
         found.append(Problem("hardware", "no-gpus", message))

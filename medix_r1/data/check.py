@@ -12,7 +12,7 @@ from medix_r1.data.meaning import pictures
 from medix_r1.data.meaning.options import AnswerIs, Options, read_options, resolve
 from medix_r1.data.meaning.pictures import image_bytes
 from medix_r1.data.meaning.tags import tag_in, tag_of
-from medix_r1.data.meaning.text import as_text, is_missing, list_in_text, texts
+from medix_r1.data.meaning.text import as_text, is_missing, list_in_text, texts, unwrapped
 from medix_r1.data.row import (
     IMAGE_MARK,
     CheckedRow,
@@ -210,14 +210,14 @@ def _answers(raw: RawRow, answer_list: str) -> list[str]:
         listed = list_in_text(value)
         is_list = listed is not None and all(isinstance(item, str) for item in listed)
         value = listed if is_list else [value]
-    found = texts("answer", value)
+    found = list(map(unwrapped, texts("answer", value)))
     return [", ".join(found)] if answer_list == "all" and len(found) > 1 else found
 
 
 def _check_control_tokens(row: CheckedRow, options: Options, counter: PromptCounter) -> None:
     text = "\n".join((row.question, *row.choices))
     found = [token for token in (*counter.control_tokens, *_OTHER_MEDIA) if token in text]
-    if found or any(IMAGE_MARK in text for text in options.texts):
+    if found or any(IMAGE_MARK in text.lower() for text in options.texts):
         raise RowRejected(Reason.CONTROL_TOKEN, f"the question holds {', '.join(found) or IMAGE_MARK}")
 
 

@@ -155,7 +155,7 @@ def _row_rules(tree: Mapping[str, Any], name: str) -> RowRules:
         instructions=tree["instructions"],
         max_prompt_tokens=tree["max_prompt_tokens"],
         overlong=tree["overlong"],
-        tags=tree["data"].get("tags") or {},
+        tags=tags.words_of(tree["data"].get("tags") or {}),
         answer_is=tree["data"].get("answer_is"),
         answer_list=tree["data"].get("answer_list", "alternatives"),
         question_until=tree["data"].get("question_until"),

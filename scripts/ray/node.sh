@@ -15,8 +15,11 @@ finish() {
     rm -rf "$files"
 }
 
+host=${address%:*}
+host=${host#[}
+host=${host%]} # of IPv6 without its brackets
 case $kind in
-head) where=(--head --node-ip-address="${address%:*}" --port="${address##*:}" --include-dashboard=false) ;;
+head) where=(--head --node-ip-address="$host" --port="${address##*:}" --include-dashboard=false) ;;
 worker) where=(--address="$address") ;;
 *) echo "usage: $0 head|worker HOST:PORT" >&2 && exit 2 ;;
 esac

@@ -334,7 +334,7 @@ def test_a_job_that_somebody_ends_writes_a_checkpoint_and_is_not_requeued(submit
         ("127.0.1.1", "10.1.2.3 192.168.7.8", "10.1.2.3"),  # Debian's name of the machine itself
         ("::1 127.0.0.1", "169.254.3.4 fe80::1 10.1.2.3", "10.1.2.3"),
         ("10.9.9.9", "10.1.2.3", "10.9.9.9"),  # what the name resolves to is what the others know
-        ("fe80::1 2001:db8::7", "10.1.2.3", "2001:db8::7"),
+        ("fe80::1 2001:db8::7", "10.1.2.3", "[2001:db8::7]"),
     ],
 )
 def test_the_heads_address_is_one_that_other_nodes_reach(submit, name: str, interfaces: str, chosen: str) -> None:

@@ -94,7 +94,7 @@ class Blueprint:
 def _is_of_kind(dtype: torch.dtype, wanted: torch.Tensor) -> bool:
     """Whether a parameter of this dtype may stand for one of the model; weights of 8 bits need scales beside them."""
     if wanted.is_floating_point():
-        return dtype.is_floating_point and dtype.itemsize > 1
+        return bool(dtype.is_floating_point) and dtype.itemsize > 1
     return not dtype.is_floating_point
 
 

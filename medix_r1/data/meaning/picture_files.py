@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -20,6 +22,7 @@ _REASONS = {
     "outside-its-folder": Reason.PATH_OUTSIDE,
     "too-large": Reason.IMAGE_BOMB,
 }
+_BETWEEN = re.compile(r"[;,|]")
 _LOOKED_AT = 10_000  # names in a folder among which a zip archive is looked for
 
 
@@ -49,7 +52,7 @@ def picture_in_file(name: str, root: str | None, rules: ImageRules, *, hide_name
         content = _read_inside(path, folder, rules)
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         says = getattr(error, "strerror", None) or str(error)
-        hint = "" if hide_names else _hint(folder)
+        hint = "" if hide_names else _hint(name, folder)
         raise RowRejected(Reason.MISSING_IMAGE, f"{called}: {says}{hint}") from error
     if content is None:
         within = "its folder" if hide_names else folder
@@ -72,8 +75,11 @@ def _from_archive(name: str, path: Path, rules: ImageRules, *, hide_names: bool)
         raise RowRejected(_REASONS.get(error.code, Reason.CORRUPT_IMAGE), says) from error
 
 
-def _hint(folder: Path) -> str:
-    """What may help where a folder lacks a picture and holds a zip archive."""
+def _hint(name: str, folder: Path) -> str:
+    """What may help where a folder lacks a picture: it holds a zip archive, or the name is several."""
+    parts = [part.strip() for part in _BETWEEN.split(name)]
+    if len(parts) > 1 and any((folder / part).is_file() for part in parts):
+        return f"; several pictures in a cell are a list: {json.dumps(parts)}"
     found = _archive_in(folder)
     return f"; if it is in {found.name}, set data.image_root={found}" if found else ""
 

@@ -19,7 +19,8 @@ from medix_r1.data.row import IMAGE_MARK, RawRow, Reason, RowRejected
 from medix_r1.images.rules import ImageRules
 from medix_r1.images.signs import is_picture
 
-_NUMBERED = re.compile(r"<image[\s_]{0,2}(\d{1,2})>", re.IGNORECASE)
+_NUMBERED = re.compile(r"<image[\s_\-#]{0,2}(\d{1,2})>", re.IGNORECASE)
+_PLAIN = re.compile(re.escape(IMAGE_MARK), re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/=_\-\s]+")
 _SHORTEST = 64  # characters of base64; a shorter one is a name, for no picture is so small
 _INSIDE = ("bytes", "path", "image", "image_url", "url", "data", "base64", "file_name")  # keys of one picture
@@ -62,6 +63,7 @@ def place(question: str, choices: Sequence[str], cells: Sequence[Any]) -> Placed
         order.append(cells[number - 1])
         return IMAGE_MARK
 
+    question = _PLAIN.sub(IMAGE_MARK, question)  # verl knows no capitals
     plain = question.count(IMAGE_MARK)
     marked = _NUMBERED.sub(mark, question)
     options = tuple(_NUMBERED.sub(mark, choice) for choice in choices)

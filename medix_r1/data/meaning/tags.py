@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -16,6 +17,7 @@ from medix_r1.host.yaml_text import read_yaml
 from medix_r1.rewards.references import like_a_tag
 
 _SEPARATORS = re.compile(r"[\s_/\-‐-―]+")
+_KEY = re.compile(r"[A-Za-z][\w/|.+-]*", re.ASCII)  # what needs no quotes, neither in a shell nor in Hydra
 _IN_BRACKETS = re.compile(r"^([^()]*)\(([^()]*)\)?$")
 
 
@@ -27,12 +29,22 @@ def known_words() -> Mapping[str, str]:
     return words | {_plain(tag): str(tag) for tag in ModalityTag}
 
 
-def map_problems(own: Mapping[str, Any]) -> Iterator[Problem]:
-    """What is wrong with a user's map from words to tags."""
-    for word, tag in own.items():
+def map_problems(own: Mapping[Any, Any]) -> Iterator[Problem]:
+    """What is wrong with a user's map from words to tags, or from tags to lists of words."""
+    for key, value in own.items():
+        tag = key if isinstance(value, list) else value
         if tag not in ModalityTag.__members__:
             known = ", ".join(ModalityTag)
-            yield Problem(f"data.tags.{word}", "not-a-choice", f"{tag!r} is none of the 16 tags ({known})")
+            yield Problem(f"data.tags.{key}", "not-a-choice", f"{tag!r} is none of the 16 tags ({known})")
+
+
+def words_of(own: Mapping[Any, Any]) -> dict[str, str]:
+    """From words to tags, of a user's map: {WORD: TAG}, or {TAG: [WORD, …]} for words that no key can be."""
+    found: dict[str, str] = {}
+    for key, value in own.items():
+        listed = {str(word): str(key) for word in value} if isinstance(value, list) else {str(key): str(value)}
+        found |= listed
+    return found
 
 
 def tag_of(value: Any, own: Mapping[str, str]) -> str | None:
@@ -45,8 +57,12 @@ def tag_of(value: Any, own: Mapping[str, str]) -> str | None:
     Raises:
         RowRejected: the word is not known, or two tags are named.
     """
-    if isinstance(value, Mapping):
-        value = [word for word, holds in value.items() if holds is True]
+    if isinstance(value, Mapping) and not is_missing(value):
+        if not all(is_missing(holds) or holds in (0, 1) for holds in value.values()):
+            fields = ", ".join(map(str, value))
+            says = f"a mapping ({shown(fields)}) of other values than true and false; name one: data.columns.tag"
+            raise RowRejected(Reason.UNKNOWN_TAG, f"{says}=COLUMN.FIELD")
+        value = [word for word, holds in value.items() if holds == 1]
     if isinstance(value, str) and (listed := list_in_text(value)) is not None:
         value = listed
     if is_missing(value):
@@ -71,7 +87,16 @@ def _tag_of_word(word: str, own: Mapping[str, str]) -> str:
             return head
     raise RowRejected(
         Reason.UNKNOWN_TAG,
-        f"{shown(word)} is no modality that is known here; say which tag it is: data.tags={{{shown(word)}: TAG}}",
+        f"{shown(word)} is no modality that is known here; say which tag it is: {_said(shown(word))}",
+    )
+
+
+def _said(word: str) -> str:
+    """How a word is given a tag on the command line, whose mappings take only plain keys."""
+    return (
+        f"data.tags={{{word}: TAG}}"
+        if _KEY.fullmatch(word)
+        else f"'data.tags={{TAG: [{json.dumps(word, ensure_ascii=False)}]}}'"
     )
 
 

@@ -21,6 +21,10 @@ _MAX_LITERAL = 100_000  # characters; ast needs memory of many times that
 _MOST_EXACT = 2**53  # above it, a float stands for several integers
 _SHOWN = 60
 _WITHOUT_COMMAS = re.compile(r"""\[\s*(?:'[^']*'|"[^"]*")(?:\s+(?:'[^']*'|"[^"]*"))+\s*\]""")
+_WRAPPED = re.compile(
+    r"\s*(?:<think(?:ing)?>.*</think(?:ing)?>\s*)?<answer>(.*)</answer>\s*|\s*\\boxed\{(.*)\}\s*",
+    re.DOTALL | re.IGNORECASE,
+)
 _QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
 
 
@@ -71,7 +75,8 @@ def as_text(name: str, value: Any) -> str:
     elif isinstance(value, bytes):
         text = value.decode("utf-8", errors="surrogateescape")
     else:
-        raise RowRejected(Reason.WRONG_TYPE, f"{name} is {type(value).__name__}, not text")
+        kind = "missing" if value is None else f"{type(value).__name__}, not text"
+        raise RowRejected(Reason.WRONG_TYPE, f"{name} is {kind}")
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -79,6 +84,12 @@ def as_text(name: str, value: Any) -> str:
             Reason.WRONG_TYPE, f"{name} is not valid UTF-8; an old Excel file is data.encoding=cp1252"
         ) from error
     return text.replace("\0", "")
+
+
+def unwrapped(text: str) -> str:
+    r"""An answer without the marks in which sets of reasoning models have it: `<answer>…</answer>`, `\boxed{…}`."""
+    match = _WRAPPED.fullmatch(text)
+    return next(found for found in match.groups() if found is not None).strip() if match else text
 
 
 def list_in_text(text: str) -> list[Any] | None:

@@ -29,6 +29,20 @@ FIELDS = (
 )
 REQUIRED = ("question", "answer")
 _LISTED = 10_000  # files of a folder that are counted for an error
+_NAMED = 5
+_OF_ROWS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow", ".xlsx", ".xls", ".gz", ".zst", ".zip")
+_ADVICE = {
+    ".xlsx": "save a workbook as CSV UTF-8",
+    ".xls": "save a workbook as CSV UTF-8",
+    ".arrow": "save it as parquet: datasets.load_from_disk(FOLDER).to_parquet(FILE)",
+    ".zst": "unpack it: zstd -d FILE",
+    ".zip": "unpack it; only pictures are read from a zip archive (data.image_root)",
+    ".parquet": "data=parquet reads parquet",
+    ".csv": "data=csv reads CSV",
+    ".tsv": "data=csv reads TSV",
+    ".jsonl": "data=jsonl reads JSON",
+    ".json": "data=jsonl reads JSON",
+}
 _ALL_OF = ("images", "choices", "accepted")  # fields of which a list of columns means all
 
 
@@ -252,11 +266,22 @@ def local_files(path: str | None, *kinds: str | Sequence[str]) -> tuple[Path, li
         if files := sorted({file for pattern in kind for file in root.rglob(pattern) if file.is_file()}):
             return root, files
     if not root.is_dir():
-        raise ConfigError.of("data.path", "no-such-file", f"{root} does not exist")
+        is_there = "is neither a file nor a folder" if root.exists() else "does not exist"
+        raise ConfigError.of("data.path", "no-such-file", f"{root} {is_there}")
     there = Counter(file.suffix or "no suffix" for file in islice(root.rglob("*"), _LISTED) if file.is_file())
     what = ", ".join(f"{count} {suffix}" for suffix, count in there.most_common(5)) or "nothing"
     named = " or ".join(pattern for kind in patterns for pattern in kind)
-    raise ConfigError.of("data.path", "no-such-file", f"{root} holds no file like {named} (it holds {what})")
+    hint = next((f"; {advice}" for suffix, advice in _ADVICE.items() if there[suffix]), "")
+    raise ConfigError.of("data.path", "no-such-file", f"{root} holds no file like {named} (it holds {what}){hint}")
+
+
+def unread_files(root: Path, read: Sequence[Path]) -> list[str]:
+    """A note on files of a folder that look like rows and are not among those that are read; empty without any."""
+    taken = set(read)
+    others = (file for file in islice(root.rglob("*"), _LISTED) if file.suffix in _OF_ROWS and file not in taken)
+    names = sorted(str(file.relative_to(root)) for file in others if file.is_file())
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return [f"{root.name}: files not read: {', '.join(names[:_NAMED])}{more}"] if names else []
 
 
 def file_revision(kind: str, root: Path, files: Sequence[Path]) -> Revision:

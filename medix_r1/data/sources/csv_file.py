@@ -52,7 +52,7 @@ class CsvSource(TextFiles):
                 sample = [self._record(table.header, cells) for cells in islice(table.records, SAMPLED)]
                 full = [record for record in sample if record is not None]
                 if not number:
-                    self.notes = look(full, self.reading, name, found=table.header, is_whole=True)
+                    self.notes = look(full, self.reading, name, found=table.header, is_whole=True) + self.unread()
                 else:
                     check_columns(table.header, self.reading, name)
             with self._table(name) as table:

@@ -21,6 +21,7 @@ from medix_r1.errors import ConfigError, DataError
 
 __all__ = ["CsvSource", "JsonlSource", "rows_of_line"]  # CSV had its source here
 
+_NAMED = 3
 _MOST_BYTES = 2**30  # of a list, which is read as a whole
 
 
@@ -33,16 +34,12 @@ class JsonlSource(TextFiles):
     def units(self, max_rows: int) -> list[Unit]:
         """Ranges of `max_rows` lines, or of objects of a list."""
         units: list[Unit] = []
-        for number, name in enumerate(self.names()):
+        is_looked_at = False
+        for name in self.names():
             path = self.root / name
-            if not number:
-                sample = self._sample(path)
-                if not sample and path.stat().st_size:
-                    says = (
-                        f"no line of {name} is an object of JSON; CSV is read with data=csv, parquet with data=parquet"
-                    )
-                    raise ConfigError.of("data.path", "not-json", says)
-                self.notes = look(sample, self.reading, name, is_whole=False)
+            if not is_looked_at and path.stat().st_size:
+                self.notes = [*look(self._sample(path), self.reading, name, is_whole=False), *self.unread()]
+                is_looked_at = True
             if (listed := self._listed(path)) is not None:
                 starts = range(0, len(listed), max_rows)
                 cut = [(start, min(start + max_rows, len(listed))) for start in starts]
@@ -75,11 +72,30 @@ class JsonlSource(TextFiles):
         return _list_of(path, self.encoding, status.st_size, status.st_mtime_ns)
 
     def _sample(self, path: Path) -> list[Mapping[str, Any]]:
+        """The first records of a file.
+
+        Raises:
+            ConfigError: there is none.
+        """
         if (listed := self._listed(path)) is not None:
-            return [record for record in listed[:SAMPLED] if isinstance(record, Mapping)]
+            found = [record for record in listed[:SAMPLED] if isinstance(record, Mapping)]
+            if listed and not found:
+                raise ConfigError.of(
+                    "data.path", "not-json", f"{path.name} is a list of {type(listed[0]).__name__}, not of objects"
+                )
+            return found
         with opened(path, self.encoding) as (file, is_plain):
-            parsed = [_parsed(text) for text in islice(Lines(file, 0, is_plain=is_plain), SAMPLED)]
-        return [record for record in parsed if isinstance(record, Mapping)]
+            lines = [text for text in islice(Lines(file, 0, is_plain=is_plain), SAMPLED) if text.strip()]
+        if found := [record for record in map(_parsed, lines) if isinstance(record, Mapping)]:
+            return found
+        wrong = (row.problem for text in lines for row in rows_of_line(text, "", self.reading, ""))
+        why = next((f" (the first is {problem})" for problem in wrong if problem), "")
+        raise ConfigError.of(
+            "data.path",
+            "not-json",
+            f"no line of {path.name} is an object of JSON{why}; CSV is read with data=csv, parquet with data=parquet, "
+            "another encoding than UTF-8 with data.encoding",
+        )
 
 
 @lru_cache(maxsize=1)  # a process reads a file's units one after the other
@@ -90,6 +106,8 @@ def _list_of(path: Path, encoding: str | None, size: int, changed: int) -> Seque
         first, second = next(lines, b"").strip(), next(lines, None)
     one = _parsed(first)
     if isinstance(one, dict):
+        if second is None:
+            _refuse_other_layouts(one, path)
         return _inside(one, path) if second is None and _is_wrapper(one) else None
     if second is not None and (isinstance(one, list) or not _goes_on(first)):
         return None  # lines, of which the first is damaged
@@ -102,12 +120,13 @@ def _list_of(path: Path, encoding: str | None, size: int, changed: int) -> Seque
     with opened(path, encoding) as (file, _):
         text = file.read().strip()
     try:
-        whole = json.loads(text)
+        whole = json.loads(text, object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
-        if first.startswith(b"{"):
+        if first.startswith(b"{") and not isinstance(error, _Repeated):
             return None
         raise DataError(f"{path} begins as a list of JSON and is none: {error}", code="not-json") from error
     if isinstance(whole, dict):
+        _refuse_other_layouts(whole, path)
         return _inside(whole, path) if _is_wrapper(whole) else [whole]
     return list(whole)
 
@@ -122,6 +141,52 @@ def _is_wrapper(value: Mapping[str, Any]) -> bool:
     known = known_columns()
     names = {name for field in ("question", "answer", "conversation") for name in known[field]}
     return not names & set(value) and bool(_lists(value))
+
+
+def _refuse_other_layouts(value: Mapping[str, Any], path: Path) -> None:
+    """Refuse an object that holds many rows in another way than as a list of them.
+
+    Raises:
+        DataError: it is a table by columns, as pandas writes it by default, or rows by their names.
+    """
+    known = known_columns()
+    by_columns = any(_is_column(value[name]) for name in known["question"] if name in value)
+    is_split = {"columns", "data"} <= set(value) and isinstance(value["data"], list)
+    if by_columns or is_split:
+        says = "is a table by columns; make it a list of rows: pandas.DataFrame.to_json(FILE, orient='records')"
+        raise DataError(f"{path} {says}", code="not-rows")
+    of_rows = {name for field in ("question", "answer", "conversation") for name in known[field]}
+    if value and all(isinstance(row, dict) and of_rows & set(row) for row in value.values()):
+        some = ", ".join(list(value)[:_NAMED])
+        raise DataError(f"{path} holds rows by name ({some}, …); make it a list of them", code="not-rows")
+
+
+def _is_column(value: Any) -> bool:
+    """Whether a value is a column's: a list of cells, or a mapping from the numbers of rows."""
+    if isinstance(value, dict):
+        return bool(value) and all(key.isdecimal() for key in value)
+    return isinstance(value, list) and bool(value) and not any(isinstance(item, dict | list) for item in value)
+
+
+class _Repeated(ValueError):
+    """A name stands twice in one object, so one of its values would be lost."""
+
+    def __init__(self, name: str) -> None:
+        self.msg = f"{name!r} stands in it twice"
+        super().__init__(self.msg)
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON whose names are all different.
+
+    Raises:
+        ValueError: two are the same.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Repeated(next(name for name in names if names.count(name) > 1))
+    return found
 
 
 def _lists(value: Mapping[str, Any]) -> list[str]:
@@ -151,7 +216,7 @@ def _parsed(text: bytes) -> Any:
 def rows_of_line(text: bytes, where: str, reading: Reading, root: str) -> Iterator[RawRow]:
     """The rows of one line of JSON, or of one small file of JSON."""
     try:
-        record = json.loads(text)
+        record = json.loads(text, object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
         says = "" if isinstance(error, RecursionError) else f": {getattr(error, 'msg', 'not UTF-8')}"
         yield RawRow(where, {}, root, problem=f"not a line of JSON{says}")

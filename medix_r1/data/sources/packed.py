@@ -21,6 +21,7 @@ MAX_LINE = 512 * 2**20  # bytes; a line may hold images as base64
 MOST_UNITS = 16  # of a file that cannot be entered anywhere
 _OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 _BOMS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_BOMS_OF_32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)  # the first begins as that of UTF-16
 _ELSEWHERE = {b"PK\x03\x04": "a zip archive or an Excel workbook", b"PAR1": "parquet (data=parquet)"}
 
 
@@ -90,6 +91,8 @@ def _encoding_of(file: IO[bytes]) -> str | None:
     """The encoding that the first bytes show; None for UTF-8."""
     head = file.read(4)
     file.seek(0)
+    if head in _BOMS_OF_32:
+        return "utf-32"
     if (found := _BOMS.get(head[:2])) is not None:
         file.read(2)
         return found

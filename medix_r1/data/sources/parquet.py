@@ -23,6 +23,7 @@ from medix_r1.data.sources.base import (
     column_names,
     file_revision,
     local_files,
+    unread_files,
 )
 from medix_r1.data.sources.look import look
 from medix_r1.errors import ConfigError, DataError
@@ -48,6 +49,7 @@ class ParquetSource:
         self._reading = Reading(columns, required=tuple(required), **reading)
         self.notes: list[str] = []
         self._root, self._files = local_files(path, pattern)
+        self._is_folder = Path(str(path)).expanduser().is_dir()
         self._image_root = str(Path(image_root).expanduser() if image_root else self._root)
         self.name = name or (self._files[0].stem if len(self._files) == 1 else self._root.name)
 
@@ -58,6 +60,7 @@ class ParquetSource:
         """Whole row groups, joined up to `max_rows` rows; a larger row group is one unit."""
         names = [str(file.relative_to(self._root)) for file in self._files]
         units, self.notes = _plan(names, self._open, self._reading, max_rows)
+        self.notes += unread_files(self._root, self._files) if self._is_folder else []
         return units
 
     def rows(self, unit: Unit) -> Iterator[RawRow]:
@@ -222,7 +225,7 @@ def _records(batch: pa.RecordBatch) -> list[dict[str, Any]]:
             kind, values = field.type.to_pandas_dtype(), batch.column(number).to_pylist()
             short = [None if value is None else float(str(kind(value))) for value in values]
             batch = batch.set_column(number, field.name, pa.array(short, pa.float64()))
-    records = list(batch.to_pylist())
+    records = list(batch.to_pylist(maps_as_pydicts="strict"))
     for name, names in _class_names(batch.schema).items():
         for record in records:
             number = record.get(name)

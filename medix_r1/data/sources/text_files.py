@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from medix_r1.data.sources.base import REQUIRED, Columns, Reading, Revision, Unit, file_revision, local_files
+from medix_r1.data.sources.base import (
+    REQUIRED,
+    Columns,
+    Reading,
+    Revision,
+    Unit,
+    file_revision,
+    local_files,
+    unread_files,
+)
 from medix_r1.data.sources.packed import MOST_UNITS
 from medix_r1.images.archive import is_archive
 
@@ -32,6 +41,7 @@ class TextFiles:
         self.reading = Reading(columns, required=tuple(required), **reading)
         self.encoding = encoding
         self.root, self.files = local_files(path, *self.kinds)
+        self._is_folder = Path(str(path)).expanduser().is_dir()
         self._image_root = Path(image_root).expanduser() if image_root else None
         self._images_in = images_in
         self.name = name or (self.files[0].name.partition(".")[0] if len(self.files) == 1 else self.root.name)
@@ -43,6 +53,10 @@ class TextFiles:
     def names(self) -> list[str]:
         """Names of the files, relative to the root."""
         return [str(file.relative_to(self.root)) for file in self.files]
+
+    def unread(self) -> list[str]:
+        """A note on files of the folder that look like rows and are not read; none where one file was named."""
+        return unread_files(self.root, self.files) if self._is_folder else []
 
     def root_of(self, name: str) -> str:
         """The folder, or the zip archive of its name, that the image paths of a file are relative to."""

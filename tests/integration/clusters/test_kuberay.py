@@ -109,6 +109,11 @@ def test_no_key_of_the_environment_gets_in(monkeypatch):
         (["run.dir=/sharedx/a"], {}, {("run.dir", "outside-the-volume")}),
         (["actor_rollout_ref.model.path=/models/b"], {}, {("actor_rollout_ref.model.path", "outside-the-volume")}),
         (["placement=own_gpus"], {}, {("placement", "not-in-kubernetes")}),
+        (
+            ["judge=remote", "judge.client.base_url=http://127.0.0.1:8000/v1"],
+            {},
+            {("judge.client.base_url", "loopback-address")},
+        ),
         ([], {"name": "My_Run"}, {("--name", "not-a-kubernetes-name")}),
         ([], {"name": "a" * 48}, {("--name", "not-a-kubernetes-name")}),
         ([], {"claim": ""}, {("--claim", "not-a-kubernetes-name")}),

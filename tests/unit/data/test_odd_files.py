@@ -5,6 +5,7 @@ import gzip
 import json
 import lzma
 import zipfile
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -42,6 +43,7 @@ JSON_FILES = {
     "gzip of lines": gzip.compress(LINES.encode()),
     "bz2 of lines": bz2.compress(LINES.encode()),
     "xz of lines": lzma.compress(LINES.encode()),
+    "lines in UTF-32": LINES.encode("utf-32"),
     "gzip of UTF-16": gzip.compress(LINES.encode("utf-16")),
     "a list": ARRAY.encode(),
     "a list over many lines": PRETTY.encode(),
@@ -107,6 +109,11 @@ def test_another_encoding_is_named(tmp_path):
         (b'[{"question": 1},\n {]', "not-json"),
         (b"PAR1" + b"\0" * 20, "not-text"),
         (json.dumps({"train": ROWS, "test": ROWS}).encode(), "several-lists"),
+        (json.dumps({"question": ["A?", "B?"], "answer": ["x", "y"]}).encode(), "not-rows"),
+        (json.dumps({"question": {"0": "A?"}, "answer": {"0": "x"}}, indent=1).encode(), "not-rows"),
+        (json.dumps({"columns": ["question"], "index": [0], "data": [["A?"]]}).encode(), "not-rows"),
+        (json.dumps({"q1": ROWS[0], "q2": ROWS[1]}).encode(), "not-rows"),
+        (b'[{"question": "A?", "answer": "x", "answer": "y"}]', "not-json"),
     ],
 )
 def test_a_json_file_that_is_none_is_refused(content, code, tmp_path):
@@ -280,3 +287,68 @@ def test_rows_of_csv_are_chosen_by_a_number(tmp_path):
     (row,) = read(CsvSource(path=str(tmp_path), columns=known_columns(), where={"fold": 1}))
 
     assert row.fields["question"] == "q1"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b'{"question": "A?"},\n', "Extra data"),
+        ('{"question": "ü"}'.encode("cp1252"), "UTF-8"),
+        (b'[["a", "b"]]', "list"),
+    ],
+)
+def test_what_is_wrong_with_the_first_line_is_said(content, says, tmp_path):
+    (tmp_path / "rows.json").write_bytes(content)
+
+    with pytest.raises(ConfigError, check=only(("data.path", "not-json")), match=says):
+        read(JsonlSource(path=str(tmp_path), columns=known_columns()))
+
+
+def test_a_name_that_stands_twice_in_a_row_loses_nothing(tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"question": "A?", "answer": "x", "answer": "y"}\n' + LINES)
+
+    [odd, *rows] = read(JsonlSource(path=str(tmp_path), columns=known_columns()))
+    assert "'answer'" in odd.problem
+    assert same(rows)
+
+
+def test_a_first_file_that_is_empty_does_not_stop_the_others(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(b"")
+    (tmp_path / "b.jsonl").write_text(LINES)
+
+    assert same(read(JsonlSource(path=str(tmp_path), columns=known_columns())))
+
+
+def test_files_of_rows_that_are_not_read_are_named(tmp_path):
+    (tmp_path / "a.jsonl").write_text(LINES)
+    (tmp_path / "b.json").write_text(ARRAY)
+    (tmp_path / "c.csv").write_bytes(CSV_FILES["commas"])
+    pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "d.parquet")
+    read_by: dict[str, Any] = {
+        "b.json, c.csv, d.parquet": JsonlSource(path=str(tmp_path), columns=known_columns()),
+        "a.jsonl, b.json, d.parquet": CsvSource(path=str(tmp_path), columns=known_columns()),
+        "a.jsonl, b.json, c.csv": ParquetSource(path=str(tmp_path), columns=known_columns()),
+        "": JsonlSource(path=str(tmp_path / "a.jsonl"), columns=known_columns()),
+    }
+
+    for named, source in read_by.items():
+        source.units(10)
+        assert ", ".join(note.partition("not read: ")[2] for note in source.notes) == named
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("a.xlsx", "CSV"), ("a.jsonl.zst", "zstd"), ("a.arrow", "to_parquet"), ("a.zip", "unpack")]
+)
+def test_files_of_another_kind_are_refused_with_what_to_do(name, says, tmp_path):
+    (tmp_path / name).write_bytes(b"x")
+
+    with pytest.raises(ConfigError, check=only(("data.path", "no-such-file")), match=says):
+        JsonlSource(path=str(tmp_path), columns=known_columns())
+
+
+def test_a_map_of_parquet_is_a_mapping(tmp_path):
+    options = pa.array([[("A", "heart"), ("B", "lung")]], pa.map_(pa.string(), pa.string()))
+    pq.write_table(pa.table({"question": ["A?"], "answer": ["B"], "options": options}), tmp_path / "rows.parquet")
+
+    [row] = read(ParquetSource(path=str(tmp_path), columns=known_columns()))
+    assert row.fields["choices"] == {"A": "heart", "B": "lung"}

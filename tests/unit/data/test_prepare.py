@@ -13,7 +13,7 @@ from medix_r1.data.ending import experiment_of
 from medix_r1.data.files import locked, sha256_of
 from medix_r1.data.prepare import prepare
 from medix_r1.data.prepared import read_index, read_manifest
-from medix_r1.data.settings import compose_prepare
+from medix_r1.data.settings import compose_prepare, read_settings
 from medix_r1.errors import ConfigError, DataError
 from tests.support.problems import coded, only
 from tests.unit.data.support import encoded, picture, prepare_overrides, row, run_prepare, write_rows
@@ -293,6 +293,19 @@ def test_mappings_of_a_users_own_keys_are_given_as_they_are_written():
     assert compose_prepare(["data=slake", "data.where={q_lang: zh}"])["data"]["where"] == {"q_lang": "zh"}
     assert compose_prepare(["data=slake", "data.where=null"])["data"]["where"] is None
     assert compose_prepare(["data=jsonl", "data.where={fold: 1}"])["data"]["where"] == {"fold": 1}
+
+
+def test_words_that_no_key_can_be_are_given_a_tag_by_lists(tmp_path):
+    path = write_rows(tmp_path, [row(1)])
+    own = "data.tags={CT_SCAN: ['CT (with contrast)', '超声'], sono: ULTRASOUND, 5: OTHER}"
+
+    settings = read_settings(["data=jsonl", f"data.path={path}", own])
+    assert settings.rules.tags == {
+        "CT (with contrast)": "CT_SCAN",
+        "超声": "CT_SCAN",
+        "sono": "ULTRASOUND",
+        "5": "OTHER",
+    }
 
 
 def test_training_reads_what_is_prepared(tmp_path):
