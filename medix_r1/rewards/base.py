@@ -218,12 +218,13 @@ class PendingScore(Generic[Result]):
 class Reward(Protocol):
     """One signal of the composite reward.
 
-    A signal may have four optional attributes:
+    A signal may have five optional attributes:
 
     - `wants_images`: bool; True fills `Sample.images`.
     - `statistics()`: name → number, for the step metrics. Names that start with `latency` or `estimated_` are gauges,
       all others are counters that only grow.
     - `rule_score(sample)`: the `Score` where rules alone decide, else None. `reward audit` skips samples that have one.
+    - `makes_calls`: True of a plain `score` that returns something to wait for.
     - `veto`: name of another signal; where that one says NO (below 0.5), this one is 0.
     """
 

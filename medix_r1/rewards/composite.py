@@ -251,7 +251,8 @@ class SignalResults:
 
 def makes_calls(signal: Reward) -> bool:
     """Whether a signal waits for a model or a server."""
-    return hasattr(signal, "statistics") or inspect.iscoroutinefunction(signal.score)
+    says = hasattr(signal, "statistics") or getattr(signal, "makes_calls", False)
+    return says or inspect.iscoroutinefunction(signal.score)
 
 
 async def score_signals(

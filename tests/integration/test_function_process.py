@@ -88,7 +88,7 @@ async def test_a_timeout_masks_its_sample_and_stops_no_run():
 async def test_a_cancelled_call_leaves_no_process():
     before = len(children())
     signal_ = VerlReward(function=f"{HERE}:backtracks", part="answer", timeout=600)
-    call = asyncio.create_task(signal_.score(SLOW))
+    call = asyncio.ensure_future(signal_.score(SLOW))
     await wait_until(lambda: len(children()) > before)
 
     call.cancel()
@@ -101,7 +101,7 @@ async def test_a_cancelled_call_leaves_no_process():
 async def test_what_the_function_started_dies_with_it(tmp_path: Path):
     file = tmp_path / "pids"
     signal_ = VerlReward(function=f"{HERE}:waits_with_a_child", part="answer", timeout=600)
-    call = asyncio.create_task(signal_.score(sample(reply(str(file)), "<X_RAY>left lung")))
+    call = asyncio.ensure_future(signal_.score(sample(reply(str(file)), "<X_RAY>left lung")))
     await wait_until(lambda: file.exists() and len(file.read_text().split()) == 2)
 
     call.cancel()
@@ -148,7 +148,7 @@ async def test_a_signal_that_nobody_closes_leaves_no_process():
 async def test_a_cancelled_list_leaves_no_process(tmp_path: Path):
     before = len(children())
     signal_ = TrlReward(function=f"{HERE}:trl_waits", timeout=600)
-    calls = [asyncio.create_task(signal_.score(CASE)) for _ in range(3)]
+    calls = [asyncio.ensure_future(signal_.score(CASE)) for _ in range(3)]
     await wait_until(lambda: len(children()) > before)
 
     for call in calls:

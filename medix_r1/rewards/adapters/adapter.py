@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from medix_r1.errors import ConfigError, Problem, RewardError
 from medix_r1.grammar import Completion, Reference
@@ -21,8 +22,7 @@ _UNIT = (0.0, 1.0)
 _EXAMPLE = Sample(Completion("reply", "X_RAY", "think", "answer", ()), Reference("X_RAY", "answer"))
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One reply to score: the sample, and the part of its reply that the function gets."""
 
     sample: Sample
@@ -71,6 +71,8 @@ class Adapter(ABC):
             be called with; or a setting is out of range.
     """
 
+    makes_calls = True
+
     def __init__(
         self,
         function: str,
@@ -116,14 +118,17 @@ class Adapter(ABC):
         """The function's reference."""
         return self._function.name
 
-    async def score(self, sample: Sample) -> Score:
+    def score(self, sample: Sample) -> Awaitable[Score]:
         """Score one reply, in a list with others that come meanwhile."""
         text = self._text(sample)
         if text is None:
-            return self._without_part()
+            nothing: asyncio.Future[Score] = asyncio.get_running_loop().create_future()
+            nothing.set_result(self._without_part())
+            return nothing
         item = Item(sample, text)
-        if self._batches is not None:
-            return await self._batches.score(item)
+        return self._alone(item) if self._batches is None else self._batches.score(item)
+
+    async def _alone(self, item: Item) -> Score:
         outcome = (await self._outcomes([item]))[0]
         if isinstance(outcome, RewardError):
             raise outcome

@@ -10,7 +10,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from medix_r1.errors import RewardError
 from medix_r1.rewards.base import Score
@@ -22,14 +22,22 @@ _GROWTH = 64.0  # of a call's replies over those of the one before
 _ASKED_ALONE = 2  # replies whose score alone is compared with the one beside others
 
 
-class _Reply(Generic[Item]):
-    """One reply that waits for its score, and the replies that its call takes, once it has started."""
+class _Reply(asyncio.Future[Score], Generic[Item]):
+    """The score of one reply, and the replies that its call takes, once it has started.
 
-    __slots__ = ("future", "item", "taken")
+    It is the future itself that its rollout waits for, without a coroutine or a task in between: thousands of them come
+    at once, and a call that costs nothing a reply would be quicker than they.
+    """
 
-    def __init__(self, item: Item, future: asyncio.Future[Score]) -> None:
-        self.item, self.future = item, future
-        self.taken: _Taken | None = None
+    item: Item
+    taken: _Taken | None = None
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Cancel, and end the call if nobody else wants its scores."""
+        is_first = super().cancel(msg)
+        if is_first and self.taken is not None:
+            self.taken.leave()
+        return is_first
 
 
 class _Taken:
@@ -77,21 +85,13 @@ class MicroBatches(Generic[Item]):
         self._compared = self._starting = False
         self.calls = self.replies = 0
 
-    async def score(self, item: Item) -> Score:
-        """Score one reply, beside others that come meanwhile.
-
-        Raises:
-            RewardError: the function's, for this reply.
-        """
-        reply = _Reply(item, asyncio.get_running_loop().create_future())
+    def score(self, item: Item) -> asyncio.Future[Score]:
+        """The score to come of one reply, beside others that come meanwhile; its `RewardError` is the function's."""
+        reply: _Reply[Item] = _Reply(loop=asyncio.get_running_loop())
+        reply.item = item
         self._waiting.append(reply)
         self._start_soon()
-        try:
-            return await reply.future
-        except asyncio.CancelledError:
-            if reply.taken is not None:
-                reply.taken.leave()
-            raise
+        return reply
 
     def close(self) -> None:
         """Cancel the calls in flight."""
@@ -106,7 +106,7 @@ class MicroBatches(Generic[Item]):
 
     def _start(self) -> None:
         self._starting = False
-        self._waiting = deque([one for one in self._waiting if not one.future.done()])  # others were cancelled
+        self._waiting = deque([one for one in self._waiting if not one.done()])  # others were cancelled
         while self._free and self._waiting:
             share = math.ceil(len(self._waiting) / self._free)
             replies = [self._waiting.popleft() for _ in range(int(min(share, self._size, self._most)))]
@@ -127,13 +127,14 @@ class MicroBatches(Generic[Item]):
     async def _run(self, replies: Sequence[_Reply[Item]]) -> None:
         try:
             for reply, outcome in zip(replies, await self._outcomes([one.item for one in replies]), strict=True):
-                _settle(reply.future, outcome)
+                _settle(reply, outcome)
         except Exception as error:  # noqa: BLE001  a bug of the adapter; each reply that waits raises it
             for reply in replies:
-                _settle(reply.future, error)
+                _settle(reply, error)
         except asyncio.CancelledError:
             for reply in replies:
-                reply.future.cancel()
+                reply.taken = None  # its call has ended
+                reply.cancel()
             raise
 
     async def _outcomes(self, items: Sequence[Item]) -> Sequence[Outcome]:

@@ -171,7 +171,7 @@ async def test_a_function_that_varies_by_itself_is_let_be():
 async def test_a_call_ends_when_nobody_wants_its_scores_and_goes_on_when_one_does():
     function = Function(held=True)
     collected = batches(function)
-    tasks = [asyncio.create_task(collected.score(n)) for n in range(4)]
+    tasks = [collected.score(n) for n in range(4)]
     await asyncio.sleep(0.001)
 
     tasks[0].cancel()
@@ -186,7 +186,7 @@ async def test_a_call_ends_when_nobody_wants_its_scores_and_goes_on_when_one_doe
 
 async def test_closing_ends_what_waits():
     collected = batches(Function(held=True))
-    task = asyncio.create_task(collected.score(1))
+    task = collected.score(1)
     await asyncio.sleep(0.001)
 
     collected.close()
