@@ -25,6 +25,7 @@ from medix_r1.models.settings import address_problems
 from medix_r1.schema import command_line
 from medix_r1.schema.moved_names import replace_moved
 from medix_r1.schema.tables import composed_rest, value_problems
+from medix_r1.serving.vllm_arguments import word_problems
 
 # Keys that `_wrong` reads; where the kind of one is wrong, it has nothing to say.
 _READ_TOGETHER = (
@@ -376,6 +377,8 @@ def _wrong(settings: EvalSettings) -> list[Problem]:
     }
     problems = [problem for key, url in addresses.items() if url is not None for problem in address_problems(key, url)]
     problems += [*_template_problems(judge), *_overlap_problems(settings)]
+    for key, served in (("server", settings.server), ("judge.server", judge.server)):
+        problems += word_problems(f"{key}.arguments", served.arguments) if served is not None else []
     for name in ("match_prompt", "report_prompt", "reasoning_prompt"):
         try:
             prompts.load(getattr(judge, name))

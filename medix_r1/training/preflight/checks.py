@@ -18,6 +18,7 @@ from medix_r1.serving.checks import client_problems, embedder_problems, is_used,
 from medix_r1.training.preflight.algorithm import algorithm_problems, optimizer_problems, plugin_problems
 from medix_r1.training.preflight.correction import correction_problems
 from medix_r1.training.preflight.current_directory import shadowing_problems
+from medix_r1.training.preflight.engine_arguments import argument_problems
 from medix_r1.training.preflight.groups import group_problems
 from medix_r1.training.preflight.machine.disk import disk_problems, folder_problems
 from medix_r1.training.preflight.machine.hardware import hardware_problems
@@ -70,7 +71,7 @@ def _checks(offline: bool) -> Sequence[Check]:
     of_the_config: Sequence[Check] = (
         *(plugin_problems, _reward, filter_problems, algorithm_problems, optimizer_problems, module_problems),
         *(_batches, length_problems, _limits, placement_problems, shape_problems, format_problems, trained_problems),
-        *(loop_problems, _alarms, metric_problems, correction_problems, group_problems),
+        *(loop_problems, argument_problems, _alarms, metric_problems, correction_problems, group_problems),
         *(curriculum_problems, file_name_problems, folder_problems, seeding_problems, looking_problems),
     )
     if offline:

@@ -250,15 +250,24 @@ def test_our_classes_are_still_complete() -> None:
     assert (trainer_of(MODE), trainer_of(COLOCATE_ASYNC_MODE)) == (MedixTrainer, MedixColocateAsyncTrainer)
 
 
-def test_the_list_of_verls_fields_is_that_of_the_installed_verl() -> None:
+def _script(name: str) -> ModuleType:
     # by its path: an installed distribution has a package called `scripts` too
-    spec = importlib.util.spec_from_file_location("update", scan.ROOT / "scripts" / "update_verl_fields.py")
+    spec = importlib.util.spec_from_file_location(name, scan.ROOT / "scripts" / f"{name}.py")
     assert spec is not None
+    assert spec.loader is not None
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
+    return script
 
+
+def test_the_list_of_verls_fields_is_that_of_the_installed_verl() -> None:
     stored = json.loads((scan.ROOT / "medix_r1" / "schema" / "verl_fields.json").read_text(encoding="utf-8"))
-    assert stored == script.verl_fields(), "run: python scripts/update_verl_fields.py"
+    assert stored == _script("update_verl_fields").verl_fields(), "run: python scripts/update_verl_fields.py"
+
+
+def test_the_list_of_vllms_arguments_is_that_of_the_installed_vllm() -> None:
+    stored = json.loads((scan.ROOT / "medix_r1" / "serving" / "vllm_arguments.json").read_text(encoding="utf-8"))
+    assert stored == _script("update_vllm_arguments").vllm_arguments(), "run: python scripts/update_vllm_arguments.py"
 
 
 def test_verl_loads_our_plugin() -> None:
