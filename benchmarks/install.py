@@ -30,8 +30,9 @@ def pins(environment: Path) -> str:
 
 def wheels(environment: Path) -> dict[str, int]:
     """Package → bytes of the file that is downloaded for this machine: the wheel that fits best, else the source."""
-    options = ("--no-deps", "--no-header", "--format", "pylock.toml", "--universal", "-")
-    lock = tomllib.loads(_uv(environment, "pip", "compile", *options, text=pins(environment)))
+    options = ("--no-deps", "--no-header", "--format", "pylock.toml", "-")
+    python = ("--python", str(environment / "bin" / "python"))
+    lock = tomllib.loads(_uv(environment, "pip", "compile", *python, *options, text=pins(environment)))
     ranks = {tag: rank for rank, tag in enumerate(sys_tags())}
     found: dict[str, int] = {}
     for package in lock["packages"]:
@@ -64,6 +65,7 @@ def main() -> None:
         "packages",
         provenance()
         | {
+            "command": "python benchmarks/install.py",  # the folder is the machine's own
             "packages": len(found),
             "download_gib": round(sum(found.values()) / GIB, 2),
             "disk_gib": round(int(disk.split()[0]) * 1024 / GIB, 2),

@@ -359,6 +359,14 @@ def main() -> None:
     except MedixError as error:
         console.print(f"[red]error:[/] {escape(plain(str(error)))}", highlight=False)
         sys.exit(1)
+    except Exception as error:
+        # A user's signal, task or plug-in may raise anything; an error of our own code keeps its traceback.
+        from medix_r1.user_code import fault
+
+        if (where := fault(error)) is None:
+            raise
+        console.print(f"[red]your code failed:[/] {escape(plain(where))}", highlight=False)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -141,6 +141,19 @@ def _says(error: BaseException, where: str) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}{line}"
 
 
+def fault(error: BaseException) -> str | None:
+    """Where code that is neither ours nor installed failed, in one line; None where the error is not of such code."""
+    installed = (Path(__file__).parent, Path(sys.prefix), Path(sys.base_prefix))
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if path.is_file() and not any(path.is_relative_to(folder) for folder in installed):
+            says = " ".join(str(error).split())
+            return (
+                f"{path}, line {frame.lineno}, in {frame.name}: {type(error).__name__}: {says}; it says: {frame.line}"
+            )
+    return None
+
+
 def _hint(error: BaseException, where: str) -> str:
     """How to fix a ModuleNotFoundError: of the named module itself, or of one beside the named file."""
     if not isinstance(error, ModuleNotFoundError) or error.name is None:

@@ -110,6 +110,9 @@ def _of_shell(path: Path, text: str) -> Script:
     script = Script(project, environment=dict(found.exported))
     if len(started) > 1:
         script.remarks.append(f"it starts {len(started)} trainings; the first one is translated")
+    for name, one in found.depends[at].items():
+        others = f", not {', '.join(map(repr, one.others))}" if one.others else ""
+        script.remarks.append(f"{name} depends on a condition or a loop of the script; {one.taken!r} is taken{others}")
     words = list(found.commands[at])
     lost = []
     for command in found.commands[at + 1 :]:
@@ -131,13 +134,17 @@ def _launches(words: list[str]) -> Project | None:
             return _MAINS[word]
         if word.endswith(("verl/trainer/main_ppo.py", ".main_ppo", ".main_dapo")):
             return Project.VERL
-    joined = " ".join(words[:12])
-    is_trl = re.search(r"\btrl grpo\b|grpo\w*\.py\b|\btrl/\S*\.py\b", joined) or "--num_generations" in words
+    joined = " ".join(words[:30])
+    named = re.search(r"\btrl grpo\b|grpo\w*\.py\b|\btrl/\S*\.py\b|\btrl\.scripts\.grpo\b", joined)
+    is_trl = named is not None or "--num_generations" in words
     return Project.TRL if is_trl and not words[0].startswith(("echo", "swift")) else None
 
 
 def _read_words(script: Script, words: list[str], path: Path) -> None:
     base: dict[str, Any] = {}
+    taken_out: list[str] = []
+    not_read: list[str] = []
+    launcher = next((i for i, word in enumerate(words) if _launches([word])), -1)
     i = 0
     while i < len(words):
         word = words[i]
@@ -146,12 +153,24 @@ def _read_words(script: Script, words: list[str], path: Path) -> None:
             values = [value] if equals else _following(words, i + 1) if name and script.project is Project.TRL else []
             i += 0 if equals else len(values)
             _option(script, name, values, base, path)
+            if script.project is not Project.TRL and i > launcher and name:
+                not_read.append(word)
         elif script.project is not Project.TRL and (match := _SETTING.fullmatch(word)):
             if match[1] == "config":
                 base |= _base(script, match[2], path)
             elif not word.startswith("~"):
                 script.settings[match[1]] = _scalar(match[2])
+            else:
+                taken_out.append(match[1])
+        elif script.project is not Project.TRL and word.startswith("~"):
+            taken_out.append(word[1:])
+        elif script.project is not Project.TRL and i > launcher and word:
+            not_read.append(word.replace(UNKNOWN, ""))
         i += 1
+    if taken_out:
+        script.remarks.append(f"it takes keys out: {', '.join(taken_out)}; ~KEY does so here")
+    if not_read:
+        script.remarks.append(f"of its command no setting, and not read: {' '.join(not_read)}")
     script.settings = {**base, **_opened(script.settings)}
 
 

@@ -25,6 +25,20 @@ _OPTIMIZER = {
 _KEYLESS = ("file", "tensorboard", "wandb", "mlflow", "swanlab", "clearml", "trackio")  # trackers that a run may have
 
 
+def overlong(draft: Draft, key: str, value: Any) -> Entry:
+    """DAPO's soft overlong punishment, which takes 1 at the limit here."""
+    group, _, leaf = key.rpartition(".")
+    if draft.theirs(f"{group}.enable") is not True:
+        return Entry(key, value, Fate.NOT_NEEDED, {}, "it is not enabled")
+    ours = {"enable": ("reward.overlong", "soft"), "len": ("reward.overlong_cache", value)}.get(leaf)
+    if ours is None and leaf == "penalty_factor" and value != 1:
+        return Entry(key, value, Fate.CHANGED, {}, "the punishment is 1 at the limit here")
+    if ours is None:
+        return Entry(key, value, Fate.NOT_NEEDED, {}, "the same without it")
+    draft.values[ours[0]] = ours[1]
+    return Entry(key, value, Fate.SAME, dict([ours]))
+
+
 def model(draft: Draft, key: str, value: Any) -> Entry:
     """A model by its name on the hub, or by its folder."""
     text = str(value)

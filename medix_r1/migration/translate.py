@@ -33,6 +33,7 @@ _RULES: Mapping[str, rules.Rule] = {
     "images": rules.images,
     "lora": rules.lora,
     "name": rules.name,
+    "overlong": rules.overlong,
     "folder": rules.folder,
     "logger": rules.logger,
     "keep": rules.keep,

@@ -89,10 +89,22 @@ def sentence(steps: Steps, found: Sequence[Change], alarms: int) -> str:
     what = "Training reward" if rewards[0].source == _TRAINING else "Held-out reward"
     verbs = {_verb(one) for one in rewards}
     said = [f"{one.source} " * (one.source != _TRAINING) + f"{one.before:.3f} → {one.after:.3f}" for one in rewards[:3]]
+    doubt = _doubt(found, rewards)
     if len(verbs) == 1:
-        return f"{what} {verbs.pop()}: {', '.join(said)}; {rang}."
+        return f"{what} {verbs.pop()}: {', '.join(said)}{doubt}; {rang}."
     mixed = [f"{text} ({_verb(one)})" for text, one in zip(said, rewards, strict=False)]
-    return f"{what}: {', '.join(mixed)}; {rang}."
+    return f"{what}: {', '.join(mixed)}{doubt}; {rang}."
+
+
+def _doubt(found: Sequence[Change], rewards: Sequence[Change]) -> str:
+    """Says where the reward rose beyond chance and exact match, which is no reward, did not: it may be hacked."""
+    risen = {one.source for one in rewards if one.is_clear and one.gain > 0}
+    exact = [one for one in found if one.signal == "exact" and one.source in risen]
+    still = next((one for one in exact if one.is_clear is False or one.gain <= 0), None)
+    if still is None:
+        return ""
+    where = f" on {still.source}" if still.source != _TRAINING else ""
+    return f"; but exact match{where}, which is no reward, did not rise ({still.before:.3f} → {still.after:.3f})"
 
 
 def _verb(one: Change) -> str:

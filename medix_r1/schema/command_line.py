@@ -19,6 +19,7 @@ from medix_r1.schema.values import kind_of
 
 _OPEN = ("reward.signals", "alarms", "reward.weights", "reward.weight_tables", "hydra")  # users name what is below
 
+_MOST_PIECES = 40  # words of a value that the shell has split
 _OF_CLASSES = ("judge.client.", "embedder.")  # arguments of a class, which says which ones it requires
 
 
@@ -30,17 +31,35 @@ def _parser() -> Any:
 def parse(overrides: Sequence[str]) -> tuple[list[str], list[Problem]]:
     """The overrides that Hydra's grammar takes, and a problem for each that it does not."""
     good, problems = [], []
-    for text in overrides:
+    left = list(overrides)
+    while left:
+        text = left.pop(0)
         try:
             override = read(text)
         except HydraException as error:
-            problems.append(_not_parsed(text, error))
+            if pieces := _pieces(text, left):
+                whole = " ".join([text, *left[:pieces]])
+                del left[:pieces]
+                says = f"the shell has split it at its blanks; put it in quotes: '{shortened(whole, 300)}'"
+                problems.append(Problem(text.partition("=")[0], "not-quoted", says))
+            else:
+                problems.append(_not_parsed(text, error))
             continue
         if override.key_or_group:
             good.append(text)
         else:  # `@package=choice`
             problems.append(_with_package(text))
     return good, problems
+
+
+def _pieces(text: str, following: Sequence[str]) -> int:
+    """How many of the words that follow belong to an override with an open bracket, as in `key={a: b, c: d}`."""
+    if not any(bracket in text for bracket in "{["):
+        return 0
+    for count in range(1, min(len(following), _MOST_PIECES) + 1):
+        if _is_read(" ".join([text, *following[:count]])):
+            return count
+    return 0
 
 
 def read(text: str) -> Override:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from medix_r1.rewards.base import Sample
-from medix_r1.rewards.composite import RewardBreakdown
+from medix_r1.rewards.composite import NOTHING_APPLIES, RewardBreakdown
 from medix_r1.rewards.overlong import Overlong
 from medix_r1.scoring import rows as row_file
 from medix_r1.scoring.composed import ReadyReward
@@ -164,6 +164,7 @@ class Summary:
     rows: int = 0
     masked: int = 0  # cut at the length limit, and overlong=mask
     unscored: int = 0
+    inapplicable: int = 0  # rows to which no signal with weight applies; no failure, and not asked again for a score
     columns: dict[str, Column] = field(default_factory=lambda: defaultdict(Column))
     listed: list[tuple[int, str, str]] = field(default_factory=list)  # line, id, failure of the first unscored rows
 
@@ -176,6 +177,9 @@ def summarise(path: Path) -> Summary:
             continue
         summary.rows += 1
         if row["failure"] is not None:
+            if row["failure"] == NOTHING_APPLIES:
+                summary.inapplicable += 1
+                continue
             summary.unscored += 1
             if len(summary.listed) < MAX_LISTED:
                 summary.listed.append((row["line"], str(row["id"]), row["failure"]))

@@ -17,7 +17,7 @@ from medix_r1.errors import ConfigError
 from medix_r1.host.files import atomic_write
 from medix_r1.rewards.base import Sample, SampleReader
 from medix_r1.rewards.build import build_rules
-from medix_r1.rewards.composite import RewardBreakdown
+from medix_r1.rewards.composite import NOTHING_APPLIES, RewardBreakdown
 from medix_r1.scoring import explain, rows
 from medix_r1.scoring import score as scores
 from medix_r1.scoring.composed import PlannedReward
@@ -72,12 +72,12 @@ def _show_scores(out: Path, count: int, console: Console) -> int:
     table = Table(title="Reward", title_justify="left")
     for heading in ("part", "mean", "std", "rows", "without"):
         table.add_column(heading, justify="left" if heading == "part" else "right")
-    scored_rows = summary.rows - summary.unscored
+    scored_rows = summary.rows - summary.unscored - summary.inapplicable
     for name, column in summary.columns.items():
         figures = (f"{column.mean:.4f}", f"{column.deviation:.4f}") if column.values else ("", "")
         table.add_row(plain(name), *figures, str(column.values), str(scored_rows - column.values))
     console.print(table)
-    missing = count - scored_rows
+    missing = count - scored_rows - summary.inapplicable
     if summary.listed:
         unscored = Table(title=f"Unscored: {summary.unscored}", title_justify="left")
         for heading in ("line", "id", "why"):
@@ -85,6 +85,8 @@ def _show_scores(out: Path, count: int, console: Console) -> int:
         for line, name, failure in summary.listed:
             unscored.add_row(str(line), plain(name), plain(failure, limit=300))
         console.print(unscored)
+    if summary.inapplicable:
+        console.print(f"{summary.inapplicable} of {count} rows: {NOTHING_APPLIES}", highlight=False)
     if missing > 0:
         console.print(
             f"[red]{missing} of {count} rows have no score[/]; the same command tries them again. {out}",

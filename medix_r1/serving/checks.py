@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from medix_r1.composing import instantiate, without_missing
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.host.folders import folder_fault
-from medix_r1.model_names import is_hub_name
+from medix_r1.model_names import BUILD_DEMO, is_hub_name
 from medix_r1.models.settings import VERL_ROUTER
 from medix_r1.serving import server
 from medix_r1.serving.composed_judges import (
@@ -84,7 +84,7 @@ def judge_problems(config: DictConfig, *, ask: bool = True) -> Iterator[Problem]
             f"{settings.host}:{settings.port} is in use; choose another, or 0 for any free one",
         )
     if not is_hub_name(settings.model) and not Path(settings.model).expanduser().is_dir():
-        hint = "; build the demo first: medix-r1 demo build" if "demo_dir" in config else ""
+        hint = f"; {BUILD_DEMO}" if "demo_dir" in config else ""
         yield Problem("judge.server.model", "no-such-file", f"{settings.model} does not exist{hint}")
     if shutil.which("vllm") is None and not (Path(sys.executable).parent / "vllm").exists():
         yield Problem(

@@ -94,7 +94,7 @@ def _tag_of_word(word: str, own: Mapping[str, str]) -> str:
 def _said(word: str) -> str:
     """How a word is given a tag on the command line, whose mappings take only plain keys."""
     return (
-        f"data.tags={{{word}: TAG}}"
+        f"'data.tags={{{word}: TAG}}'"
         if _KEY.fullmatch(word)
         else f"'data.tags={{TAG: [{json.dumps(word, ensure_ascii=False)}]}}'"
     )

@@ -16,6 +16,7 @@ from medix_r1.reports.run_groups import CALIBRATION, HELD_OUT, PARTS, TRAINING, 
 
 _MOST_WITH_TRAINING = 3  # groups whose thin lines of training can be told apart
 _DODGE = 0.012  # of the steps' range: markers of equal values stand beside each other
+_LEAST_RANGE = 0.1  # of a panel, so that a difference of a thousandth does not look like one
 _TITLES = {"overall": "reward, by each run's own weights", "llm": "llm (judge)", "exact": "exact match (no reward)"}
 _NOTES = (
     "Held-out means; in brackets the 95 % interval over seeds (Student's t), which is wide for two or three seeds.",
@@ -156,6 +157,9 @@ def draw(groups: Sequence[RunGroup], path: Path) -> None:
                 _draw_group(axis, group, part, index, len(groups), thin=thin)
             axis.set_title(_TITLES.get(part, part))
             axis.margins(x=0.05, y=0.12)
+            low, high = axis.get_ylim()
+            if high - low < _LEAST_RANGE:
+                axis.set_ylim((low + high - _LEAST_RANGE) / 2, (low + high + _LEAST_RANGE) / 2)
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         handles, names = axes.flat[0].get_legend_handles_labels()
         title = "Held out over the steps, means over seeds; ranges differ from panel to panel"

@@ -18,10 +18,11 @@ function element(tag, text, className) {
 function layout(chart) {
   const ink = isDark() ? "#e6edf3" : "#1b1f24", line = isDark() ? "#323b45" : "#d0d7de";
   const axis = { gridcolor: line, zerolinecolor: line, linecolor: line };
+  const steps = chart.traces.flatMap((trace) => trace.x), few = Math.max(...steps) - Math.min(...steps) <= 6;
   return {
     title: { text: chart.title, font: { size: 14 }, x: 0.02, xanchor: "left" },
     font: { color: ink, size: 12 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-    margin: { l: 48, r: 12, t: 36, b: 78 }, xaxis: { ...axis, title: { text: "step", standoff: 2 } }, yaxis: axis,
+    margin: { l: 48, r: 12, t: 36, b: chart.traces.length > 1 ? 78 : 46 }, xaxis: { ...axis, title: { text: "step", standoff: 2 }, ...(few ? { dtick: 1 } : {}) }, yaxis: axis,
     legend: { orientation: "h", y: -0.24, yanchor: "top", x: 0, font: { size: 11 } },
     showlegend: chart.traces.length > 1,
     shapes: data.alarms.map((alarm) => ({ type: "line", xref: "x", yref: "paper", x0: alarm.step, x1: alarm.step,
@@ -79,7 +80,7 @@ function row(name, values, why) {
 
 // A table of the parts: one column of values for each sample.
 function parts(samples, names) {
-  const table = element("table", null, "parts"), body = element("tbody"), last = samples.at(-1);
+  const table = element("table", null, names ? "parts" : "parts one"), body = element("tbody"), last = samples.at(-1);
   if (names) {
     const head = element("tr");
     head.append(element("th", "part"), ...names.map((name) => element("th", name, "number")), element("th", "why, after", "why"));

@@ -22,6 +22,8 @@ def script(tmp_path, text, name="run.sh"):
         ("python -m verl.trainer.main_ppo 'a.b={n: 2}'", Project.VERL, {"a.b.n": 2}),
         ("ray job submit -- python3 -m recipe.dapo.main_dapo a.b=[c,d]", Project.VERL, {"a.b": ["c", "d"]}),
         ("trl grpo --beta 0.1 --use_vllm --x=1", Project.TRL, {"beta": 0.1, "use_vllm": True, "x": 1}),
+        ("srun -N 1 accelerate launch -m trl.scripts.grpo --beta 0.1", Project.TRL, {"beta": 0.1}),
+        ('run() {\n  python -m verl.trainer.main_ppo "$@"\n}\nrun a.b=1 c.d=2', Project.VERL, {"a.b": 1, "c.d": 2}),
     ],
 )
 def test_a_command(tmp_path, text, project, settings):
@@ -57,6 +59,15 @@ def test_lines_that_the_shell_loses_are_translated_and_said(tmp_path):
 
     assert found.settings == {"a.b": 1, "c.d": 2, "e.f": 3}
     assert len(found.remarks) == 1
+
+
+def test_words_that_are_no_settings_are_said(tmp_path):
+    text = "torchrun --nproc_per_node=8 -m verl.trainer.main_ppo --config-name=x a.b=1 ~critic $MORE 2>&1 | tee log"
+    found = read_script(script(tmp_path, text))
+
+    assert found.settings == {"a.b": 1}
+    assert [remark.rpartition(":")[2].strip() for remark in found.remarks[1:]] == ["--config-name=x $MORE"]
+    assert "critic" in found.remarks[0]
 
 
 def test_what_only_the_shell_or_omegaconf_knows(tmp_path):

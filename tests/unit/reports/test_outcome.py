@@ -39,6 +39,23 @@ def test_without_two_validations_it_is_the_training_reward():
     assert sentence({}, found, 0).startswith("Training reward rose: 0.200 → 0.400")
 
 
+@pytest.mark.parametrize(("exact", "is_said"), [((0.2, 0.24), True), ((0.2, 0.1), True), ((0.2, 0.6), False)])
+def test_a_reward_that_rises_alone_is_said(exact, is_said):
+    found = steps(0.2, 0.9)
+    for step, mean in zip(found, exact, strict=True):
+        found[step] |= {"heldout/views/exact/mean": mean, "heldout/views/exact/interval": 0.05}
+
+    assert ("did not rise" in sentence({}, changes(found), 0)) == is_said
+
+
+def test_where_the_reward_does_not_rise_nothing_is_said_of_exact_match():
+    found = steps(0.2, 0.25)
+    found[0] |= {"heldout/views/exact/mean": 0.2}
+    found[8] |= {"heldout/views/exact/mean": 0.1}
+
+    assert "exact" not in sentence({}, changes(found), 0)
+
+
 def test_a_run_of_one_step_has_no_outcome_yet():
     assert changes({1: {"reward/overall/mean": 0.2}}) == []
     assert "twice" in sentence({}, [], 0)

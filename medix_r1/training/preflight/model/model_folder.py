@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from safetensors import SafetensorError, safe_open
 
 from medix_r1.errors import Problem
-from medix_r1.model_names import is_hub_name
+from medix_r1.model_names import BUILD_DEMO, is_hub_name
 
 _KEY = "actor_rollout_ref.model.path"
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")  # any one of them is enough
@@ -39,7 +39,7 @@ def model_problems(config: DictConfig) -> Iterator[Problem]:
         )
     if not folder.is_dir():
         if not is_hub_name(path):
-            hint = "; build the demo first: medix-r1 demo build" if "demo_dir" in config else ""
+            hint = f"; {BUILD_DEMO}" if "demo_dir" in config else ""
             yield Problem(_KEY, "no-such-model", f"{path} does not exist{hint}")
         # Dangling links in the cache are no problem: the hub downloads those files again.
         yield from _weight_problems(file for file in weight_files(snapshot(path)) if file.exists())

@@ -17,6 +17,7 @@ from medix_r1.data.row import IMAGE_MARK
 from medix_r1.errors import Problem
 from medix_r1.grammar import ModalityTag, parse_reference
 from medix_r1.host.yaml_text import read_yaml
+from medix_r1.model_names import BUILD_DEMO
 from medix_r1.rewards.base import NO_MODALITY
 from medix_r1.training.preflight.groups import column_problems
 from medix_r1.training.preflight.model.model_shape import is_text_only
@@ -57,7 +58,7 @@ def _all_problems(config: DictConfig) -> Iterator[Problem]:
             if not path.is_file() and path.suffix in SUFFIXES:  # else its name is the problem
                 demo = Path(config.demo_dir).expanduser() if "demo_dir" in config else None
                 is_demos = demo is not None and demo in path.parents
-                hint = "build the demo first: medix-r1 demo build" if is_demos else _PREPARE_PAGE
+                hint = BUILD_DEMO if is_demos else _PREPARE_PAGE
                 yield Problem(f"data.{key}", "no-such-file", f"{path} does not exist; {hint}")
         found = list(_beginnings(config, f"data.{key}", [path for path in paths if path.is_file()]))
         yield from found
