@@ -34,7 +34,7 @@ _WITH_THEIR_NAMES = {
     ("rewards", "wording"): "alternatives",
     ("models", "models.ensemble"): "voting",
     ("reports", "reports.comparison"): "compare_files compare_gaps",
-    ("evaluation", "evaluation.benchmarks"): "archive formats image_server items sources tasks",
+    ("evaluation", "evaluation.benchmarks"): "formats image_server items sources tasks",
     ("evaluation", "evaluation.phases"): (  # the old module `phases` itself is a package now, so no name of it is here
         "fingerprint journal judging messages model_api replies scoring servers"
     ),
@@ -60,6 +60,7 @@ _RENAMED = {
     "demo.pictures": "demo.summary_plots",
     "demo.report": "demo.summary",
     "demo.sources": "demo.rows.source_pictures",
+    "evaluation.archive": "images.archive",
     "evaluation.report": "evaluation.results.table",
     "scoring.audit": "scoring.judging.audit",
     "scoring.audit_report": "scoring.judging.audit_report",
