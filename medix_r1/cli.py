@@ -233,8 +233,12 @@ def fetch(
     """Download what a run needs from the hub: `medix-r1 fetch experiment=medix_r1_8b_grpo judge=vllm --dry-run`."""
     from medix_r1 import fetch as fetching
 
-    parts = fetching.wanted(overrides or [], config_dir or [], task or ["open"], data=not without_data)
-    fetching.fetch(parts, out.absolute(), console, dry_run=dry_run)
+    out, words, dirs = out.absolute(), overrides or [], config_dir or []
+    fetching.check_out(out)
+    parts = fetching.wanted(words, dirs, task or ["open"], data=not without_data)
+    for line in fetching.local_models(words, dirs):
+        console.print(line, highlight=False, markup=False)
+    fetching.fetch(parts, out, console, dry_run=dry_run)
 
 
 @app.command()

@@ -6,13 +6,16 @@ folders, which `data prepare` and `eval` read.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from omegaconf import OmegaConf
 from rich import filesize
 from rich.console import Console
 from rich.markup import escape
@@ -52,18 +55,39 @@ def wanted(
         overrides: of the run.
         config_dirs: folders of the user's own configs.
         tasks: names of evaluation tasks, `open` for all open ones, or `none`.
-        data: with the training data of the paper, which are large.
+        data: with the training data of the paper, which are large, if the run reads them.
 
     Raises:
         ConfigError: a config does not compose, or a task is unknown.
     """
     found: dict[tuple[str, str, str | None], Wanted] = {}
-    for one in (*_models(compose_train(overrides, config_dirs)), *_data_sets(tasks, config_dirs, data)):
+    config = compose_train(overrides, config_dirs)
+    for one in (*_models(config), *_data_sets(tasks, config_dirs, data and _reads_the_papers_data(config))):
         key = (one.kind, one.repo, one.revision)
         before = found.get(key)
         uses = one.use if before is None else f"{before.use}, {one.use}"
         found[key] = Wanted(uses, one.repo, one.kind, one.revision)
     return list(found.values())
+
+
+def local_models(overrides: Sequence[str], config_dirs: Sequence[Path]) -> list[str]:
+    """A line for each model of the run that is no name on the hub, so that it is not fetched."""
+    named = ((use, name) for use, name, _ in _named(compose_train(overrides, config_dirs)) if not _is_on_the_hub(name))
+    return [
+        f"{use}: {name}, a folder, not from the hub{'' if Path(name).exists() else ', and not there yet'}"
+        for use, name in named
+    ]
+
+
+def check_out(out: Path) -> None:
+    """Check that `out` can be a folder.
+
+    Raises:
+        ConfigError: it, or a name above it, is a file.
+    """
+    above = next(path for path in (out, *out.parents) if path.exists())
+    if not above.is_dir():
+        raise ConfigError.of("--out", "not-a-folder", f"{above} is a file; name a folder")
 
 
 def fetch(parts: Sequence[Wanted], out: Path, console: Console, *, dry_run: bool) -> None:
@@ -81,23 +105,49 @@ def fetch(parts: Sequence[Wanted], out: Path, console: Console, *, dry_run: bool
             told = "size unknown" if size is None else filesize.decimal(size)
             where = "" if dry_run else f" → {place}"
             console.print(f"{part.use}: {escape(part.repo)} ({part.kind}), {told}{where}", highlight=False)
-        except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        except (httpx.HTTPError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
             reason = one_line((str(error).strip().splitlines() or [type(error).__name__])[0])
             problems.append(Problem(part.repo, "not-fetched", f"{part.use}: {reason}"))
     console.print(f"together {filesize.decimal(total)}", highlight=False)
     if problems:
         raise DataError.listing(problems, code="not-fetched")
     console.print("\nIn the job:", highlight=False)
-    console.print(f"  export HF_HOME={out} HF_HUB_OFFLINE=1", highlight=False)
+    console.print(f"  export HF_HOME={_quoted(out)} HF_HUB_OFFLINE=1", highlight=False, soft_wrap=True)
     if any(part.repo == TRAINING_DATA for part in parts):
         console.print(
-            f"  medix-r1 data prepare data=medix_rl data.path={out / 'datasets' / TRAINING_DATA}", highlight=False
+            f"  medix-r1 data prepare data=medix_rl data.path={_quoted(out / 'datasets' / TRAINING_DATA)}",
+            highlight=False,
+            soft_wrap=True,
         )
     if any(part.kind == "dataset" and part.repo != TRAINING_DATA for part in parts):
-        console.print(f"  medix-r1 eval … data_dir={out / 'datasets'}", highlight=False)
+        console.print(f"  medix-r1 eval … data_dir={_quoted(out / 'datasets')}", highlight=False, soft_wrap=True)
+
+
+def _quoted(path: Path) -> str:
+    return escape(shlex.quote(str(path)))
 
 
 def _models(config: Any) -> Iterator[Wanted]:
+    for use, name, revision in _named(config):
+        if _is_on_the_hub(name):
+            yield Wanted(use, name, "model", revision)
+
+
+def _is_on_the_hub(name: str) -> bool:
+    return is_hub_name(name) and not Path(name).exists()
+
+
+def _reads_the_papers_data(config: Any) -> bool:
+    """Whether the run reads what `data prepare data=medix_rl` writes; with data=prepared, or the demo, it has others."""
+    files = config.data.train_files
+    names = [str(file) for file in (files if OmegaConf.is_list(files) else [files])]
+    demo = config.get("demo_dir")
+    is_demo = demo is not None and all(name.startswith(str(demo)) for name in names)
+    return "folder" not in config.data and not is_demo
+
+
+def _named(config: Any) -> Iterator[tuple[str, str, str | None]]:
+    """Use, name and revision of each model of a run."""
     server = config.judge.get("server")
     embedder = config.get("embedder") or {}
     names = {
@@ -106,8 +156,8 @@ def _models(config: Any) -> Iterator[Wanted]:
         "embedder": (embedder.get("model"), embedder.get("revision")),
     }
     for use, (name, revision) in names.items():
-        if name is not None and is_hub_name(str(name)) and not Path(str(name)).exists():
-            yield Wanted(use, str(name), "model", revision)
+        if name is not None:
+            yield use, str(name), revision
 
 
 def _data_sets(tasks: Sequence[str], config_dirs: Sequence[Path], data: bool) -> Iterator[Wanted]:

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from medix_r1.errors import ConfigError
-from medix_r1.fetch import TRAINING_DATA, wanted
+from medix_r1.fetch import TRAINING_DATA, check_out, local_models, wanted
 from tests.support.loopback import LoopbackHandler, LoopbackServer
 from tests.support.problems import only
 
@@ -110,7 +110,37 @@ def test_local_folders_are_not_fetched_and_each_repository_once() -> None:
 
 def test_data_can_be_left_out() -> None:
     assert wanted(["experiment=nano_cpu"], [], ["none"], data=False) == []
-    assert [part.repo for part in wanted(["experiment=nano_cpu"], [], ["none"])] == [TRAINING_DATA]
+    assert TRAINING_DATA in [part.repo for part in wanted([RUN[0]], [], ["none"])]
+
+
+@pytest.mark.parametrize("words", [["experiment=nano_cpu"], [RUN[0], "data=prepared", "data.folder=/shared/data/mine"]])
+def test_the_papers_data_are_fetched_for_runs_that_read_them_alone(words: list[str]) -> None:
+    assert TRAINING_DATA not in [part.repo for part in wanted(words, [], ["none"])]
+
+
+def test_models_that_are_no_names_on_the_hub_are_told(tmp_path: Path) -> None:
+    (tmp_path / "policy").mkdir()
+    words = [RUN[0], f"actor_rollout_ref.model.path={tmp_path}/policy", "embedder=medembed", "embedder.model=a/b/c"]
+    there, missing = local_models(words, [])
+    assert there.startswith("policy: ")
+    assert missing.startswith("embedder: a/b/c")
+    assert missing.endswith("not there yet")
+    assert not there.endswith("not there yet")
+
+
+def test_a_hub_that_is_away_is_said_in_a_line_each(tmp_path: Path) -> None:
+    done = run(tmp_path / "hub", *RUN, "--task", "none", "--dry-run", endpoint="http://127.0.0.1:9")
+    assert done.returncode == 1
+    assert done.stdout.count("Connection refused") == 4
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_an_out_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file", tmp_path / "file/below"):
+        with pytest.raises(ConfigError, check=only(("--out", "not-a-folder"))):
+            check_out(out)
+    check_out(tmp_path / "new/folder")
 
 
 def test_an_unknown_task_is_named() -> None:
