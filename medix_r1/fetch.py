@@ -138,7 +138,7 @@ def _is_on_the_hub(name: str) -> bool:
 
 
 def _reads_the_papers_data(config: Any) -> bool:
-    """Whether the run reads what `data prepare data=medix_rl` writes; with data=prepared, or the demo, it has others."""
+    """Whether the run reads what `data prepare data=medix_rl` writes; data=prepared and the demo have others."""
     files = config.data.train_files
     names = [str(file) for file in (files if OmegaConf.is_list(files) else [files])]
     demo = config.get("demo_dir")
