@@ -30,6 +30,7 @@ FIELDS = (
 REQUIRED = ("question", "answer")
 _LISTED = 10_000  # files of a folder that are counted for an error
 _NAMED = 5
+UNREAD = "files not read"
 _OF_ROWS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow", ".xlsx", ".xls", ".gz", ".zst", ".zip")
 _ADVICE = {
     ".xlsx": "save a workbook as CSV UTF-8",
@@ -281,7 +282,7 @@ def unread_files(root: Path, read: Sequence[Path]) -> list[str]:
     others = (file for file in islice(root.rglob("*"), _LISTED) if file.suffix in _OF_ROWS and file not in taken)
     names = sorted(str(file.relative_to(root)) for file in others if file.is_file())
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return [f"{root.name}: files not read: {', '.join(names[:_NAMED])}{more}"] if names else []
+    return [f"{root.name}: {UNREAD}: {', '.join(names[:_NAMED])}{more}"] if names else []
 
 
 def file_revision(kind: str, root: Path, files: Sequence[Path]) -> Revision:

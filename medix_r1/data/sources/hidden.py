@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import PurePath
 
 from medix_r1.data.row import RawRow
-from medix_r1.data.sources.base import Revision, Source, Unit
+from medix_r1.data.sources.base import UNREAD, Revision, Source, Unit
 
 _NUMBERED = re.compile(r"(.+)(:\d+(?:#\d+)?)", re.DOTALL)
 
@@ -24,8 +24,9 @@ class HiddenNames:
 
     @property
     def notes(self) -> list[str]:
-        """The source's, without the name of the file that was looked at."""
-        return [note.partition(": ")[2] for note in getattr(self._source, "notes", ())]
+        """The source's, without names of files."""
+        notes = [note.partition(": ")[2] for note in getattr(self._source, "notes", ())]
+        return [note.partition(UNREAD)[1] or note for note in notes]
 
     def revision(self) -> Revision:
         revision = self._source.revision()

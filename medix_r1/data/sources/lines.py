@@ -21,7 +21,6 @@ from medix_r1.errors import ConfigError, DataError
 
 __all__ = ["CsvSource", "JsonlSource", "rows_of_line"]  # CSV had its source here
 
-_NAMED = 3
 _MOST_BYTES = 2**30  # of a list, which is read as a whole
 
 
@@ -157,8 +156,7 @@ def _refuse_other_layouts(value: Mapping[str, Any], path: Path) -> None:
         raise DataError(f"{path} {says}", code="not-rows")
     of_rows = {name for field in ("question", "answer", "conversation") for name in known[field]}
     if value and all(isinstance(row, dict) and of_rows & set(row) for row in value.values()):
-        some = ", ".join(list(value)[:_NAMED])
-        raise DataError(f"{path} holds rows by name ({some}, …); make it a list of them", code="not-rows")
+        raise DataError(f"{path} holds its rows under names; make it a list of them", code="not-rows")
 
 
 def _is_column(value: Any) -> bool:

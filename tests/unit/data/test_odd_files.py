@@ -334,6 +334,7 @@ def test_files_of_rows_that_are_not_read_are_named(tmp_path):
     for named, source in read_by.items():
         source.units(10)
         assert ", ".join(note.partition("not read: ")[2] for note in source.notes) == named
+        assert not [note for note in HiddenNames(source).notes if ".json" in note or ".csv" in note]
 
 
 @pytest.mark.parametrize(
