@@ -37,6 +37,12 @@ RESULTS = ROOT / "benchmarks" / "results"
 GOLDEN = ROOT / "tests" / "unit" / "golden"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 HARDWARE = ("a100x8", "h100x8", "a100x8_2nodes", "a100x8_4nodes", "gpu24")  # all but the CPU's, whose model is nano
+_JINJA = jinja2.Environment(  # one for all pages, because it compiles the tables once
+    loader=jinja2.FileSystemLoader(ROOT / "docs"),
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 _START, _END = "<!-- {{", "<!-- end -->"
 _QUOTE = re.compile(r"<!-- \{\{ ([^\n]+?) \}\} -->((?:(?!<!-- \{\{).)*?)<!-- end -->", re.DOTALL)
 _AT_LINE_START = re.compile(r"^\s*(?:[-*] |\d+\. )?<!-- \{\{.*\}\} -->.", re.MULTILINE)
@@ -126,13 +132,11 @@ def fill(text: str, known: dict[str, Any]) -> str:
     """
     if not text.count(_START) == text.count(_END) == len(_QUOTE.findall(text)):
         raise ValueError(f"each `{_START} … }}}} -->` needs one `{_END}` behind it, and the other way round")
-    loader = jinja2.FileSystemLoader(ROOT / "docs")
-    env = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    known = {**known, "tables": env.get_template("tables.jinja").make_module(known)}
+    known = {**known, "tables": _JINJA.get_template("tables.jinja").make_module(known)}
 
     def quote(match: re.Match[str]) -> str:
         try:
-            value = env.from_string(f"{{{{ {match[1]} }}}}").render(known).strip()
+            value = _JINJA.from_string(f"{{{{ {match[1]} }}}}").render(known).strip()
         except (jinja2.TemplateError, TypeError) as error:
             raise ValueError(f"{match[1]}: {error}") from error
         return f"{_START} {match[1]} }}}} -->" + (f"\n{value}\n" if "\n" in value else value) + _END

@@ -63,6 +63,15 @@ def _interpolations_are_parsed_once() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _files_are_parsed_once() -> Iterator[None]:
+    """Each composition reads the same fifty files."""
+    from tests.support import configs
+
+    with configs.files_parsed_once():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _files_are_composed_once(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Both processes of `-n 2` read what one of them composed."""
     from tests.support import configs

@@ -1,7 +1,8 @@
 """Composed configs for tests, sooner than Hydra makes each anew, and the same (tests/integration/test_config.py).
 
 Hydra takes most of its time for the fifty files. Here every choice of files is composed once for all tests of a
-process, and single keys are set in a copy before the values are filled in, as Hydra does it.
+process, and single keys are set in a copy before the values are filled in, as Hydra does it. Where a test lets Hydra
+compose, the files that ship are parsed once (`files_parsed_once`).
 """
 
 from __future__ import annotations
@@ -9,11 +10,16 @@ from __future__ import annotations
 import functools
 import hashlib
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
 from medix_r1 import config as configs
@@ -71,6 +77,31 @@ def _of_files(files: tuple[str, ...]) -> bytes:
         with atomic_file(kept) as temporary:
             temporary.write_bytes(content)
     return content
+
+
+@contextmanager
+def files_parsed_once() -> Iterator[None]:
+    """Within the block, Hydra parses the files of `configs/`, of verl and of its own once; others each time."""
+    Plugins.instance()  # fills the registry
+    ships = f"file://{configs.config_dir()}", f"file://{configs.verl_config_dir()}", "pkg://"
+    with pytest.MonkeyPatch.context() as patch:
+        for scheme in ("file", "pkg"):
+            _keep_parsed(SourcesRegistry.instance().resolve(scheme), ships, patch)
+        yield
+
+
+def _keep_parsed(source: type[Any], ships: tuple[str, ...], patch: pytest.MonkeyPatch) -> None:
+    parse, kept = source.load_config, {}
+
+    def load_config(self: Any, config_path: str) -> Any:
+        if not f"{self.scheme()}://{self.path}".startswith(ships):
+            return parse(self, config_path)
+        key = self.provider, self.path, config_path
+        if key not in kept:
+            kept[key] = pickle.dumps(parse(self, config_path))
+        return pickle.loads(kept[key])
+
+    patch.setattr(source, "load_config", load_config)
 
 
 def _is_file(override: Override) -> bool:
