@@ -31,10 +31,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder for each case, and in it what verl's own merger makes of it."""
     root = tmp_path_factory.mktemp("runs")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "VERL_PLATFORM": "cpu"}
-    for module in ("tests.support.fsdp_save", "tests.support.verl_merge"):
-        command = [sys.executable, "-m", module, str(root), *CASES]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    command = [sys.executable, "-m", "tests.support.verl_merge", str(root), *CASES]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     return root
 
 

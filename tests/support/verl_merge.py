@@ -1,6 +1,7 @@
-"""verl's own merger on checkpoints that fsdp_save.py made: python -m tests.support.verl_merge ROOT CASE [CASE ...]
+"""Checkpoints of fsdp_save.py, and what verl's own merger makes of them: python -m tests.support.verl_merge ROOT CASE …
 
-Writes ROOT/CASE/verl. One process for all: importing verl costs more than merging these models.
+Writes ROOT/CASE as fsdp_save.py does, and ROOT/CASE/verl. One process for all: importing verl costs more than merging
+these models.
 """
 
 from __future__ import annotations
@@ -8,13 +9,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from verl.model_merger.base_model_merger import ModelMergerConfig
-from verl.model_merger.fsdp_model_merger import FSDPModelMerger
-
+from tests.support import fsdp_save
 from tests.support.fsdp_save import checkpoint_of
 
 
 def main(root: Path, names: list[str]) -> None:
+    fsdp_save.main(root, names)
+    from verl.model_merger.base_model_merger import ModelMergerConfig  # now: its ranks are forked
+    from verl.model_merger.fsdp_model_merger import FSDPModelMerger
+
     for name in names:
         actor = checkpoint_of(root / name) / "actor"
         config = ModelMergerConfig(

@@ -1,4 +1,4 @@
-"""No command line whatever ends in a traceback: 50 random ones here, 1,000 in tests/acceptance/test_fuzz.py."""
+"""No command line whatever ends in a traceback: 12 random ones here, 1,000 in tests/acceptance/test_fuzz.py."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NOT_SHRUNK = [Phase.explicit, Phase.generate]  # each example composes a config,
 
 
 @settings(
-    max_examples=50, deadline=None, derandomize=True, phases=NOT_SHRUNK, suppress_health_check=SLOW, database=None
+    max_examples=12, deadline=None, derandomize=True, phases=NOT_SHRUNK, suppress_health_check=SLOW, database=None
 )
 @given(command_lines)
 def test_no_overrides_end_in_a_traceback(monkeypatch, words):
