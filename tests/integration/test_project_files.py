@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from medix_r1 import __version__
+from tests.integration.conftest import LONGEST
 
 ROOT = Path(__file__).parents[2]
 FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
@@ -82,3 +83,7 @@ def test_a_form_has_what_github_asks_for(form: Path) -> None:
 
 def test_there_is_a_form_for_problems_and_one_for_wishes() -> None:
     assert [form.stem for form in FORMS] == ["bug_report", "feature_request"]
+
+
+def test_the_files_that_are_to_start_first_are_there() -> None:
+    assert [name for name in LONGEST if not (Path(__file__).parent / name).is_file()] == []
