@@ -302,7 +302,8 @@ def build(cls: type[T], values: Any, where: str) -> T:
             )
     for name, f in known.items():
         if name not in values and f.default is MISSING and f.default_factory is MISSING:
-            problems.append(Problem(f"{prefix}{name}", "no-value", "has no value; give one"))
+            wanted = f.metadata.get("give", "one")
+            problems.append(Problem(f"{prefix}{name}", "no-value", f"has no value; give {wanted}"))
     if problems:
         raise ConfigError(problems)
     return cls(**{str(key): value for key, value in values.items()})

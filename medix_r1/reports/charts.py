@@ -75,7 +75,11 @@ def split_empty(charts: Iterable[Chart]) -> tuple[list[Chart], list[str]]:
         traces = [trace for trace in chart["traces"] if any(trace["y"])]
         empty += [f"{chart['title']}: {one['name']}" for one in chart["traces"] if not any(one["y"])]
         if traces:
-            kept.append({**chart, "traces": traces})
+            is_alone = (
+                len(traces) == 1 < len(chart["traces"])
+            )  # one line has no legend, so its name stands in the title
+            title = f"{chart['title']}: {traces[0]['name']}" if is_alone else chart["title"]
+            kept.append({**chart, "title": title, "traces": traces})
     return kept, empty
 
 

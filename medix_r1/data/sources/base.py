@@ -239,7 +239,9 @@ def _is_there(name: str, found: Sequence[str]) -> bool:
 def _no_such_column(
     field_name: str, absent: Sequence[str], found: Sequence[str], where: str, *, key: str | None = None
 ) -> Problem:
-    near = difflib.get_close_matches((*absent, field_name)[0], found, n=1, cutoff=0.4)
+    wanted = (*absent, field_name)
+    holds = [column for name in wanted for column in found if name.lower() in column.lower()]
+    near = holds or [one for name in wanted for one in difflib.get_close_matches(name, found, n=1, cutoff=0.75)]
     hint = f"; did you mean {near[0]}?" if near else ""
     says = f"{where} has no column {' or '.join(absent)}{hint} (it has: {', '.join(found) or 'none'})"
     return Problem(key or f"data.columns.{field_name}", "no-such-column", says)

@@ -67,15 +67,17 @@ class TaskSpec:
     headline: bool = True
     suites: Sequence[str] = ()
     source: str | None = None
-    path: str | None
+    path: str | None = field(metadata={"give": "ORG/NAME of a data set on the hub, or null where `file` names yours"})
     config: Sequence[str] = ()
-    split: str
+    split: str = field(metadata={"give": "the data set's, or `test` where `file` names yours"})
     revision: str | None = None
     files: Sequence[str] = ()
     file: str | None = None
     answers: str | None = None
-    format: str
-    columns: Mapping[str, Any]
+    format: str = field(metadata={"give": "one of ours or ./file.py:name (docs/extend/task.md)"})
+    columns: Mapping[str, Any] = field(
+        metadata={"give": "a mapping such as {question: q, answer: a}, {} for a format of yours"}
+    )
     question: str | None = None
     question_until: str | None = None
     where: Mapping[str, Any] = field(default_factory=dict)
@@ -83,8 +85,8 @@ class TaskSpec:
     image_dir: str | None = None
     image: Mapping[str, Any] = field(default_factory=dict)
     image_host: str | None = None
-    scorer: str
-    licence: str
+    scorer: str = field(metadata={"give": "short, report, rubric, preference or ./file.py:name"})
+    licence: str = field(metadata={"give": "a text, such as `my own`"})
     access: Access = "open"
     restricted: bool = False
 
