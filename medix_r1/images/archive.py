@@ -21,7 +21,7 @@ _DAMAGES = (OSError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, R
 
 
 class ImageArchive:
-    """Reads pictures by the name in the rows, with or without a top folder of the archive, or its own name before.
+    """Reads pictures by the name in the rows: whole, without the top folder or those that all share, or below its name.
 
     Raises:
         DataError: the file is not a zip archive.
@@ -40,7 +40,9 @@ class ImageArchive:
             for name in _names_of(info):
                 _enter(whole, name, info)
                 _enter(shorter, name.partition("/")[2], info)
-        self._members = shorter | whole
+        shared = posixpath.commonpath([posixpath.dirname(name) for name in whole]) if whole else ""
+        below = {name[len(shared) + 1 :]: info for name, info in whole.items() if shared}
+        self._members = below | shorter | whole
 
     def read(self, name: str, most: int | None = None) -> bytes:
         """Bytes of one picture, at most `most` of them.
@@ -98,7 +100,7 @@ def _archive(path: Path, size: int, changed: int) -> ImageArchive:
 
 
 def _names_of(info: zipfile.ZipInfo) -> list[str]:
-    """The names by which rows may mean a member; none for folders and for names that lead out of the archive.
+    """The names by which rows may mean a member; none for folders, names that lead out, and what macOS adds.
 
     A name without the flag of UTF-8 may be UTF-8 all the same: macOS and old tools write such.
     """
@@ -107,7 +109,7 @@ def _names_of(info: zipfile.ZipInfo) -> list[str]:
         with suppress(UnicodeError):
             names.append(info.filename.encode("cp437").decode("utf-8"))
     plain = [_plain(name) for name in names if not name.endswith(("/", "\\"))]
-    return list(dict.fromkeys(name for name in plain if name))
+    return list(dict.fromkeys(name for name in plain if name and not name.startswith("__MACOSX/")))
 
 
 def _plain(name: str) -> str | None:

@@ -31,7 +31,7 @@ REQUIRED = ("question", "answer")
 _LISTED = 10_000  # files of a folder that are counted for an error
 _NAMED = 5
 UNREAD = "files not read"
-_OF_ROWS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow", ".xlsx", ".xls", ".gz", ".zst", ".zip")
+_OF_ROWS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow", ".xlsx", ".xls", ".gz", ".zst")
 _ADVICE = {
     ".xlsx": "save a workbook as CSV UTF-8",
     ".xls": "save a workbook as CSV UTF-8",

@@ -38,7 +38,9 @@ def folder(
     for file, source in _METADATA.items():
         if (root / file).is_file():
             where: dict[str, Any] = {"path": str(root / file), "image_root": image_root or str(root)}
-            return source(columns=columns, name=name or root.name, **where, **reading)
+            made = source(columns=columns, name=name or root.name, **where, **reading)
+            made.is_folder = True  # the other files are told
+            return made
     return SidecarSource(root, Reading(columns, **reading), name or root.name, image_root)
 
 

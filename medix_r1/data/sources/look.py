@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -96,7 +97,9 @@ def _unread(records: Sequence[Mapping[str, Any]], reading: Reading) -> list[str]
     names = dict.fromkeys(name for record in records for name in record)
     read = {name for field in FIELDS for name in column_names(reading.columns, field)} | set(reading.where or ())
     tops = {name.partition(".")[0].casefold() for name in read} | {name.casefold() for name in read}
-    return [name for name in names if name.casefold() not in tops]
+    twins = Counter(name.casefold() for name in names)  # of two that differ in case, one is read
+    exact = {name.partition(".")[0] for name in read} | read
+    return [name for name in names if name.casefold() not in tops or (twins[name.casefold()] > 1 and name not in exact)]
 
 
 def _has_pictures(name: str, values: Sequence[Any]) -> bool:

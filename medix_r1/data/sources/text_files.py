@@ -41,7 +41,7 @@ class TextFiles:
         self.reading = Reading(columns, required=tuple(required), **reading)
         self.encoding = encoding
         self.root, self.files = local_files(path, *self.kinds)
-        self._is_folder = Path(str(path)).expanduser().is_dir()
+        self.is_folder = Path(str(path)).expanduser().is_dir()
         self._image_root = Path(image_root).expanduser() if image_root else None
         self._images_in = images_in
         self.name = name or (self.files[0].name.partition(".")[0] if len(self.files) == 1 else self.root.name)
@@ -56,7 +56,7 @@ class TextFiles:
 
     def unread(self) -> list[str]:
         """A note on files of the folder that look like rows and are not read; none where one file was named."""
-        return unread_files(self.root, self.files) if self._is_folder else []
+        return unread_files(self.root, self.files) if self.is_folder else []
 
     def root_of(self, name: str) -> str:
         """The folder, or the zip archive of its name, that the image paths of a file are relative to."""

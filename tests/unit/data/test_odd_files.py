@@ -347,6 +347,23 @@ def test_files_of_another_kind_are_refused_with_what_to_do(name, says, tmp_path)
         JsonlSource(path=str(tmp_path), columns=known_columns())
 
 
+def test_a_folder_with_metadata_tells_of_other_rows(tmp_path):
+    (tmp_path / "metadata.jsonl").write_text(LINES)
+    (tmp_path / "b.json").write_text(json.dumps(ROWS[0]))
+
+    source = folder(path=str(tmp_path), columns=known_columns())
+    source.units(10)
+    assert "b.json" in source.notes[-1]
+
+
+def test_of_two_columns_that_differ_in_case_the_other_is_told(tmp_path):
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"question": "A?", "Question": "B?", "answer": "x"}))
+
+    source = JsonlSource(path=str(tmp_path / "rows.jsonl"), columns=known_columns())
+    assert read(source)[0].fields["question"] == "A?"
+    assert "Question" in source.notes[0]
+
+
 def test_a_map_of_parquet_is_a_mapping(tmp_path):
     options = pa.array([[("A", "heart"), ("B", "lung")]], pa.map_(pa.string(), pa.string()))
     pq.write_table(pa.table({"question": ["A?"], "answer": ["B"], "options": options}), tmp_path / "rows.parquet")

@@ -33,6 +33,7 @@ def packed(tmp_path, members, method=zipfile.ZIP_DEFLATED):
         ("imgs/x/a.png", "imgs/x/a.png"),
         ("imgs/x/a.png", "imgs\\x\\a.png"),
         ("set/x/a.png", "x/a.png"),
+        ("home/me/set/a.png", "a.png"),  # packed with the way to it
         ("imgs\\a.png", "imgs/a.png"),  # packed on Windows
         ("Größe.png", "Größe.png"),
         ("Gro\u0308\u00dfe.png", "Größe.png"),  # composed otherwise, as macOS does
