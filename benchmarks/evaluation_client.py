@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,14 @@ import httpx
 import inspect_ai
 import openai
 import results_file
+from inspect_ai.dataset import MemoryDataset, Sample
+from inspect_ai.model import ChatMessageUser, GenerateConfig, Model, ModelOutput
+from inspect_ai.scorer import Score, Scorer, Target, mean, scorer
+from inspect_ai.solver import Generate, Solver, TaskState, solver
 from rich.console import Console
 
-from medix_r1.evaluation.phases import judging
 from medix_r1.evaluation.phases.journal import Journal
+from medix_r1.evaluation.phases.model_api import VerbatimChatAPI, open_model
 from medix_r1.evaluation.run import plan, run
 from medix_r1.evaluation.settings import compose_eval
 
@@ -162,44 +167,102 @@ def _measure(name: str, rate: float, samples: int) -> dict[str, Any]:
     return {"client": name, "calls": calls, "calls_per_second": calls / seconds, "bytes_per_sample": size / samples}
 
 
-class _ProviderAlone:
-    """A judge that is called past inspect's `Model.generate`: without its retries, limits and events."""
-
-    def __init__(self, model: Any) -> None:
-        self._model, self.name, self.config, self.api = model, model.name, model.config, model.api
-
-    async def generate(self, text: str, config: Any) -> Any:
-        message = inspect_ai.model.ChatMessageUser(content=text)
-        output = await self.api.generate([message], [], "none", self.config.merge(config))
-        return output[0] if isinstance(output, tuple) else output
-
-
 def split(samples: int) -> dict[str, float]:
-    """Processor time of a call in ms, as it is and with parts of inspect left out; it does not depend on the load."""
-    whole, ask, found = inspect_ai.eval, judging._ask, dict[str, float]()
+    """Processor time of a call in ms: all of it, and its shares, each by itself. It depends little on the load.
 
-    def without_logs(*arguments: Any, **options: Any) -> Any:
-        return whole(*arguments, **{**options, "log_samples": False})
-
-    async def ask_provider(judge: Any, *rest: Any) -> Any:
-        return await ask(_ProviderAlone(judge), *rest)
-
-    ways = {
-        "ours": (whole, ask),
-        "without_sample_logs": (without_logs, ask),
-        "votes_past_inspect": (whole, ask_provider),
+    Shares are the calls by a bare client, by our provider alone, and by inspect's `Model.generate` around it; inspect's
+    two evaluations of the samples without any call, with and without their logs; and ours without any call.
+    """
+    calls = samples * (1 + VOTES)
+    found = {
+        "ours": _processor_time(lambda address, folder: ours(address, samples, folder), samples),
+        "bare": _processor_time(lambda address, folder: asyncio.run(bare(address, samples)), samples),
+        "provider": _processor_time(
+            lambda address, _: asyncio.run(_calls_by(address, samples, _past_inspect)), samples
+        ),
+        "generate": _processor_time(lambda address, _: asyncio.run(_calls_by(address, samples, _by_inspect)), samples),
+        "inspect_samples": _processor_time(lambda _, folder: _empty_evaluations(folder, samples, logs=True), samples),
+        "inspect_without_logs": _processor_time(
+            lambda _, folder: _empty_evaluations(folder, samples, logs=False), samples
+        ),
     }
-    for name, (evaluate, asked) in ways.items():
-        inspect_ai.eval, judging._ask = evaluate, asked  # type: ignore[assignment]
-        found[name] = _processor_time(lambda address, folder: ours(address, samples, folder), samples)
-    inspect_ai.eval, judging._ask = whole, ask
-    found["bare"] = _processor_time(lambda address, folder: asyncio.run(bare(address, samples)), samples)
+    real = VerbatimChatAPI.generate
+    VerbatimChatAPI.generate = _at_once  # type: ignore[assignment, method-assign]
+    try:
+        found["without_calls"] = _processor_time(lambda address, folder: ours(address, samples, folder), samples)
+    finally:
+        VerbatimChatAPI.generate = real  # type: ignore[method-assign]
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "lines.jsonl") as journal:
         start = time.process_time()
         for number in range(2 * samples):
             journal.append({"id": str(number), "reply": "word " * 300})
-        found["journals"] = 1000 * (time.process_time() - start) / (samples * (1 + VOTES))
+        found["journals"] = 1000 * (time.process_time() - start) / calls
     return {name: round(value, 3) for name, value in found.items()}
+
+
+async def _at_once(*_: Any) -> ModelOutput:
+    return ModelOutput.from_content("m", "YES")
+
+
+async def _past_inspect(model: Model, text: str) -> None:
+    await model.api.generate([ChatMessageUser(content=text)], [], "none", model.config)
+
+
+async def _by_inspect(model: Model, text: str) -> None:
+    await model.generate(text)
+
+
+async def _calls_by(address: str, samples: int, call: Callable[[Model, str], Awaitable[None]]) -> None:
+    model = open_model("m", address, None, GenerateConfig(max_connections=CONNECTIONS, temperature=0.0))
+    slots = asyncio.Semaphore(CONNECTIONS)
+
+    async def sample(number: int) -> None:
+        async with slots:
+            for _ in range(1 + VOTES):
+                await call(model, f"Question {number}?")
+
+    await asyncio.gather(*(sample(n) for n in range(samples)))
+    await model.api.aclose()
+
+
+@solver(name="nothing")
+def _nothing() -> Solver:
+    async def solve(state: TaskState, generate: Generate) -> TaskState:
+        state.output = ModelOutput.from_content("none", "YES")
+        return state
+
+    return solve
+
+
+@scorer(name="right", metrics=[mean()])
+def _right() -> Scorer:
+    async def score(state: TaskState, target: Target) -> Score:
+        return Score(value=1.0)
+
+    return score
+
+
+def _empty_evaluations(folder: Path, samples: int, *, logs: bool) -> None:
+    """The two evaluations that `generate_and_judge` has for these samples, by inspect alone: nothing is called."""
+    for judged in (False, True):
+        rows = [Sample(id=f"s{n}", input=f"Question {n}?", target="yes") for n in range(samples)]
+        task = inspect_ai.Task(dataset=MemoryDataset(rows), solver=_nothing(), scorer=_right() if judged else None)
+        inspect_ai.eval(
+            task,
+            model="none/none",
+            log_dir=str(folder / "logs"),
+            display="none",
+            log_level="error",
+            max_samples=CONNECTIONS,
+            log_samples=logs,
+            log_images=False,
+            log_realtime=False,
+            log_model_api=False,
+            log_header_only=True,
+            score_display=False,
+            ctl_server=False,
+            acp_server=False,
+        )
 
 
 def _processor_time(work: Any, samples: int) -> float:

@@ -62,7 +62,7 @@ def stats(
     if markdown:
         counted.write_markdown(result, markdown)
     if png:
-        counted.write_png(result, png)
+        counted.write_png(png, result)
     counted.show(result, console)
 
 

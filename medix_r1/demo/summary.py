@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from medix_r1.demo.result import DECODINGS, SETS, Evaluation, Example
+from medix_r1.pages.style import themed_picture
 
 _EXAMPLES = 3
 NOTES = {"llm": "llm (judge)", "exact": "exact (no reward)"}
@@ -130,5 +131,5 @@ def _markdown(report: DemoSummary, plots: Sequence[Path]) -> Iterator[str]:
     yield from ("", "## Examples", "", "Greedy answers, in brackets five samples; the rows were fixed beforehand.", "")
     yield from ("```", *_example_lines(report), "```")
     yield from ("", "## Seconds", "", seconds_line(report), "")
-    yield from (f"![{plot.stem}]({plot.name})\n" for plot in plots)
+    yield from (themed_picture(plot, plot.stem.replace("_", " ")) for plot in plots)
     yield "Research, not a medical device."

@@ -10,7 +10,7 @@ from medix_r1.reports import plots
 
 
 def draw(report: DemoSummary, folder: Path) -> list[Path]:
-    """Draw reward curves and before-and-after bars into a folder; return the files."""
+    """Draw reward curves and before-and-after bars into a folder; return the files, each with a dark one beside it."""
     panels = [
         plots.Bars(
             f"{name}, {words}",
@@ -20,10 +20,10 @@ def draw(report: DemoSummary, folder: Path) -> list[Path]:
         for name in SETS
         for decoding, words in DECODINGS.items()
     ]
-    return [
-        plots.reward_curves(report.metrics, folder / "reward.png"),
-        plots.before_after(panels, folder / "before_after.png"),
-    ]
+    paths = [folder / "reward.png", folder / "before_after.png"]
+    plots.reward_curves(paths[0], report.metrics)
+    plots.before_after(paths[1], panels)
+    return paths
 
 
 def _bars(decoded: Decoded) -> dict[str, float | None]:

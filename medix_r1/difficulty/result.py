@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +20,10 @@ from medix_r1.difficulty.sampling import Measured
 from medix_r1.difficulty.settings import Settings
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.host.files import atomic_file
+from medix_r1.pages.style import figure_files, paper
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ALL = "all rows"
 CURATED = "curated.json"
@@ -100,23 +104,19 @@ def write_summary(found: Mapping[str, Estimates], settings: Settings, folder: Pa
     write_json(folder / "difficulty.json", {"settings": asdict(settings), "parts": parts})
 
 
-def write_plot(rows: Sequence[Measured], settings: Settings, path: Path) -> None:
+@figure_files
+def write_plot(rows: Sequence[Measured], settings: Settings) -> Figure:
     """A histogram of the rows' pass rates: what is at 0 and 1 teaches nothing."""
-    import matplotlib
-
-    matplotlib.use("Agg")  # a server has no display
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
     rates = [rate(row) for row in rows if row.values]
-    figure, axes = pyplot.subplots(figsize=(7, 3.6), layout="constrained")
-    axes.hist(
-        rates, bins=[(place - 0.5) / settings.k for place in range(settings.k + 2)], color="#0072b2", edgecolor="white"
-    )
+    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    axes = figure.subplots()
+    edges = [(place - 0.5) / settings.k for place in range(settings.k + 2)]
+    axes.hist(rates, bins=edges, color="C0", edgecolor=paper())
     axes.set(xlabel=f"share of {settings.k} replies that are right", ylabel="rows", xlim=(-0.08, 1.08))
     axes.set_title("rows at 0 and 1 teach nothing", fontsize=10, loc="left")
-    with atomic_file(path) as temporary:
-        figure.savefig(temporary, dpi=130, format="png")
-    pyplot.close(figure)
+    return figure
 
 
 def rate(row: Measured) -> float:

@@ -91,7 +91,7 @@ def difficulty(
         raise DataError(f"no reply has a value: {'; '.join(reasons)}", code="nothing-measured")
     result.show(found, rows, settings, console)
     result.write_summary(found, settings, out)
-    result.write_plot(rows, settings, out / "difficulty.png")
+    result.write_plot(out / "difficulty.png", rows, settings)
     console.print(f"written: {out}/measured.jsonl, difficulty.json, difficulty.png", highlight=False, markup=False)
     if write is not None:
         manifest = result.curate(files, rows, choice or result.Choice(), write)

@@ -166,7 +166,7 @@ def blind(
     from medix_r1.evaluation.sharing.pictures import TaskPictures
 
     first, second = runs or []
-    shown = TaskPictures(data_dir, config_dir or []) if pictures else None
+    shown = TaskPictures(first, data_dir, config_dir or []) if pictures else None
     made = export(first, second, out or Path("outputs/blind"), count=count, seed=seed, images=images, pictures=shown)
     console = _console()
     for task, why in shown.missing.items() if shown else ():

@@ -15,6 +15,7 @@ from rich.console import Console
 from medix_r1 import user_code
 from medix_r1.errors import ConfigError
 from medix_r1.evaluation.benchmarks.items import Item
+from medix_r1.evaluation.benchmarks.kept_task import TASK_FILE
 from medix_r1.evaluation.phases import servers
 from medix_r1.evaluation.phases.fingerprint import describe_judge, folder_name, with_key
 from medix_r1.evaluation.phases.generate_and_judge import GENERATIONS, AnsweredItem, read_judgements
@@ -79,7 +80,7 @@ def _copy(source: Path, target: Path) -> None:
     """Copy the replies, so that `medix-r1 eval` with this judge can resume in the new folder."""
     target.mkdir(parents=True, exist_ok=True)
     target.chmod(source.stat().st_mode)  # restricted texts stay for the user alone
-    for name in (GENERATIONS, DATA_FILE):
+    for name in (GENERATIONS, DATA_FILE, TASK_FILE):
         if (source / name).is_file() and not (target / name).exists():
             atomic_write(target / name, (source / name).read_text(encoding="utf-8"), private=True)
 

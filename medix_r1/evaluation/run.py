@@ -19,6 +19,7 @@ from medix_r1.errors import ConfigError, DataError, EvaluationError, Problem
 from medix_r1.evaluation.benchmarks import sources
 from medix_r1.evaluation.benchmarks.image_conditions import with_images
 from medix_r1.evaluation.benchmarks.items import TaskData, load_items
+from medix_r1.evaluation.benchmarks.kept_task import keep_task
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec
 from medix_r1.evaluation.phases import servers
 from medix_r1.evaluation.phases.ballots import VotingSettings
@@ -397,6 +398,7 @@ def _open_task_folder(evaluation: Evaluation, data: TaskData) -> None:
         elif _keys(other)[1:] == [data.asked_key] and (other / GENERATIONS).is_file():
             atomic_write(folder / GENERATIONS, (other / GENERATIONS).read_text(encoding="utf-8"), private=True)
     atomic_write(folder / DATA_FILE, f"{data.key}\n{data.asked_key}\n")
+    keep_task(data.task, evaluation.settings.data_dir, folder)
     if data.task.restricted:
         folder.chmod(PRIVATE)  # inspect's logs hold the texts, too
 

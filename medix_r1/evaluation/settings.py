@@ -236,6 +236,8 @@ def read_task(path: Path) -> TaskSpec:
 
 def _compose(overrides: Sequence[str], config_dirs: Sequence[Path]) -> tuple[DictConfig | None, list[Problem]]:
     """What Hydra composes without the overrides that it refuses, and their problems; None if it composes nothing."""
+    if hidden := list(_hidden_keys(config_dirs)):
+        return None, hidden
     good, problems = command_line.parse(overrides)
     choices = command_line.wrong_choices(good, [config_dir() / "eval", *config_dirs])
     good = [text for text in good if text not in choices]
@@ -249,6 +251,16 @@ def _compose(overrides: Sequence[str], config_dirs: Sequence[Path]) -> tuple[Dic
     with composing(config_dir() / "eval"):
         config, refused = composed_rest(make, good, _known_keys())
     return config, [*problems, *choices.values(), *refused]
+
+
+def _hidden_keys(config_dirs: Sequence[Path]) -> Iterator[Problem]:
+    """Folders that Hydra would take for the choices of a key, such as `model/` beside `task/`."""
+    groups = {"task", "judge", "server"}
+    keys = {field.name for field in fields(EvalSettings)} - groups
+    for folder in config_dirs:
+        for name in sorted(path.name for path in folder.glob("*/") if path.name in keys):
+            says = f"{folder} has a folder {name}, which hides the key {name}; give one with task/ and judge/ alone"
+            yield Problem("--config-dir", "hides-a-key", says)
 
 
 def _known_keys() -> set[str]:

@@ -1,1 +1,1 @@
-"""One look for all that people open: HTML pages, figures, wrapped lines; imports no other room."""
+"""One look for all that people open: HTML pages, figures, wrapped lines, in light and in dark."""

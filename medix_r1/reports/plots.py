@@ -7,23 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")  # a server has no display
-
-from matplotlib import pyplot
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from medix_r1.pages.style import in_our_style
+from medix_r1.pages.style import figure_files, ink, paper
 
 Metrics = Mapping[int, Mapping[str, float]]
 
 SIGNALS = ("overall", "llm", "embed", "format", "modality", "exact")
 _TITLES = {"overall": "reward", "llm": "llm (judge)", "exact": "exact (no reward)"}
-_HELDOUT = [("#d55e00", "o", "--"), ("#009e73", "s", "-."), ("#cc79a7", "^", ":")]
+_HELDOUT = [("C1", "o", "--"), ("C2", "s", "-."), ("C3", "^", ":")]
 _SMOOTH = 0.7  # share of the past in the running mean
 
 
@@ -36,15 +31,14 @@ class Bars:
     after: Mapping[str, float | None]
 
 
-@in_our_style
-def reward_curves(metrics: Metrics, path: Path) -> Path:
+@figure_files
+def reward_curves(metrics: Metrics) -> Figure:
     """Draw each signal's mean over the steps, in training and on the held-out sets."""
     present = [name for name in SIGNALS if any(f"reward/{name}/mean" in values for values in metrics.values())]
     columns = 3 if len(present) > 1 else 1
     rows = max(1, -(-len(present) // columns))
-    figure, axes = pyplot.subplots(
-        rows, columns, figsize=(4 * columns, 2.9 * rows), squeeze=False, sharex=True, layout="constrained"
-    )
+    figure = Figure(figsize=(4 * columns, 2.9 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True)
     for axis, name in zip(axes.flat, present, strict=False):
         _draw_signal(axis, metrics, name)
     for axis in axes.flat[len(present) :]:
@@ -55,30 +49,29 @@ def reward_curves(metrics: Metrics, path: Path) -> Path:
     if present:
         handles, names = axes.flat[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
-    return _save(figure, path)
+    return figure
 
 
-@in_our_style
-def before_after(panels: Sequence[Bars], path: Path) -> Path:
+@figure_files
+def before_after(panels: Sequence[Bars]) -> Figure:
     """Draw pairs of bars, one panel for each held-out set and decoding."""
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
-    figure, axes = pyplot.subplots(
-        rows, columns, figsize=(5.8 * columns, 3.1 * rows), squeeze=False, sharey=True, layout="constrained"
-    )
+    figure = Figure(figsize=(5.8 * columns, 3.1 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for axis, panel in zip(axes.flat, panels, strict=False):
         _draw_bars(axis, panel)
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
     handles, names = axes.flat[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
-    return _save(figure, path)
+    return figure
 
 
 def _draw_signal(axis: Any, metrics: Metrics, name: str) -> None:
     steps, values = _series(metrics, f"reward/{name}/mean")
-    axis.plot(steps, values, color="#56b4e9", linewidth=0.8, alpha=0.7, label="train, each step")
-    axis.plot(steps, _running_mean(values), color="#0072b2", linewidth=2, label="train, running mean")
+    axis.plot(steps, values, color="C5", linewidth=0.8, alpha=0.7, label="train, each step")
+    axis.plot(steps, _running_mean(values), color="C0", linewidth=2, label="train, running mean")
     for source, (color, marker, dashes) in zip(_heldout_sources(metrics), _HELDOUT, strict=False):
         steps, values = _series(metrics, f"heldout/{source}/{name}/mean")
         axis.plot(steps, values, color=color, marker=marker, linestyle=dashes, label=source)
@@ -89,8 +82,8 @@ def _draw_signal(axis: Any, metrics: Metrics, name: str) -> None:
 def _draw_bars(axis: Any, panel: Bars) -> None:
     names = list(panel.before)
     styles = (
-        ("before", panel.before, -0.2, {"color": "white", "edgecolor": "#444444", "hatch": "///"}),
-        ("after", panel.after, 0.2, {"color": "#0072b2", "edgecolor": "#0072b2"}),
+        ("before", panel.before, -0.2, {"color": paper(), "edgecolor": ink(), "hatch": "///"}),
+        ("after", panel.after, 0.2, {"color": "C0", "edgecolor": "C0"}),
     )
     for label, values, offset, style in styles:
         heights = [values.get(name) or 0.0 for name in names]
@@ -101,8 +94,7 @@ def _draw_bars(axis: Any, panel: Bars) -> None:
     axis.set_xticks(range(len(names)), [_TITLES.get(name, name).replace(" (", "\n(") for name in names], fontsize=8)
     axis.set_title(panel.title, fontsize=10)
     axis.set_ylim(0, 1.12)
-    axis.grid(axis="y", alpha=0.3)
-    axis.set_axisbelow(True)
+    axis.grid(visible=False, axis="x")
 
 
 def _series(metrics: Metrics, key: str) -> tuple[list[int], list[float]]:
@@ -121,10 +113,3 @@ def _running_mean(values: Sequence[float]) -> list[float]:
     for value in values:
         smooth.append(value if not smooth else _SMOOTH * smooth[-1] + (1 - _SMOOTH) * value)
     return smooth
-
-
-def _save(figure: Any, path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
-    pyplot.close(figure)
-    return path

@@ -26,7 +26,7 @@ FAULTS: dict[str, tuple[Any, str, str, int]] = {
     "key": ((401, JSON, b'{"error": {"message": "Incorrect API key"}}'), "wrong-key", "key", 1),
     "credit": ((402, JSON, b'{"error": {"message": "top up"}}'), "no-credit", "credit", 1),
     "forbidden": ((403, JSON, b"{}"), "not-allowed", "403", 1),
-    "no such model": ((404, JSON, b'{"error": {"message": "The model does not exist"}}'), "no-such-address", "404", 1),
+    "no such model": ((404, JSON, b'{"error": {"message": "The model does not exist"}}'), "unknown-model", "404", 1),
     "server's timeout": ((408, JSON, b"{}"), "timed-out", "408, asked 3 times", 3),
     "too large": ((413, HTML, PAGE), "too-long", "HTML: Sign in", 1),
     "unknown field": ((422, JSON, b'{"detail": [{"msg": "extra fields"}]}'), "refused-by-server", "extra fields", 1),

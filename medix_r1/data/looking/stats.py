@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,10 @@ from rich.table import Table
 from medix_r1.data.prepared import read_index, read_manifest
 from medix_r1.data.summary import Summary
 from medix_r1.host.files import atomic_file
+from medix_r1.pages.style import figure_files
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _PERCENTILES = (0, 25, 50, 75, 95, 100)
 _PERCENTILE_NAMES = ("least", "25 %", "median", "75 %", "95 %", "most")
@@ -178,7 +182,8 @@ def _cell(text: str) -> str:
     return _plain(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
 
 
-def write_png(stats: Stats, path: Path) -> None:
+@figure_files
+def write_png(stats: Stats) -> Figure:
     """Draw charts of prompt lengths, image sizes, modalities, sources, answer types and rejects."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -189,7 +194,7 @@ def write_png(stats: Stats, path: Path) -> None:
         (axes[0], "prompt tokens", "rows", stats.tokens),
         (axes[1], "megapixels", "images", stats.megapixels),
     ):
-        axis.hist(values, bins=40, color="#33658a")
+        axis.hist(values, bins=40, color="C0")
         axis.set(title=title, ylabel=unit)
         axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -199,9 +204,8 @@ def write_png(stats: Stats, path: Path) -> None:
             axis.set(title=f"{title}: none")
             axis.set_axis_off()
             continue
-        axis.barh([_plain(name)[:30] for name, _ in shown], [count for _, count in shown], color="#86bbd8")
+        axis.barh([_plain(name)[:30] for name, _ in shown], [count for _, count in shown], color="C5")
         axis.set(title=title, ylim=(-0.5, max(len(shown), 6) - 0.5))
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.suptitle(f"{_plain(stats.name)}\n{stats.summary}".replace("$", r"\$"), fontsize=10)
-    with atomic_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=100)
+    return figure

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,6 +33,10 @@ from medix_r1.evaluation.results.records import Record
 from medix_r1.evaluation.results.sheet import Sheet, between, csv_text, flat, number
 from medix_r1.evaluation.results.statistics import ONE_CLUSTER, Estimate
 from medix_r1.host.files import atomic_write
+from medix_r1.pages.style import figure_files, ink, themed_picture
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ALL = "all"
 
@@ -160,38 +164,42 @@ def flat_rows(found: Sequence[Calibration]) -> list[dict[str, Any]]:
 def write(
     found: Sequence[Calibration], records: Mapping[str, Sequence[Record]], model: str, folder: Path
 ) -> list[Path]:
-    """Write calibration.json, .csv, .md and .png (reliability and risk-coverage of all tasks) into a folder."""
+    """Write calibration.json, .csv, .md and .png (reliability and risk-coverage; dark, too) into a folder."""
     paths = [folder / f"calibration.{end}" for end in ("json", "csv", "md")]
     atomic_write(paths[0], json.dumps(flat_rows(found), indent=1, ensure_ascii=False) + "\n")
     atomic_write(paths[1], csv_text(flat_rows(found)))
-    atomic_write(paths[2], sheet(found, model).markdown())
+    picture = folder / "calibration.png"
+    shown = themed_picture(picture, f"Reliability and risk-coverage of {model}")
+    atomic_write(paths[2], f"{sheet(found, model).markdown()}\n{shown}")
     said = [r for rows in records.values() for r in rows if r.score is not None and r.confidence is not None]
     confidence, score = (
         np.array([getattr(row, name) for row in said], dtype=float) for name in ("confidence", "score")
     )
-    return [*paths, _plot(confidence, score, model, folder / "calibration.png")]
+    return [*paths, *_plot(picture, confidence, score, model)]
 
 
-def _plot(confidence: Numbers, score: Numbers, model: str, path: Path) -> Path:
-    from matplotlib import pyplot
+@figure_files
+def _plot(confidence: Numbers, score: Numbers, model: str) -> Figure:
+    from matplotlib.figure import Figure
 
-    from medix_r1.evaluation.results.forest import label, save  # which chooses a backend without a display
+    from medix_r1.evaluation.results.forest import label
 
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
     place = bins(confidence)
     counts = np.bincount(place, minlength=BINS)
     there = counts > 0
     said = np.bincount(place, confidence, BINS)[there] / counts[there]
     true = np.bincount(place, score, BINS)[there] / counts[there]
-    left.plot([0, 1], [0, 1], color="black", linewidth=1, linestyle="--")
-    left.plot(said, true, color="#0072b2", linewidth=1)
-    left.scatter(said, true, s=20 + 300 * counts[there] / counts.sum(), color="#0072b2", alpha=0.7)
+    left.plot([0, 1], [0, 1], color=ink(), linewidth=1, linestyle="--")
+    left.plot(said, true, color="C0", linewidth=1)
+    left.scatter(said, true, s=20 + 300 * counts[there] / counts.sum(), color="C0", alpha=0.7)
     left.set(xlabel="stated confidence", ylabel="mean score", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     left.set_title("dashed: perfectly calibrated; larger: more samples", fontsize=9, loc="left")
     curve = risks(confidence, score)
-    right.plot(np.arange(1, len(curve) + 1) / len(curve), curve, color="#d55e00")
-    right.axhline(1.0 - float(score.mean()), color="black", linewidth=1, linestyle="--")
+    right.plot(np.arange(1, len(curve) + 1) / len(curve), curve, color="C1")
+    right.axhline(1.0 - float(score.mean()), color=ink(), linewidth=1, linestyle="--")
     right.set(xlabel="share of questions answered, surest first", ylabel="share wrong", xlim=(0, 1), ylim=(0, 1))
     right.set_title("dashed: a confidence that knows nothing", fontsize=9, loc="left")
     figure.suptitle(label(f"{model}: does it know when it is wrong?", 120), fontsize=11)
-    return save(figure, path)
+    return figure

@@ -16,6 +16,7 @@ from medix_r1.evaluation.results.records import Record
 from medix_r1.evaluation.results.sheet import Sheet, between, csv_text, flat, number, p_value
 from medix_r1.evaluation.results.table import judge_names
 from medix_r1.host.files import atomic_write
+from medix_r1.pages.style import themed_picture
 from medix_r1.untrusted import markdown as safe
 from medix_r1.untrusted import one_line, plain
 
@@ -118,7 +119,7 @@ def flat_rows(found: Comparison) -> list[dict[str, Any]]:
 
 
 def write(found: Comparison, folder: Path, *, examples: int = 3, judges: bool = False) -> list[Path]:
-    """Write compare.json, compare.csv, compare.md and compare.png into a folder."""
+    """Write compare.json, compare.csv, compare.md, compare.png and compare_dark.png into a folder."""
     from medix_r1.evaluation.results.forest import Line, forest
 
     paths = [folder / f"compare.{end}" for end in ("json", "csv", "md", "png")]
@@ -128,13 +129,13 @@ def write(found: Comparison, folder: Path, *, examples: int = 3, judges: bool = 
     content = {**infos, "rows": flat_rows(found), "changed": changed, "gaps": gaps}
     atomic_write(paths[0], json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     atomic_write(paths[1], csv_text(flat_rows(found)))
-    atomic_write(paths[2], markdown(found, examples=examples, judges=judges))
+    picture = themed_picture(paths[3], f"Differences: {title(found, judges=judges)}")
+    atomic_write(paths[2], f"{markdown(found, examples=examples, judges=judges)}\n{picture}")
     lines = [Line(row.name, row.difference.estimate) for row in found.tasks]
     lines += [Line(f"modality: {row.name}", row.difference.estimate) for row in found.modalities]
     lines += [Line(row.name, row.difference.estimate, strong=True) for row in found.averages]
     axis = "score, second minus first, with its 95 % interval; dashed: no difference"
-    forest(lines, paths[3], title=title(found, judges=judges), axis=axis, zero=True)
-    return paths
+    return paths[:3] + forest(paths[3], lines, title=title(found, judges=judges), axis=axis, zero=True)
 
 
 def _cells(row: Row) -> list[str]:

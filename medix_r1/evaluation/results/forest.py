@@ -9,22 +9,14 @@ import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")  # a server has no display
-
-from matplotlib import pyplot
+from matplotlib.figure import Figure
 
 from medix_r1.evaluation.results.sheet import between, number
 from medix_r1.evaluation.results.statistics import Estimate
-from medix_r1.host.files import atomic_file
-from medix_r1.pages.style import in_our_style
+from medix_r1.pages.style import figure_files, ink, paper
 from medix_r1.untrusted import one_line
-
-_BLUE, _ORANGE = "#0072b2", "#d55e00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,52 +34,50 @@ class Line:
     strong: bool = False
 
 
-@in_our_style
+@figure_files
 def forest(
     lines: Sequence[Line],
-    path: Path,
     *,
     title: str,
     axis: str,
     limits: tuple[float, float] | None = None,
     zero: bool = False,
-) -> Path:
+) -> Figure:
     """Draw estimates below each other.
 
     Args:
         lines: from top to bottom.
-        path: the PNG.
         title: above the picture.
         axis: label of the axis, with unit and kind of interval.
         limits: of the axis; by default fitted to the estimates.
         zero: draw a line at 0, where two results are equal.
     """
-    figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.34 * max(2, len(lines))), layout="constrained")
+    figure = Figure(figsize=(9, 1.2 + 0.34 * max(2, len(lines))), layout="constrained")
+    axes = figure.subplots()
     signed = "+.3f" if zero else ".3f"
     for place, line in enumerate(lines):
         _draw(axes, place, line, signed)
     if zero:
-        axes.axvline(0.0, color="black", linewidth=1, linestyle="--")
+        axes.axvline(0.0, color=ink(), linewidth=1, linestyle="--")
     if limits:
         axes.set_xlim(limits[0] - 0.01, limits[1] + 0.01)
     axes.set_yticks(range(len(lines)), [label(line.name) for line in lines], fontsize=9)
     axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.set_xlabel(label(axis))
     axes.set_title("\n".join(textwrap.wrap(label(title, 400), 75)), fontsize=10, loc="left")
-    axes.grid(axis="x", alpha=0.3)
-    axes.set_axisbelow(True)
-    return save(figure, path)
+    axes.grid(visible=False, axis="y")
+    return figure
 
 
 def _draw(axes: Any, place: int, line: Line, form: str) -> None:
     estimate, interval = line.estimate, line.estimate.interval
-    color, marker, width = (_ORANGE, "D", 2.6) if line.strong else (_BLUE, "o", 1.6)
+    color, marker, width = ("C1", "D", 2.6) if line.strong else ("C0", "o", 1.6)
     text = "no score"
     if estimate.value is not None:
         if interval is not None:
             axes.plot([interval.low, interval.high], [place, place], color=color, linewidth=width, zorder=2)
             axes.plot([interval.low, interval.high], [place, place], "|", color=color, markersize=9, zorder=2)
-        face = color if line.strong or interval else "white"  # hollow: no interval
+        face = color if line.strong or interval else paper()  # hollow: no interval
         axes.plot(estimate.value, place, marker, color=color, markerfacecolor=face, markersize=7, zorder=3)
         text = f"{number(estimate.value, form)} {between(interval, form)}  n={estimate.samples}"
     weight = "bold" if line.strong else "normal"
@@ -98,11 +88,3 @@ def _draw(axes: Any, place: int, line: Line, form: str) -> None:
 def label(text: str, limit: int = 80) -> str:
     """Text of one line, safe for matplotlib."""
     return re.sub(r"([\\$])", r"\\\1", one_line(text, limit))  # "$" would start a formula
-
-
-def save(figure: Any, path: Path) -> Path:
-    """Write a figure as PNG, atomically, and close it."""
-    with atomic_file(path) as temporary:
-        figure.savefig(temporary, dpi=130, format="png")
-    pyplot.close(figure)
-    return path

@@ -21,6 +21,7 @@ from medix_r1.evaluation.results.statistics import Estimate, holm
 from medix_r1.evaluation.results.table import Records, clipped, in_order
 from medix_r1.host.files import atomic_write
 from medix_r1.models.rubric import bounds_by_tag
+from medix_r1.pages.style import themed_picture
 from medix_r1.wording.spelling import normalize_answer
 
 SMALLEST = 20
@@ -131,16 +132,18 @@ def flat_rows(found: Sequence[Breakdown]) -> list[dict[str, Any]]:
 
 
 def write(found: Sequence[Breakdown], model: str, folder: Path) -> list[Path]:
-    """Write groups.json, groups.csv, groups.md and groups.png into a folder."""
+    """Write groups.json, groups.csv, groups.md, groups.png and groups_dark.png into a folder."""
     from medix_r1.evaluation.results.forest import Line, forest
 
     paths = [folder / f"groups.{end}" for end in ("json", "csv", "md", "png")]
     atomic_write(paths[0], json.dumps([asdict(each) for each in found], indent=1, ensure_ascii=False) + "\n")
     atomic_write(paths[1], csv_text(flat_rows(found)))
-    atomic_write(paths[2], sheet(found, model).markdown())
+    atomic_write(
+        paths[2], f"{sheet(found, model).markdown()}\n{themed_picture(paths[3], f'Scores of {model} by group')}"
+    )
     lines = [Line(f"{each.task}, {each.column}: {group.name}", group.score) for each in found for group in each.groups]
-    forest(lines, paths[3], title=f"{model}: by group", axis="score, with its 95 % interval", limits=(0.0, 1.0))
-    return paths
+    axis = "score, with its 95 % interval"
+    return paths[:3] + forest(paths[3], lines, title=f"{model}: by group", axis=axis, limits=(0.0, 1.0))
 
 
 def _columns(rows: Iterable[Record]) -> list[str]:

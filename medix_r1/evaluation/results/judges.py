@@ -24,6 +24,7 @@ from medix_r1.evaluation.results.statistics import Difference, Estimate
 from medix_r1.evaluation.results.table import Records, clipped, headline_tasks, in_order, own_data
 from medix_r1.host.files import atomic_write
 from medix_r1.models.rubric import rubric_bounds
+from medix_r1.pages.style import themed_picture
 
 HEADLINE = "headline"
 _Result = tuple[RunInfo, Records]
@@ -221,7 +222,7 @@ def flat_rows(found: JudgeReport) -> list[dict[str, Any]]:
 
 
 def write(found: JudgeReport, folder: Path) -> list[Path]:
-    """Write judges.json, judges.csv, judges.md and judges.png into a folder."""
+    """Write judges.json, judges.csv, judges.md, judges.png and judges_dark.png into a folder."""
     from medix_r1.evaluation.results.forest import Line, forest
 
     paths = [folder / f"judges.{end}" for end in ("json", "csv", "md", "png")]
@@ -233,8 +234,8 @@ def write(found: JudgeReport, folder: Path) -> list[Path]:
     content |= {"other_replies": found.other_replies, "details": [asdict(each) for each in found.agreements]}
     atomic_write(paths[0], json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     atomic_write(paths[1], csv_text(flat_rows(found)))
-    atomic_write(paths[2], sheet(found).markdown() + "\n" + agreement_sheet(found).markdown())
+    tables = f"{sheet(found).markdown()}\n{agreement_sheet(found).markdown()}"
+    atomic_write(paths[2], f"{tables}\n{themed_picture(paths[3], f'Shift of {found.model} by judge')}")
     lines = [Line(f"{r.judge}, {r.task}", r.shift.estimate, strong=r.task == HEADLINE) for r in found.rows]
     axis = "score minus the first result's own, with its 95 % interval; dashed: no shift"
-    forest(lines, paths[3], title=f"{found.model}: shift by judge", axis=axis, zero=True)
-    return paths
+    return paths[:3] + forest(paths[3], lines, title=f"{found.model}: shift by judge", axis=axis, zero=True)

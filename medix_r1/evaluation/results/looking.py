@@ -15,6 +15,7 @@ from medix_r1.evaluation.results.records import Record, read_run
 from medix_r1.evaluation.results.sheet import Sheet, between, csv_text, flat, number, p_value
 from medix_r1.evaluation.results.statistics import Estimate, holm
 from medix_r1.host.files import atomic_write
+from medix_r1.pages.style import themed_picture
 from medix_r1.wording.spelling import normalize_answer
 
 
@@ -141,20 +142,26 @@ def flat_rows(looks: Sequence[Look]) -> list[dict[str, Any]]:
 
 
 def write(looks: Sequence[Look], model: str, folder: Path) -> list[Path]:
-    """Write looking.json, .csv, .md and .png (differences), and looking_same.png (answers), into a folder."""
+    """Write looking.json, .csv, .md and .png (differences), and looking_same.png (answers), into a folder.
+
+    Both figures have a `_dark` one beside them.
+    """
     from medix_r1.evaluation.results.forest import Line, forest
 
     paths = [folder / f"looking.{end}" for end in ("json", "csv", "md", "png")]
     atomic_write(paths[0], json.dumps(flat_rows(looks), indent=1, ensure_ascii=False) + "\n")
     atomic_write(paths[1], csv_text(flat_rows(looks)))
-    atomic_write(paths[2], sheet(looks, model).markdown())
+    told = folder / "looking_same.png"
+    pictures = themed_picture(paths[3], f"Change of {model} without the real picture")
+    pictures += "\n" + themed_picture(told, f"Share of equal answers of {model} without the real picture")
+    atomic_write(paths[2], f"{sheet(looks, model).markdown()}\n{pictures}")
     lines = [
         Line(f"{look.row.name}, {look.condition}", look.row.difference.estimate, strong=look.row.unpaired is None)
         for look in looks
     ]
     axis = "score without the real picture minus with it, with its 95 % interval; dashed: no difference"
-    forest(lines, paths[3], title=f"{model}: does it look?", axis=axis, zero=True)
+    drawn = forest(paths[3], lines, title=f"{model}: does it look?", axis=axis, zero=True)
     same = [Line(f"{look.row.name}, {look.condition}", look.same, strong=look.row.unpaired is None) for look in looks]
     axis = "share of answers that are the same without the real picture, with its 95 % interval"
-    told = folder / "looking_same.png"
-    return [*paths, forest(same, told, title=f"{model}: does it look?", axis=axis, limits=(0.0, 1.0))]
+    drawn += forest(told, same, title=f"{model}: does it look?", axis=axis, limits=(0.0, 1.0))
+    return [*paths[:3], *drawn]

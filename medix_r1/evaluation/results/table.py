@@ -19,6 +19,7 @@ from medix_r1.evaluation.results.records import Record, RunInfo, read_run
 from medix_r1.evaluation.results.sheet import Sheet, between, csv_text, flat, number
 from medix_r1.evaluation.results.statistics import Estimate
 from medix_r1.host.files import atomic_write
+from medix_r1.pages.style import themed_picture
 
 MIMIC = ("mimic_cxr_report_summarization", "mimic_cxr_report_generation")
 HEADLINE = (
@@ -210,17 +211,18 @@ def flat_rows(found: RunNumbers) -> list[dict[str, Any]]:
 
 
 def write(found: RunNumbers, folder: Path) -> list[Path]:
-    """Write table.json, table.csv, table.md and scores.png into a folder."""
+    """Write table.json, table.csv, table.md, scores.png and scores_dark.png into a folder."""
     from medix_r1.evaluation.results.forest import Line, forest
 
     paths = [folder / name for name in ("table.json", "table.csv", "table.md", "scores.png")]
     atomic_write(paths[0], json.dumps(asdict(found), indent=1, ensure_ascii=False) + "\n", private=True)
     atomic_write(paths[1], csv_text(flat_rows(found)))
-    atomic_write(paths[2], sheet(found).markdown())
+    says = f"Scores of {found.info.model}"
+    atomic_write(paths[2], f"{sheet(found).markdown()}\n{themed_picture(paths[3], says)}")
     lines = [Line(task.task, task.score) for task in found.tasks]
     lines += [Line(average.name, average.score, strong=True) for average in found.averages]
-    forest(lines, paths[3], title=found.info.model, axis="score, with its 95 % interval", limits=(0.0, 1.0))
-    return paths
+    axis = "score, with its 95 % interval"
+    return paths[:3] + forest(paths[3], lines, title=found.info.model, axis=axis, limits=(0.0, 1.0))
 
 
 def read_numbers(folder: Path) -> RunNumbers:

@@ -14,6 +14,7 @@ from PIL import Image as PillowImage
 from medix_r1.errors import MedixError
 from medix_r1.evaluation.benchmarks import sources
 from medix_r1.evaluation.benchmarks.items import Image, load_items
+from medix_r1.evaluation.benchmarks.kept_task import kept_task
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec
 from medix_r1.evaluation.results.records import Record
 from medix_r1.evaluation.settings import read_tasks
@@ -28,40 +29,47 @@ class TaskPictures:
     """Reads the pictures of samples from their tasks' data.
 
     Attributes:
-        data_dir: folder with copies of the hub's data sets; None for the hub.
+        result: folder of a result, which names its tasks and where their rows are. Tasks of an earlier version's result
+            are looked up in our configs and `config_dirs`.
+        data_dir: folder with copies of the hub's data sets, in place of the one that the result was made with.
         config_dirs: folders with the user's own tasks.
         missing: why a task has no pictures on the page, by its name.
     """
 
+    result: Path
     data_dir: Path | None = None
     config_dirs: Sequence[Path] = ()
     missing: dict[str, str] = field(default_factory=dict)
 
     def of(self, records: Sequence[Record]) -> dict[str, list[str]]:
         """The pictures of each sample as data URIs, by its id."""
-        known = read_tasks(self.config_dirs)[0]
         wanted: dict[str, set[str]] = defaultdict(set)
         for record in records:
             wanted[record.task].add(record.id)
         found: dict[str, list[str]] = {}
         for name, ids in wanted.items():
-            task = known.get(name)
-            if task is None or task.kind != "vlm":
-                continue
-            if task.restricted:
-                self.missing[name] = "under a data-use agreement"
-                continue
             try:
-                found |= self._of_task(task, ids)
+                found |= self._of_task(name, ids)
             except (MedixError, ImageRejected) as error:
                 self.missing[name] = str(error).splitlines()[-1].strip(" -")
         return found
 
-    def _of_task(self, task: TaskSpec, ids: set[str]) -> dict[str, list[str]]:
-        if problems := sources.problems(task, self.data_dir):
-            self.missing[task.name] = problems[0].text
-            return {}
-        data = load_items(task, data_dir=self.data_dir, cache_dir=Path("outputs/eval/.images"))
+    def _of_task(self, name: str, ids: set[str]) -> dict[str, list[str]]:
+        kept = kept_task(self.result / name)
+        task, there = kept or (read_tasks(self.config_dirs)[0].get(name), None)
+        data_dir = self.data_dir or there
+        if task is None:
+            self.missing[name] = "no such task is known; name its folder by --config-dir"
+        elif task.kind == "vlm" and task.restricted:
+            self.missing[name] = "under a data-use agreement"
+        elif task.kind == "vlm" and (problems := sources.problems(task, data_dir)):
+            self.missing[name] = problems[0].text
+        elif task.kind == "vlm":
+            return self._read(task, data_dir, ids)
+        return {}
+
+    def _read(self, task: TaskSpec, data_dir: Path | None, ids: set[str]) -> dict[str, list[str]]:
+        data = load_items(task, data_dir=data_dir, cache_dir=Path("outputs/eval/.images"))
         found = {item.id: [_shown(image) for image in item.images] for item in data.items if item.id in ids}
         if lost := len(ids - found.keys()):
             self.missing[task.name] = f"{lost} samples are not in the data that is read now"

@@ -25,6 +25,7 @@ _TOO_LONG = re.compile(
     r"context.{0,20}(?:length|window)|max\w*.{0,30}(?:tokens|length)|too (?:long|large|many tokens)|prompt.{0,40}long",
     re.IGNORECASE,
 )
+_NO_MODEL = re.compile(r"\bmodel\b.{0,120}(?:not exist|not found|unknown)", re.IGNORECASE)
 _CODES = {
     401: ("wrong-key", "the API key is missing or wrong"),
     402: ("no-credit", "there is no credit left"),
@@ -120,7 +121,7 @@ def fault_of_status(status: int, body: bytes, sent: SentTexts = NOTHING_SENT, mo
     if status in (400, 413, 422) and _TOO_LONG.search(said):
         code = "too-long"
     elif status == 404:
-        code = "unknown-model" if model and model in said else "no-such-address"
+        code = "unknown-model" if (model and model in said) or _NO_MODEL.search(said) else "no-such-address"
         meaning = "" if code == "unknown-model" else "nothing is served at this address, which ends in /v1"
     elif 300 <= status < 400:
         code, meaning = "redirected", "the server sends elsewhere, which is not followed"
@@ -182,8 +183,16 @@ def _message(reply: Any) -> str:
     if isinstance(error, Mapping):
         for name in ("message", "detail", "msg", "error"):
             if error.get(name):
-                return str(error[name])
-    return str(error)
+                return _listed(error[name])
+    return _listed(error)
+
+
+def _listed(said: Any) -> str:
+    """FastAPI's list of `{loc, msg, input}` as `body.seed: Extra inputs are not permitted`; all else as it is."""
+    if not isinstance(said, list) or not all(isinstance(one, Mapping) and one.get("msg") for one in said):
+        return str(said)
+    places = [".".join(map(str, one["loc"])) if isinstance(one.get("loc"), list | tuple) else "" for one in said]
+    return "; ".join(f"{place}: {one['msg']}".removeprefix(": ") for place, one in zip(places, said, strict=True))
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -20,15 +20,20 @@ _LABEL = (
 # What may stand before the word: blanks, Markdown, quotes and brackets, TeX's box, an element, a label with its colon.
 _BEFORE = re.compile(
     rf"\s+|\#{{1,6}}\s|>\s?|[-•]\s|```\w*|~~~\w*|[*_\"'`(\[{{“‘「『【（［«$]|\\(?:boxed|text|textbf|mathbf)\{{"
-    rf"|[✅✔☑❌✖✗✘]\ufe0f?|<{_LABEL}>|(?P<label>{_LABEL})[*_\"'`]{{0,4}}\s{{0,4}}(?:[:：=→]|-+>|[–—-]\s|\n)",
+    rf"|[✅✔☑❌✖✗✘]\ufe0f?|<(?:{_LABEL}|b|strong|em|i)>"
+    rf"|(?P<label>{_LABEL}(?:\sis(?=\s{{0,4}}:))?)[*_\"'`]{{0,4}}\s{{0,4}}(?:[:：=→]|-+>|[–—-]\s|\n)"
+    r"|(?:(?:the|my|final)\s){1,2}(?:verdict|judge?ment|decision)\sis\s",
     re.IGNORECASE,
 )
 _MOST_BEFORE = 24  # matches of `_BEFORE`
 # A whole word: no letter, digit or hyphenated ending may follow. A judge that stutters says the same word again.
 _WORD = re.compile(r"(YES|NO)(?![^\W_]|[-'’][^\W_])(?:[\s,.]{1,4}\1(?![^\W_]|[-'’]))*", re.IGNORECASE)
 _CLOSING = re.compile(r"(?:[*_\"'`)\]}”’」』】）］»$]|</\w{1,16}>)*")
-# The end, a line's end, or punctuation; neither alternatives (YES/NO) nor a question nor a number (No. 5).
-_ENDED = re.compile(r"\s*\Z|[^\S\n]*\n|[^\S\n]*(?![.\s]*\d)[.,;:!–—(<=…→-](?![.,;:!)*_\"']*\?)")
+# The end, a line's end, punctuation, or a new sentence; no alternatives (YES/NO), no question, no number (No. 5).
+_ENDED = re.compile(
+    r"\s*\Z|[^\S\n]*\n|[^\S\n]*(?![.\s]*\d)[.,;:!–—(<=…→-](?![.,;:!)*_\"']*\?)"
+    r"|[^\S\n]+(?:The|Both|They|It|This|These|Because)\s"
+)
 _MARKS = {"YES": "✅✔☑", "NO": "❌✖✗✘"}
 _OPPOSITE = {"YES": "NO", "NO": "YES"}
 _NO_DIFFERENCE = re.compile(
@@ -61,6 +66,7 @@ _CORRECTS = (
     "i am unable",
 )
 _HEDGES = {"maybe", "perhaps", "possibly", "probably", "likely", "mostly", "almost", "nearly", "partially", "partly"}
+_PARTLY = {"partially", "partly"}
 _CONCEDES = {"but", "however", "except", "although", "though", "yet", "nevertheless"}
 # A clause of these words alone says whether the two texts are the same; any other word makes it speak of a part.
 _FILLER_WORDS = """
@@ -234,7 +240,7 @@ def _turns(verdict: str, words: Sequence[str]) -> bool:
     """Whether a clause takes the verdict back: it says the contrary, corrects it, or leaves it open."""
     if " ".join(words).startswith(_CORRECTS) and (len(words) < 4 or words[0] != "actually"):
         return True
-    if verdict == "YES" and words[0] in {"partially", "partly"}:
+    if verdict == "YES" and next((word for word in words if word not in _CONCEDES | {"only"}), "") in _PARTLY:
         return True
     if len(words) == 1 and words[0] in _HEDGES:
         return True

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
 
 from medix_r1.evaluation.results.sheet import Sheet, between, csv_text, number
 from medix_r1.host.files import atomic_write
-from medix_r1.pages.style import COLOURS, DASHES, FIGURE, MARKERS
+from medix_r1.pages.style import DASHES, MARKERS, figure_files, themed_picture
 from medix_r1.reports.run_groups import CALIBRATION, HELD_OUT, PARTS, TRAINING, Estimate, Run, RunGroup
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _MOST_WITH_TRAINING = 3  # groups whose thin lines of training can be told apart
 _DODGE = 0.012  # of the steps' range: markers of equal values stand beside each other
@@ -47,15 +50,15 @@ def show(groups: Sequence[RunGroup], console: Console, gaps: Sequence[str] = ())
 
 
 def write(groups: Sequence[RunGroup], folder: Path, gaps: Sequence[str] = ()) -> list[Path]:
-    """Write compare.md, compare.csv and compare.png into a folder."""
+    """Write compare.md, compare.csv, compare.png and compare_dark.png into a folder."""
     paths = [folder / f"compare.{end}" for end in ("md", "csv", "png")]
-    atomic_write(paths[0], "\n".join(sheet.markdown() for sheet in sheets(groups, gaps)))
+    picture = themed_picture(paths[2], "Held-out values over the steps, a panel for each part of the reward")
+    atomic_write(paths[0], "\n".join([*(sheet.markdown() for sheet in sheets(groups, gaps)), picture]))
     atomic_write(
         paths[1],
         csv_text([row for group in groups for row in _rows(group, confident=bool(list(_confidences(groups))))]),
     )
-    draw(groups, paths[2])
-    return paths
+    return paths[:2] + draw(paths[2], groups)
 
 
 def _values(
@@ -137,41 +140,37 @@ def _flat(name: str, run: Run, step: int | None) -> dict[str, Any]:
     return {f"{name}_step": step, **{f"{name}_{part}": v for part, v in parts.items()}, f"{name}_composite": composite}
 
 
-def draw(groups: Sequence[RunGroup], path: Path) -> None:
+@figure_files
+def draw(groups: Sequence[RunGroup]) -> Figure:
     """Draw each part: held-out values as lines with markers, those of few groups with thin lines of training.
 
     Every panel has a range of its own, so that groups that end close to each other can be told apart.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")  # a server has no display
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     held_out = any(_mean_curve(group, part, HELD_OUT)[0] for group in groups for part in PARTS)
     thin = len(groups) <= _MOST_WITH_TRAINING or not held_out
-    with pyplot.rc_context(FIGURE):
-        figure, axes = pyplot.subplots(2, 3, figsize=(13, 7), sharex=True, layout="constrained")
-        for axis, part in zip(axes.flat, PARTS, strict=True):
-            for index, group in enumerate(groups):
-                _draw_group(axis, group, part, index, len(groups), thin=thin)
-            axis.set_title(_TITLES.get(part, part))
-            axis.margins(x=0.05, y=0.12)
-            low, high = axis.get_ylim()
-            if high - low < _LEAST_RANGE:
-                axis.set_ylim((low + high - _LEAST_RANGE) / 2, (low + high + _LEAST_RANGE) / 2)
-            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        handles, names = axes.flat[0].get_legend_handles_labels()
-        title = "Held out over the steps, means over seeds; ranges differ from panel to panel"
-        title += ". Thin lines: while training" if thin else ""
-        figure.legend(handles, names, loc="outside lower center", ncols=min(3, len(names)), title=title)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=110)
-        pyplot.close(figure)
+    figure = Figure(figsize=(13, 7), layout="constrained")
+    axes = figure.subplots(2, 3, sharex=True)
+    for axis, part in zip(axes.flat, PARTS, strict=True):
+        for index, group in enumerate(groups):
+            _draw_group(axis, group, part, index, len(groups), thin=thin)
+        axis.set_title(_TITLES.get(part, part))
+        axis.margins(x=0.05, y=0.12)
+        low, high = axis.get_ylim()
+        if high - low < _LEAST_RANGE:
+            axis.set_ylim((low + high - _LEAST_RANGE) / 2, (low + high + _LEAST_RANGE) / 2)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    handles, names = axes.flat[0].get_legend_handles_labels()
+    title = "Held out over the steps, means over seeds; ranges differ from panel to panel"
+    title += ". Thin lines: while training" if thin else ""
+    figure.legend(handles, names, loc="outside lower center", ncols=min(3, len(names)), title=title)
+    return figure
 
 
 def _draw_group(axis: Any, group: RunGroup, part: str, index: int, count: int, *, thin: bool) -> None:
-    style: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "linestyle": DASHES[index % len(DASHES)]}
+    style: dict[str, Any] = {"color": f"C{index}", "linestyle": DASHES[index % len(DASHES)]}
     if thin:
         axis.plot(*_mean_curve(group, part, TRAINING), linewidth=0.7, alpha=0.5, **style)
     steps, values = _mean_curve(group, part, HELD_OUT)

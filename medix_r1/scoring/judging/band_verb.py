@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -16,7 +16,7 @@ from medix_r1.agreement import Agreement, Interval
 from medix_r1.config import compose_reward
 from medix_r1.errors import ConfigError
 from medix_r1.host.files import atomic_write
-from medix_r1.pages.style import COLOURS, in_our_style
+from medix_r1.pages.style import figure_files
 from medix_r1.rewards.build import build_rules
 from medix_r1.scoring import rows
 from medix_r1.scoring.composed import PlannedReward, ReadyReward
@@ -26,6 +26,9 @@ from medix_r1.scoring.judging.kinds import Rated
 from medix_r1.scoring.plain import plain
 from medix_r1.scoring.running import Advance, run_with_progress
 from medix_r1.serving.composed_judges import gives_probability, is_composed
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _SIGNAL = "llm"
 _FEW = 200  # rows below which a band is little more than chance
@@ -126,7 +129,7 @@ def choose_band(
     if json_out is not None:
         atomic_write(json_out, json.dumps(as_fields(choice), indent=1) + "\n")
     if plot is not None:
-        draw(choice, plot)
+        draw(plot, choice)
     show(choice, console)
     return 1 if any(one.unscored for one in found) else 0
 
@@ -219,8 +222,8 @@ def as_fields(choice: BandChoice) -> dict[str, Any]:
     }
 
 
-@in_our_style
-def draw(choice: BandChoice, path: Path) -> None:
+@figure_files
+def draw(choice: BandChoice) -> Figure:
     """Draw agreement and kappa against the share of strong calls, with 95 % intervals."""
     from matplotlib.figure import Figure
 
@@ -233,7 +236,7 @@ def draw(choice: BandChoice, path: Path) -> None:
         "Cohen's kappa": ([one.kappa for one in found], [one.kappa_interval for one in found], "s", "--"),
     }
     at_half = {"agreement": choice.alone.share, "Cohen's kappa": choice.alone.kappa}
-    for colour, (name, (values, intervals, marker, dash)) in zip(COLOURS, lines.items(), strict=False):
+    for colour, (name, (values, intervals, marker, dash)) in zip(("C0", "C1"), lines.items(), strict=True):
         points = [(x, y, one) for x, y, one in zip(shares, values, intervals, strict=True) if y is not None]
         xs, ys = [x for x, *_ in points], [y for _, y, _ in points]
         ends = [one or Interval(y, y) for _, y, one in points]
@@ -244,8 +247,7 @@ def draw(choice: BandChoice, path: Path) -> None:
     axis.set_xlabel("strong calls, % of the pairs")
     axis.set_ylabel("with the strong judge")
     axis.legend(loc="lower right")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    return figure
 
 
 def _agreed(found: Agreement) -> tuple[str, str]:

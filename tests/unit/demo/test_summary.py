@@ -116,7 +116,7 @@ def test_the_summary_names_what_was_measured_where(report: DemoSummary, tmp_path
         "before: not sure   [T=1: not sure x3, left, right]",
         "after:  left   [T=1: left x5]",
         "build 3, training 400, in all 403; a step 6.0 (median)",
-        "![reward](reward.png)",
+        'src="reward.png"></picture>',
         "medical device",
     ):
         assert words in summary
@@ -142,7 +142,7 @@ def test_pictures_are_written(report: DemoSummary, tmp_path: Path) -> None:
 
 
 def test_a_run_without_metrics_still_has_a_picture(tmp_path: Path) -> None:
-    assert plots.reward_curves({}, tmp_path / "reward.png").stat().st_size > 0
+    assert all(path.stat().st_size > 0 for path in plots.reward_curves(tmp_path / "reward.png", {}))
 
 
 def test_masked_replies_are_not_zeros() -> None:

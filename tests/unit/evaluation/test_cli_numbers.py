@@ -35,8 +35,8 @@ def test_table_shows_and_writes(runs: tuple[Path, Path], tmp_path: Path) -> None
     assert "macro, 1 " in shown.output
     names = {p.name for p in tmp_path.iterdir()}
     assert names >= {"scores.png", "table.csv", "table.json", "table.md"}
-    assert {name for name in names if name.startswith("groups.")} == {
-        f"groups.{end}" for end in ("csv", "json", "md", "png")
+    assert {name for name in names if name.startswith("groups")} == {
+        f"groups{end}" for end in (".csv", ".json", ".md", ".png", "_dark.png")
     }
 
 

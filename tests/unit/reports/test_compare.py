@@ -81,7 +81,7 @@ def test_an_interval_of_two_seeds_is_students():
 
 
 def test_every_file_is_written_and_what_was_not_watched_is_a_dash(sweep: Path, tmp_path: Path):
-    markdown, table, picture = compare_files.write(read_run_groups([str(sweep)]), tmp_path / "out")
+    markdown, table, picture, dark = compare_files.write(read_run_groups([str(sweep)]), tmp_path / "out")
     lines = markdown.read_text().splitlines()
     (alone,) = [line for line in lines[:9] if line.startswith("| reward=embedding_only")]
     assert [cell.strip() for cell in alone.split("|")[3:10]] == ["0.200", "-", "0.500", "0.500", "0.500", "0.200", "-"]
@@ -93,6 +93,7 @@ def test_every_file_is_written_and_what_was_not_watched_is_a_dash(sweep: Path, t
         ("1", "0.2", "5"),
     ]
     assert picture.read_bytes().startswith(b"\x89PNG")
+    assert (dark.name, dark.read_bytes() != picture.read_bytes()) == ("compare_dark.png", True)
     compare_files.show(read_run_groups([str(sweep)]), Console(quiet=True))
 
 

@@ -45,10 +45,10 @@ def demonstrate(out: Path, folder: Path, seeds: Sequence[int], *, keep: bool, co
     console.print(table(runs))
     found = {**about, "steps": arms.STEPS, "weight": arms.WEIGHT, "runs": runs}
     (folder / "calibration.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    figure.draw(runs, folder / "calibration.png")
+    figure.draw(folder / "calibration.png", runs)
     if keep:
         results_file.keep("calibration", "nano", found)
-        figure.draw(runs, FIGURE)
+        figure.draw(FIGURE, runs)
     return found
 
 

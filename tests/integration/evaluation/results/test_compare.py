@@ -120,7 +120,8 @@ def test_every_file_says_the_same(tmp_path: Path) -> None:
     b = write_result(tmp_path / "b", info("org/B"), synthetic(2, 0.8))
     found = read_comparison(a, b)
     paths = comparison_text.write(found, tmp_path / "out")
-    assert [path.name for path in paths] == ["compare.json", "compare.csv", "compare.md", "compare.png"]
+    ends = (".json", ".csv", ".md", ".png", "_dark.png")
+    assert [path.name for path in paths] == [f"compare{end}" for end in ends]
     data = json.loads(paths[0].read_text(encoding="utf-8"))
     rows = list(csv.DictReader(paths[1].read_text(encoding="utf-8").splitlines()))
     estimates = [

@@ -141,5 +141,5 @@ def test_the_same_result_twice_has_no_change() -> None:
 def test_groups_are_written_beside_the_table(tmp_path) -> None:
     folder = write_result(tmp_path / "r", info(), {"rad_vqa": _rows({"F": 0.4, "M": 0.8})})
     paths = write(read_breakdowns(folder), "org/model", folder)
-    assert [path.name for path in paths] == ["groups.json", "groups.csv", "groups.md", "groups.png"]
+    assert [path.name for path in paths] == ["groups.json", "groups.csv", "groups.md", "groups.png", "groups_dark.png"]
     assert "gap: M minus F (the worst)" in paths[2].read_text()

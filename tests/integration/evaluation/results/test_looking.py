@@ -42,7 +42,7 @@ def test_files_of_the_looks(folders) -> None:
     real, shuffled = folders
     looks = looking.read_looks(real, {"shuffled": shuffled})
     paths = looking.write(looks, "org/model", real)
-    assert [path.is_file() for path in paths] == [True] * 5
+    assert [path.is_file() for path in paths] == [True] * 7  # both figures light and dark
     assert [row["images"] for row in json.loads(paths[0].read_text())] == ["shuffled"] * 3
     assert paths[3].read_bytes().startswith(b"\x89PNG")
 

@@ -54,7 +54,7 @@ def test_answer_types(answer, choices, kind):
 def test_table_markdown_and_picture(prepared, tmp_path):
     result = stats.compute(prepared)
     stats.write_markdown(result, tmp_path / "s.md")
-    stats.write_png(result, tmp_path / "s.png")
+    stats.write_png(tmp_path / "s.png", result)
     with (tmp_path / "log").open("w") as log:
         stats.show(result, Console(file=log, width=120))
 
@@ -64,7 +64,7 @@ def test_table_markdown_and_picture(prepared, tmp_path):
     assert heads[:4] == ["Rows", "Modality", "Source", "Answer type"]
     assert "Prompt tokens" in (tmp_path / "log").read_text()
     with Image.open(tmp_path / "s.png") as image:
-        assert image.size == (1200, 700)
+        assert image.size == (1560, 910)
         assert len(image.convert("RGB").getcolors(1 << 20) or []) > 50
 
 

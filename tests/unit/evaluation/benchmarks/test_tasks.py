@@ -6,7 +6,7 @@ from medix_r1.errors import ConfigError
 from medix_r1.evaluation.benchmarks.tasks import select
 from medix_r1.evaluation.settings import compose_eval, known_tasks
 from tests.support import eval_rows
-from tests.support.problems import codes
+from tests.support.problems import codes, only
 
 LLM = {
     *(f"mmlu_{subject}" for subject in eval_rows.MMLU),
@@ -27,6 +27,7 @@ def test_groups_are_the_17_of_the_paper() -> None:
     assert set(select("open", known)) == (LLM | VLM) - {"mimic_cxr_report_generation"}
     assert set(known) > LLM | VLM
     assert len(known) >= 28
+    assert [name for name, task in known.items() if not (task.source and task.licence and task.access)] == []
 
 
 @pytest.mark.parametrize("expression", ["[rad_vqa,vlm,rad_vqa,all,vlm]", "rad_vqa,llm,vlm", ["all", "rad_vqa"]])
@@ -75,6 +76,14 @@ def test_a_typo_in_a_users_own_task_file_is_found(tmp_path) -> None:
     problem = caught.value.problems[0]
     assert (problem.key, problem.code) == ("tasks.mine.splits", "no-such-key")
     assert problem.text.endswith(" split?")
+
+
+def test_a_folder_that_hides_a_key_is_named(tmp_path) -> None:
+    """Hydra would take `model/` beside `task/` for the choices of `model=`."""
+    (tmp_path / "task").mkdir()
+    (tmp_path / "model").mkdir()
+    with pytest.raises(ConfigError, check=only(("--config-dir", "hides-a-key"))):
+        compose_eval(["model=m", "task=rad_vqa"], [tmp_path])
 
 
 def test_a_key_of_a_task_can_be_set_on_the_command_line() -> None:

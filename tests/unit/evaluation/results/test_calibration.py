@@ -58,6 +58,8 @@ def test_files(tmp_path):
     records = {"a": rows(40)}
     paths = calibration.write(calibrations(records), records, "a $model", tmp_path)
 
-    assert [path.name for path in paths] == [f"calibration.{end}" for end in ("json", "csv", "md", "png")]
+    assert [path.name for path in paths] == [
+        f"calibration{end}" for end in (".json", ".csv", ".md", ".png", "_dark.png")
+    ]
     assert json.loads(paths[0].read_text(encoding="utf-8"))[0]["brier_samples"] == 40
     assert paths[3].stat().st_size > 10_000

@@ -106,7 +106,7 @@ def test_every_file_says_the_same(tmp_path: Path) -> None:
     run = write_result(tmp_path / "run", info(), synthetic(1, 0.6))
     found = table.read_numbers(run)
     paths = table.write(found, run)
-    assert [path.name for path in paths] == ["table.json", "table.csv", "table.md", "scores.png"]
+    assert [path.name for path in paths] == ["table.json", "table.csv", "table.md", "scores.png", "scores_dark.png"]
     data = json.loads(paths[0].read_text(encoding="utf-8"))
     rows = list(csv.DictReader(paths[1].read_text(encoding="utf-8").splitlines()))
     for task, said, row in zip(found.tasks, data["tasks"], rows, strict=False):

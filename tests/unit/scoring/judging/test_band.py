@@ -134,5 +134,5 @@ def test_an_agreement_that_only_the_strong_judge_itself_reaches():
 
 
 def test_the_curve_is_drawn(tmp_path):
-    draw(choose(pairs(200), share=0.25, agreement=None), tmp_path / "plots" / "curve.png")
+    draw(tmp_path / "plots" / "curve.png", choose(pairs(200), share=0.25, agreement=None))
     assert (tmp_path / "plots" / "curve.png").read_bytes().startswith(b"\x89PNG")
