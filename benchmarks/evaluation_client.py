@@ -200,7 +200,7 @@ def split(samples: int) -> dict[str, float]:
     return {name: round(value, 3) for name, value in found.items()}
 
 
-async def _at_once(*_: Any) -> ModelOutput:
+async def _at_once(*_: Any, **__: Any) -> ModelOutput:
     return ModelOutput.from_content("m", "YES")
 
 

@@ -348,9 +348,14 @@ def code_problems(tasks: Mapping[str, TaskSpec]) -> list[Problem]:
             continue
         for load, value, key in ((load_format, task.format, "format"), (load_scorer, task.scorer, "scorer")):
             try:
-                load(value, f"{where}.{key}")
+                loaded = load(value, f"{where}.{key}")
             except ConfigError as error:
                 problems += error.problems
+                continue
+            if loaded is not None and not callable(loaded):
+                problems.append(
+                    Problem(f"{where}.{key}", "not-a-function", f"{value} is {type(loaded).__name__}, no function")
+                )
     return problems
 
 

@@ -201,6 +201,8 @@ def load_format(name: str, key: str) -> Format:
     if not user_code.is_reference(name):
         raise ConfigError.of(key, "not-a-choice", f"'{name}' is none of {', '.join(FORMATS)}, and no ./file.py:name")
     function = user_code.load(name, key)
+    if not callable(function):
+        raise ConfigError.of(key, "not-a-function", f"{name} is {type(function).__name__}, no function")
 
     def own(row: Row, task: TaskSpec) -> Parts | None:
         try:

@@ -16,8 +16,9 @@ CONDITIONS = ("real", "blank", "shuffled", "none")
 def with_images(data: TaskData, condition: str) -> TaskData | None:
     """The task with its pictures as `condition` has them; None for a task without pictures, except with `real`.
 
-    Samples keep their ids and groups, so that results can be compared sample by sample. Shuffled, each picture becomes
-    the same other one of the task wherever it stands.
+    Rows without a picture are left out, too: nothing changes for them, so they would hide what does. Samples keep
+    their ids and groups, so that results can be compared sample by sample. Shuffled, each picture becomes the same
+    other one of the task wherever it stands.
 
     Raises:
         DataError: there is one picture only, so that none can stand in for it.
@@ -27,7 +28,8 @@ def with_images(data: TaskData, condition: str) -> TaskData | None:
     if not any(item.images for item in data.items):
         return None
     change = _CHANGES[condition](data)
-    return replace(data, items=tuple(replace(item, images=change(item)) for item in data.items))
+    items = tuple(replace(item, images=change(item)) for item in data.items if item.images)
+    return replace(data, items=items, total=data.total - len(data.items) + len(items))
 
 
 def _blank(data: TaskData) -> Callable[[Item], tuple[Image, ...]]:

@@ -232,8 +232,12 @@ def _read_files(files: Sequence[Path], private: Path | None) -> Dataset:
         for copy in private.rglob("*") if private else ():
             copy.chmod(0o700 if copy.is_dir() else 0o600)
         return datasets.concatenate_datasets(parts)
+    except StopIteration as error:
+        raise DataError(f"{', '.join(map(str, files))}: holds no rows", code="no-rows") from error
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise DataError(f"{', '.join(map(str, files))}: cannot be read: {error}", code="not-readable") from error
+        # datasets says only that something went wrong; its cause may quote a cell
+        cause = error if private is not None else error.__cause__ or error
+        raise DataError(f"{', '.join(map(str, files))}: cannot be read: {cause}", code="not-readable") from error
 
 
 def _words(file: Path) -> dict[str, Any]:
@@ -266,7 +270,7 @@ def _digest(files: Sequence[Path]) -> str:
 def _image_readers(
     task: TaskSpec, folder: Path, beside: Path, cache_dir: Path
 ) -> tuple[Callable[[Any], bytes], Callable[[Any], str]]:
-    if task.archive is not None and task.file is None:
+    if task.archive is not None and (task.file is None or task.path is None):  # a benchmark's own lies on the hub
         archive = ImageArchive(folder / task.archive)
         return archive.read, lambda value: _hash(archive.read(value))
     if task.image_host is not None and task.file is None:

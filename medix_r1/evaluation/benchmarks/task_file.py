@@ -20,6 +20,7 @@ _TEXTS = ("name", "split", "licence")
 _OPTIONAL_TEXTS = (
     "path", "revision", "file", "answers", "question", "question_until", "archive", "image_dir", "image_host", "source"
 )  # fmt: skip
+_SCORER_OF = {"conversation": "rubric", "preference": "preference"}
 _ORG_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -30,7 +31,7 @@ def load_task_file(path: Path) -> dict[str, Any]:
         ConfigError: it cannot be read, is not YAML or not a mapping.
     """
     try:
-        tree = read_yaml(path)
+        tree = read_yaml(path, unique=True)
     except OSError as error:
         raise ConfigError.of(str(path), "not-readable", f"cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -56,6 +57,9 @@ def field_problems(task: Mapping[str, Any], where: str) -> Iterator[Problem]:
     columns, form = task.get("columns"), task.get("format")
     if isinstance(columns, Mapping) and isinstance(form, str) and form in COLUMNS:
         yield from _column_problems(columns, form, has_question=task.get("question") is not None, where=where)
+    scorer = task.get("scorer")
+    if isinstance(form, str) and form in FORMATS and scorer in SCORERS:
+        yield from _pair_problems(form, str(scorer), where)
 
 
 def _wrong(name: str, value: Any) -> tuple[str, str] | None:
@@ -97,6 +101,18 @@ def _column_problems(columns: Mapping[str, Any], form: str, *, has_question: boo
             )
         elif not isinstance(column, str) and not (name in ("choices", "images") and _are_names(column)):
             yield Problem(f"{where}.columns.{name}", "not-text", f"{column!r} is not the name of a column")
+
+
+def _pair_problems(form: str, scorer: str, where: str) -> Iterator[Problem]:
+    """A scorer of ours that finds nothing to score in the rows of this format of ours."""
+    wanted = _SCORER_OF.get(form)
+    if wanted is not None and scorer != wanted:
+        says = f"{scorer!r} cannot score format {form}; write {wanted}, or a function of your own"
+        yield Problem(f"{where}.scorer", "not-for-this-format", says)
+    elif wanted is None and scorer in _SCORER_OF.values():
+        (its,) = (name for name, value in _SCORER_OF.items() if value == scorer)
+        says = f"{scorer!r} scores format {its} alone, or a format of your own; for {form} write short or report"
+        yield Problem(f"{where}.scorer", "not-for-this-format", says)
 
 
 def _are_names(value: Any) -> bool:

@@ -169,6 +169,9 @@ def _notes(found: Comparison, judges: bool) -> Iterable[str]:
                 f"{row.name}: not paired {lost.count}: only in the first {lost.only_first}, only in the second "
                 f"{lost.only_second}; unscored in the first {lost.first}, the second {lost.second}, both {lost.both}."
             )
+    means = [value for row in (*found.tasks, *found.averages) for value in (row.first, row.second)]
+    if any(value is not None and not 0.0 <= value <= 1.0 for value in means):
+        yield "Means by rubrics are not clipped to [0, 1] here, as in a result's own table, so that differences fit."
     if judges:
         yield from _shift_notes(found)
     elif found.differing:

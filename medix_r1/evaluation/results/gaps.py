@@ -49,7 +49,8 @@ def gap(values: Sequence[float], names: Sequence[str], clusters: Sequence[str]) 
     """
     table = _Cells.of(names, clusters, values)
     means = table.means(table.sums[0])
-    best, worst = int(np.argmax(means)), int(np.argmin(means))
+    best = int(np.argmax(means))
+    worst = len(means) - 1 - int(np.argmin(means[::-1]))  # another one than the best also where all are equal
     found = float(means[best] - means[worst])
     spreads = [_spread(table.sums[0][:, group], table.counts[:, group]) for group in (best, worst)]
     interval, p = _games_howell(spreads[0], spreads[1], len(table.names))

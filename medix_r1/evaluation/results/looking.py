@@ -120,7 +120,7 @@ def _notes(looks: Sequence[Look]) -> Iterable[str]:
     if lost := [
         f"{look.row.name} ({look.condition})" for look in looks if look.row.unpaired and look.row.unpaired.count
     ]:
-        yield f"Some samples are scored in one result only: {', '.join(lost)}."
+        yield f"Some samples are scored in one result only, as rows without a picture are: {', '.join(lost)}."
 
 
 def flat_rows(looks: Sequence[Look]) -> list[dict[str, Any]]:

@@ -140,7 +140,7 @@ def fault_of_body(body: bytes, sent: SentTexts = NOTHING_SENT) -> Fault | None:
         if not body.strip():
             return Fault("empty-body", "HTTP 200 with an empty body")
         return Fault("not-json", "HTTP 200 with a body that is no JSON, or is cut short", server_sentence(body, sent))
-    if isinstance(reply, Mapping) and reply.get("error"):
+    if isinstance(reply, Mapping) and (reply.get("error") or reply.get("object") == "error"):
         return Fault("error-in-a-200", "HTTP 200 with an error in it", server_sentence(body, sent))
     entries = reply.get("choices", reply.get("data")) if isinstance(reply, Mapping) else None
     if not isinstance(entries, list) or not entries:

@@ -151,6 +151,13 @@ def test_another_judge_of_the_same_replies_is_a_table_of_shifts() -> None:
     assert comparison_text.sheet(others, judges=True).notes[-1].startswith("40 pairs")
 
 
+def test_means_by_rubrics_are_told_not_to_be_clipped() -> None:
+    rows = {"healthbench": [record(n, -0.5, task="healthbench") for n in range(3)]}
+    notes = comparison_text.sheet(compare((info(), rows), (info(), rows))).notes
+    plain = comparison_text.sheet(compare((info(), synthetic(1, 0.4)), (info(), synthetic(2, 0.8)))).notes
+    assert [any("clipped" in note for note in each) for each in (notes, plain)] == [True, False]
+
+
 def test_at_80_columns_no_line_is_wider_and_nothing_is_broken() -> None:
     found = compare((info("org/A"), synthetic(1, 0.4)), (info("org/B"), synthetic(2, 0.8)))
     file = io.StringIO()

@@ -72,6 +72,8 @@ def test_equal_scores_give_no_interval_of_zero_width() -> None:
     found = gap([1.0] * 30 + [0.0] * 30, ["a"] * 30 + ["b"] * 30, [str(n) for n in range(60)])
     assert found.difference.estimate.value == 1.0
     assert 0.7 < found.difference.estimate.interval.low < found.difference.estimate.interval.high <= 1.0
+    alike = gap([1.0] * 60, ["a"] * 30 + ["b"] * 30, [str(n) for n in range(60)])
+    assert {alike.best, alike.worst} == {"a", "b"}
 
 
 def test_small_groups_are_neither_shown_nor_named() -> None:

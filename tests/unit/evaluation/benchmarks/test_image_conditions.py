@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -65,3 +66,17 @@ def test_one_picture_alone_cannot_be_shuffled(load) -> None:
     with pytest.raises(DataError) as caught:
         with_images(load("slake_vqa"), "shuffled")
     assert caught.value.code == "nothing-to-shuffle"
+
+
+def test_rows_without_a_picture_are_left_out(tmp_path) -> None:
+    for number in range(2):
+        (tmp_path / f"{number}.png").write_bytes(eval_rows.png((1, 2, number)))
+    (tmp_path / "rows.csv").write_text("question,answer,image\na?,b,0.png\nc?,d,\ne?,f,1.png\n")
+    task = replace(known_tasks()["rad_vqa"], file=str(tmp_path / "rows.csv"))
+    data = load_items(task, data_dir=None, cache_dir=tmp_path)
+    asked = {condition: with_images(data, condition) for condition in CONDITIONS}
+    assert {name: [item.question for item in one.items] for name, one in asked.items() if one} == {
+        "real": ["a?", "c?", "e?"],
+        **{name: ["a?", "e?"] for name in ("blank", "shuffled", "none")},
+    }
+    assert [one.total for one in asked.values() if one] == [3, 2, 2, 2]

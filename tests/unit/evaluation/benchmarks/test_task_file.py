@@ -1,3 +1,4 @@
+import zipfile
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -6,12 +7,14 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from medix_r1.errors import ConfigError
+from medix_r1.errors import ConfigError, DataError
+from medix_r1.evaluation.benchmarks.items import load_items
 from medix_r1.evaluation.benchmarks.task_file import field_problems
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec
 from medix_r1.evaluation.cli import app
-from medix_r1.evaluation.settings import compose_eval, known_tasks, read_task, read_tasks
-from tests.support.problems import codes, only
+from medix_r1.evaluation.settings import code_problems, compose_eval, known_tasks, read_task, read_tasks
+from tests.support import eval_rows
+from tests.support.problems import coded, codes, only
 
 ROOT = Path(__file__).parents[4]
 GOOD: dict[str, Any] = {
@@ -56,6 +59,13 @@ def _write(folder: Path, **changes: object) -> Path:
         ({"columns": {**GOOD["columns"], "context": 3}}, ("columns.context", "not-text"), "column"),
         ({"splits": "test"}, ("splits", "no-such-key"), "split"),
         ({"name": "yours"}, ("name", "another-name"), "file"),
+        ({"scorer": "rubric"}, ("scorer", "not-for-this-format"), "conversation"),
+        ({"scorer": "preference"}, ("scorer", "not-for-this-format"), "preference"),
+        (
+            {"format": "conversation", "columns": {"conversation": "c", "rubric": "r"}},
+            ("scorer", "not-for-this-format"),
+            "rubric",
+        ),
     ],
 )
 def test_a_wrong_field_is_named_with_what_it_may_be(tmp_path, changes, problem, allowed) -> None:
@@ -64,7 +74,10 @@ def test_a_wrong_field_is_named_with_what_it_may_be(tmp_path, changes, problem, 
     assert allowed in caught.value.problems[0].text
 
 
-@pytest.mark.parametrize(("text", "code"), [("a: [", "not-yaml"), ("- a", "not-a-mapping"), ("", "not-a-mapping")])
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("a: [", "not-yaml"), ("kind: llm\nkind: vlm", "not-yaml"), ("- a", "not-a-mapping"), ("", "not-a-mapping")],
+)
 def test_what_is_no_task_file(tmp_path, text, code) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(text)
@@ -117,3 +130,28 @@ def test_the_list_has_a_users_tasks_and_says_what_is_broken(tmp_path) -> None:
     done = CliRunner().invoke(app, ["tasks", "--config-dir", str(tmp_path)])
     assert done.exit_code == 0
     assert "tasks.mine.kind" in done.output
+
+
+@pytest.mark.parametrize("field", ["format", "scorer"])
+def test_what_a_field_names_has_to_be_a_function(tmp_path, field) -> None:
+    (tmp_path / "code.py").write_text("number = 1\n")
+    with pytest.raises(ConfigError, check=only((f"tasks.mine.{field}", "not-a-function"))):
+        raise ConfigError(code_problems({"mine": TaskSpec(**{**GOOD, field: f"{tmp_path}/code.py:number"})}))
+
+
+@pytest.mark.parametrize(("content", "code"), [("", "no-rows"), ('{"q": \n', "not-readable")])
+def test_a_file_without_rows_is_told(tmp_path, content, code) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(content)
+    with pytest.raises(DataError, check=coded(code, file)):
+        load_items(TaskSpec(**{**GOOD, "file": str(file)}), data_dir=None, cache_dir=tmp_path)
+
+
+def test_images_of_an_own_file_may_lie_in_a_zip_beside_it(tmp_path) -> None:
+    with zipfile.ZipFile(tmp_path / "pictures.zip", "w") as archive:
+        archive.writestr("a/x.png", eval_rows.png((1, 2, 3)))
+    (tmp_path / "rows.jsonl").write_text('{"q": "Side?", "a": "left", "image": "a/x.png"}\n')
+    changes = {"kind": "vlm", "columns": {**GOOD["columns"], "images": "image"}, "archive": "pictures.zip"}
+    task = TaskSpec(**{**GOOD, **changes, "file": str(tmp_path / "rows.jsonl")})
+    (item,) = load_items(task, data_dir=None, cache_dir=tmp_path).items
+    assert item.images[0].read() == eval_rows.png((1, 2, 3))

@@ -50,6 +50,7 @@ def test_a_status_and_the_servers_own_words(status, body, code, shown):
         (b'"YES"', "no-completion"),
         (b"[" * 100_000, "not-json"),
         (b'{"error": {"message": "no upstream", "code": 502}}', "error-in-a-200"),
+        (b'{"object": "error", "message": "engine dead"}', "error-in-a-200"),
         (b'{"choices": []}', "no-completion"),
         (b'{"choices": null}', "no-completion"),
         (b'{"choices": [{"message": null}]}', "no-completion"),
