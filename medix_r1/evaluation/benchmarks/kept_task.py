@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 from medix_r1.errors import DataError
@@ -15,10 +15,8 @@ TASK_FILE = "task.json"
 
 def keep_task(task: TaskSpec, data_dir: str | None, folder: Path) -> None:
     """Write a task's definition and the folder that its rows were read from into the folder of its results."""
-    whole = {
-        name: str(Path(value).absolute()) for name in ("file", "answers") if (value := getattr(task, name)) is not None
-    }
-    told = {**asdict(replace(task, **whole)), "data_dir": data_dir and str(Path(data_dir).expanduser().absolute())}
+    places = {"file": task.file, "answers": task.answers, "data_dir": data_dir and str(Path(data_dir).expanduser())}
+    told = asdict(task) | {name: place and str(Path(place).absolute()) for name, place in places.items()}
     atomic_write(folder / TASK_FILE, json.dumps(told, indent=1, ensure_ascii=False) + "\n", private=True)
 
 
