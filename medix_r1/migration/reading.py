@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ _DOTTED = re.compile(r"[+]{0,2}[A-Za-z_]\w*(?:\.[\w-]+)+=.*", re.DOTALL)
 _NUMBER = re.compile(r"[+-]?(\d[\d_]*)?\.?\d+([eE][+-]?\d+)?")
 _GPU_FLAGS = ("num_processes", "nproc_per_node", "nproc-per-node")
 _EXPRESSION = "${"
+_MOST_SHOWN = 100  # characters of a value in a remark
 
 
 def read_script(path: Path) -> Script:
@@ -111,8 +112,9 @@ def _of_shell(path: Path, text: str) -> Script:
     if len(started) > 1:
         script.remarks.append(f"it starts {len(started)} trainings; the first one is translated")
     for name, one in found.depends[at].items():
-        others = f", not {', '.join(map(repr, one.others))}" if one.others else ""
-        script.remarks.append(f"{name} depends on a condition or a loop of the script; {one.taken!r} is taken{others}")
+        others = ", ".join(_short(other, one.taken) for other in one.others)
+        says = f"{name} depends on a condition or a loop of the script; {_short(one.taken)} is taken"
+        script.remarks.append(f"{says}, not {others}" if others else says)
     words = list(found.commands[at])
     lost = []
     for command in found.commands[at + 1 :]:
@@ -126,6 +128,14 @@ def _of_shell(path: Path, text: str) -> Script:
         )
     _read_words(script, [*words, *lost], path)
     return script
+
+
+def _short(text: str, start: str = "") -> str:
+    """A value for a remark; of one that another is the beginning of, what comes more."""
+    is_more = bool(start) and text.startswith(start)
+    line = " ".join(text.removeprefix(start).split() if is_more else text.split())
+    line = line if len(line) <= _MOST_SHOWN else f"{line[:_MOST_SHOWN]}…"
+    return f"that with {line!r} besides" if is_more else repr(line)
 
 
 def _launches(words: list[str]) -> Project | None:
@@ -142,36 +152,61 @@ def _launches(words: list[str]) -> Project | None:
 
 def _read_words(script: Script, words: list[str], path: Path) -> None:
     base: dict[str, Any] = {}
+    if script.project is Project.TRL:
+        _read_options(script, words, base, path)
+    else:
+        _read_settings(script, words, base, path)
+    script.settings = {**base, **_opened(script.settings)}
+
+
+def _read_options(script: Script, words: list[str], base: dict[str, Any], path: Path) -> None:
+    """TRL's `--name value …`; what stands before the training script are options of its launcher."""
+    start = next((i for i in range(len(words)) if _is_training_script(words, i)), -1)
+    i = 0
+    while i < len(words):
+        if words[i].startswith("--"):
+            name, equals, value = words[i][2:].partition("=")
+            values = [value] if equals else _following(words, i + 1) if name else []
+            if i > start or name in (*_GPU_FLAGS, "config_file"):
+                _option(script, name, values, base, path)
+            i += len(values) if i > start and not equals else 0
+        i += 1
+
+
+def _is_training_script(words: Sequence[str], at: int) -> bool:
+    word, before = words[at], words[at - 1] if at else ""
+    if before == "-m":
+        return not word.startswith(("torch.distributed", "accelerate", "deepspeed"))
+    return word.endswith(".py") or (word == "grpo" and before == "trl")
+
+
+def _read_settings(script: Script, words: list[str], base: dict[str, Any], path: Path) -> None:
+    """`key=value` of EasyR1 and verl; other words of the command are named in a remark."""
     taken_out: list[str] = []
     not_read: list[str] = []
     launcher = next((i for i, word in enumerate(words) if _launches([word])), -1)
-    i = 0
-    while i < len(words):
-        word = words[i]
-        if word.startswith("--"):
-            name, equals, value = word[2:].partition("=")
-            values = [value] if equals else _following(words, i + 1) if name and script.project is Project.TRL else []
-            i += 0 if equals else len(values)
-            _option(script, name, values, base, path)
-            if script.project is not Project.TRL and i > launcher and name:
+    for i, word in enumerate(words):
+        if word.startswith("--") and (name := word[2:].partition("=")[0]):
+            if name in _GPU_FLAGS:
+                value = word[2:].partition("=")[2]
+                _option(script, name, [value] if value else words[i + 1 : i + 2], base, path)
+            elif i > launcher:
                 not_read.append(word)
-        elif script.project is not Project.TRL and (match := _SETTING.fullmatch(word)):
+        elif match := _SETTING.fullmatch(word):
             if match[1] == "config":
                 base |= _base(script, match[2], path)
-            elif not word.startswith("~"):
-                script.settings[match[1]] = _scalar(match[2])
-            else:
+            elif word.startswith("~"):
                 taken_out.append(match[1])
-        elif script.project is not Project.TRL and word.startswith("~"):
+            else:
+                script.settings[match[1]] = _scalar(match[2])
+        elif word.startswith("~"):
             taken_out.append(word[1:])
-        elif script.project is not Project.TRL and i > launcher and word:
+        elif i > launcher and word:
             not_read.append(word.replace(UNKNOWN, ""))
-        i += 1
     if taken_out:
         script.remarks.append(f"it takes keys out: {', '.join(taken_out)}; ~KEY does so here")
     if not_read:
         script.remarks.append(f"of its command no setting, and not read: {' '.join(not_read)}")
-    script.settings = {**base, **_opened(script.settings)}
 
 
 def _following(words: list[str], start: int) -> list[str]:

@@ -32,6 +32,7 @@ _OPERATORS: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
 }
+_ARITHMETIC = re.compile(r"[0-9\s+*/%()-]+")
 _LARGEST = 10**12  # numbers of a training script are smaller
 
 
@@ -75,7 +76,9 @@ class Values:
             return str(len(value)) if value is not None else self._unknown(match)
         if does.lstrip(":") in ("-", "="):
             if value in (None, "") and not (value == "" and not does.startswith(":")):
-                return rest if is_whole else _BLANKS.sub(SPLIT, rest)
+                if does.endswith("=") and not name.isdecimal():
+                    self.known[name] = rest.translate(_SHOWN)
+                return rest if is_whole else _split(rest)
         elif does.lstrip(":") == "+":
             return rest if value not in (None, "") else ""
         if value is None or (isinstance(value, str) and UNKNOWN in value and does):
@@ -85,7 +88,7 @@ class Values:
         if isinstance(value, list) and (match["index"] or name) in ("@", "*"):
             is_one = not self._splits or (match["mark"] == QUOTED and (match["index"] or name) == "*")
             return (" " if is_one else SPLIT).join(hidden)
-        return hidden[0] if is_whole and hidden else _BLANKS.sub(SPLIT, SPLIT.join(hidden[:1]))
+        return hidden[0] if is_whole and hidden else _split(SPLIT.join(hidden[:1]))
 
     def _value(self, name: str, index: str | None) -> Value | None:
         if name in ("@", "*"):
@@ -138,6 +141,12 @@ class Values:
         return re.sub(r"[A-Za-z_]\w*", lambda name: str(self.known.get(name[0], name[0])), filled)
 
 
+def _split(text: str) -> str:
+    """The text with `SPLIT` at its blanks, but for those within what is not known."""
+    pieces = text.split(UNKNOWN)
+    return UNKNOWN.join(one if i % 2 else _BLANKS.sub(SPLIT, one) for i, one in enumerate(pieces))
+
+
 def _cut(text: str, does: str, rest: str) -> str:
     """`${X##*/}`, `${X%.*}`, `${X/a/b}`, `${X^^}`, `${X:0:3}` and the like."""
     if does in ("#", "##", "%", "%%"):
@@ -162,7 +171,7 @@ def _cut(text: str, does: str, rest: str) -> str:
 
 
 def _number(text: str) -> int:
-    if len(text) > 1000:
+    if len(text) > 1000 or not _ARITHMETIC.fullmatch(text):
         raise ValueError(text)
     return _value_of(ast.parse(text.strip(), mode="eval").body)
 

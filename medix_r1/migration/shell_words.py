@@ -77,6 +77,10 @@ def _logical_lines(text: str, substitutions: list[str]) -> list[str]:
             substitutions.append(text[i + 2 : end])
             line, i = f"{line}{OPEN}{len(substitutions) - 1}{CLOSE}", end + 1
             continue
+        if char == "`" and quote != "'" and (end := text.find("`", i + 1)) > 0:  # an older way to write $(…)
+            substitutions.append(text[i + 1 : end])
+            line, i = f"{line}{OPEN}{len(substitutions) - 1}{CLOSE}", end + 1
+            continue
         if quote:
             quote = "" if char == quote else quote
             char = {"'": DOLLAR, '"': QUOTED}.get(quote, char) if char == "$" else char

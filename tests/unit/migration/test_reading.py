@@ -38,6 +38,19 @@ def test_processes_of_a_launcher(tmp_path):
     assert (found.gpus, found.settings) == (4, {"learning_rate": 1e-5})
 
 
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        "torchrun --nproc_per_node 4 --master_port 29500",
+        "python -m torch.distributed.run --nproc-per-node=4 --nnodes 1",
+    ],
+)
+def test_options_of_a_launcher_are_none_of_the_script(tmp_path, launcher):
+    found = read_script(script(tmp_path, f"{launcher} src/grpo_vl.py --learning_rate 1e-5 --reward_funcs a b"))
+
+    assert (found.gpus, found.settings) == (4, {"learning_rate": 1e-5, "reward_funcs": ["a", "b"]})
+
+
 def test_the_base_lies_above_the_script(tmp_path):
     (tmp_path / "examples").mkdir()
     (tmp_path / "examples" / "config.yaml").write_text("{worker: {rollout: {n: 8, top_p: 0.9}}}")
