@@ -133,7 +133,14 @@ def conversation(row: Row, task: TaskSpec) -> Parts:
     if not said or said[-1][0] != "user":
         raise DataError("the conversation does not end with a turn of the user", code="not-a-conversation")
     criteria = criteria_of(_value(row, task.columns["rubric"]))
-    return Parts(said[-1][1], "", turns=tuple(said[:-1]), criteria=criteria)
+    return Parts(
+        said[-1][1],
+        "",
+        turns=tuple(said[:-1]),
+        criteria=criteria,
+        images=_images(row, task),
+        modality=_modality(row, task),
+    )
 
 
 def preference(row: Row, task: TaskSpec) -> Parts:
@@ -184,7 +191,7 @@ COLUMNS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "open": (("question", "answer"), ("context", "answer_type", *_ANY)),
     "mmmu": (("question", "choices", "answer", "type"), _ANY),
     "sections": (("question", "findings", "impression"), _ANY),
-    "conversation": (("conversation", "rubric"), ("rationale",)),
+    "conversation": (("conversation", "rubric"), _ANY),
     "preference": (("question", "first", "second", "answer"), _ANY),
 }
 """Format -> the names that `columns` has to give, `question` only where the task has none of its own; and may give."""

@@ -253,7 +253,8 @@ def _which(tasks: Sequence[str], own: Collection[str]) -> str:
     headline = sum(task in HEADLINE and task not in own for task in tasks)
     if headline == len(HEADLINE):
         return f"all {headline}"
-    return f"{headline} of the {len(HEADLINE)}" if headline else f"{len(tasks)} tasks, none of the {len(HEADLINE)}"
+    count = f"{len(tasks)} task{'s' if len(tasks) > 1 else ''}"
+    return f"{headline} of the {len(HEADLINE)}" if headline else f"{count}, none of the {len(HEADLINE)}"
 
 
 def _average(values: Iterable[float]) -> float | None:

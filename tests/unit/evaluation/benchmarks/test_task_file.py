@@ -1,3 +1,4 @@
+import json
 import zipfile
 from dataclasses import fields
 from pathlib import Path
@@ -12,6 +13,7 @@ from medix_r1.evaluation.benchmarks.items import load_items
 from medix_r1.evaluation.benchmarks.task_file import field_problems
 from medix_r1.evaluation.benchmarks.tasks import TaskSpec
 from medix_r1.evaluation.cli import app
+from medix_r1.evaluation.phases.messages import user_message
 from medix_r1.evaluation.settings import code_problems, compose_eval, known_tasks, read_task, read_tasks
 from tests.support import eval_rows
 from tests.support.problems import coded, codes, only
@@ -155,3 +157,23 @@ def test_images_of_an_own_file_may_lie_in_a_zip_beside_it(tmp_path) -> None:
     task = TaskSpec(**{**GOOD, **changes, "file": str(tmp_path / "rows.jsonl")})
     (item,) = load_items(task, data_dir=None, cache_dir=tmp_path).items
     assert item.images[0].read() == eval_rows.png((1, 2, 3))
+
+
+def test_a_conversation_may_be_about_a_picture(tmp_path) -> None:
+    (tmp_path / "x.png").write_bytes(eval_rows.png((1, 2, 3)))
+    turns = [("user", "A cough."), ("assistant", "Since when?"), ("user", "A week. Here is the film.")]
+    row = {
+        "c": [{"role": role, "content": text} for role, text in turns],
+        "r": [{"criterion": "Names the effusion", "points": 3}],
+        "p": "x.png",
+        "m": "X-ray",
+    }
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    columns = {"conversation": "c", "rubric": "r", "images": "p", "modality": "m"}
+    changes = {"kind": "vlm", "format": "conversation", "scorer": "rubric", "columns": columns}
+    told = {**GOOD, **changes, "file": str(tmp_path / "rows.jsonl")}
+    assert list(field_problems(told, "tasks.mine")) == []
+    (item,) = load_items(TaskSpec(**told), data_dir=None, cache_dir=tmp_path).items
+    assert (item.modality, len(item.turns), len(item.images)) == ("X-ray", 2, 1)
+    message = user_message(item, "plain", "think")
+    assert [part.type for part in message.content] == ["image", "text"]

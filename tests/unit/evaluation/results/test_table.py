@@ -161,7 +161,7 @@ def test_a_users_own_file_is_in_no_headline_and_named() -> None:
     assert found.averages[0].name == "macro, 1 of the 17"
     assert [row[0] for row in table.sheet(found).rows][:2] == ["mmlu_anatomy", "rad_vqa (own data)"]
     alone = table.numbers(info(extra={"own_data": ["rad_vqa"]}), {"rad_vqa": scores([1.0, 0.0])})
-    assert alone.averages[0].name == "macro, 1 tasks, none of the 17"
+    assert alone.averages[0].name == "macro, 1 task, none of the 17"
 
 
 @pytest.mark.parametrize("key", ["own_data", "changed"])
