@@ -1,13 +1,16 @@
 #!/bin/sh
-# Collect what scripts/gpu_probe.py needs, for a machine without network: scripts/gpu_wheels.sh DIR [PYTHON [CUDA]]
+# Collect what scripts/gpu_probe.py needs, for a machine without network: scripts/gpu_wheels.sh [--least] DIR [PYTHON [CUDA]]
 #
-#   scripts/gpu_wheels.sh /tmp/wheels 3.12          # the machine has torch 2.11 and torchvision
+#   scripts/gpu_wheels.sh --least /tmp/wheels 3.12  # stage 1; the machine has gpu-probe-common.txt, too
+#   scripts/gpu_wheels.sh /tmp/wheels 3.12          # both stages; the machine has torch 2.11 and torchvision
 #   scripts/gpu_wheels.sh /tmp/wheels 3.12 cu128    # with torch and torchvision for that CUDA, some GB
 #
 # Then copy DIR there, and run scripts/gpu_smoke.sh --offline DIR MODEL_DIR. PYTHON is 3.11 or 3.12, by default this one's.
 set -eu
 cd "$(dirname "$0")/.."
-dir=${1:?usage: scripts/gpu_wheels.sh DIR [PYTHON [CUDA]]}
+lists="requirements/gpu-probe.txt requirements/gpu-probe-common.txt requirements/gpu-probe-minilm.txt"
+[ "${1:-}" = --least ] && lists=requirements/gpu-probe.txt && shift
+dir=${1:?usage: scripts/gpu_wheels.sh [--least] DIR [PYTHON [CUDA]]}
 python=$(scripts/find_python.sh "${PYTHON_FOR_PIP:-}")
 version=${2:-$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')}
 case $version in
@@ -26,7 +29,8 @@ fetch() {
         --platform manylinux2014_x86_64 --platform manylinux_2_5_x86_64 --platform manylinux1_x86_64 "$@"
 }
 mkdir -p "$dir"
-grep -v '^antlr4-python3-runtime' requirements/gpu-probe.txt >"$dir/wanted.txt"
+# shellcheck disable=SC2086 # words of a list
+cat $lists | grep -v '^antlr4-python3-runtime' >"$dir/wanted.txt"
 fetch -r "$dir/wanted.txt"
 rm "$dir/wanted.txt"
 # It has no wheel on the index, so it is built here; it is pure Python.

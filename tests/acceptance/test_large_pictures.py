@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(2400)]
+
 ROOT = Path(__file__).parents[2]
 PROMPTS, ROLLOUTS = 8, 5
 
@@ -17,15 +19,15 @@ PROMPTS, ROLLOUTS = 8, 5
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory, demo: Path) -> Any:
     """What benchmarks/large_pictures.py saw of a run with two ranks and two replicas."""
-    command = [sys.executable, "benchmarks/large_pictures.py", "--ways", "medix", "--steps", "1", "--demo", str(demo)]
-    command += [
-        "--prompts",
-        str(PROMPTS),
-        "--rollouts",
-        str(ROLLOUTS),
-        "--folder",
-        str(tmp_path_factory.mktemp("runs")),
-    ]
+    options = {
+        "--ways": "medix",
+        "--steps": "1",
+        "--demo": str(demo),
+        "--prompts": str(PROMPTS),
+        "--rollouts": str(ROLLOUTS),
+        "--folder": str(tmp_path_factory.mktemp("runs")),
+    }
+    command = [sys.executable, "benchmarks/large_pictures.py", *(word for pair in options.items() for word in pair)]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     (line,) = [line for line in done.stdout.splitlines() if line.startswith('{"medix":')]
     return json.loads(line)["medix"]

@@ -97,7 +97,9 @@ def one_rank(rank: int, ranks: int, store: str, folder: str, overrides: list[str
     size = memory.size_of(Path(folder))
     update = memory.estimate(size, config, 0.0).update
     found = {name: update[name] for name in ("parameters", "gradients", "optimizer")}
-    begins = next(activations.of_update(size, config, MicroBatch(1, tokens, (PICTURE,)), found))
+    packed = bool(config.actor_rollout_ref.model.use_remove_padding)
+    micro_batch = MicroBatch(1, tokens, (PICTURE,), padded=not packed)
+    begins = next(activations.of_update(size, config, micro_batch, found))
     found["activations and logits"] = begins["activations"] + begins["logits"]
     out.put({"rank": rank, "tokens": tokens, "counted": counted, "estimated": found})
     torch.distributed.barrier()

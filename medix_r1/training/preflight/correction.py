@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from omegaconf import DictConfig
 
 from medix_r1.errors import Problem
+from medix_r1.training.preflight.model.model_shape import is_mixture_of_experts, values_of
+from medix_r1.training.preflight.rows import batches
 
 _KEY = "algorithm.rollout_correction"
+_REPLAY = "actor_rollout_ref.rollout.enable_rollout_routing_replay"
 # SUPPORTED_ROLLOUT_RS_OPTIONS of verl's rollout_corr_helper; the integration test of this file compares.
 REJECTIONS = (
     *("token_k1", "token_k2", "token_k3", "seq_sum_k1", "seq_sum_k2", "seq_sum_k3"),
@@ -17,11 +20,10 @@ REJECTIONS = (
 
 
 def correction_problems(config: DictConfig) -> Iterator[Problem]:
-    """Problems of `algorithm.rollout_correction`, and of router replay, which verl's FSDP engine does not have."""
+    """Problems of `algorithm.rollout_correction`, and of router replay."""
     rollout = config.actor_rollout_ref.rollout
     if rollout.get("enable_rollout_routing_replay"):
-        says = "true has no effect: verl replays routes on Megatron and VeOmni, not on FSDP; use correction=tis_rs"
-        yield Problem("actor_rollout_ref.rollout.enable_rollout_routing_replay", "no-effect", says)
+        yield from _replay(config)
     node = config.algorithm.get("rollout_correction")
     if node is None or (node.rollout_is is None and node.rollout_rs is None):
         return
@@ -36,6 +38,16 @@ def correction_problems(config: DictConfig) -> Iterator[Problem]:
         yield Problem(f"{_KEY}.rollout_is_threshold", "not-a-threshold", says)
     if node.rollout_rs is not None:
         yield from _rejections(node)
+
+
+def _replay(config: DictConfig) -> Iterator[Problem]:
+    path, parallel = config.actor_rollout_ref.model.path, batches.sequence_parallel(config.actor_rollout_ref.actor)
+    if values_of(path) and not is_mixture_of_experts(path):
+        says = f"true has no effect: {path} is no mixture of experts, so there are no routes; set it to false"
+        yield Problem(_REPLAY, "no-effect", says)
+    if parallel > 1:
+        says = f"true needs whole rows on a rank, and ulysses_sequence_parallel_size={parallel} splits them; use 1"
+        yield Problem(_REPLAY, "routes-not-split", says)
 
 
 def _rejections(node: DictConfig) -> Iterator[Problem]:

@@ -11,11 +11,13 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from verl.experimental.agent_loop.agent_loop import register as register_with_verl
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 
+from medix_r1.images import picture_room
+from medix_r1.images.picture_room import PictureRoom
 from medix_r1.training.verl_plugin.patches.picture_files import opened
 from medix_r1.training.verl_plugin.patches.shared_images import SharedImages
 from medix_r1.training.verl_plugin.request_ids import request_id as group_request_id
@@ -28,6 +30,25 @@ class _PromptGroup:
 
     def __init__(self) -> None:
         self._made: dict[str, asyncio.Task[Any]] = {}
+        self._room: PictureRoom | None = None
+        self._taken = 0.0
+        self.rollouts = 0  # that are not done
+
+    async def enter(self, room: PictureRoom, wanted: float) -> None:
+        """Wait until there is room for the group's pictures."""
+        self._taken = await room.enter(wanted)
+        self._room = room
+        self._leave()  # if all rollouts were cancelled meanwhile
+
+    def done(self) -> None:
+        """One rollout is over; after the last one the pictures' room is free."""
+        self.rollouts -= 1
+        self._leave()
+
+    def _leave(self) -> None:
+        if self.rollouts <= 0 and self._room is not None:
+            self._room.leave(self._taken)
+            self._room = None
 
     async def once(self, what: str, make: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         """Run `make` once per group; shielded, so cancelling one rollout does not cancel it for others."""
@@ -58,6 +79,7 @@ class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):
     """
 
     _groups: ClassVar[WeakValueDictionary[str, _PromptGroup]] = WeakValueDictionary()
+    _rooms: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, PictureRoom]] = WeakKeyDictionary()
 
     async def run(self, sampling_params: dict[str, Any], **kwargs: Any) -> Any:
         """Generate one reply; `kwargs` are the row's columns plus verl's `uid` and `session_id`."""
@@ -70,14 +92,29 @@ class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):
         self.server_manager: Any = _OfAGroup(self.server_manager, str(kwargs.get("uid") or ""))
         if self.config.rollout.seeding == "rollout":
             sampling_params = {**sampling_params, "seed": rollout_seed(self.rollout_config.seed, uid, session)}
-        return await super().run(sampling_params, **kwargs)
+        self._group.rollouts += 1
+        try:
+            return await super().run(sampling_params, **kwargs)
+        finally:
+            self._group.done()
+
+    def _room(self) -> PictureRoom:
+        """The worker's; one for each event loop, and a worker has one."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._rooms:
+            self._rooms[loop] = PictureRoom(picture_room.size_of_a_worker(self.config))
+        return self._rooms[loop]
 
     async def process_multi_modal_info(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
         """Read the images of the prompt, once a group."""
         read = super().process_multi_modal_info
 
         async def make() -> dict[str, Any]:
-            media = await read(opened(messages))
+            room = self._room()
+            if wanted := picture_room.features(messages):
+                await self._group.enter(room, wanted)
+            async with room.preparing:
+                media = await read(opened(messages))
             if media.get("images"):
                 media["images"] = SharedImages(media["images"])
                 media["images"].key = self._stored_as
@@ -95,7 +132,12 @@ class SeededSingleTurnAgentLoop(SingleTurnAgentLoop):
         build = super().ct_build_initial_tokens
         if media.get("videos"):  # verl then also fills `mm_inputs_out`, which is not shared
             return await build(messages, **media)
-        return list(await self._group.once("tokens", lambda: build(messages, **media)))
+
+        async def make() -> Any:
+            async with self._room().preparing:
+                return await build(messages, **media)
+
+        return list(await self._group.once("tokens", make))
 
 
 def rollout_identity(row: dict[str, Any]) -> tuple[str, int]:

@@ -13,6 +13,7 @@ from medix_r1.host import gc_tuning
 from medix_r1.training.verl_plugin import cpu
 from medix_r1.training.verl_plugin.computing import varlen_attention
 from medix_r1.training.verl_plugin.computing.equal_micro_batches import UpdatesOwnMicroBatches
+from medix_r1.training.verl_plugin.computing.router_replay import ReplaysRoutes
 from medix_r1.training.verl_plugin.looking.asking import AsksToLook
 from medix_r1.training.verl_plugin.patches import chunked_log_probs, text_rows
 from medix_r1.training.verl_plugin.patches.frozen_vision_tower import FrozenVisionTower
@@ -20,7 +21,7 @@ from medix_r1.training.verl_plugin.patches.lora_adapters import LoraAdapters
 from medix_r1.training.verl_plugin.patches.sequence_means import SequenceMeans
 
 
-class MedixEngine(FrozenVisionTower, LoraAdapters, SequenceMeans, UpdatesOwnMicroBatches, AsksToLook):
+class MedixEngine(FrozenVisionTower, LoraAdapters, SequenceMeans, UpdatesOwnMicroBatches, ReplaysRoutes, AsksToLook):
     """verl's FSDP engine with our patches; freezing the vision tower comes after its adapters are made."""
 
     def _build_module(self) -> nn.Module:

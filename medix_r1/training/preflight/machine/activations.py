@@ -91,7 +91,8 @@ def _root(size: ModelSize, computed: int) -> float:
 
 def _logits(size: ModelSize, config: DictConfig, batch: MicroBatch) -> float:
     rows = min(_FUSED_ROWS, batch.tokens) if config.actor_rollout_ref.model.use_fused_kernels else batch.tokens
-    return float(_computed(config) * rows * size.vocabulary)
+    copies = 2 if batch.padded else 1  # out of the padding, where rows are not packed
+    return float(copies * _computed(config) * rows * size.vocabulary)
 
 
 def _gradients_of_logits(size: ModelSize, config: DictConfig, batch: MicroBatch) -> float:

@@ -1,8 +1,8 @@
 """Estimates the memory of a node itself, not of its GPUs: processes, what is offloaded, and the images of a step.
 
-Images are resized pixels. While a step's replies are generated, its prompts' are in the agent loops, in Ray's store for
-vLLM, and in TransferQueue's storage units; each FSDP rank keeps those of the prompts that it has rollouts of, up to the
-size of its cache, until the next step's (docs/scale.md).
+Images are resized pixels. While a step's replies are generated, those of the prompts that are on their way are in the
+agent loops, in Ray's store, and as features in vLLM; TransferQueue's storage units have all; each FSDP rank keeps
+those of the prompts that it has rollouts of, up to the size of its cache, until the next step's (docs/scale.md).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import psutil
 from omegaconf import DictConfig
 
 from medix_r1.errors import Problem
+from medix_r1.images import picture_room
 from medix_r1.training.preflight.machine import disk, memory
 from medix_r1.training.preflight.rows import batches
 from medix_r1.training.preflight.rows.data_files import UnreadableFile, read_all
@@ -85,11 +86,20 @@ def estimate(config: DictConfig, pixels: float | None) -> dict[str, float]:
         nodes, ranks = config.trainer.nnodes, config.trainer.n_gpus_per_node
         rest = batch.rollouts / nodes * _BYTES_OF_A_ROLLOUT
         of_a_rank = min(batch.prompts, batch.rollouts / (nodes * ranks)) * prompt
-        parts["images in agent loops"] = batch.prompts / nodes * pixels * _BYTES_OF_A_PIXEL_IN_PIL
-        parts["images in Ray's store"] = batch.prompts / nodes * prompt
+        on_their_way = min(batch.prompts / nodes, _room(config) / (picture_room.BYTES_OF_A_PIXEL * pixels))
+        parts["images in agent loops"] = on_their_way * pixels * _BYTES_OF_A_PIXEL_IN_PIL
+        parts["images in Ray's store"] = on_their_way * prompt
+        # In the front end and in the engine, until the vision tower has seen them.
+        parts["images in vLLM"] = 2 * on_their_way * picture_room.BYTES_OF_A_PIXEL * pixels
         parts["images in storage units"] = batch.prompts / nodes * prompt + rest
         parts["images in FSDP ranks"] = ranks * min(PICTURE_CACHE, of_a_rank) + rest
     return parts
+
+
+def _room(config: DictConfig) -> float:
+    """Bytes of features that a node's vLLM replicas may have in flight."""
+    workers = config.actor_rollout_ref.rollout.agent.num_workers
+    return picture_room.size_of_a_worker(config) * workers / float(config.trainer.nnodes)
 
 
 def processes(config: DictConfig) -> float:

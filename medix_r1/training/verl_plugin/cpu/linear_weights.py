@@ -20,6 +20,7 @@ from typing import Any
 from verl.workers.rollout.vllm_rollout.utils import vLLMColocateWorkerExtension
 from vllm.model_executor.layers import utils as layers
 
+from medix_r1.training.verl_plugin.cpu import experts
 from medix_r1.training.verl_plugin.patches.replacing import replace_once
 
 
@@ -37,8 +38,9 @@ def install() -> None:
 
 
 class CpuWorkerExtension(vLLMColocateWorkerExtension):
-    """verl's worker extension; the patch is in place before the model is loaded."""
+    """verl's worker extension; this patch and that of experts.py are in place before the model is loaded."""
 
     def __new__(cls, **kwargs: Any) -> CpuWorkerExtension:
         install()
+        experts.install()
         return super().__new__(cls, **kwargs)

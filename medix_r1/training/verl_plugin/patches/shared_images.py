@@ -21,6 +21,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import ray
 from verl.experimental.agent_loop.agent_loop import AgentLoopWorker
 
@@ -51,9 +52,12 @@ class SharedImages(list[Any]):
         return list, (list(self),)  # pickled without the cache, for vLLM
 
     def in_store(self) -> ray.ObjectRef[Any]:
-        """The images in Ray's store, put there once; Ray gives vLLM the list itself."""
+        """The images in Ray's store, put there once; Ray gives vLLM the list itself.
+
+        As arrays, which each of the group's requests reads where they lie; a PIL image would be copied for each.
+        """
         if self._images is None:
-            self._images = ray.put(self)
+            self._images = ray.put([np.asarray(image) for image in self] if pictures.storable(self) else self)
         return self._images
 
     def chat(self, messages: Any) -> ray.ObjectRef[Any]:

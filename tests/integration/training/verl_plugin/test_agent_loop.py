@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 
+from medix_r1.images import picture_room
 from medix_r1.training.verl_plugin.agent_loop import (
     NAME,
     SeededSingleTurnAgentLoop,
@@ -25,7 +26,18 @@ UID = "step000001-prompt000002"
 
 def settings(seeding="rollout", mode="medix_sync"):
     """What the loop reads of a run's config."""
-    return OmegaConf.create({"rollout": {"seeding": seeding}, "trainer": {"v1": {"trainer_mode": mode}}})
+    rollout = {
+        "tensor_model_parallel_size": 1,
+        "agent": {"num_workers": 1},
+        "engine_kwargs": {"vllm": {"mm_processor_cache_gb": 0.1}},
+    }
+    return OmegaConf.create(
+        {
+            "rollout": {"seeding": seeding},
+            "trainer": {"v1": {"trainer_mode": mode}, "nnodes": 1, "n_gpus_per_node": 1},
+            "actor_rollout_ref": {"rollout": rollout},
+        }
+    )
 
 
 def test_seeds_of_a_group_differ_and_repeat():
@@ -186,6 +198,47 @@ async def test_a_rollout_that_is_given_up_takes_nothing_from_its_group(prepared)
 
     assert (await second)[1] == [1, 2, 3]
     assert first.cancelled()
+
+
+async def test_groups_wait_for_room_and_give_it_back(prepared, monkeypatch):
+    """Half as many groups as there are may be on their way; all come through, and the room is free again."""
+    now, most = set(), []
+    plain = SingleTurnAgentLoop.run
+
+    async def run(self, sampling_params, **kwargs):
+        found = await plain(self, sampling_params, **kwargs)
+        now.add(kwargs["uid"])
+        most.append(len(now))
+        await asyncio.sleep(0.01)
+        now.discard(kwargs["uid"])
+        return found
+
+    monkeypatch.setattr(SingleTurnAgentLoop, "run", run)
+    monkeypatch.setattr(picture_room, "features", lambda messages: 1.0)
+    monkeypatch.setattr(picture_room, "size_of_a_worker", lambda config: 3.0)
+    running = [
+        task for number in range(6) for task in rollouts(prepared, f"step000001-prompt00000{number}", (str(number),))[1]
+    ]
+    await asyncio.gather(*running)
+
+    assert len(most) == 30
+    assert max(most) == 3
+    room = SeededSingleTurnAgentLoop._rooms[asyncio.get_running_loop()]
+    assert await asyncio.wait_for(room.enter(3.0), 1) == 3.0
+
+
+async def test_a_group_that_is_given_up_while_it_waits_leaves_no_room_taken(prepared, monkeypatch):
+    monkeypatch.setattr(picture_room, "features", lambda messages: 1.0)
+    monkeypatch.setattr(picture_room, "size_of_a_worker", lambda config: 1.0)
+    loops, (running,) = rollouts(prepared, UID, count=1)
+    room = loops[0]._room()
+    taken = await room.enter(1.0)
+    task = asyncio.ensure_future(running)
+    await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    room.leave(taken)
+    assert await asyncio.wait_for(room.enter(1.0), 1) == 1.0
 
 
 def test_images_travel_without_what_was_made_of_them():

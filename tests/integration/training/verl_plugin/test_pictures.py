@@ -126,6 +126,20 @@ def test_features_of_the_rank_are_those_of_verl(of_a_backbone: Any, transfer_que
             assert torch.equal(given[name], value), name
 
 
+def test_vllm_gets_arrays_that_give_the_same_features(of_a_backbone: Any, transfer_queue: None) -> None:
+    """It runs the same processor; the arrays lie in Ray's store and are copied for nobody."""
+    processor = of_a_backbone.processor
+    for number, sizes in enumerate(SIZES):
+        images = SharedImages(made(sizes, number))
+        arrays = ray.get(images.in_store())
+        assert not any(array.flags.writeable or array.flags.owndata for array in arrays)
+        text = [processor.image_token * len(images)]
+        wanted = processor(text=text, images=list(images), return_tensors="pt")
+        given = processor(text=text, images=list(arrays), return_tensors="pt")
+        assert given.keys() == wanted.keys()
+        assert all(torch.equal(given[name], wanted[name]) for name in wanted)
+
+
 def test_pictures_of_other_prompts_are_deleted(transfer_queue: None) -> None:
     for key in ("step000002-prompt000000", "step000002-prompt000001"):
         asyncio.run(pictures.put(key, made([(32, 32)], 0)))

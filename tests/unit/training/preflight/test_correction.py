@@ -73,9 +73,21 @@ def test_what_verl_takes(changed):
     assert problems(**values(**changed)) == []
 
 
-def test_nobody_replays_routes():
-    key = "actor_rollout_ref.rollout.enable_rollout_routing_replay"
-    assert problems(f"{key}=true") == [(key, "no-effect")]
+REPLAY = "actor_rollout_ref.rollout.enable_rollout_routing_replay"
+
+
+def test_routes_of_a_mixture_of_experts_are_replayed():
+    assert problems("model=qwen3_vl_30b_a3b", f"{REPLAY}=true") == []
+
+
+def test_a_dense_model_has_no_routes():
+    assert problems("model=qwen3_vl_8b", f"{REPLAY}=true") == [(REPLAY, "no-effect")]
+
+
+@pytest.mark.parametrize("node", ["actor", "actor.fsdp_config"])
+def test_routes_are_not_split_over_ranks(node):
+    split = f"actor_rollout_ref.{node}.ulysses_sequence_parallel_size=2"
+    assert problems("model=qwen3_vl_30b_a3b", f"{REPLAY}=true", split) == [(REPLAY, "routes-not-split")]
 
 
 def test_nothing_to_correct_with():

@@ -227,15 +227,17 @@ def test_a_jobs_limit_of_memory_counts(monkeypatch, tmp_path, limit, gib):
     assert host_memory.available_memory() == gib * GIB
 
 
-def test_images_of_a_step_are_three_bytes_a_pixel_of_each_prompt():
+def test_images_of_a_step_are_three_bytes_a_pixel_and_features_only_of_prompts_on_their_way():
     """512 prompts, 2,560 rollouts on 8 ranks: docs/scale.md."""
     config = composed("experiment=medix_r1_8b_grpo")
     rest = 2560 * 0.6e6
-    for pixels in (4_194_304, 262_144):
+    room = 4 * 4 * GIB  # of four replicas, in features of 24 bytes a pixel: images/picture_room.py
+    for pixels, prompts in ((4_194_304, room / (24 * 4_194_304)), (262_144, 512)):
         parts = host_memory.estimate(config, pixels)
         assert parts["images in storage units"] == 512 * 3 * pixels + rest
         assert parts["images in FSDP ranks"] == 8 * 320 * 3 * pixels + rest
-        assert parts["images in agent loops"] == 512 * 4 * pixels
-        assert parts["images in Ray's store"] == 512 * 3 * pixels
+        assert parts["images in agent loops"] == prompts * 4 * pixels
+        assert parts["images in Ray's store"] == prompts * 3 * pixels
+        assert parts["images in vLLM"] == 2 * prompts * 24 * pixels
     assert host_memory.estimate(config, 8_000_000)["images in FSDP ranks"] == 8 * host_memory.PICTURE_CACHE + rest
     assert host_memory.most_pixels(config) == 4_194_304
