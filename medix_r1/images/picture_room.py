@@ -59,7 +59,7 @@ def size_of_a_worker(config: DictConfig) -> float:
     """Bytes of features that one agent-loop worker may have in flight."""
     rollout, trainer = config.actor_rollout_ref.rollout, config.trainer
     replicas = max(1, trainer.nnodes * trainer.n_gpus_per_node // rollout.tensor_model_parallel_size)
-    return in_flight(config) * replicas / rollout.agent.num_workers
+    return in_flight(config) * int(replicas) / int(rollout.agent.num_workers)
 
 
 def in_flight(config: DictConfig) -> float:

@@ -180,6 +180,9 @@ def actor(folder: str, file: str) -> None:
 
 
 if __name__ == "__main__":
-    {"rollouts": rollouts, "actor": actor}[sys.argv[1]](*sys.argv[2:])
+    if sys.argv[1] == "rollouts":
+        rollouts(*sys.argv[2:])
+    else:
+        actor(*sys.argv[2:])
     sys.stdout.flush()
     os._exit(0)  # vLLM's engine and a process group of one have nobody to say goodbye to

@@ -61,7 +61,10 @@ def tell_routers(module: nn.Module, routes: Callable[[], torch.Tensor | None]) -
 def _telling(routes: Callable[[], torch.Tensor | None], layer: int) -> Callable[[nn.Module, Any, Any], Any]:
     def replay(_: nn.Module, __: Any, output: Any) -> Any:
         told = routes()
-        return output if told is None else replayed(*output, told[:, layer])
+        if told is None:
+            return output
+        logits, weights, experts = output
+        return replayed(logits, weights, experts, told[:, layer])
 
     return replay
 
