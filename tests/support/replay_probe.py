@@ -59,6 +59,7 @@ def _requests(processor: Any) -> list[tuple[str, Any]]:
 
 def rollouts(started: str, updated: str, file: str) -> None:
     """Replies of the second model by an engine that started with the first."""
+    import numpy as np
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
     from verl.utils.vllm.patch import patch_vllm_moe_model_weight_loader
@@ -89,7 +90,9 @@ def rollouts(started: str, updated: str, file: str) -> None:
     requests = _requests(AutoProcessor.from_pretrained(updated))
     sampling = SamplingParams(temperature=1.0, max_tokens=REPLY, logprobs=0, seed=1, ignore_eos=True)
     replies = engine.generate(
-        [{"prompt": text, "multi_modal_data": {"image": picture}} for text, picture in requests], sampling
+        # Arrays, as the agent loop gives them.
+        [{"prompt": text, "multi_modal_data": {"image": [np.asarray(picture)]}} for text, picture in requests],
+        sampling,
     )
     torch.save(
         [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,13 +17,23 @@ import torch
 import transfer_queue as tq
 from PIL import Image
 from tensordict import TensorDict
-from verl.experimental.agent_loop.agent_loop import AgentLoopMetrics, AgentLoopOutput, AgentLoopWorker
+from verl.experimental.agent_loop.agent_loop import (
+    AgentLoopMetrics,
+    AgentLoopOutput,
+    AgentLoopWorker,
+    DictConfigWrap,
+)
 from verl.utils import hf_processor, hf_tokenizer
+from verl.utils.dataset.rl_dataset import RLHFDataset
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
+from verl.workers.rollout.replica import TokenOutput
 
+from medix_r1.config import compose_train
 from medix_r1.demo.rows import labels
+from medix_r1.images import picture_room
 from medix_r1.training.preflight.machine import host_memory
 from medix_r1.training.verl_plugin import pictures
+from medix_r1.training.verl_plugin.agent_loop import SeededSingleTurnAgentLoop
 from medix_r1.training.verl_plugin.patches import shared_images
 from medix_r1.training.verl_plugin.patches.shared_images import PICTURES, SharedImages
 from medix_r1.training.verl_plugin.patches.stored_pictures import with_features
@@ -138,6 +150,60 @@ def test_vllm_gets_arrays_that_give_the_same_features(of_a_backbone: Any, transf
         given = processor(text=text, images=list(arrays), return_tensors="pt")
         assert given.keys() == wanted.keys()
         assert all(torch.equal(given[name], wanted[name]) for name in wanted)
+
+
+class Replies:
+    """In place of verl's client of vLLM: notes who is on the way, and gives a short reply."""
+
+    def __init__(self) -> None:
+        self.running: Counter[str] = Counter()
+        self.most = 0
+        self.given: list[Any] = []
+
+    async def generate(self, *, request_id: str, image_data: Any, **_: Any) -> TokenOutput:
+        group = request_id.split("#")[0]
+        self.running[group] += 1
+        self.most = max(self.most, len(+self.running))
+        self.given.append(ray.get(image_data)[0].shape)
+        await asyncio.sleep(0.05)
+        self.running[group] -= 1
+        return TokenOutput(token_ids=[20, 21], log_probs=[-1.0, -1.0])
+
+
+async def test_groups_go_through_verls_own_loop_in_turn(
+    worker: Any, nano_policy: Path, transfer_queue: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = compose_train(["experiment=nano_cpu", f"actor_rollout_ref.model.path={nano_policy}"])
+    monkeypatch.setattr(picture_room, "CACHES", 2 * 24 * 96 * 96 / (0.1 * picture_room.GIB))  # room for two pictures
+    vllm = Replies()
+
+    def rollout_of(prompt: int, session: int, file: bytes) -> Any:
+        loop = SeededSingleTurnAgentLoop(
+            trainer_config=DictConfigWrap(config),
+            server_manager=vllm,
+            tokenizer=worker.tokenizer,
+            processor=worker.processor,
+            dataset_cls=RLHFDataset,
+            data_config=DictConfigWrap(config.data),
+            hf_model_type="qwen3_vl",
+        )
+        parts = [{"type": "image", "bytes": file, "path": None}, {"type": "text", "text": "Which organ?"}]
+        return loop.run(
+            {},
+            uid=f"step000001-prompt00000{prompt}",
+            session_id=session,
+            raw_prompt=[{"role": "user", "content": parts}],
+        )
+
+    files = []
+    for image in made([(96, 96)] * 6, 0):
+        image.save(file := io.BytesIO(), "PNG")
+        files.append(file.getvalue())
+    outputs = await asyncio.gather(*(rollout_of(n, k, file) for n, file in enumerate(files) for k in range(3)))
+
+    assert [output.response_ids for output in outputs] == [[20, 21]] * 18
+    assert vllm.given == [(96, 96, 3)] * 18
+    assert vllm.most == 2
 
 
 def test_pictures_of_other_prompts_are_deleted(transfer_queue: None) -> None:
