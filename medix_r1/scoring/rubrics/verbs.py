@@ -155,7 +155,7 @@ def _table(found: object) -> Table:
         *(("family", "left"), ("attacks", "right"), ("rests on", "left"), ("broken", "right"), ("highest", "right")),
         *(("naive mean", "right"), ("naive raised", "right")),
     ):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        table.add_column(name, justify=justify, no_wrap=name == "family")  # type: ignore[arg-type]
     for name, one in found.items():
         numbers = (_number(one["highest"]), _number(one["naive_highest"]), str(one["naive_raised"]))
         table.add_row(name, str(one["attacks"]), one["rests_on"], str(one["broken"]), *numbers)
