@@ -20,6 +20,7 @@ from medix_r1.evaluation.results import comparison_text, groups, table
 from medix_r1.evaluation.results import looking as looking_results
 from medix_r1.evaluation.results.compare import read_comparison
 from medix_r1.evaluation.results.records import read_run
+from medix_r1.evaluation.results.sheet import Sheet
 from medix_r1.evaluation.results.table import HEADLINE, in_order
 from medix_r1.evaluation.run import Evaluation, Outcome, remaining_work
 from medix_r1.evaluation.settings import code_problems, read_task, read_tasks, with_whole_paths
@@ -138,6 +139,7 @@ def checked(path: Path, console: Console) -> None:
     console.print(f"reference: {one_line(first.reference)}", highlight=False, markup=False)
 
 
+_TABLE_OF_TASKS = 140  # columns of a terminal below which the names in a table would be broken
 _SCORED = {
     "short": "right or wrong",
     "report": "grade 0 to 5",
@@ -154,16 +156,19 @@ _LEGEND = (
 
 def tasks(console: Console, config_dirs: Sequence[Path]) -> None:
     """Print every task with its data set, access and licence; then the tasks of the user's whose files are wrong."""
-    table = Table("task", "kind", "data set", "a sample is", "counted", "access", "licence")
-    table.columns[0].overflow = table.columns[2].overflow = "fold"
+    header = ("task", "kind", "data set", "a sample is", "counted", "access", "licence")
+    table, rows = Table(*header), []
     known, broken = read_tasks(config_dirs)
     for name in in_order(known):
         task = known[name]
         counted = "of the 17" if name in HEADLINE else "by itself"
         scored = _SCORED.get(task.scorer, task.scorer)
-        cells = (name, task.kind, task.path or "your own file", scored, counted, task.access, task.licence)
-        table.add_row(*map(escape, cells))
-    console.print(table)
+        rows.append((name, task.kind, task.path or "your own file", scored, counted, task.access, task.licence))
+        table.add_row(*map(escape, rows[-1]))
+    if console.width < _TABLE_OF_TASKS:
+        Sheet("Tasks", header, rows).show(console)
+    else:
+        console.print(table)
     for line in _LEGEND:
         console.print(line, highlight=False)
     suites = sorted({suite for task in known.values() for suite in task.suites})

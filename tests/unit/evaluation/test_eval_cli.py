@@ -1,7 +1,12 @@
+import io
+
+from rich.console import Console
 from typer.testing import CliRunner
 
 from medix_r1.cli import app
 from medix_r1.errors import ConfigError
+from medix_r1.evaluation import show
+from medix_r1.evaluation.settings import known_tasks
 from tests.support.problems import codes
 
 RUNNER = CliRunner()
@@ -31,3 +36,11 @@ def test_tasks_are_listed() -> None:
     result = RUNNER.invoke(app, ["eval", "tasks"])
     assert result.exit_code == 0
     assert "slake_vqa" in result.output
+
+
+def test_in_a_narrow_terminal_no_name_of_a_task_is_broken() -> None:
+    file = io.StringIO()
+    show.tasks(Console(width=80, file=file), [])
+    lines = file.getvalue().splitlines()
+    assert set(known_tasks()) <= set(lines)
+    assert max(map(len, lines)) <= 80
