@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import weakref
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -48,6 +49,7 @@ class ImageServer:
         self._host = urlsplit(host)
         self._cache = cache_dir
         self._client = httpx.Client(auth=(os.environ[USER], os.environ[PASSWORD]), timeout=60.0)
+        weakref.finalize(self, self._client.close)  # the samples of a task read until nobody holds them any more
 
     @staticmethod
     def problems(where: str) -> list[Problem]:
