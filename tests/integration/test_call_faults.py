@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -95,3 +96,19 @@ def test_a_reply_in_parts_is_read() -> None:
     parts: Any = [{"type": "text", "text": "YES"}]
     with ChatStub(lambda request: parts, "judge") as stub:
         assert _reason(stub.address) is None
+
+
+def test_a_refusal_beside_the_text_is_the_reply() -> None:
+    message = {"content": None, "refusal": "I cannot help with that."}
+    body = json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}).encode()
+
+    async def ask(address: str) -> str:
+        model = open_model("judge", address, None, GenerateConfig(max_retries=0))
+        try:
+            return (await model.generate("Is it the heart?")).completion
+        finally:
+            await model.api.aclose()
+
+    with ChatStub(lambda request: "YES", "judge") as stub:
+        stub.behave = lambda call, request: (200, JSON, body)
+        assert asyncio.run(ask(stub.address)) == "I cannot help with that."

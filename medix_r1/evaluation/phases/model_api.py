@@ -106,6 +106,7 @@ class VerbatimChatAPI(OpenAICompatibleAPI):
         try:
             completion = json.loads(body)
             completion["choices"] = [_in_plain_text(choice) for choice in completion["choices"][:1]]
+            completion["model"] = completion.get("model") or request["model"]  # a proxy may leave it out
             return ChatCompletion.construct(**completion)
         except (TypeError, AttributeError, LookupError):
             raise ChatFailed(fault, RetryDecision.transient()) from None
@@ -123,9 +124,12 @@ class VerbatimChatAPI(OpenAICompatibleAPI):
 
 
 def _in_plain_text(choice: dict[str, Any]) -> dict[str, Any]:
-    """A choice whose content is one text; the SDK's models know no list of parts, and warn with what is in it."""
+    """A choice whose content is one text, that of a refusal where there is no other.
+
+    The SDK's models know no list of parts, and warn with what is in it.
+    """
     said = message_of(choice)
-    message = {"role": "assistant", "content": said.text, "reasoning_content": said.thinking}
+    message = {"role": "assistant", "content": said.text or said.refusal, "reasoning_content": said.thinking}
     return {**choice, "message": message}
 
 
