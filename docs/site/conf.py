@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,18 @@ html_show_sourcelink = False
 def setup(app: Any) -> None:
     """Called by Sphinx."""
     app.connect("source-read", _without_folders)
+    app.connect("build-finished", _with_pictures)
+
+
+def _with_pictures(app: Any, error: Exception | None) -> None:
+    """Pictures that a page names in HTML, for light and dark: Sphinx copies those of Markdown alone."""
+    for name in app.env.found_docs if error is None else ():
+        page = ROOT / f"{name}.md"
+        text = page.read_text(encoding="utf-8") if page.is_file() else ""
+        for picture in re.findall(r'(?:src|srcset)="([\w./-]+\.png)"', text):
+            target = (Path(app.outdir) / name).parent / picture
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(page.parent / picture, target)
 
 
 def _without_folders(app: Any, name: str, source: list[str]) -> None:

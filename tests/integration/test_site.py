@@ -31,3 +31,4 @@ def test_the_site_builds_strictly(tmp_path: Path) -> None:
         "medix_r1.algorithms.estimators.estimator",
     ):
         assert f'id="{name}"' in api
+    assert (tmp_path / "docs" / "ablation" / "compare_dark.png").is_file(), "named in HTML alone"
