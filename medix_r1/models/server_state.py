@@ -177,3 +177,8 @@ class Usage:
 
 def _tokens(reported: object) -> int | None:
     return reported if isinstance(reported, int) and 0 <= reported <= _MAX_TOKENS else None
+
+
+def is_gauge(name: str) -> bool:
+    """Whether a statistic is a gauge, no counter: the last part of its name starts with `latency` or `estimated_`."""
+    return name.rpartition("/")[2].startswith(("latency", "estimated_"))

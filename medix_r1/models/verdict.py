@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from medix_r1.models.reading.reply_text import parse_verdict, strip_thinking
+from medix_r1.models.server_state import is_gauge
 
 __all__ = [
     "Judge",
@@ -19,7 +20,6 @@ __all__ = [
     "Verdict",
     "Writer",
     "added_up",
-    "is_gauge",
     "parse_verdict",
     "strip_thinking",
     "yes_probability",
@@ -130,11 +130,6 @@ def added_up(statistics: Iterable[Mapping[str, float]]) -> dict[str, float]:
         for name, value in numbers.items():
             total[name] = max(total.get(name, 0.0), value) if is_gauge(name) else total.get(name, 0.0) + value
     return total
-
-
-def is_gauge(name: str) -> bool:
-    """Whether a statistic is a gauge, no counter: the last part of its name starts with `latency` or `estimated_`."""
-    return name.rpartition("/")[2].startswith(("latency", "estimated_"))
 
 
 def yes_probability(tokens: Iterable[Mapping[str, Any]]) -> float | None:

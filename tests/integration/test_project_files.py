@@ -87,3 +87,9 @@ def test_there_is_a_form_for_problems_and_one_for_wishes() -> None:
 
 def test_the_files_that_are_to_start_first_are_there() -> None:
     assert [name for name in LONGEST if not (Path(__file__).parent / name).is_file()] == []
+
+
+def test_no_folder_holds_more_than_15_modules_side_by_side() -> None:
+    folders = [path for path in (ROOT / "medix_r1").rglob("*") if (path / "__init__.py").is_file()]
+    modules = {str(folder.relative_to(ROOT)): len(list(folder.glob("*.py"))) - 1 for folder in folders}
+    assert {folder: number for folder, number in modules.items() if number > 15} == {}

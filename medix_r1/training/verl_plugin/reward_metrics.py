@@ -12,7 +12,7 @@ import numpy as np
 
 from medix_r1 import calibration
 from medix_r1.grammar import parse_reference
-from medix_r1.models.verdict import is_gauge
+from medix_r1.models.server_state import is_gauge
 from medix_r1.rewards.base import NO_MODALITY
 from medix_r1.runs.scored_rollout import OVERALL, ScoredRollout
 

@@ -25,8 +25,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from medix_r1 import user_code
 from medix_r1.host import gc_tuning
+from medix_r1.models.server_state import is_gauge
 from medix_r1.models.settings import VERL_ROUTER
-from medix_r1.models.verdict import is_gauge
 from medix_r1.rewards.base import Sample, Seat
 from medix_r1.rewards.build import build_reward
 from medix_r1.rewards.composite import RewardBreakdown
