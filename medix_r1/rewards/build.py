@@ -87,7 +87,7 @@ def _class_problems(signal: Mapping[str, Any], key: str) -> list[Problem]:
     try:
         made = user_code.load(signal.get("_target_"), f"{key}._target_")
     except ConfigError:
-        return []  # composing has said so
+        return []  # reported when the config was composed
     problems = []
     settings = {name: value for name, value in signal.items() if not name.startswith("_")}
     if (wrong := _not_bound(made, (), settings)) is not None:
@@ -158,7 +158,7 @@ def _needs_writer(signal: Mapping[str, Any]) -> bool:
     try:
         return bool(getattr(user_code.load(signal.get("_target_"), "_target_"), "needs_writer", False))
     except ConfigError:
-        return False  # composing has said so
+        return False  # reported when the config was composed
 
 
 def _writes(judge: Mapping[str, Any]) -> bool:

@@ -19,7 +19,7 @@ def needs_of(signal: object) -> tuple[str, ...]:
     try:
         return _names(getattr(user_code.load(signal.get("_target_"), "_target_"), "needs", ()))
     except ConfigError:
-        return ()  # composing has said so
+        return ()  # reported when the config was composed
 
 
 def _names(needs: Any) -> tuple[str, ...]:

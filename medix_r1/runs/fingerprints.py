@@ -24,7 +24,7 @@ def fingerprint(path: Path) -> str | None:
             with zipfile.ZipFile(path) as archive:
                 entries = [(entry.filename, entry.file_size, entry.CRC) for entry in archive.infolist()]
         except zipfile.BadZipFile:
-            entries = []  # it only ends like one
+            entries = []  # the file ends like a zip archive, but is none
         if entries:
             return hashlib.sha256(repr(entries).encode(errors="backslashreplace")).hexdigest()
     if path.stat().st_size > _LARGEST:

@@ -119,7 +119,7 @@ class TrlReward(Adapter):
         rows = [self._row(item.sample, item.text) for item in items]
         columns = {name: [row[name] for row in rows] for name in rows[0]}
         own = {name: [value] * len(items) for name, value in self._columns.items()}
-        refused = {name for name in own if not self._function.takes(name)}  # `_own_problems` has said so
+        refused = {name for name in own if not self._function.takes(name)}  # `_own_problems` reports it
         offered = frozenset(columns.keys() - own.keys() | refused)
         return Call(kwargs=self._group_arguments(items) | columns | own, offered=offered)
 

@@ -79,10 +79,11 @@ class UserFunction:
         self.name: str = name
         loading = Loading(user_code.absolute(name), None if factory is None else dict(factory), python)
         found = _loaded(name, python)
-        # What a factory makes shows its parameters in its process alone.
+        # Only the child process knows the parameters of the function that a factory makes.
         self._signature = found.signature if factory is None else None
         self._processes = None if timeout is None else FunctionProcesses(loading, timeout=timeout, size=workers)
-        self._threads = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="reward")  # starts none by itself
+        # It starts no thread before the first call.
+        self._threads = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="reward")
         self._in_thread = _Made(found.function, loading) if python is None else None
 
     def takes(self, name: str) -> bool:
@@ -118,7 +119,7 @@ class UserFunction:
         if self._processes is not None:
             is_result, result = await self._processes(call.args, kwargs, call.offered)
         else:
-            assert self._in_thread is not None  # another Python has a process
+            assert self._in_thread is not None  # a function of another Python always has a process
             loop = asyncio.get_running_loop()
             is_result, result = await loop.run_in_executor(
                 self._threads, self._in_thread, call.args, kwargs, call.offered

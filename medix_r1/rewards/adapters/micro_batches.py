@@ -17,9 +17,9 @@ from medix_r1.rewards.base import Score
 
 Item = TypeVar("Item")
 Outcome = Score | RewardError
-_SECONDS = 1.0  # that a call should take at most: replies wait for the slowest of their call
-_GROWTH = 64.0  # of a call's replies over those of the one before
-_ASKED_ALONE = 2  # replies whose score alone is compared with the one beside others
+_SECONDS = 1.0  # longest that one call should take, because each of its replies waits for all of it
+_GROWTH = 64.0  # factor by which the next call may be longer than this one
+_ASKED_ALONE = 2  # replies of the first list that are scored again alone, to see whether the scores differ
 
 
 class _Reply(asyncio.Future[Score], Generic[Item]):
@@ -106,7 +106,7 @@ class MicroBatches(Generic[Item]):
 
     def _start(self) -> None:
         self._starting = False
-        self._waiting = deque([one for one in self._waiting if not one.done()])  # others were cancelled
+        self._waiting = deque([one for one in self._waiting if not one.done()])  # without replies that were cancelled
         while self._free and self._waiting:
             share = math.ceil(len(self._waiting) / self._free)
             replies = [self._waiting.popleft() for _ in range(int(min(share, self._size, self._most)))]
@@ -179,7 +179,7 @@ class MicroBatches(Generic[Item]):
 
 def _settle(future: asyncio.Future[Score], outcome: Score | Exception) -> None:
     if future.done():
-        return  # cancelled
+        return  # the reply was cancelled
     if isinstance(outcome, Score):
         future.set_result(outcome)
     else:

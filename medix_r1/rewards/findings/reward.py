@@ -217,7 +217,7 @@ def split_problems(signal: Mapping[str, Any]) -> list[Problem]:
     try:
         made = user_code.load(judge.get("_target_"), "judge")
     except ConfigError:
-        return []  # composing has said so
+        return []  # reported when the config was composed
     return [] if hasattr(made, "write") else [_CANNOT_WRITE]
 
 

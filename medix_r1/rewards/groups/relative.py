@@ -17,13 +17,13 @@ from medix_r1.schema.kinds import Kind
 from medix_r1.wording.spelling import normalize_answer
 
 _KEY = "reward.signals.relative"
-_TOKENS_EACH = 6  # of a letter, a sign and two blanks
-_MOST_ANSWERS = 100  # that one prompt shows
+_TOKENS_EACH = 6  # tokens of one answer in a ranking: a letter, a sign and two blanks
+_MOST_ANSWERS = 100  # answers in one prompt
 
 
 def _prompt_problems(prompt: str) -> list[Problem]:
     """A problem if a prompt shows no answers to rank."""
-    with contextlib.suppress(ConfigError):  # that it is not there is said of every signal's prompt
+    with contextlib.suppress(ConfigError):  # a missing prompt is reported for all signals together
         if "{answers}" in prompts.load(prompt):
             return []
         return [

@@ -65,7 +65,7 @@ def needs_group(signal: object) -> bool:
         by_settings = getattr(made, "needs_group_by", None)  # of an adapter, whose function decides
         return bool(by_settings(signal) if by_settings else getattr(made, "needs_group", False))
     except ConfigError:
-        return False  # composing has said so
+        return False  # reported when the config was composed
 
 
 def smallest_group(signal: object) -> int:

@@ -25,10 +25,10 @@ from medix_r1.models.verdict import Judge, OpenQuestion, Question, Verdict, Writ
 
 logger = logging.getLogger(__name__)
 
-_REMEMBERED = 100_000  # texts with their criteria
-_SPARE = 0.2  # calls for each criterion that a trial may cost beside one
-_CERTAIN = 0.05  # one-sided
-_TOKENS = 8  # of a line `12 YES`
+_REMEMBERED = 100_000  # cached texts, each with its criteria
+_SPARE = 0.2  # most calls that a trial may spend, for each criterion that is asked
+_CERTAIN = 0.05  # level of the one-sided confidence bound
+_TOKENS = 8  # tokens of one line of the reply, such as `12 YES`
 Outcome = Verdict | JudgeRejected
 Result = TypeVar("Result")
 

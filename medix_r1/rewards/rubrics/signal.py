@@ -144,7 +144,7 @@ class RubricTag:
 
     needs: tuple[str, ...] = ()
     wants_rubric = True
-    reads_failed = True  # what is lost to the rubric as a whole may be no criterion of this tag
+    reads_failed = True  # a rubric that failed may still have a value for the criteria of this tag
 
     def __init__(
         self, *, needs: Sequence[str], tag: str, tolerance: Annotated[float, Kind(min=0, max=1)] = 0.0
@@ -163,7 +163,7 @@ class RubricTag:
             return Score(whole.value, whole.reason)
         own = [detail for detail in whole.details if self.tag in detail.tags]
         found = rubric_score(own, self._tolerance, (), whole.reason)
-        return replace(found, details=())  # the rubric's has them
+        return replace(found, details=())  # the score of the whole rubric has the details
 
 
 def criteria_in(sample: Sample) -> tuple[Criterion, ...]:
@@ -192,7 +192,7 @@ def rubric_score(details: Sequence[Detail], tolerance: float, struck_for: Sequen
     """
     criteria = [Criterion(one.text, one.points, one.tags) for one in details]
     found = rubric_bounds(criteria, [one.met for one in details])
-    assert found is not None  # some have positive points
+    assert found is not None  # because some criteria have positive points
     bounds = found.clipped()
     lost = sum(one.met is None for one in details)
     if bounds.high - bounds.low > tolerance + _SAME:

@@ -24,7 +24,7 @@ _SENTENCE = re.compile(r"(?<=[.!?;]) | (?=[-*•] )| (?=\d{1,3}[.)] )")
 _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 _WORDS = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _VERDICT = re.compile(r"\W*(?:yes|true|met|done|ok|okay|check|checked|pass|passed|\d{1,3})?\W*", re.IGNORECASE)
-_LONG_ENOUGH = 4  # words of a criterion, from which reciting it is no chance
+_LONG_ENOUGH = 4  # words; a reply that repeats a criterion of this length recites it
 _NEGATIONS, _EMPTY, _ABOUT_REPLY = (words(name) for name in ("negations", "empty", "about_reply"))
 _SUBJECT = re.compile(
     r"^(?:the |this |its? )?(?:response|reply|answer|assistant|model|completion|report|text)\s+", re.IGNORECASE

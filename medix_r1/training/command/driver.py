@@ -23,7 +23,7 @@ from medix_r1.training.command import trackers
 from medix_r1.training.preflight import transfer_queue
 from medix_r1.training.preflight.machine import hardware
 
-# Where things go, and what is loaded; never a key.
+# Variables with paths and with the names of plug-ins; none holds a secret.
 _PATHS = ("VERL_FILE_LOGGER_PATH", "TENSORBOARD_DIR", "MEDIX_R1_RUN", user_code.PLUGINS)
 _OF_THE_RUN = (*_PATHS, *trackers.VARIABLES)
 

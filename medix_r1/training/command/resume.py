@@ -81,7 +81,7 @@ _NOT_SETTINGS = (
     "run.dir",
     "judge.server.port",
 )
-# What a run does that was started before there was this key.
+# Keys that older runs lack, each with the value that describes how those runs behaved.
 _BEFORE_THE_KEY = {
     "reward.confidence": "none",
     "rollout.seeding": "rollout",

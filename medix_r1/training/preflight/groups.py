@@ -53,7 +53,7 @@ def smallest_groups(config: DictConfig) -> dict[str, int]:
             if isinstance(node, Mapping) and needs_group(node):
                 found[str(name)] = smallest_group(node)
         except (ConfigError, TypeError, ValueError):
-            continue  # the check of the reward has said so
+            continue  # reported by the check of the reward
     return found
 
 

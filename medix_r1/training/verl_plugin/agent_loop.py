@@ -32,7 +32,7 @@ class _PromptGroup:
         self._made: dict[str, asyncio.Task[Any]] = {}
         self._room: PictureRoom | None = None
         self._taken = 0.0
-        self.rollouts = 0  # that are not done
+        self.rollouts = 0  # rollouts that have not ended
 
     async def enter(self, room: PictureRoom, wanted: float) -> None:
         """Wait until there is room for the group's pictures."""

@@ -12,7 +12,7 @@ from verl.workers.rollout.router import GlobalRequestLoadBalancer
 
 from medix_r1.training.verl_plugin.request_ids import group_of
 
-RATIO = 1.5  # of the requests in flight, to those of the least busy replica
+RATIO = 1.5  # most requests of a group's replica, as a multiple of those of the least busy one
 SLACK = 8  # requests; without it, groups would be split while few are in flight
 
 
@@ -21,7 +21,7 @@ class GroupLoadBalancer(GlobalRequestLoadBalancer):
 
     def __init__(self, servers: dict[str, Any], max_cache_size: int = 10_000, full_determinism: bool = False) -> None:
         super().__init__(servers, max_cache_size, full_determinism)
-        self._sent: LRUCache[str, int] = LRUCache(max_cache_size)  # group → its requests sent to its replica
+        self._sent: LRUCache[str, int] = LRUCache(max_cache_size)  # group → number of its requests to its replica
 
     def acquire_server(self, request_id: str) -> tuple[str, Any]:
         """The replica of a request, as (id, handle)."""

@@ -15,11 +15,11 @@ from medix_r1.training.preflight.machine.micro_batch import MicroBatch
 from medix_r1.training.preflight.model.known_models import ModelSize
 
 BYTES = {"fp32": 4, "float32": 4, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2}
-_FUSED_ROWS = 512  # of logits at a time, in verl's fused kernels
-_CHUNKS = 16  # of the logits, in verl_plugin/patches/chunked_log_probs.py
+_FUSED_ROWS = 512  # rows of logits that verl's fused kernels compute at a time
+_CHUNKS = 16  # chunks of the logits in verl_plugin/patches/chunked_log_probs.py
 _NORM = 10  # bytes of a value in a norm that is kept: in fp32, normalised in fp32, in the dtype of the computation
 _MERGER = 10  # bytes of a value in a merger: its norm in fp32, and what three layers keep
-_HIDDEN_COPIES, _MLP_COPIES = 10, 4  # of a token, in one layer during its backward pass
+_HIDDEN_COPIES, _MLP_COPIES = 10, 4  # values kept for each token, in widths of the layer, during its backward pass
 _EXPERT_COPIES = 5
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 _PROMPT = 4  # bytes of a token id; a group has its prompt once
 _REPLY = 4 + 1 + 4 + 4 + 4  # token id, mask, reward, old log-prob, vLLM's log-prob
-_ENTRY = 2500  # of a reply in the file, whatever its length
+_ENTRY = 2500  # bytes of a reply's entry in the file, without what grows with its length
 _POSITIONS = 4 * 2  # four numbers for mRoPE, in two bytes below 32,768 tokens
 
 

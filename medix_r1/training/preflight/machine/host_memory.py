@@ -27,7 +27,7 @@ TOO_LITTLE = "too-little-host-memory"
 # Of the processes of a run, and of each rank with its vLLM; nearly all of it is torch and vLLM, which each imports.
 # Measured on the nano model on a CPU (benchmarks/large_pictures.py).
 RUN_MEMORY, RANK_MEMORY = 10 * GIB, 2 * GIB
-_BYTES_OF_A_ROLLOUT = 0.6e6  # besides pixels, in each of the two
+_BYTES_OF_A_ROLLOUT = 0.6e6  # without pixels; in the front end and in the engine each
 
 
 def problems(config: DictConfig, available: float | None = None) -> Iterator[Problem]:

@@ -192,7 +192,7 @@ def _rows_in_band(config: DictConfig) -> int | None:
     try:
         rates = read_difficulties(paths)
     except (OSError, UnreadableFile):
-        return None  # difficulty.py and data_rows.py say why
+        return None  # reported by difficulty.py and data_rows.py
     return sum(isinstance(rate, int | float) and min(band) <= rate <= max(band) for rate in rates) if band else None
 
 

@@ -24,7 +24,7 @@ from medix_r1.training.preflight.model.model_shape import is_text_only
 from medix_r1.training.preflight.rows import batches
 from medix_r1.training.preflight.rows.data_files import SUFFIXES, DataFile, UnreadableFile, read_all, read_beginning
 
-_MOST_FILES = 8  # of which the beginning is read, evenly spread
+_MOST_FILES = 8  # most files whose first rows are read; they are spread evenly over all files
 _LIMIT = "actor_rollout_ref.rollout.engine_kwargs.vllm.limit_mm_per_prompt"
 
 

@@ -53,12 +53,12 @@ def difficulty_problems(config: DictConfig) -> Iterator[Problem]:
     node = config.data.curriculum
     asked = "band" if node.band is not None else "weigh"
     if node.band is None and node.weigh != "difficulty":
-        return  # `adapt` finds out by itself
+        return  # with `adapt`, the run measures the difficulty itself
     if node.band is not None and not _is_band(node.band):
-        return  # is said of the config alone
+        return  # reported by the check that needs no rows
     paths = [Path(name).expanduser() for name in batches.data_files(config, "train_files")]
     if not paths or not all(path.is_file() for path in paths):
-        return  # is reported elsewhere
+        return  # reported by the check of the files
     try:
         rates = read_difficulties(paths)
     except UnreadableFile:

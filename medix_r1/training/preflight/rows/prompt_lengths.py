@@ -31,11 +31,11 @@ _UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, Imag
 def prompt_length_problems(config: DictConfig) -> Iterator[Problem]:
     """A problem for the first prompt of a file that is longer than verl takes, or has an image that no loader takes."""
     if config.data.filter_overlong_prompts:
-        return  # verl leaves them out
+        return  # verl leaves long prompts out
     try:
         counter = PromptCounter(snapshot(config.actor_rollout_ref.model.path))
     except (ConfigError, OSError):
-        return  # the model is not here, is reported, or has a processor that is not known
+        return  # there is no model here, its processor is unknown, or another check reports it
     for key in ("train_files", "val_files"):
         for path in [Path(name).expanduser() for name in batches.data_files(config, key)][:1]:
             if path.is_file():
@@ -79,7 +79,7 @@ def _recount(config: DictConfig, key: str, path: Path, counter: PromptCounter) -
         named = read_manifest(folder)["plan"]["backbone"]["name"]
         longest = read_all(sorted(folder.glob(f"{path.name.partition('-')[0]}-*.parquet"))).longest
         if named == model or longest is None or longest > limit or token_side(named) != token_side(model):
-            return  # the same, unknown, or reported
+            return  # nothing can be compared, or another check reports it
         index = read_index(folder, ["shard", "position", "text_tokens"]).to_pylist()
         counted = {row["position"]: row["text_tokens"] for row in index if row["shard"] == path.name}
         rows = read_beginning(path, config.data.image_key).rows

@@ -20,8 +20,8 @@ from medix_r1.rewards.base import NO_MODALITY
 from medix_r1.training.preflight.rows.batches import data_files
 
 _SHOWN = 5  # rows that a problem names
-_OF_ROW = 3  # problems of one rubric that it names
-_ROWS = 1024  # read at a time
+_OF_ROW = 3  # problems of one rubric that are shown
+_ROWS = 1024  # rows that are read at a time
 _OF_A_MODALITY, _OF_A_SOURCE = "modality", "source"
 
 
@@ -44,7 +44,7 @@ def reads_rubrics(config: DictConfig) -> dict[str, str | None]:
         try:
             made = user_code.load(signal.get("_target_"), "_target_")
         except ConfigError:
-            continue  # composing has said so
+            continue  # reported when the config was composed
         if getattr(made, "wants_rubric", False):
             found[str(name)] = signal.get("tag")
     return found

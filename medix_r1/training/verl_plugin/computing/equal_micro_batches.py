@@ -19,7 +19,7 @@ from verl.utils import tensordict_utils
 from verl.utils.tensordict_utils import maybe_fix_3d_position_ids
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
-ROWS = "medix_rows_of_an_update"  # of a mini-batch, on all ranks
+ROWS = "medix_rows_of_an_update"  # key of the batch: rows of a mini-batch, over all ranks
 
 
 @contextmanager

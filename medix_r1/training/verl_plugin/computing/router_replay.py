@@ -25,8 +25,8 @@ _ROUTER = re.compile(r"\.layers\.(\d+)\.mlp\.gate$")
 class ReplaysRoutes(FSDPEngineWithLMHead):
     """verl's FSDP engine, whose routers choose what a micro-batch says, if it says."""
 
-    _is_reference = False  # while an actor with adapters stands in for it
-    _routes: torch.Tensor | None = None  # of the micro-batch that is computed: [tokens, layers, experts a token]
+    _is_reference = False  # whether an actor computes as the reference, without its adapters
+    _routes: torch.Tensor | None = None  # of the current micro-batch: [tokens, layers, experts a token]
 
     def _build_module(self) -> nn.Module:
         module = super()._build_module()

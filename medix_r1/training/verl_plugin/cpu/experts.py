@@ -26,7 +26,7 @@ from vllm.model_executor.layers.fused_moe.runner.moe_runner import MoERunner
 
 from medix_r1.training.verl_plugin.patches.replacing import replace_once
 
-_told: list[Callable[[Any], None]] = []  # who captures the layer that is computed now; layers do not nest
+_told: list[Callable[[Any], None]] = []  # listeners of the layer that is computed now; layers do not nest
 
 
 def install() -> None:

@@ -20,7 +20,7 @@ from medix_r1.training.verl_plugin.patches.shared_images import PICTURES
 from medix_r1.training.verl_plugin.patches.stored_pictures import StoredPictureFeatures
 from medix_r1.training.verl_plugin.pictures import StoredPictures
 
-SETTINGS = "medix_looking_loss"  # beside a batch, as text
+SETTINGS = "medix_looking_loss"  # key of a batch's metadata; the value is a text
 
 
 @contextmanager

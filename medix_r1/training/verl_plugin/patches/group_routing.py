@@ -38,7 +38,8 @@ def _by_group(original: Callable[..., Any]) -> Callable[..., Any]:
         full_determinism: bool = False,
         load_balancer_cls: type | None = None,
     ) -> Any:
-        from medix_r1.training.verl_plugin.load_balancer import GroupLoadBalancer  # which must be able to come first
+        # Not above: a process may import load_balancer.py first, which imports verl, which imports this file.
+        from medix_r1.training.verl_plugin.load_balancer import GroupLoadBalancer
 
         if not (router_config_path or full_determinism or load_balancer_cls):
             load_balancer_cls = GroupLoadBalancer

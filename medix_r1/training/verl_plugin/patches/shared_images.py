@@ -28,8 +28,8 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopWorker
 from medix_r1.training.verl_plugin import pictures
 from medix_r1.training.verl_plugin.patches.replacing import replace_once
 
-CHAT = "raw_prompt_ref"  # in the row that is scored
-PICTURES = "pictures"  # in `multi_modal_inputs`, in place of the features
+CHAT = "raw_prompt_ref"  # key of the row that is scored
+PICTURES = "pictures"  # key of `multi_modal_inputs`, instead of the features
 _OF_THE_TEXT = "mm_token_type_ids"  # as long as prompt and reply; for mRoPE models verl drops it and makes its own
 
 
