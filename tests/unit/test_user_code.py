@@ -194,3 +194,27 @@ def test_references_are_found_wherever_a_config_may_have_them(file: Path) -> Non
         "judges": [{"_target_": "./A.PY:JUDGE"}],
     }
     assert user_code.files(tree) == [Path.cwd() / "a.py", Path.cwd() / "b.py"]
+
+
+def test_where_a_users_code_failed_is_told_in_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "rule.py"
+    path.write_text("def score(text):\n    return text.lower()\n")
+    function = user_code.load(f"{path}:score", "key")
+
+    with pytest.raises(AttributeError) as caught:
+        function(3)
+    told = user_code.fault(caught.value)
+
+    assert told is not None
+    assert told.startswith(f"{path}, line 2, in score: AttributeError")
+    assert "\n" not in told
+
+
+def test_an_error_of_our_own_code_is_no_users_fault() -> None:
+    with pytest.raises(ConfigError) as caught:
+        user_code.load("no/such/file.py:x", "key")
+    error = caught.value
+    assert error.__traceback__ is not None
+    own = error.with_traceback(error.__traceback__.tb_next)  # without this test's frame
+
+    assert user_code.fault(own) is None

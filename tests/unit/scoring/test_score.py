@@ -83,6 +83,19 @@ async def test_cut_replies_are_treated_as_in_training(tmp_path: Path, overlong: 
     assert signal.calls == 2  # a masked row is a result and is not scored again
 
 
+async def test_a_row_to_which_nothing_applies_is_no_failure(tmp_path: Path) -> None:
+    class Never:
+        def score(self, sample: Sample) -> Score:
+            return Score(None, "not here") if sample.question == "q" else Score(1.0, "")
+
+    composite = CompositeReward(signals={"llm": Never()}, weights={"llm": 1.0})
+    await run(tmp_path, [row("q"), row("r")], ReadyReward(composite, SampleReader(), "reward", "thinking"))
+
+    summary = summarise(tmp_path / "out.jsonl")
+    assert (summary.rows, summary.unscored, summary.inapplicable) == (2, 0, 1)
+    assert summary.listed == []
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=12), st.data())
 def test_wherever_it_is_cut_every_row_is_scored_once(
