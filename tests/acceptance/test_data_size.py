@@ -12,6 +12,8 @@ from medix_r1.data.sources.lines import JsonlSource
 from medix_r1.data.sources.packed import MAX_LINE
 from tests.unit.data.support import encoded, make_backbone, picture, row, run_prepare, write_rows
 
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(3600)]
+
 FILES, PICTURES = 1_000_000, 10_000
 LINE = 2 * 2**30  # bytes
 MEMORY = 4 * 2**30  # bytes that this process may have held at most, all tests together

@@ -66,3 +66,8 @@ def test_all_passed(make: Path) -> None:
     done = run(make, "")
     assert done.returncode == 0
     assert rows(done.stdout)["all"] == ["passed"]
+
+
+@pytest.mark.parametrize("file", sorted((SCRIPT.parents[1] / "tests" / "acceptance").glob("test_*.py")), ids=lambda file: file.name)
+def test_make_acceptance_leaves_no_file_out(file: Path) -> None:
+    assert "pytest.mark.acceptance" in file.read_text(encoding="utf-8"), "-m acceptance passes it over"
