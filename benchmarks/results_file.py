@@ -32,9 +32,15 @@ def provenance(program: str = "") -> dict[str, Any]:
     return {"command": command, "machine": str(this_machine()), "date": str(datetime.date.today()), "load": load}
 
 
+def read(name: str, *, folder: Path = RESULTS) -> dict[str, Any]:
+    """All parts of a file."""
+    parts: dict[str, Any] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    return parts
+
+
 def keep(name: str, part: str, values: Mapping[str, Any], *, add: bool = False, folder: Path = RESULTS) -> None:
     """Write one part into the file; the others stay. `add` appends to a list of runs."""
     path = folder / f"{name}.json"
-    parts = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    parts = read(name, folder=folder) if path.exists() else {}
     parts[part] = [*parts.get(part, []), dict(values)] if add else dict(values)
     path.write_text(json.dumps(parts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

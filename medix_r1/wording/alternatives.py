@@ -17,6 +17,7 @@ from enum import Enum
 
 from medix_r1.host.bounded_cache import bounded_cache
 from medix_r1.wording.comparing import (
+    ANATOMY,
     Likeness,
     abbreviates,
     abbreviates_loosely,
@@ -134,12 +135,21 @@ class _Offer:
 
     def __init__(self, given: Sequence[Part], wanted: Sequence[Part], known: frozenset[str]) -> None:
         self.given, self.wanted, self.known = given, wanted, known
+        self._bare = self._without_head()
+
+    def _without_head(self) -> Part | None:
+        """The reference without its last word, if that is a part: "MCA, ACA" for MCA infarct."""
+        if len(self.wanted) != 1 or len(self.wanted[0].stems) < 2:
+            return None
+        one = self.wanted[0]
+        bare = replace(one, words=one.words[:-1], plain=one.plain[:-1], stems=one.stems[:-1])
+        return bare if any(part.stems == bare.stems for part in self.given) else None
 
     def rivals(self) -> tuple[str, ...]:
         roles = [self._role(part, place) for place, part in enumerate(self.given)]
         by_role = {role: [part for part, one in zip(self.given, roles, strict=True) if one is role] for role in _Role}
         same, rivals = by_role[_Role.SAME], by_role[_Role.RIVAL]
-        if any(len(self.wanted) > 1 or self._is_whole(part) for part in same):
+        if any(len(self.wanted) > 1 or self._is_whole(part) for part in same) or self._chooses_by_the_first_words(roles):
             rivals += self._unexplained(roles, len(rivals))
         elif not same and not rivals:
             rivals = self._choice()
@@ -165,6 +175,15 @@ class _Offer:
         place = self.given.index(part) + 1
         whole = completed(part, self.given[place]) if place < len(self.given) else None
         return whole is not None and self._names(whole)
+
+    def _chooses_by_the_first_words(self, roles: Sequence[_Role]) -> bool:
+        """Whether "or" joins a part to one that says a name of the reference without the rest: "cephalic or breech"."""
+        if len(self.wanted) != 1:
+            return False
+        return any(
+            role is _Role.SAME and part.joint is Joint.OR and any(word not in QUALIFYING for word in part.stems)
+            for part, role in zip(self.given, roles, strict=True)
+        )
 
     def _unexplained(self, roles: Sequence[_Role], others: int) -> list[Part]:
         """The open parts that are rivals: those that are joined by a plain sign, or all of a list of three or more."""
@@ -212,7 +231,7 @@ class _Offer:
         return others if certain and len(others) == len(things) - 1 else []
 
     def _role(self, part: Part, place: int) -> _Role:
-        if not part.stems or _ALL.fullmatch(part.text) or self._is_label(part.text):
+        if not part.stems or self._is_label(part.text) or (_ALL.fullmatch(part.text) and not self._may_be_all(part)):
             return _Role.DETAIL
         if self._contradicts_itself(part):
             return _Role.RIVAL
@@ -224,8 +243,12 @@ class _Offer:
             return _Role.RIVAL
         if part.restated and not any(compare(part, one) is Likeness.OTHER for one in self.wanted):
             return _Role.DETAIL
+        if self._is_another_by_its_initials(part):
+            return _Role.RIVAL
         if self._names(part) or all(word in self.known or self._is_known(word) for word in part.stems):
             return _Role.SAME
+        if (part.joint > Joint.LOOSE and self._lacks_the_head(part)) or self._is_chosen_with_the_next(part, place):
+            return _Role.RIVAL
         if _qualifies(part):
             return _Role.RIVAL if self._qualified_before(part, place) else _Role.DETAIL
         return self._role_of_thing(part, place)
@@ -252,13 +275,53 @@ class _Offer:
             return _Role.DETAIL
         if Likeness.RELATED in likeness:
             return _Role.RIVAL if part.joint >= Joint.LIST else _Role.RELATED
+        if part.joint < Joint.LIST and (part.aside or all(one in QUALIFYING or one in self.known for one in part.stems)):
+            return _Role.DETAIL  # "complete tear" for a ligament's tear
         if Likeness.PROBABLY_OTHER in likeness:
             return _Role.OPEN
-        if (part.aside and part.joint < Joint.LIST) or any(have_one_root(part, one) for one in self.wanted):
+        if any(have_one_root(part, one) for one in self.wanted):
             return _Role.DETAIL
         if Likeness.CONTEXT in likeness and part.joint < Joint.LIST and len(self.wanted) < 2:
             return _Role.DETAIL
         return _Role.DETAIL if self._describes(part) else _Role.OPEN
+
+    def _lacks_the_head(self, part: Part) -> bool:
+        """Whether a part is another thing with the last words of the reference: "Colles, Smith" for Smith fracture."""
+        if len(self.wanted) != 1 or part.denied or len(part.plain) > 2:
+            return False
+        one, bare = self.wanted[0], self._bare
+        if bare is not None and compare(part, bare) is Likeness.OTHER:
+            return True
+        if readings(part.plain)[0] and bare is None:
+            return False
+        return any(
+            not readings(whole.plain)[1] and readings(whole.plain)[0] and compare(whole, one) is Likeness.OTHER
+            for whole in (_with_head(part, one, size) for size in (1, 2) if len(one.words) > size)
+        )
+
+    def _is_chosen_with_the_next(self, part: Part, place: int) -> bool:
+        """Whether "or" joins one word to the reference behind it: "communicating or obstructive hydrocephalus"."""
+        if part.joint is not Joint.OR or place + 1 >= len(self.given) or len(self.wanted) != 1:
+            return False
+        behind, one = self.given[place + 1], self.wanted[0]
+        whole = completed(part, behind)
+        if whole is None or behind.joint is not Joint.OR or whole.stems[-1] != one.stems[-1]:
+            return False
+        beside = set(behind.stems) <= self.known and not any(is_alike(part.stems[0], word) for word in self.known)
+        return beside and part.stems[0] not in self.known and compare(whole, one) is not Likeness.SAME
+
+    def _may_be_all(self, part: Part) -> bool:
+        """Whether "all" is a leukemia."""
+        return any(compare(part, one) in (Likeness.OTHER, Likeness.RELATED) for one in self.wanted)
+
+    def _is_another_by_its_initials(self, part: Part) -> bool:
+        """Whether the initials of the reference stand for another thing: "AF or flutter" for atrial flutter."""
+        if part.joint < Joint.AND or part.set_off or len(part.plain) > 1 or len(self.wanted) > 1:
+            return False
+        return (
+            any(compare(part, one) is Likeness.OTHER and not includes(part, one) for one in self.wanted)
+            and any(includes(other, one) for other in self.given if other is not part for one in self.wanted)
+        )
 
     def _is_label(self, text: str) -> bool:
         """Whether a text is the letter or number of an option, and the reference is neither."""
@@ -267,7 +330,10 @@ class _Offer:
         return not any(word[:1].isdigit() if text.isdigit() else len(word) == 1 for word in self.known)
 
     def _is_known(self, word: str) -> bool:
-        return any(akin(word, other) or (word.isdigit() and within(word, other)) for other in self.known)
+        return any(
+            akin(word, other) or (word.isdigit() and within(word, other)) or _cut_short(word, other)
+            for other in self.known
+        )
 
     def _describes(self, part: Part) -> bool:
         """Whether a part of unknown kind shares a word with the reference, or looks like a description of it."""
@@ -313,6 +379,24 @@ class _Offer:
         )
 
 
+def _cut_short(one: str, other: str) -> bool:
+    """Whether one of two words is the beginning of the other and names nothing: "tazo", "strep"."""
+    short, long = sorted((one, other), key=len)
+    if not 3 <= len(short) < 6 <= len(long) or not long.startswith(short) or not short.isalpha():
+        return False
+    return not readings((short,))[0] and short not in QUALIFYING
+
+
+def _with_head(part: Part, one: Part, size: int) -> Part:
+    """A part with the last words of another one."""
+    return replace(
+        part,
+        words=(*part.words, *one.words[-size:]),
+        plain=(*part.plain, *one.plain[-size:]),
+        stems=(*part.stems, *one.stems[-size:]),
+    )
+
+
 def _shortens(part: Part, one: Part) -> bool:
     """Whether one of two parts is the initials of the other."""
     return abbreviates([part], [one]) or abbreviates([one], [part])
@@ -321,6 +405,9 @@ def _shortens(part: Part, one: Part) -> bool:
 def _qualifies(part: Part) -> bool:
     """Whether a part consists of words that qualify, or is one adjective."""
     words = part.text.replace("-", " ").split()
+    named, before = readings(part.plain)
+    if len(part.plain) > 1 and not before and any(term.kind in ANATOMY for term in named):
+        return False  # the frontal lobe is no view
     if all(word in QUALIFYING or word in FILLERS or word.isdigit() for word in words):
         return any(word in QUALIFYING for word in words)
     return len(words) == 1 and is_adjective(words[0]) and (words[0].endswith("ing") or not readings(part.plain)[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from enum import Enum
 
 from medix_r1.host.bounded_cache import bounded_cache
@@ -43,10 +43,11 @@ _ROOT = 8  # letters: hyperlipidemia and hyperlipoproteinemia
 _ENDINGS = frozenset(LISTS["endings"])
 # Readings that a phrase keeps when words stand in front: a tension pneumothorax is one, but "femoral neck" is no neck.
 _HEADS = frozenset(("diagnosis", "symptom", "procedure", "modality", "device", "drug", "drug class"))
-_ANATOMY = frozenset(
+ANATOMY = frozenset(
     ("organ", "region", "bone", "brain part", "heart part", "vessel", "nerve", "soft part", "eye part", "tissue")
 )
-_FIRM = _ANATOMY - {"tissue", "region"} | {"drug", "organism"}
+_FIRM = ANATOMY - {"tissue", "region"} | {"drug", "organism"}
+_DISEASES = frozenset(("diagnosis",))
 _SYSTEMATIC = frozenset(
     ("drug", "organism", "modality", "sequence", "stain", "analyte")
 )  # names without synonyms by roots
@@ -104,21 +105,25 @@ def compare(part: Part, one: Part) -> Likeness:
         unsure = (before or before_theirs) and _share_roots(part, one, shared)
         return Likeness.UNKNOWN if unsure else Likeness.OTHER
     if mine and theirs:
-        both = {term.kind for term in mine} <= _ANATOMY and {term.kind for term in theirs} <= _ANATOMY
+        both = {term.kind for term in mine} <= ANATOMY and {term.kind for term in theirs} <= ANATOMY
         return Likeness.PROBABLY_OTHER if both and part.joint >= Joint.AND else Likeness.CONTEXT
     diseases = [
-        any(term.kind == "diagnosis" for term in terms) or _is_disease(phrase)
+        any(map(_is_of_disease, terms)) or _is_disease(phrase)
         for terms, phrase in ((mine, part), (theirs, one))
     ]
     if all(diseases):
-        return Likeness.UNKNOWN if _share_roots(part, one, {"diagnosis"}) else Likeness.PROBABLY_OTHER
+        return Likeness.UNKNOWN if _share_roots(part, one, _DISEASES) else Likeness.PROBABLY_OTHER
     alone = len(part.stems) < 3 and not is_adjective(part.stems[-1])
     return Likeness.PROBABLY_OTHER if alone and {term.kind for term in theirs} & _FIRM else Likeness.UNKNOWN
 
 
 def is_diagnosis(part: Part) -> bool:
     """Whether a phrase names a disease."""
-    return any(term.kind == "diagnosis" for term in readings(part.plain)[0]) or _is_disease(part)
+    return any(map(_is_of_disease, readings(part.plain)[0])) or _is_disease(part)
+
+
+def _is_of_disease(term: Term) -> bool:
+    return term.kind.startswith("diagnosis")
 
 
 def _is_disease(part: Part) -> bool:
@@ -134,7 +139,7 @@ def _things(terms: Sequence[Term]) -> set[int]:
 def _usable(terms: tuple[Term, ...], before: tuple[str, ...]) -> tuple[Term, ...]:
     if all(word in QUALIFYING or word in FILLERS for word in before):
         return terms
-    return tuple([term for term in terms if term.kind in _HEADS])
+    return tuple([term for term in terms if term.kind in _HEADS or _is_of_disease(term)])
 
 
 def _compare_modifiers(part: Part, one: Part) -> Likeness:
@@ -153,7 +158,7 @@ def _compare_modifiers(part: Part, one: Part) -> Likeness:
     if any(_is_detail(word) for word in mine) and any(_is_detail(word) for word in theirs):
         return Likeness.UNKNOWN
     eponyms = any(word.endswith("'s") for word in (*part.words, *one.words))
-    proper = all(term.kind == "diagnosis" for term in (*first, *second))  # Crohn's, Whipple's
+    proper = all(map(_is_of_disease, (*first, *second)))  # Crohn's, Whipple's
     if short and eponyms and proper and not any(is_adjective(word) for word in (*mine, *theirs)):
         return Likeness.OTHER
     return Likeness.PROBABLY_OTHER
@@ -163,7 +168,7 @@ def _is_detail(word: str) -> bool:
     return word in QUALIFYING or word in FILLERS
 
 
-def _share_roots(part: Part, one: Part, kinds: set[str]) -> bool:
+def _share_roots(part: Part, one: Part, kinds: Set[str]) -> bool:
     """Whether two phrases have a root in common, so that they may be two names of one thing."""
     if kinds <= _SYSTEMATIC:
         return False
@@ -205,8 +210,8 @@ def _places(given: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
     found: list[str] = []
     for word in given:
         classes = _classes(word)
-        places = [other for other in wanted if other == word or classes & _classes(other)]
-        if not classes or len(places) != 1:
+        places = [word] if word in wanted else [other for other in wanted if classes & _classes(other)]
+        if len(places) != 1:
             return ()
         found += places
     return tuple(found)
@@ -276,8 +281,8 @@ def abbreviates_loosely(short: Part, long: Part) -> bool:
 
 def is_firm(part: Part) -> bool:
     """Whether a part is of a kind of which two are rarely named as one: an organ, a modality, a drug."""
-    loose = ("diagnosis", "symptom", "verdict", "procedure", "device")
-    return any(term.kind not in loose for term in readings(part.plain)[0])
+    loose = ("symptom", "verdict", "procedure", "device")
+    return any(term.kind not in loose and not _is_of_disease(term) for term in readings(part.plain)[0])
 
 
 def completed(part: Part, behind: Part) -> Part | None:

@@ -46,7 +46,7 @@ _JOINERS = frozenset(
     )
 )
 _STRONG = re.compile(
-    r"\.\.+|-(?:to|or|and)-|-|[/=~|+*_<>:]|\s?(?:[-=~|]+>|[/=~|]|\([\s]?or\b|,?\s?\b(?:to|or|through|thru|versus|vs|and/or|maybe|perhaps|possibly)\b).{0,12}"
+    r"\.\.+|-(?:to|or|and)-|-|[/=~|+*_<>:]|\s?(?:[-=~|]+>|[/~|]|\([\s]?or\b|,?\s?\b(?:to|or|through|thru|versus|vs|and/or|maybe|perhaps|possibly)\b).{0,12}"
 )
 _RANGE = re.compile(r"-|\s-\s|\s?\.\.+\s?|\s(?:to|through|thru)\s(?:the\s)?")
 _WEAK = re.compile(r"\s?[-,;(\[{&+:\n]?\s?(?:(?:and|plus|then|else)\s)?(?:the\s)?")
@@ -65,6 +65,15 @@ _SCALE_WORDS = re.compile(r"\b(?:murmur|reflex|strength|power|pulse)")
 _UNIT = "|".join(sorted(map(re.escape, PINT_NAMES), key=len, reverse=True))
 _MEASURED_TWICE = re.compile(rf"(\d) ({_UNIT})(?=\s?(?:-|to|or|through)\s?\d{{1,6}}(?:\.\d{{1,4}})? ?\2(?![^\W_]))")
 _RUN = re.compile(r"(?<![\w.,/-])\d{1,3}(?:\.\d{1,2})?(?:(?: |/)\d{1,3}(?:\.\d{1,2})?){2,20}(?![\w.,/-])")
+_RUN_OF_CODES = re.compile(r"(?<![\w.,/-])([a-z]{1,2})\d{1,2}(?: \1\d{1,2}){2,12}(?![\w.,/-])")
+_FRAMED = re.compile(
+    rf"\b({'|'.join(sorted(LISTS['graded'], key=len, reverse=True))})s?(?: (?:score|status|category|class|grade|type|stage))?"
+    r"[ -]?(\d{1,2}[a-d]?|[a-e])(?![^\W_]|[.+/]\d)"
+)
+_EARLIER = re.compile(
+    r"\b(?:no|not|without|neither|nor|rather|than|instead|previously|formerly|former|was|were|prior|now|initially|from|to|"
+    r"excluded|excludes|former|over|under|unlike|versus the|against|of)\b"
+)
 _THOUSANDS = re.compile(r"\d{1,3}(?: \d{3})+")
 _SWAPS = (
     *(("hyper", "hypo"), ("tachy", "brady"), ("macro", "micro"), ("pre", "post"), ("intra", "extra"), ("endo", "exo")),
@@ -195,6 +204,8 @@ def contrasts(answer: str, reference: str) -> tuple[str, ...]:
         if run := _run_of_numbers(text, wanted):
             return run
         text = _MEASURED_TWICE.sub(r"\1", text)
+        if values := _other_grades(text, wanted):
+            return values
     if text.isalnum():
         return ()
     kept = [match for match in _TOKEN.finditer(text) if match[0] not in _JOINERS]
@@ -279,8 +290,25 @@ def _is_choice(first: tuple[str, float], second: tuple[str, float], before: str,
     return before not in _HEADS_OF_SCALES or second[1] not in _SCALES or first[1] > second[1]
 
 
+def _other_grades(text: str, wanted: _Wanted) -> tuple[str, ...]:
+    """The other values of a frame that is named twice: "type 1 and type 2 diabetes" for type 2."""
+    frames: dict[str, dict[str, None]] = {}
+    for frame, value in _FRAMED.findall(text):
+        frames.setdefault(frame, {})[value] = None
+    for frame, values in frames.items():
+        named = {value for name, value in _FRAMED.findall(wanted.text) if name == frame}
+        if len(values) > 1 and len(named) == 1 and named < set(values) and not _EARLIER.search(text):
+            return tuple(f"{frame} {value}" for value in values if value not in named)
+    return ()
+
+
 def _run_of_numbers(text: str, wanted: _Wanted) -> tuple[str, ...]:
-    """The others of three numbers or more that follow each other, one of which is the only one of the reference."""
+    """The others of three numbers or codes that follow each other, one of which is the only one of the reference."""
+    if codes := _RUN_OF_CODES.search(text):
+        named = wanted.numbers.get(codes[1], frozenset())
+        values = codes[0].split()
+        others = tuple(value for value in values if float(value.removeprefix(codes[1])) not in named)
+        return others if len(named) == 1 and 1 < len(others) < len(values) else ()
     run = _RUN.search(text)
     named = wanted.numbers.get("", frozenset())
     if not run or _THOUSANDS.fullmatch(run[0]) or len(named) != 1 or _RUN.search(wanted.text):

@@ -16,9 +16,10 @@ def phrases(name: str) -> str:
 
 
 # The letter of an option before its text. A letter and a full stop before one word may be an initial: "e. coli".
+_NO_SPECIES = rf"(?!{phrases('species')})"  # "e. coli" has no option's letter
 OPTION = re.compile(
-    r"^(?:(?:the )?(?:correct |best |final )?(?:option|choice|answer)(?: is)?:? )?[(\[]?"
-    r"(?:[1-9](?:[.):\]]+|,(?= )) ?|[a-h](?:[):\]]+\.? ?|[,=>](?= ) )|[a-h]\. (?=\S+ )|[a-h1-9] - )(?=[^\s\d])"
+    rf"^(?:(?:the )?(?:correct |best |final )?(?:option|choice|answer)(?: is)?:? )?[(\[]?"
+    rf"(?:[1-9](?:[.):\]]+|,(?= )) ?|[a-h](?:[):\]]+\.? ?|[,=>](?= ) )|[a-h]\. {_NO_SPECIES}(?=\S+ )|[a-h1-9] - )(?=[^\s\d])"
 )
 _NUMBER = r"(?:(\d{1,2})|([a-h]))"
 NUMBER_MARK = re.compile(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 
 from medix_r1.wording.comparing import Likeness, compare, other_value
 from medix_r1.wording.joints import COMPOUND
@@ -38,11 +39,16 @@ def run_together(answer: str, reference: str) -> tuple[str, ...]:
     if covered <= len(words) * 2 / 3:
         return ()
     wanted = " ".join(plain_stem(word) for word in content(normalize_answer(reference)))
+    things = {term.thing for term in readings(tuple(wanted.split()))[0]}
     for phrases in named.values():
-        rivals = tuple(dict.fromkeys(phrase for phrase in phrases if phrase not in wanted))
+        rivals = tuple(dict.fromkeys(phrase for phrase in phrases if phrase not in wanted and not _names(phrase, things)))
         if len(set(phrases)) >= _FEWEST and 1 < len(rivals) < len(set(phrases)):
             return rivals
     return ()
+
+
+def _names(phrase: str, things: Set[int]) -> bool:
+    return any(term.thing in things for term in readings(tuple(phrase.split()))[0])
 
 
 def spanned(answer: str, reference: str) -> tuple[str, ...]:

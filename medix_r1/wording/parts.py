@@ -64,6 +64,7 @@ _HIDE = str.maketrans("/&, .();", "\ua727\ua729\ua72b\ua72d\ua72f\ua731\ua733\ua
 _SHOW = str.maketrans("\ua727\ua729\ua72b\ua72d\ua72f\ua731\ua733\ua735", "/&, .();")
 _ONE_OPTION = re.compile(r"(?:option|choice|answer) [a-h1-9]")
 _CIRCUMSTANCE = re.compile(rf"(?:{phrases('circumstances')})\b")
+_ARTICLE = re.compile(r"an? [a-z]{3}")
 _EXAMPLE = re.compile(r"such as|e\.g|including|like|for example")
 _DENIED = re.compile(
     rf"^(?:{phrases('denied before')})\b|\b(?:not (?:{phrases('perceived')})|{phrases('denied behind')})$"
@@ -167,9 +168,15 @@ def _parts(text: str) -> tuple[Part, ...]:
             part = replace(part, denied=True)
         found.append(part)
         excluded = "denied" in piece.joints
+    if len(found) > 2 and found[-1].joint is Joint.OR and all(map(_is_listed, found[:-1])):  # "a, b, or c"
+        found = [replace(part, joint=Joint.OR) for part in found]
     if len(found) > 1 and found[1].joint is Joint.OR:  # "it could be a. it could be b"
         found[0] = replace(found[0], joint=Joint.OR)
     return tuple(found)
+
+
+def _is_listed(part: Part) -> bool:
+    return part.joint is Joint.COMMA and not (part.denied or part.aside or part.set_off or part.restated)
 
 
 def _goes_on(last: Part, part: Part) -> bool:
@@ -193,6 +200,8 @@ def _strength(joints: frozenset[str]) -> Joint:
         return Joint.OR
     if "list" in joints or "several quotes" in joints or {"open", "close"} <= joints:
         return Joint.LIST
+    if "loose" in joints and "and" not in joints:  # ", with"
+        return Joint.LOOSE
     return next((joint for name, joint in _JOINTS if name in joints), Joint.LOOSE)
 
 
@@ -203,7 +212,9 @@ def _part(piece: _Piece, joint: Joint) -> Part | None:
         return None
     if tail := _TAIL.search(text):  # "a is one possibility; b cannot be excluded"
         text, joint = text[: tail.start()], max(joint, Joint.OR if _CHOSEN.search(tail[0]) else Joint.AND)
-    aside = (joint is Joint.LOOSE and "loose" in piece.joints) or bool(_CIRCUMSTANCE.match(text))
+    loose = joint is Joint.LOOSE and "loose" in piece.joints
+    apposed = bool(piece.joints) and joint is Joint.COMMA and bool(_ARTICLE.match(text))  # "torsades, a tachycardia"
+    aside = bool(_CIRCUMSTANCE.match(text))
     denied = "denied" in piece.joints or bool(_DENIED.search(text))
     for _ in range(3):
         lead = _LEAD.match(text)
@@ -212,11 +223,12 @@ def _part(piece: _Piece, joint: Joint) -> Part | None:
         if lead[1] and piece.joints:  # "a, perhaps b"
             joint = Joint.OR
         text = text[lead.end() :]
+    aside = loose or aside or bool(_CIRCUMSTANCE.match(text))  # "both of its branches"
     return Part.of(
         text,
         joint,
         denied=denied,
-        restated="restated" in piece.joints,
+        restated="restated" in piece.joints or apposed,
         set_off=piece.set_off,
         aside=aside,
     )

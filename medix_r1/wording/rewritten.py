@@ -30,6 +30,9 @@ _GOING = re.compile(r"(?:^|(?<=: ))(?:i'd|i would|i'll|i will) (?:say|go (?:with
 _FROM_TO = re.compile(r"(?:^|(?<=: ))(?:anything|something|somewhere|ranging|ranges) from (.{3,60}?) to ")
 _ONE_OF = re.compile(r"(?:answer: )?(?:one|any) of(?: these| the following)?:? (?!the\b|its\b|these\b|them\b|my\b)")
 _SPLIT_WORDS = re.compile(r"(?<=\w )(?:0r|o\.r\.?)(?= \w)")
+_ALSO_CALLED = re.compile(
+    r" or ([^,;.]{3,60}?),? as (?:it|they)(?:'s| is| are)?(?: also| sometimes| often| commonly)? (?:called|known|named|termed)$"
+)
 _BETWEEN = re.compile(
     r"(?:^|(?<=: ))(?:\d\d ?/ ?\d\d |torn |undecided |a toss-up |toss-up )?(?:either )?between (?=\D{3,80} and )"
 )
@@ -62,6 +65,8 @@ def plain_choices(text: str) -> str:
     """Spell choices of a normalised answer with "or", and leave out what is no choice, such as "of 3" in "2 of 3"."""
     if (one_of := _ONE_OF.match(text)) and "," in text:
         text = text[one_of.end() :].replace(", or ", ", ").replace(", and ", ", ").replace(", ", " or ")
+    if " as " in text:
+        text = _ALSO_CALLED.sub(r" i.e. \1", text)
     if "between" in text:
         text = _PLACE.sub(r"between \1 to ", _BETWEEN.sub("either ", text))
     if "i'" in text or "i w" in text:

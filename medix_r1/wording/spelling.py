@@ -63,7 +63,9 @@ _UNIT_TIMES = re.compile(r"(\d) (mm|cm|meter|inch) ?(?:[x×*]|by) ?(?=\d{1,9}(?:
 _RATIO = re.compile(r"(?<=\d)\s{0,4}([/:+=^])\s{0,4}(?=\d)")
 _WITHOUT = re.compile(r"(?<![\w/])w/(o(?![\w])| ?(?=[a-z]{2}))")
 _RECEPTOR = re.compile(
-    r"(?<![^\W_])(er|pr|her2|hpv|hiv|hbv|hcv|hbsag|egfr|alk|kras|braf|rh|ttf-?1|p\d\d|ana|anca|pd-?l1|cd\d{1,2})"
+    r"(?<![^\W_])(er|pr|her2|hpv|hiv|hbv|hcv|hbsag|egfr|alk|kras|braf|rh|ttf-?1|p\d\d|ana|anca|pd-?l1|cd\d{1,3}[a-e]?|"
+    r"pas|s-?100|ck\d{1,2}|gfap|hmb-?45|melan-?a|desmin|vimentin|sma|synaptophysin|chromogranin|psa|cea|afp|tdt|bcl-?[26]|"
+    r"mpo|gram|afb|vdrl|rpr|ebv|cmv|hsv|hcg|c-?kit|dog-?1|sox-?10|pax-?8|wt-?1|calretinin|inhibin|ebna|eber|covid|tb)"
     r"([+-])(?![\w+-])"
 )
 _SIGNED = re.compile(r"(?:(?<=\w)[ -]?|(?<=^))([+-])ve(?![^\W_])")  # "gram -ve"
@@ -79,7 +81,7 @@ _GRADED = (
     r"factor|status|cn|cranial nerves?|garden|nyha|asa|fitzpatrick|mallampati|salter[- ]harris|schatzker|bethesda|figo|"
     r"who|wagner|(?:bi|pi|ti|li|lung|o|cad)-?rads|kellgren[- ]lawrence|forrest|gartland|hinchey|rutherford|bosniak|"
     r"mobitz|outerbridge|meyerding|crowe|rockwood|debakey|fontaine|gustilo|neer|isup|hunt and hess|killip|"
-    r"braden|tanner|ann arbor)"
+    r"braden|tanner|ann arbor|chiari(?: malformation)?|le ?fort|fuhrman|ficat|steinberg|sillence)"
 )
 _ROMAN_VALUE = rf"{_NUMERAL}[abc]?"
 _GRADE = re.compile(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,8 @@ class Term:
 
 def words(text: str) -> list[str]:
     """The words of a normalised text as they are written; a hyphen separates words, except in an age."""
+    if not text.isascii():
+        text = "".join(letter for letter in unicodedata.normalize("NFD", text) if not unicodedata.combining(letter))
     return _WORD.findall(text)
 
 
@@ -139,10 +142,11 @@ class _Lexicon:
         for other in others:
             family = next(self._families)
             for name in (first, other):
-                known = [term.thing for term in self.terms.get(_spelled(name), []) if term.kind == kind]
-                thing = known[0] if known else next(self._things)
+                known = self.terms.get(_spelled(name), [])
+                of_kind = [term for term in known if term.kind == kind] or known
+                thing, its_kind = (of_kind[0].thing, of_kind[0].kind) if of_kind else (next(self._things), kind)
                 for one in dict.fromkeys([_spelled(name), *self._names.get(thing, [])]):
-                    self.terms.setdefault(one, []).append(Term(kind, thing, family))
+                    self.terms.setdefault(one, []).append(Term(its_kind, thing, family))
 
 
 def _spelled(name: str) -> str:

@@ -160,6 +160,17 @@ def summary(scored: Sequence[Scored]) -> dict[str, Any]:
     }
 
 
+def in_short(scored: Sequence[Scored]) -> dict[str, Any]:
+    """What a set without kinds shows: the shares, and how many attacks earn too much."""
+    right, several = ([one for one in scored if one.case.label == label] for label in ("right", "several"))
+    return {
+        "lost": _share(right, _loses),
+        "refused": _share(several, _refused),
+        "refused_of_3_or_more": _share([one for one in several if one.case.n >= 3], _refused),
+        "too_much": sum(one.too_much for one in several),
+    }
+
+
 def _most(some: Sequence[Scored]) -> float:
     return max(1.0 if one.reward is None else one.reward for one in some)
 
@@ -266,6 +277,16 @@ def _line(found: Mapping[str, Any]) -> str:
         return "no case"
     low, high = found["ci"]
     return f"{found['count']:5} of {found['of']:5}  {100 * found['share']:5.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def short_table(found: Mapping[str, Any]) -> list[str]:
+    """What `in_short` found as lines."""
+    return [
+        f"right answers that lose a part: {_line(found['lost'])}",
+        f"attacks refused, recall:        {_line(found['refused'])}",
+        f"  of three things or more:      {_line(found['refused_of_3_or_more'])}",
+        f"attacks that earn more than 0.145 + 0.855/n: {found['too_much']}",
+    ]
 
 
 def table(found: Mapping[str, Any]) -> list[str]:
