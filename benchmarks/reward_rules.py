@@ -12,7 +12,8 @@ taken by a rule, and an attack that no rule refused earns the embedding's part.
     python benchmarks/reward_rules.py --by-hand specialties --keep now
 
 `--keep PART` writes the figures into results/reward_rules.json, which `make docs` quotes. `--by-hand` measures a set of
-tools/rewordings/by_hand/ instead; there PART is `first_sight`, once for each set, before anybody looks at its misses, or `now`.
+tools/rewordings/by_hand/ instead; there PART is `now` or, once for each set, before anybody looks at its misses,
+`first_sight`.
 """
 
 from __future__ import annotations

@@ -104,12 +104,13 @@ def compare(part: Part, one: Part) -> Likeness:
     if shared:
         unsure = (before or before_theirs) and _share_roots(part, one, shared)
         return Likeness.UNKNOWN if unsure else Likeness.OTHER
+    if any(map(_is_of_disease, mine)) and any(map(_is_of_disease, theirs)):
+        return Likeness.UNKNOWN if _share_roots(part, one, _DISEASES) else Likeness.PROBABLY_OTHER
     if mine and theirs:
         both = {term.kind for term in mine} <= ANATOMY and {term.kind for term in theirs} <= ANATOMY
         return Likeness.PROBABLY_OTHER if both and part.joint >= Joint.AND else Likeness.CONTEXT
     diseases = [
-        any(map(_is_of_disease, terms)) or _is_disease(phrase)
-        for terms, phrase in ((mine, part), (theirs, one))
+        any(map(_is_of_disease, terms)) or _is_disease(phrase) for terms, phrase in ((mine, part), (theirs, one))
     ]
     if all(diseases):
         return Likeness.UNKNOWN if _share_roots(part, one, _DISEASES) else Likeness.PROBABLY_OTHER
@@ -210,6 +211,8 @@ def _places(given: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
     found: list[str] = []
     for word in given:
         classes = _classes(word)
+        if (code := _CODE.fullmatch(word)) and code[1] and code[2] in wanted:  # brca2 of "brca1/2"
+            return ()
         places = [word] if word in wanted else [other for other in wanted if classes & _classes(other)]
         if len(places) != 1:
             return ()

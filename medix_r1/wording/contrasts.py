@@ -67,8 +67,8 @@ _MEASURED_TWICE = re.compile(rf"(\d) ({_UNIT})(?=\s?(?:-|to|or|through)\s?\d{{1,
 _RUN = re.compile(r"(?<![\w.,/-])\d{1,3}(?:\.\d{1,2})?(?:(?: |/)\d{1,3}(?:\.\d{1,2})?){2,20}(?![\w.,/-])")
 _RUN_OF_CODES = re.compile(r"(?<![\w.,/-])([a-z]{1,2})\d{1,2}(?: \1\d{1,2}){2,12}(?![\w.,/-])")
 _FRAMED = re.compile(
-    rf"\b({'|'.join(sorted(LISTS['graded'], key=len, reverse=True))})s?(?: (?:score|status|category|class|grade|type|stage))?"
-    r"[ -]?(\d{1,2}[a-d]?|[a-e])(?![^\W_]|[.+/]\d)"
+    rf"\b({'|'.join(sorted(LISTS['graded'], key=len, reverse=True))})s?"
+    r"(?: (?:score|status|category|class|grade|type|stage))?[ -]?(\d{1,2}[a-d]?|[a-e])(?![^\W_]|[.+/]\d)"
 )
 _EARLIER = re.compile(
     r"\b(?:no|not|without|neither|nor|rather|than|instead|previously|formerly|former|was|were|prior|now|initially|from|to|"
@@ -298,7 +298,7 @@ def _other_grades(text: str, wanted: _Wanted) -> tuple[str, ...]:
     for frame, values in frames.items():
         named = {value for name, value in _FRAMED.findall(wanted.text) if name == frame}
         if len(values) > 1 and len(named) == 1 and named < set(values) and not _EARLIER.search(text):
-            return tuple(f"{frame} {value}" for value in values if value not in named)
+            return tuple(f"{frame} {value}" for value in values if value not in named | wanted.words)
     return ()
 
 

@@ -19,7 +19,8 @@ def phrases(name: str) -> str:
 _NO_SPECIES = rf"(?!{phrases('species')})"  # "e. coli" has no option's letter
 OPTION = re.compile(
     rf"^(?:(?:the )?(?:correct |best |final )?(?:option|choice|answer)(?: is)?:? )?[(\[]?"
-    rf"(?:[1-9](?:[.):\]]+|,(?= )) ?|[a-h](?:[):\]]+\.? ?|[,=>](?= ) )|[a-h]\. {_NO_SPECIES}(?=\S+ )|[a-h1-9] - )(?=[^\s\d])"
+    rf"(?:[1-9](?:[.):\]]+|,(?= )) ?|[a-h](?:[):\]]+\.? ?|[,=>](?= ) )|[a-h]\. {_NO_SPECIES}(?=\S+ )|[a-h1-9] - )"
+    r"(?=[^\s\d])"
 )
 _NUMBER = r"(?:(\d{1,2})|([a-h]))"
 NUMBER_MARK = re.compile(
@@ -54,7 +55,7 @@ _JOINTS = {
     # Bullets, arrows and signs that mean nothing else; "a ~ b" and the like with blanks.
     "list": (
         rf"\s?(?:[|?!\\{MARK}]|//+|[-=]+>|\.\.+|[^\w\s.,;:'\"()\[\]{{}}%°<>=+&/*^#$×±≈≡-])\s?"
-        r"|\s[^\w\s.,;:'\"()\[\]%°/&+×±=≈≡-]+\s"
+        r"|\s(?!#\s)[^\w\s.,;:'\"()\[\]%°/&+×±=≈≡-]+\s"  # "distal radius # with dorsal tilt" is a fracture
     ),
     "break": r"\s?[;\n]+\s?|\s/\s?|/\s",
     "and": (

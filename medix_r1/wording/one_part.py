@@ -41,7 +41,9 @@ def run_together(answer: str, reference: str) -> tuple[str, ...]:
     wanted = " ".join(plain_stem(word) for word in content(normalize_answer(reference)))
     things = {term.thing for term in readings(tuple(wanted.split()))[0]}
     for phrases in named.values():
-        rivals = tuple(dict.fromkeys(phrase for phrase in phrases if phrase not in wanted and not _names(phrase, things)))
+        rivals = tuple(
+            dict.fromkeys(phrase for phrase in phrases if phrase not in wanted and not _names(phrase, things))
+        )
         if len(set(phrases)) >= _FEWEST and 1 < len(rivals) < len(set(phrases)):
             return rivals
     return ()

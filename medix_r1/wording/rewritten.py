@@ -31,7 +31,8 @@ _FROM_TO = re.compile(r"(?:^|(?<=: ))(?:anything|something|somewhere|ranging|ran
 _ONE_OF = re.compile(r"(?:answer: )?(?:one|any) of(?: these| the following)?:? (?!the\b|its\b|these\b|them\b|my\b)")
 _SPLIT_WORDS = re.compile(r"(?<=\w )(?:0r|o\.r\.?)(?= \w)")
 _ALSO_CALLED = re.compile(
-    r" or ([^,;.]{3,60}?),? as (?:it|they)(?:'s| is| are)?(?: also| sometimes| often| commonly)? (?:called|known|named|termed)$"
+    r" or ([^,;.]{3,60}?),? as (?:it|they)(?:'s| is| are)?(?: also| sometimes| often| commonly)? "
+    r"(?:called|known|named|termed)$"
 )
 _BETWEEN = re.compile(
     r"(?:^|(?<=: ))(?:\d\d ?/ ?\d\d |torn |undecided |a toss-up |toss-up )?(?:either )?between (?=\D{3,80} and )"

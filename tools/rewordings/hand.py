@@ -31,5 +31,7 @@ def by_hand(name: str) -> HandSet:
     """Read a set."""
     found = read_yaml(FOLDER / f"{name}.yaml")
     right = [Case("by hand", reference, answer, 1, "right", "", "shared") for answer, reference in found["right"]]
-    several = [Case("by hand", reference, answer, n, "several", "", "shared") for n, answer, reference in found["several"]]
+    several = [
+        Case("by hand", reference, answer, n, "several", "", "shared") for n, answer, reference in found["several"]
+    ]
     return HandSet(found["source"], found["style"], (*right, *several))
