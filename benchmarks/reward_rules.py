@@ -36,6 +36,7 @@ from medix_r1.scoring.composed import ReadyReward
 from tools.rewordings.generate import cases
 from tools.rewordings.hand import NAMES, by_hand
 from tools.rewordings.measure import (
+    added,
     false_alarms,
     in_short,
     misses,
@@ -85,6 +86,8 @@ def _keep_by_hand(name: str, part: str, found: dict[str, Any]) -> None:
     if part == "first_sight" and part in entry:
         raise SystemExit(f"{name} was seen before, at commit {entry[part]['commit']}: a first sight comes once.")
     entry[part] = {"date": str(datetime.date.today()), "commit": _commit(), **found}
+    seen = [one["first_sight"] for one in kept["sets"] if "first_sight" in one]
+    kept["all"] = {"first_sight": {name: added([one[name] for one in seen]) for name in ("lost", "refused")}}
     results_file.keep("reward_rules", "by_hand", kept)
 
 

@@ -40,6 +40,7 @@ _DISEASE = re.compile(
     r"\w{3,}(?:itis|oma|osis|emia|pathy|algia|iasis|plegia|ectasis|penia|cele|megaly|trophy|rrhea|rrhage)$"
 )
 _ROOT = 8  # letters: hyperlipidemia and hyperlipoproteinemia
+_FINDINGS = frozenset(LISTS["findings"])
 _ENDINGS = frozenset(LISTS["endings"])
 # Readings that a phrase keeps when words stand in front: a tension pneumothorax is one, but "femoral neck" is no neck.
 _HEADS = frozenset(("diagnosis", "symptom", "procedure", "modality", "device", "drug", "drug class"))
@@ -92,13 +93,15 @@ def compare(part: Part, one: Part) -> Likeness:
     """Compare two parts by the kinds of things that they name; values and plain inclusion are looked at before."""
     if part.denied != one.denied or not part.stems or not one.stems:
         return Likeness.UNKNOWN
-    (mine, before), (theirs, before_theirs) = readings(part.plain), readings(one.plain)
+    (mine, before), (theirs, before_theirs) = readings(_without_dose(part.plain)), readings(_without_dose(one.plain))
     mine, theirs = _usable(mine, before), _usable(theirs, before_theirs)
     if _things(mine) & _things(theirs):
         return _compare_modifiers(part, one)
     if {term.family for term in mine} & {term.family for term in theirs}:
         return Likeness.RELATED
     shared = {term.kind for term in mine} & {term.kind for term in theirs}
+    if _is_finding(part) and not _is_finding(one) and all(kind.startswith("diagnosis") for kind in shared):
+        return Likeness.CONTEXT  # thin-walled cysts of a disease
     if part.stems[-1] == one.stems[-1] and (before or before_theirs or not shared):
         return _compare_modifiers(part, one)
     if shared:
@@ -116,6 +119,19 @@ def compare(part: Part, one: Part) -> Likeness:
         return Likeness.UNKNOWN if _share_roots(part, one, _DISEASES) else Likeness.PROBABLY_OTHER
     alone = len(part.stems) < 3 and not is_adjective(part.stems[-1])
     return Likeness.PROBABLY_OTHER if alone and {term.kind for term in theirs} & _FIRM else Likeness.UNKNOWN
+
+
+def _without_dose(plain: tuple[str, ...]) -> tuple[str, ...]:
+    """The words of a phrase without a quantity at its end: "furosemide 40 mg"; nothing for a quantity."""
+    end = len(plain)
+    while end and (_is_unit(plain[end - 1]) or _DIGITS.fullmatch(plain[end - 1])):
+        end -= 1
+    return plain[:end] if end < len(plain) and _is_unit(plain[-1]) else plain
+
+
+def _is_finding(part: Part) -> bool:
+    """Whether a phrase is a finding that many diseases show: "thin-walled cysts", and not "hydatid cyst"."""
+    return part.plain[-1] in _FINDINGS and bool(readings(part.plain)[1])
 
 
 def is_diagnosis(part: Part) -> bool:
@@ -284,8 +300,8 @@ def abbreviates_loosely(short: Part, long: Part) -> bool:
 
 def is_firm(part: Part) -> bool:
     """Whether a part is of a kind of which two are rarely named as one: an organ, a modality, a drug."""
-    loose = ("symptom", "verdict", "procedure", "device")
-    return any(term.kind not in loose and not _is_of_disease(term) for term in readings(part.plain)[0])
+    loose = ("symptom", "verdict", "procedure", "device", "diagnosis", "lesion", "process", "form of life")
+    return any(not term.kind.startswith(loose) for term in readings(part.plain)[0])
 
 
 def completed(part: Part, behind: Part) -> Part | None:

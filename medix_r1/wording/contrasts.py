@@ -68,7 +68,7 @@ _RUN = re.compile(r"(?<![\w.,/-])\d{1,3}(?:\.\d{1,2})?(?:(?: |/)\d{1,3}(?:\.\d{1
 _RUN_OF_CODES = re.compile(r"(?<![\w.,/-])([a-z]{1,2})\d{1,2}(?: \1\d{1,2}){2,12}(?![\w.,/-])")
 _FRAMED = re.compile(
     rf"\b({'|'.join(sorted(LISTS['graded'], key=len, reverse=True))})s?"
-    r"(?: (?:score|status|category|class|grade|type|stage))?[ -]?(\d{1,2}[a-d]?|[a-e])(?![^\W_]|[.+/]\d)"
+    r"(?: (?:score|status|category|class|grade|type|stage))?[ -]?(\d{1,2}[a-f]?|[a-e])(?![^\W_]|[.+/]\d)"
 )
 _EARLIER = re.compile(
     r"\b(?:no|not|without|neither|nor|rather|than|instead|previously|formerly|former|was|were|prior|now|initially|from|to|"

@@ -93,6 +93,8 @@ class Offer:
         """Whether a part says all of the reference, perhaps with the last word of the part behind it."""
         if self.known <= set(part.stems) or self._names(part):
             return True
+        if self._bare is not None and part.stems == self._bare.stems and len(self.given) >= _PARTS_OF_A_LIST:
+            return True
         place = self.given.index(part) + 1
         whole = completed(part, self.given[place]) if place < len(self.given) else None
         return whole is not None and self._names(whole)
@@ -102,7 +104,11 @@ class Offer:
         if len(self.wanted) != 1:
             return False
         return any(
-            role is _Role.SAME and part.joint is Joint.OR and any(word not in QUALIFYING for word in part.stems)
+            part.joint is Joint.OR
+            and (
+                (role is _Role.SAME and any(word not in QUALIFYING for word in part.stems))
+                or abbreviates_loosely(part, self.wanted[0])
+            )
             for part, role in zip(self.given, roles, strict=True)
         )
 
@@ -119,7 +125,12 @@ class Offer:
                 listed.append(part)
             if marked or (part in listed and part.joint is Joint.AND and self._is_added(part, place, roles)):
                 plain.append(part)
-        return listed if len(listed) + others >= _PARTS_OF_A_LIST - 1 and self._is_list(roles) else plain
+        if len(listed) + others < _PARTS_OF_A_LIST - 1 or not self._is_list(roles):
+            return plain
+        follow = (
+            roles[0] is _Role.SAME and not others
+        )  # what is seen may follow a name: "X, string of beads, renal artery"
+        return plain if follow and not plain and not any(map(self._probably_rivals, listed)) else listed
 
     def _may_be_signs(self, part: Part) -> bool:
         """Whether the reference is a disease and a part, whose kind is unknown, may describe it: "moon facies"."""
@@ -260,7 +271,9 @@ class Offer:
     def _describes(self, part: Part) -> bool:
         """Whether a part of unknown kind shares a word with the reference, or looks like a description of it."""
         has_digits = any(map(str.isdigit, part.text))
-        if _SIGN_OF.search(part.text) or (has_digits and self._measures_something_else(part)):
+        if (part.joint is not Joint.OR and _SIGN_OF.search(part.text)) or (
+            has_digits and self._measures_something_else(part)
+        ):
             return True
         numbers = has_digits and not any(word[:1].isdigit() for word in self.known)
         if numbers or part.joint >= Joint.LIST:

@@ -30,6 +30,7 @@ _GOING = re.compile(r"(?:^|(?<=: ))(?:i'd|i would|i'll|i will) (?:say|go (?:with
 _FROM_TO = re.compile(r"(?:^|(?<=: ))(?:anything|something|somewhere|ranging|ranges) from (.{3,60}?) to ")
 _ONE_OF = re.compile(r"(?:answer: )?(?:one|any) of(?: these| the following)?:? (?!the\b|its\b|these\b|them\b|my\b)")
 _SPLIT_WORDS = re.compile(r"(?<=\w )(?:0r|o\.r\.?)(?= \w)")
+_ASKED = re.compile(r"^([^?,;]{3,60})\? no(?:[,:;.]| -)? (?=[^\W_])")  # "a? No: b"
 _ALSO_CALLED = re.compile(
     r" or ([^,;.]{3,60}?),? as (?:it|they)(?:'s| is| are)?(?: also| sometimes| often| commonly)? "
     r"(?:called|known|named|termed)$"
@@ -66,6 +67,8 @@ def plain_choices(text: str) -> str:
     """Spell choices of a normalised answer with "or", and leave out what is no choice, such as "of 3" in "2 of 3"."""
     if (one_of := _ONE_OF.match(text)) and "," in text:
         text = text[one_of.end() :].replace(", or ", ", ").replace(", and ", ", ").replace(", ", " or ")
+    if "? no" in text:
+        text = _ASKED.sub(r"not \1, ", text)
     if " as " in text:
         text = _ALSO_CALLED.sub(r" i.e. \1", text)
     if "between" in text:

@@ -74,7 +74,7 @@ def plain_stem(word: str) -> str:
         word = word[:-2]
     elif word.endswith("ae") or (word.endswith("s") and not word.endswith(("ss", "us", "is", "as", "ps"))):
         word = word[:-1]
-    for british, american in (("ae", "e"), ("oe", "e"), ("our", "or")):
+    for british, american in (("disk", "disc"), ("ae", "e"), ("oe", "e"), ("our", "or")):
         if british in word[:-1]:
             word = word.replace(british, american)
     return f"{word[:-2]}er" if word.endswith("tre") else word

@@ -44,6 +44,9 @@ _AGE = re.compile(
     r"(?<![\w.])(\d{1,3})[ -]?(?:y/o|y\.o\.|yo|yrs? old|yr-old|years?[ -]old|years? of age)(?![a-z])",
     re.IGNORECASE,
 )
+_WEEKS_AND_DAYS = re.compile(
+    r"(?<![\w.])(\d{1,2}) ?w(?:eeks?|ks?)?,?(?: and)? ?(\d) ?d(?:ays?)?(?![a-z])", re.IGNORECASE
+)
 # Names of how often a day, without numbers: "two times a day" holds no second dose.
 _OFTEN = {
     name: re.compile(
@@ -82,7 +85,7 @@ def spell_quantities(text: str) -> str:
         text = _EVERY.sub(
             lambda match: f"every {match[1]} {match[2].replace('d', 'day') if len(match[2]) < 2 else match[2]}", text
         )
-    text = _AGE.sub(r"\1-year-old", text)
+    text = _WEEKS_AND_DAYS.sub(r"\1 week \2 day", _AGE.sub(r"\1-year-old", text))
     return _MEASURED.sub(_spell, text)
 
 

@@ -233,10 +233,18 @@ def _flagged_by(name: str) -> Callable[[Scored], bool]:
 
 
 def _share(some: Sequence[Scored], holds: Callable[[Scored], bool]) -> dict[str, Any]:
-    count = sum(map(holds, some))
-    found = share(count, len(some))
+    return _interval(sum(map(holds, some)), len(some))
+
+
+def _interval(count: int, of: int) -> dict[str, Any]:
+    found = share(count, of)
     interval = [round(found.interval.low, 4), round(found.interval.high, 4)] if found.interval else None
-    return {"count": count, "of": len(some), "share": round(count / len(some), 4) if some else None, "ci": interval}
+    return {"count": count, "of": of, "share": round(count / of, 4) if of else None, "ci": interval}
+
+
+def added(shares: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One share of several sets together."""
+    return _interval(sum(one["count"] for one in shares), sum(one["of"] for one in shares))
 
 
 def _by(some: Sequence[Scored], attribute: str, holds: Callable[[Scored], bool]) -> dict[str, Any]:

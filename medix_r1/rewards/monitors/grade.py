@@ -19,6 +19,15 @@ _GRADED = re.compile(
     rf"\b({'|'.join(LISTS['graded'])})(?:s|es)?(?: (?:score|status|category|class|grade|type|stage))?\s?[:=-]?\s?"
     rf"({_VALUE}(?:(?:\s?[-/,]\s?|,? (?:and|or|to) ){_VALUE}){{0,4}})"
 )
+_ORDINALS = {word: str(value) for value, word in enumerate(LISTS["ordinals"], start=1)}
+_RANKED = re.compile(
+    rf"\b(?:({'|'.join(_ORDINALS)})|(\d{{1,2}})(?:st|nd|rd|th))[ -](degree|cranial nerve|stage|grade|type|class)\b"
+)
+_CHILD = re.compile(r"\bchild(?:[ -]pugh)?(?: (?:class|score|grade))? ([abc])(?=$|[,.;:()])")
+_GLEASON = re.compile(r"\bgleason\D{0,20}(?:\d{1,2} ?[=(] ?)?(\d\+\d)")
+_DISC = re.compile(r"\b([ctls])(\d{1,2})\s?[-/]\s?([ctls]?)(\d{1,2})(?![^\W_])")
+_LAST = {"c": ("7", "t"), "t": ("12", "l"), "l": ("5", "s")}  # the last vertebra, and what follows it
+_SAME_KIND = {"cn": "cranialnerve", "birad": "birads"}
 _ONE_VALUE = re.compile(_VALUE)
 _STAGES = re.compile(r"\b[pcy]?(t\d[a-d]?)\s?(n\d[a-c]?)\s?(m\d[a-c]?)?\b")
 _CODE = re.compile(r"\b(?!(?:no|of|to|in|at|on|by)\d)([a-z]{1,2})(\d{1,2})(?:\s?[-/]\s?(\d{1,2}))?(?![^\W_])")
@@ -66,7 +75,18 @@ def values(text: str) -> Mapping[str, frozenset[str]]:
     text = _DENIED.sub(" ", normalize_answer(text))
     found: dict[str, set[str]] = {}
     for match in _GRADED.finditer(text):
-        found.setdefault(match[1], set()).update(_ONE_VALUE.findall(match[2]))
+        kind = re.sub(r"[ -]", "", match[1])
+        found.setdefault(_SAME_KIND.get(kind, kind), set()).update(_ONE_VALUE.findall(match[2]))
+    for match in _RANKED.finditer(text):
+        kind = match[3].replace(" ", "")
+        found.setdefault(kind, set()).add(_ORDINALS.get(match[1], match[2]) or "")
+    for match in _CHILD.finditer(text):
+        found.setdefault("childpugh", set()).add(match[1])
+    for match in _GLEASON.finditer(text):
+        found.setdefault("gleason", set()).add(match[1])
+    for disc in map(_disc, _DISC.finditer(text)):
+        if disc:
+            found.setdefault("disc", set()).add(disc)
     for stages in _STAGES.finditer(text):
         for part in stages.groups():
             if part:
@@ -78,6 +98,14 @@ def values(text: str) -> Mapping[str, frozenset[str]]:
             kind, value = _OPPOSITES[word]
             found.setdefault(kind, set()).add(value)
     return {kind: frozenset(named) for kind, named in found.items()}
+
+
+def _disc(match: re.Match[str]) -> str:
+    """The disc between two neighbouring vertebrae; nothing for a longer stretch."""
+    upper, number, lower, behind = match.groups()
+    if lower in ("", upper):
+        return f"{upper}{number}" if int(behind) == int(number) + 1 else ""
+    return f"{upper}{number}" if _LAST.get(upper) == (number, lower) and behind == "1" else ""
 
 
 def _spell(named: frozenset[str]) -> str:

@@ -15,8 +15,9 @@ from medix_r1.wording.spelling import normalize_answer
 
 _ONE_ANSWER = Score(1.0, "one answer")
 _DOUBTS = re.compile(
-    r"\b(?:possibly|perhaps|maybe|might|may be|could be|uncertain|unclear|not sure|unsure|unknown|indeterminate|"
-    r"inconclusive|hard to say|depends on|"
+    r"\b(?:possibly|perhaps|maybe|might|may be|could be|uncertain|not (?:\w{4,10}ly )?(?:certain|sure)|unclear|"
+    r"can't be sure|unsure|unknown|indeterminate|"
+    r"inconclusive|hard to say|depends on|(?:i|my) (?:best |only |first )?guess|i(?:'m| am) guessing|i suppose|"
     r"(?:cannot|can't|can not|could not|unable to) (?:be )?(?:determined?|tell|say|assess(?:ed)?|answer(?:ed)?))\b"
 )
 

@@ -33,7 +33,10 @@ _DENIED_LIST = re.compile(  # "no pneumothorax, effusion, or consolidation"
 _BOUND = re.compile(r"\bno(?:t)? (?=(?:more|less|fewer|greater|larger|smaller|longer|later) than\b)")  # denies nothing
 _LABEL = re.compile(r":\s?(?=(?:absent|negative|none|not (?:seen|present))\b)|:\s?no$")  # "fracture: absent"
 _HYPHEN = re.compile(r"\bnon[ -](?=[^\W\d_])")
-_PREFIXED = re.compile(r"^(?:non|un)(?=[^\W\d_]{5})")  # "noncontrast", "undisplaced"
+_PREFIXED = re.compile(  # "noncontrast", "undisplaced", "afebrile"
+    r"^(?:(?:non|un)(?=[^\W\d_]{5})|a(?=symptomatic|febrile|typical|septic)|ab(?=normal$)|ir(?=regular|reversible)"
+    r"|in(?=complete|visible|active|operable|significant|competent|adequate|dependent$)|im(?=mature|mobile|palpable))"
+)
 _FILLING = (
     "a an the of in on at to is are was were be been there this that it its for any evidence sign signs and or image "
     "seen present visible identified detected found shown evident show shows patient yes"
@@ -114,7 +117,7 @@ def findings(text: str, scope: int) -> Mapping[str, bool]:
             if word in _BEFORE or word in _BEHIND:
                 continue
             bare = _PREFIXED.sub("", word)
-            found[bare] = found.get(bare, True) and (place in denied or bare != word)
+            found[bare] = found.get(bare, True) and ((place in denied) != (bare != word))
     return found
 
 
