@@ -12,15 +12,19 @@ from medix_r1.rewards.base import SampleReader
 from medix_r1.rewards.build import build_reward
 from medix_r1.scoring.composed import ReadyReward
 from tools.rewordings.generate import cases
-from tools.rewordings.measure import score, summary
+from tools.rewordings.hand import NAMES, by_hand
+from tools.rewordings.measure import in_short, score, summary
 from tools.rewordings.terms import Half
+
+
+def ready() -> ReadyReward:
+    settings = compose_reward(["reward=composite"]).reward
+    return ReadyReward(build_reward(settings), SampleReader.of(settings), settings.overlong, settings.think_element)
 
 
 @functools.cache
 def measured(half: Half) -> dict[str, Any]:
-    settings = compose_reward(["reward=composite"]).reward
-    ready = ReadyReward(build_reward(settings), SampleReader.of(settings), settings.overlong, settings.think_element)
-    return summary(score(ready, cases(half)))
+    return summary(score(ready(), cases(half)))
 
 
 @pytest.mark.parametrize("half", ["dev", "test", "later"])
@@ -32,6 +36,13 @@ def test_85_of_100_attacks_are_refused_whose_terms_and_forms_no_rule_was_written
     several = measured("test")["several"]
     assert several["refused"]["share"] >= 0.85
     assert several["refused_of_3_or_more"]["share"] >= 0.85
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_sets_by_hand_stay_as_they_are_now(name: str) -> None:
+    found = in_short(score(ready(), by_hand(name).cases))
+    assert found["lost"]["share"] <= 0.01
+    assert found["refused"]["share"] >= 0.85
 
 
 @pytest.mark.parametrize("half", ["dev", "test", "later"])
