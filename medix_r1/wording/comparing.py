@@ -109,6 +109,11 @@ def compare(part: Part, one: Part) -> Likeness:
         return Likeness.UNKNOWN if unsure else Likeness.OTHER
     if any(map(_is_of_disease, mine)) and any(map(_is_of_disease, theirs)):
         return Likeness.UNKNOWN if _share_roots(part, one, _DISEASES) else Likeness.PROBABLY_OTHER
+    if part.stems[0] == one.stems[0] and len(part.stems) == len(one.stems) == 2:  # "CT chest, CT abdomen"
+        first, second = (readings(phrase.plain[1:])[0] for phrase in (part, one))
+        apart = not {term.family for term in first} & {term.family for term in second}
+        if apart and {term.kind for term in first} & {term.kind for term in second} & ANATOMY:
+            return Likeness.OTHER
     if mine and theirs:
         both = {term.kind for term in mine} <= ANATOMY and {term.kind for term in theirs} <= ANATOMY
         return Likeness.PROBABLY_OTHER if both and part.joint >= Joint.AND else Likeness.CONTEXT

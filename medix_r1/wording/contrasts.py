@@ -250,6 +250,8 @@ def _other_numbers(one: str, other: str, gap: str, before: str, behind: str, wan
     first, second = (_number(ROMAN.get(word, word)) for word in (one, other))
     if first is None or second is None:
         return ()
+    if first[0] and not second[0] and "(" in gap and "or" not in gap:
+        return ()  # "HER2 (3+)"
     if first[0] and not second[0]:
         second = (first[0], second[1])  # "T2/3"
     named = wanted.numbers.get(first[0], frozenset())

@@ -302,7 +302,7 @@ class Offer:
 
     def _qualified_before(self, part: Part, place: int) -> bool:
         """Whether an earlier detail names another word of the same kind: "effusion, left, right"."""
-        if part.joint is Joint.AND:
+        if part.joint is Joint.AND or all(word.isdigit() for word in self.known):  # "three: left, right and middle"
             return False
         mine = {kind: word for word in part.stems for kind in KINDS.get(word, ())}
         return any(
