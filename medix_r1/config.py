@@ -281,10 +281,20 @@ def _checked(config: DictConfig, choices: Mapping[str, Any], before: Mapping[str
     values.convert(tree)
     problems = without_package(tree, choices) or unknown_keys(tree)
     wrong, taken_out = values.take_out(tree, before)
-    if tree != given:
-        config = OmegaConf.create(tree)
+    _assign(config, given, tree)
     OmegaConf.set_struct(config, True)
     return Composed(config, (*problems, *wrong), taken_out)
+
+
+def _assign(config: DictConfig, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Set what differs in a config, which is far less work than to make it anew."""
+    for name, value in after.items():
+        if value == before.get(name):
+            continue
+        if isinstance(value, Mapping) and isinstance(old := before.get(name), Mapping):
+            _assign(config[name], old, value)
+        else:
+            config[name] = value
 
 
 def search_path(config_dirs: Sequence[Path] = ()) -> str:
@@ -300,5 +310,17 @@ def missing_keys(config: DictConfig) -> list[Problem]:
     inside = OmegaConf.select(config, "reward.reward_model.enable", throw_on_missing=False)
     unused = () if inside else ("reward.reward_model.",)
     copies = ("reward.signals.",)  # interpolated copies of judge and embedder, reported under their own keys
-    keys = sorted(key for key in OmegaConf.missing_keys(config) if not key.startswith((*unused, *copies)))
+    keys = sorted(key for key in _missing(plain(config), "") if not key.startswith((*unused, *copies)))
     return [Problem(key, "no-value", "has no value; give one") for key in keys]
+
+
+def _missing(node: Any, key: str) -> Iterator[str]:
+    """As `OmegaConf.missing_keys`, of plain containers."""
+    if isinstance(node, Mapping):
+        for name, value in node.items():
+            yield from _missing(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(node, list):
+        for number, value in enumerate(node):
+            yield from _missing(value, f"{key}[{number}]")
+    elif node == "???":
+        yield key

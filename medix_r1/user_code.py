@@ -71,7 +71,10 @@ def _joined(where: str, name: str) -> str:
 
 
 def _path(where: str) -> Path:
-    return Path(os.path.abspath(Path(where).expanduser()))
+    try:
+        return Path(os.path.abspath(Path(where).expanduser()))
+    except RuntimeError:  # the home of a user that there is not
+        return Path(os.path.abspath(where))
 
 
 def absolute(reference: str) -> str:

@@ -17,6 +17,19 @@ class FolderFault:
     says: str
 
 
+def named_path(name: str) -> Path:
+    """The path that a config names, `~` expanded. One that no file system takes leads nowhere, as a missing file does.
+
+    Such names are too long, or hold the home of a user that there is not.
+    """
+    try:
+        path = Path(name).expanduser()
+        path.exists()
+    except (OSError, RuntimeError):
+        return Path(os.devnull) / "no-such-name"
+    return path
+
+
 def kernel_fault(folder: Path) -> FolderFault | None:
     """A folder of the kernel's, which is wrong on every machine. `folder` is absolute."""
     if any(folder.is_relative_to(kernels) for kernels in _KERNELS):

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from medix_r1.composing import instantiate, without_missing
 from medix_r1.errors import ConfigError, Problem
-from medix_r1.host.folders import folder_fault
+from medix_r1.host.folders import folder_fault, named_path
 from medix_r1.model_names import BUILD_DEMO, is_hub_name
 from medix_r1.models.settings import VERL_ROUTER
 from medix_r1.serving import server
@@ -26,6 +26,7 @@ from medix_r1.serving.composed_judges import (
     members,
     parts_by_name,
 )
+from medix_r1.serving.context import context_of, context_problems
 from medix_r1.serving.probe import Kind, server_problems
 
 __all__ = ["client_problems", "embedder_problems", "is_used", "judge_problems", "members"]
@@ -71,6 +72,7 @@ def judge_problems(config: DictConfig, *, ask: bool = True) -> Iterator[Problem]
     )
     if settings is None:
         return
+    yield from _context_problems(plain, settings, wrong)
     if not isinstance(settings.port, int) or not 0 <= settings.port <= 65535:
         yield Problem(
             "judge.server.port",
@@ -83,7 +85,7 @@ def judge_problems(config: DictConfig, *, ask: bool = True) -> Iterator[Problem]
             "port-in-use",
             f"{settings.host}:{settings.port} is in use; choose another, or 0 for any free one",
         )
-    if not is_hub_name(settings.model) and not Path(settings.model).expanduser().is_dir():
+    if not is_hub_name(settings.model) and not named_path(settings.model).is_dir():
         hint = f"; {BUILD_DEMO}" if "demo_dir" in config else ""
         yield Problem("judge.server.model", "no-such-file", f"{settings.model} does not exist{hint}")
     if shutil.which("vllm") is None and not (Path(sys.executable).parent / "vllm").exists():
@@ -106,7 +108,10 @@ def client_problems(config: DictConfig) -> Iterator[Problem]:
     """Problems of the settings of judge and embedder alone, whose keys and servers need not be here."""
     for name, node, key in (("judge", config.judge.client, "judge.client"), ("embedder", config.embedder, "embedder")):
         if is_used(config, name):
-            yield from (found for found in _settings_problems(node, key) if found.code not in _OF_THE_KEY)
+            wrong = [found for found in _settings_problems(node, key) if found.code not in _OF_THE_KEY]
+            yield from wrong
+            if name == "judge" and config.judge.server is not None:
+                yield from _context_problems(node, config.judge.server, wrong)
 
 
 def is_used(config: DictConfig, name: str) -> bool:
@@ -153,6 +158,14 @@ def _cache_problems(plain: Mapping[str, Any], key: str) -> Iterator[Problem]:
     folder = plain.get("cache_path")
     if isinstance(folder, str) and (fault := folder_fault(Path(folder).expanduser().absolute())):
         yield Problem(f"{key}.cache_path", fault.code, fault.says)
+
+
+def _context_problems(client: Mapping[Any, Any], server: DictConfig, wrong: Sequence[Problem]) -> Iterator[Problem]:
+    """Judges that the run's own server would refuse to answer."""
+    context = context_of(server.get("arguments") or ())
+    for key, member in members(client):
+        if asks(member, server) and not any(problem.key.startswith(key) for problem in wrong):
+            yield from context_problems(member, key, context, ", or a longer --max-model-len in judge.server.arguments")
 
 
 def _server_problems(

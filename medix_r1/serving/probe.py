@@ -8,7 +8,7 @@ import json
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from medix_r1.errors import EmbedderError, JudgeError, Problem
 from medix_r1.models.judge import Question
 from medix_r1.models.reading.faults import server_sentence
 from medix_r1.models.reading.sent_texts import SentTexts
+from medix_r1.serving.context import context_problems
 
 Kind = Literal["judge", "embedder"]
 QUESTION = Question("Which side is affected?", "left lung", "the left lung")
@@ -52,6 +53,9 @@ def server_problems(
         server = _Server(str(address).rstrip("/"), os.environ.get(str(node.get("api_key_env"))))
         if (names := server.models()) and str(node["model"]) not in names:
             yield _another_model(server, names, node, key)
+            continue
+        if names and (too_long := list(context_problems(one, key, names[str(node["model"])]))):
+            yield from too_long
             continue
         if (names is not None and not ask) or (ask and _ask(one, key, kind, patience=0.0) is None):
             continue
@@ -119,12 +123,14 @@ class _Server:
         except _NOT_HTTP:
             return None, b""
 
-    def models(self) -> list[str] | None:
-        """Names of the models that it lists; None if it lists none."""
+    def models(self) -> Mapping[str, int | None] | None:
+        """The models that it lists → tokens of each one's context, which vLLM alone says; None if it lists none."""
         try:
-            return [str(model["id"]) for model in json.loads(self.call("models")[1])["data"]]
-        except (ValueError, LookupError, TypeError):
+            listed = json.loads(self.call("models")[1])["data"]
+            contexts = {str(model["id"]): model.get("max_model_len") for model in listed}
+        except (ValueError, LookupError, TypeError, AttributeError):
             return None
+        return {name: said if isinstance(said, int) else None for name, said in contexts.items()}
 
 
 def _reason(server: _Server, name: str, node: Mapping[str, Any], key: str, kind: Kind, hint: str) -> Problem | None:
@@ -145,13 +151,13 @@ def _reason(server: _Server, name: str, node: Mapping[str, Any], key: str, kind:
         )
     names = server.models()
     if status == 404 and model in said:
-        return _another_model(server, names or (), node, key)
+        return _another_model(server, names or {}, node, key)
     return _wrong_path(server, name, kind, status) if names is None and status in (200, 404, 405) else None
 
 
-def _another_model(server: _Server, names: Sequence[str], node: Mapping[str, Any], key: str) -> Problem:
+def _another_model(server: _Server, names: Collection[str], node: Mapping[str, Any], key: str) -> Problem:
     more = f" and {len(names) - _FIRST} more" if len(names) > _FIRST else ""
-    serves = f"serves {', '.join(names[:_FIRST])}{more}, not" if names else "does not know"
+    serves = f"serves {', '.join([*names][:_FIRST])}{more}, not" if names else "does not know"
     return Problem(f"{key}.model", "serves-another-model", f"{server.address} {serves} {node['model']}")
 
 

@@ -58,6 +58,7 @@ class JudgeStub(LoopbackServer):
         tokens: log-probabilities of the first token, by token, or a function of the prompt that gives them; without
             any, the reply's first word gets nearly all.
         delay: seconds before each answer.
+        context: tokens of the model's context that the list of models has, as vLLM's; None says nothing.
         calls: the requests so far, each with `at` (monotonic seconds), `authorization` and `path` added.
         connections: how many were opened; a client with a pool makes many calls over each.
     """
@@ -69,6 +70,7 @@ class JudgeStub(LoopbackServer):
         self.behave: Callable[[int], Special | None] = lambda call: None
         self.tokens: dict[str, float] | Callable[[str], dict[str, float]] = {}
         self.delay = 0.0
+        self.context: int | None = None
         self.calls: list[dict[str, Any]] = []
         self.connections = 0
         self.most_in_flight = 0
@@ -100,7 +102,7 @@ class _Handler(LoopbackHandler):
     server: JudgeStub
 
     def do_GET(self) -> None:
-        self.send_json({"data": [{"id": MODEL}]})
+        self.send_json({"data": [{"id": MODEL, "max_model_len": self.server.context}]})
 
     def do_POST(self) -> None:
         request = json.loads(self.body())

@@ -42,5 +42,5 @@ def demo_files(folder: Path) -> Path:
     for name in ("train", "heldout_views", "heldout_sources"):
         parquet(folder / "data" / f"{name}.parquet", [row(number) for number in range(24)])
     for name in ("policy", "judge"):
-        (make_backbone(folder / "models" / name) / "pytorch_model.bin").touch()
+        (make_backbone(folder / "models" / name) / "pytorch_model.bin").write_bytes(b"weights")
     return folder

@@ -41,7 +41,7 @@ class ChatTemplate:
         self._variables |= dict(options or {})
         try:
             self._template = _compile(custom or _template_text(folder, settings))
-        except TemplateSyntaxError as error:
+        except (TemplateSyntaxError, UnicodeDecodeError) as error:
             raise ConfigError.of(
                 "backbone", "chat-template-fails", f"the chat template of {folder} cannot be read: {error}"
             ) from error
@@ -54,9 +54,11 @@ class ChatTemplate:
         """
         try:
             return str(self._template.render(messages=messages, add_generation_prompt=generation, **self._variables))
-        except TemplateError as error:
+        except Exception as error:  # the template is the model's own code, which may do anything
             raise ConfigError.of(
-                "backbone", "chat-template-fails", f"its chat template fails on a plain question: {error}"
+                "backbone",
+                "chat-template-fails",
+                f"its chat template fails on a plain question: {' '.join(str(error).split())}",
             ) from error
 
     def encode(self, text: str) -> list[int]:

@@ -12,7 +12,7 @@ from medix_r1.rewards.calibration_bounds import calibrated, weight_in
 from medix_r1.serving.checks import is_used, members
 from medix_r1.training.preflight.machine.group_tokens import most_bytes
 from medix_r1.training.preflight.rows import batches
-from medix_r1.training.preflight.rows.data_rows import image_limit
+from medix_r1.training.preflight.rows.each_row import image_limit
 from medix_r1.training.preflight.rows.lengths import token_side
 
 

@@ -26,11 +26,13 @@ from medix_r1.training.preflight.machine.placement import cluster_problems, plac
 from medix_r1.training.preflight.metric_names import metric_problems
 from medix_r1.training.preflight.model.model_folder import model_problems
 from medix_r1.training.preflight.model.model_shape import shape_problems
+from medix_r1.training.preflight.model.model_values import value_problems
 from medix_r1.training.preflight.modules import loop_problems, module_problems
 from medix_r1.training.preflight.rows import batches
 from medix_r1.training.preflight.rows.data_rows import data_problems, file_name_problems
 from medix_r1.training.preflight.rows.difficulty import curriculum_problems, difficulty_problems
 from medix_r1.training.preflight.rows.lengths import length_problems
+from medix_r1.training.preflight.rows.looking import looking_rows_problems
 from medix_r1.training.preflight.rows.prompt_lengths import prompt_length_problems
 from medix_r1.training.preflight.rows.references import reference_problems
 from medix_r1.training.preflight.rows.reply_format import format_problems
@@ -79,7 +81,8 @@ def _checks(offline: bool) -> Sequence[Check]:
     return (
         *of_the_config,
         *(data_problems, difficulty_problems, prompt_length_problems, reference_problems, rubric_rows_problems),
-        *(model_problems, judge_problems, embedder_problems),
+        looking_rows_problems,
+        *(model_problems, value_problems, judge_problems, embedder_problems),
         *(tracker_problems, wandb_problems, disk_problems, cluster_problems, shadowing_problems, hardware_problems),
     )
 

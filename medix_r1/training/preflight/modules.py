@@ -11,6 +11,7 @@ import yaml
 from omegaconf import DictConfig, ListConfig
 
 from medix_r1.errors import Problem
+from medix_r1.host.folders import named_path
 from medix_r1.host.yaml_text import read_yaml
 from medix_r1.schema.known import verl_names
 from medix_r1.training.preflight.algorithm import unregistered
@@ -46,7 +47,7 @@ def loop_problems(config: DictConfig) -> Iterator[Problem]:
     agent, key = rollout.agent, "actor_rollout_ref.rollout.agent"
     module, own = sys.modules.get(_LOOPS), set[str]()
     if (path := agent.agent_loop_config_path) is not None:
-        if (found := _loops_of(Path(path).expanduser())) is None:
+        if (found := _loops_of(named_path(path))) is None:
             says = f"{path} is no YAML file with a list of name and _target_"
             yield Problem(f"{key}.agent_loop_config_path", "not-loadable", says)
             return

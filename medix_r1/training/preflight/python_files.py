@@ -7,13 +7,15 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from medix_r1.host.folders import named_path
+
 _PACKAGE = "pkg://"
 
 
 def python_file(path: str) -> Path | None:
     """The file of `pkg://package.module`, `file://path` or a path, as verl reads them; None if it is not there."""
     if not path.startswith(_PACKAGE):
-        file = Path(path.removeprefix("file://")).expanduser()
+        file = named_path(path.removeprefix("file://"))
         return file if file.is_file() else None
     return module_file(path.removeprefix(_PACKAGE))
 

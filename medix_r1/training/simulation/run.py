@@ -132,6 +132,9 @@ def _problems(config: DictConfig) -> Iterator[Problem]:
         yield Problem(
             "actor_rollout_ref.actor.ulysses_sequence_parallel_size", "not-simulated", "more than 1 is not simulated"
         )
+    if config.looking_loss.coefficient:
+        says = "its second pass is not simulated; set it to 0 here (the estimate counts both passes)"
+        yield Problem("looking_loss.coefficient", "not-simulated", says)
     model = node.model.path
     values = _values(model)
     if not values:

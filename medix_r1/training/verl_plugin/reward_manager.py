@@ -17,6 +17,7 @@ from typing import Any
 from verl.experimental.reward_loop.reward_manager import register as register_with_verl
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
+from medix_r1.data.asked_again import row_id
 from medix_r1.errors import DataError
 from medix_r1.models.rubric import criteria_of
 from medix_r1.rewards.base import Sample, SampleReader
@@ -179,11 +180,6 @@ def rubric_of(sample: Sample) -> tuple[Mapping[str, Any], ...]:
     except DataError:
         return ()
     return tuple({"criterion": one.text, "points": one.points, "tags": list(one.tags)} for one in criteria)
-
-
-def row_id(extra_info: Mapping[str, Any]) -> str:
-    """Name of a row in its data set; its number where `data prepare` has given it no name."""
-    return str(extra_info.get("row_id", extra_info.get("index", "")))
 
 
 def training_step(row: Mapping[str, Any]) -> str | None:

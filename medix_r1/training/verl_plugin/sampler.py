@@ -8,7 +8,7 @@ signal instead of the shaped total. It stops a stalled run, and logs every part 
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -70,6 +70,7 @@ class MedixSamplerMixin(_Base):
         self.workers: WorkerWatch | None = None  # set by the trainer
         self.observed_signal: str | None = None  # set by a curriculum
         self._observed: dict[str, list[float]] = {}
+        self._lost: dict[str, set[str]] = defaultdict(set)  # partition → groups that failed, not counted yet
 
     def sample(self, global_steps: int, partition_id: str, batch_size: int) -> tuple[KVBatchMeta, dict[str, float]]:
         """Wait for `batch_size` finished groups; return their unmasked samples in a fixed order, and metrics.
@@ -93,7 +94,8 @@ class MedixSamplerMixin(_Base):
                     "first error in the log says which",
                     code="no-rollout",
                 ) from error
-            if (failed := len(self.failure_keys[partition_id])) and self.workers is not None:
+            failed = len(self._lost[partition_id])
+            if failed and self.workers is not None:
                 self.workers.check_now()  # otherwise verl trains on what is left of these groups
             rollouts = read_batch(batch)
             if partition_id != "val":
@@ -108,21 +110,36 @@ class MedixSamplerMixin(_Base):
                 judged = [rollout for rollout in rollouts if not rollout.masked]
                 self.unjudged_validation |= not judged
                 self.failed_validation += failed
+                self._lost[partition_id].clear()
                 return keep_only(batch, judged or rollouts), metrics  # verl fails on an empty batch
             batch = keep_only(batch, [rollout for rollout in comparable(rollouts) if not rollout.masked])
             if len(batch):
                 self._discarded = []
+                self._lost[partition_id].clear()
                 dropped = 1.0 - len(batch) / len(rollouts)
                 rewards = reward_metrics(rollouts, "reward") | unscored_shares(everything, "reward")
                 return batch, metrics | rewards | {
                     "reward/dropped_share": dropped,
                     "sampler/failed_groups": float(failed),
-                    "sampler/failed_share": failed / batch_size,
+                    "sampler/failed_share": min(1.0, failed / batch_size),
                     "timing_s/reward_tail": reward_tail(rollouts),
                     **refill_metrics(metrics, batch_size, len(rollouts) / batch_size, self._refilled, self._waited()),
                 }
             self._discarded = everything
             self.refill_fn(batch_size)  # fully masked: request new prompts
+
+    def _materialize_batch(
+        self, partition_id: str, selected_prompt_uids: list[str], partition_snapshot: dict[str, dict[str, Any]]
+    ) -> KVBatchMeta:
+        """Note which of the chosen groups failed; of those that wait for a later step, none is counted yet."""
+        self._lost[partition_id] |= self.failure_keys[partition_id] & set(selected_prompt_uids)
+        batch: KVBatchMeta = super()._materialize_batch(partition_id, selected_prompt_uids, partition_snapshot)
+        return batch
+
+    def _clear_groups(self, partition_id: str, uids: set[str]) -> None:
+        """Note which of the groups that verl drops failed: asynchronous trainers replace those without a word."""
+        self._lost[partition_id] |= self.failure_keys[partition_id] & uids
+        super()._clear_groups(partition_id, uids)
 
     def _waited(self) -> float:
         return 0.0 if self._first_refill_at is None else time.monotonic() - self._first_refill_at
@@ -157,7 +174,8 @@ class MedixSamplerMixin(_Base):
     def drop_prompts_after(self, step: int) -> None:
         """Delete all groups that were fetched after a step; a run that resumes from it fetches them again."""
         self._sync_metadata_from_transfer_queue()
-        self._clear_groups("train", {uid for uid in self.prompt_global_steps["train"] if step_of(uid) > step})
+        again = {uid for uid in self.prompt_global_steps["train"] if step_of(uid) > step}
+        super()._clear_groups("train", again)  # not ours: what is fetched again is not lost
 
     def write_advantages(self, step: int, advantages: Mapping[str, float]) -> None:
         """Add advantages to the saved samples of a step; the trainer computes them after sampling."""

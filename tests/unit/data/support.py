@@ -35,7 +35,8 @@ def make_backbone(folder: Path, *, patch=16, low=1024, high=65536) -> Path:
         "size": {"shortest_edge": low, "longest_edge": high},
     }
     (folder / "preprocessor_config.json").write_text(json.dumps(processor))
-    (folder / "config.json").write_text(json.dumps({"image_token_id": tokenizer.token_to_id("<|image_pad|>")}))
+    config = {"model_type": "qwen3_vl", "image_token_id": tokenizer.token_to_id("<|image_pad|>")}
+    (folder / "config.json").write_text(json.dumps(config))
     return folder
 
 

@@ -65,6 +65,14 @@ def test_a_model_that_is_not_served(stub):
     assert stub.calls == [], "nothing is asked of another model"
 
 
+def test_a_reply_that_is_longer_than_the_served_context(stub):
+    stub.context = 2048
+    assert ask(stub.address, max_tokens=1024) == []
+    asked = len(stub.calls)
+    assert codes(ask(stub.address, max_tokens=2048)) == [(f"{KEY}.max_tokens", "context-too-short")]
+    assert len(stub.calls) == asked, "vLLM would refuse the question, and its words would name no key"
+
+
 def test_a_404_that_names_the_model_is_about_the_model(stub):
     body = f'{{"error": {{"message": "The model `{MODEL}` does not exist."}}}}'.encode()
     stub.behave = lambda call: (404, {}, body)

@@ -29,20 +29,23 @@ def of_update(
     """Bytes by part at each moment that can be the peak of an update."""
     node, computed = config.actor_rollout_ref, _computed(config)
     lora = bool(node.model.lora_rank)
-    kept = _kept(size, config, batch)
-    logits = _logits(size, config, batch)
+    # The looking term keeps a second forward pass beside the first; the backward pass goes through one after the other.
+    looking = config.looking_loss
+    passes = 2 if looking.coefficient else 1
+    kept, logits = passes * _kept(size, config, batch), _logits(size, config, batch)
     head = 0.0 if lora else computed * size.vocabulary * size.hidden
-    entropy = bool(node.actor.calculate_entropy or node.actor.entropy_coeff)
+    entropy = bool(node.actor.calculate_entropy or node.actor.entropy_coeff or (passes > 1 and looking.entropy))
     yield {
         **held,
         "gathered layers": _root(size, computed),
         "activations": kept,
-        "logits": logits,
+        "logits": passes * logits,
         "backward pass": head
         + _gradients_of_logits(size, config, batch)
         + 2 * computed * batch.tokens * size.hidden
         + _entropy(size, config, batch) * entropy,
     }
+    waiting = {"logits": logits} if passes > 1 else {}
     layer = size.largest_layer * (2 * computed + (0 if lora else computed + 4))
     of_token = _HIDDEN_COPIES * size.hidden + _MLP_COPIES * size.mlp
     if size.routed:
@@ -51,6 +54,7 @@ def of_update(
         **held,
         "gathered layers": _root(size, computed) + layer,
         "activations": kept,
+        **waiting,
         "backward pass": computed * batch.tokens * of_token,
     }
     yield {**held, "backward pass": held["optimizer"] / 2 if node.actor.optim.optimizer == "AdamW" else 0.0}

@@ -14,6 +14,7 @@ import psutil
 from omegaconf import DictConfig
 
 from medix_r1.errors import Problem
+from medix_r1.host.folders import named_path
 from medix_r1.images import picture_room
 from medix_r1.training.preflight.machine import disk, memory
 from medix_r1.training.preflight.rows import batches
@@ -135,7 +136,7 @@ def _offloaded(config: DictConfig) -> dict[str, float]:
 
 def _mean_pixels(config: DictConfig) -> float | None:
     """Mean pixels of a row after the processor's limits; None where `data prepare` left no index."""
-    paths = [Path(name).expanduser() for name in batches.data_files(config, "train_files")]
+    paths = [named_path(name) for name in batches.data_files(config, "train_files")]
     if not paths or not all(path.is_file() for path in paths):
         return None
     limits = config.data.get("mm_processor_kwargs") or {}

@@ -15,6 +15,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from medix_r1.errors import ConfigError
+from medix_r1.host.folders import named_path
 from medix_r1.model_names import VISION_TOWERS, is_hub_name
 from medix_r1.training.preflight.machine import activations, micro_batch
 from medix_r1.training.preflight.machine.placement import judge_share
@@ -49,7 +50,7 @@ def size_of(model: Path | str) -> ModelSize:
     """
     if (known := find(str(model))) is not None:
         return known.size
-    model = Path(model).expanduser() if Path(model).expanduser().is_dir() else str(model)
+    model = named_path(str(model)) if named_path(str(model)).is_dir() else str(model)
     import torch
     from transformers import AutoConfig, AutoModelForImageTextToText
 

@@ -7,10 +7,10 @@ patches a token, so a micro-batch of pictures takes more than one of text.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from omegaconf import DictConfig
 
+from medix_r1.host.folders import named_path
 from medix_r1.training.preflight.rows import batches
 from medix_r1.training.preflight.rows.data_files import UnreadableFile, read_all
 from medix_r1.training.preflight.rows.lengths import token_side
@@ -110,7 +110,7 @@ def _largest(config: DictConfig) -> float | None:
     """Pixels of the largest picture of a prepared folder after the limits; without an index, the upper limit."""
     limits = config.data.get("mm_processor_kwargs") or {}
     low, high = limits.get("min_pixels"), limits.get("max_pixels")
-    paths = [Path(name).expanduser() for name in batches.data_files(config, "train_files")]
+    paths = [named_path(name) for name in batches.data_files(config, "train_files")]
     if paths and all(path.is_file() for path in paths):
         try:
             if (largest := read_all(paths, low=low, high=high).largest) is not None:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet as parquet
 from omegaconf import DictConfig, ListConfig
 
+from medix_r1.host.folders import named_path
 from medix_r1.serving.checks import is_used, members
 from medix_r1.training.preflight.rows.data_files import UnreadableFile, read_difficulties
 
@@ -188,7 +188,7 @@ def _train_rows(config: DictConfig) -> int | None:
 
 
 def _rows_in_band(config: DictConfig) -> int | None:
-    paths, band = [Path(name).expanduser() for name in data_files(config, "train_files")], config.data.curriculum.band
+    paths, band = [named_path(name) for name in data_files(config, "train_files")], config.data.curriculum.band
     try:
         rates = read_difficulties(paths)
     except (OSError, UnreadableFile):
@@ -197,7 +197,7 @@ def _rows_in_band(config: DictConfig) -> int | None:
 
 
 def _rows(files: Sequence[str]) -> int | None:
-    paths = [Path(name).expanduser() for name in files]
+    paths = [named_path(name) for name in files]
     if not all(path.is_file() and path.suffix == ".parquet" for path in paths):
         return None
     try:

@@ -6,6 +6,7 @@ Images are the bulk of a file. Their bytes are read for a few rows only; their n
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -62,7 +63,27 @@ def read_beginning(path: Path, image_key: str) -> DataFile:
         )
     try:
         return _parquet(path, image_key) if path.suffix == ".parquet" else _json(path, image_key)
-    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
+    except (OSError, ValueError, TypeError) as error:  # pyarrow's errors are ValueErrors, or of types that differ
+        raise _broken(path, error) from error
+
+
+def later_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The rows after those that `read_beginning` reads, without bytes of images.
+
+    Raises:
+        UnreadableFile: the file is broken.
+    """
+    try:
+        if path.suffix != ".parquet":
+            yield from itertools.islice(_json_rows(path), FIRST_ROWS, None)
+            return
+        with pq.ParquetFile(path, **_LAZY) as file:
+            leaves = [file.schema.column(number) for number in range(len(file.schema))]
+            light = [leaf.path for leaf in leaves if not _is_binary(leaf)]
+            batches = file.iter_batches(batch_size=FIRST_ROWS, columns=light, use_threads=False)
+            for batch in itertools.islice(batches, 1, None) if file.metadata.num_rows > FIRST_ROWS else ():
+                yield from batch.to_pylist()
+    except (OSError, ValueError, TypeError) as error:
         raise _broken(path, error) from error
 
 
@@ -107,7 +128,7 @@ def _json(path: Path, image_key: str) -> DataFile:
 
 
 def _json_rows(path: Path) -> Iterator[Any]:
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8-sig") as file:  # `datasets` takes a byte order mark too
         if file.read(1) == "[":
             file.seek(0)
             yield from json.load(file)
@@ -189,6 +210,24 @@ def _difficulties(changes: tuple[tuple[Path, int], ...]) -> Sequence[Any]:
             else:
                 found += values.to_pylist()
     return found
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Every row of a file, with those of the columns that it has.
+
+    Raises:
+        UnreadableFile: the file is broken.
+    """
+    try:
+        if path.suffix != ".parquet":
+            yield from ({name: row[name] for name in columns if name in row} for row in _json_rows(path))
+            return
+        with pq.ParquetFile(path, **_LAZY) as file:
+            there = [name for name in columns if name in file.schema_arrow.names]
+            for batch in file.iter_batches(columns=there, batch_size=256, use_threads=False):
+                yield from batch.to_pylist()
+    except (OSError, ValueError, TypeError) as error:
+        raise _broken(path, error) from error
 
 
 def _distinct(files: Sequence[Path], column: str) -> frozenset[str]:

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-from omegaconf import DictConfig, OmegaConf
-from PIL import Image, UnidentifiedImageError
+from omegaconf import DictConfig
 
 from medix_r1.config import config_dir
-from medix_r1.data.row import IMAGE_MARK
+from medix_r1.data.prepared import is_prepared
 from medix_r1.errors import Problem
 from medix_r1.grammar import ModalityTag, parse_reference
+from medix_r1.host.folders import named_path
 from medix_r1.host.yaml_text import read_yaml
 from medix_r1.model_names import BUILD_DEMO
 from medix_r1.rewards.base import NO_MODALITY
 from medix_r1.training.preflight.groups import column_problems
-from medix_r1.training.preflight.model.model_shape import is_text_only
 from medix_r1.training.preflight.rows import batches
-from medix_r1.training.preflight.rows.data_files import SUFFIXES, DataFile, UnreadableFile, read_all, read_beginning
+from medix_r1.training.preflight.rows.data_files import (
+    FIRST_ROWS,
+    SUFFIXES,
+    DataFile,
+    UnreadableFile,
+    later_rows,
+    read_all,
+    read_beginning,
+)
+from medix_r1.training.preflight.rows.each_row import Asked, image_limit, row_problems, too_many, unreadable_image
 
 _MOST_FILES = 8  # most files whose first rows are read; they are spread evenly over all files
-_LIMIT = "actor_rollout_ref.rollout.engine_kwargs.vllm.limit_mm_per_prompt"
 
 
 def data_problems(config: DictConfig) -> Iterator[Problem]:
@@ -53,23 +58,25 @@ def _all_problems(config: DictConfig) -> Iterator[Problem]:
     readable = True
     for key in ("train_files", "val_files"):
         names = batches.data_files(config, key)
-        paths = [Path(name).expanduser() for name in names]
-        for path in paths:
-            if not path.is_file() and path.suffix in SUFFIXES:  # else its name is the problem
-                demo = Path(config.demo_dir).expanduser() if "demo_dir" in config else None
+        paths = [named_path(name) for name in names]
+        for name, path in zip(names, paths, strict=True):
+            if not path.is_file() and Path(name).suffix in SUFFIXES:  # else its name is the problem
+                demo = named_path(config.demo_dir) if "demo_dir" in config else None
                 is_demos = demo is not None and demo in path.parents
                 hint = BUILD_DEMO if is_demos else _PREPARE_PAGE
-                yield Problem(f"data.{key}", "no-such-file", f"{path} does not exist; {hint}")
-        found = list(_beginnings(config, f"data.{key}", [path for path in paths if path.is_file()]))
+                what = "is a folder; name the files in it" if path.is_dir() else "does not exist"
+                yield Problem(f"data.{key}", "no-such-file", f"{name} {what}; {hint}")
+        there = [path for path in paths if path.is_file() and path.suffix in SUFFIXES]  # else its name is the problem
+        found = list(_beginnings(config, f"data.{key}", there))
         yield from found
+        if not any(problem.code in _UNREADABLE for problem in found):
+            yield from _later_problems(config, f"data.{key}", there)
         if key == "train_files":
             whole = bool(paths) and all(path.is_file() for path in paths)
             readable = whole and not any(problem.code in _UNREADABLE for problem in found)
     if readable:
         yield from _step_problems(config)
-        yield from _all_rows_problems(
-            config, [Path(name).expanduser() for name in batches.data_files(config, "train_files")]
-        )
+        yield from _all_rows_problems(config, [named_path(name) for name in batches.data_files(config, "train_files")])
 
 
 _UNREADABLE = ("unreadable-file", "another-layout", "no-rows")
@@ -98,6 +105,21 @@ def _beginnings(config: DictConfig, key: str, paths: Sequence[Path]) -> Iterator
             )
         first = first or file.schema
         yield from _problems_of_rows(config, key, file)
+
+
+def _later_problems(config: DictConfig, key: str, paths: Sequence[Path]) -> Iterator[Problem]:
+    """The first problem in the other rows of each file that `data prepare`, which looks at every row, did not write."""
+    for path in paths:
+        if is_prepared(path.parent):
+            continue
+        try:
+            asked = Asked.of(config, read_beginning(path, config.data.image_key).schema)
+            for number, row in enumerate(later_rows(path), FIRST_ROWS):
+                if first := next(row_problems(asked, key, row, str(path)), None):
+                    yield replace(first, text=f"{path}, row {number}: {first.text}")
+                    break
+        except UnreadableFile as error:
+            yield Problem(key, "unreadable-file", str(error))
 
 
 def _other_columns(one: pa.Schema, two: pa.Schema) -> list[str]:
@@ -185,68 +207,18 @@ def _has_column(schema: pa.Schema, name: str) -> bool:
 
 
 def _problems_of_rows(config: DictConfig, key: str, file: DataFile) -> Iterator[Problem]:
+    asked = Asked.of(config, file.schema)
     for number, row in enumerate(file.rows):
-        for problem in _row_problems(config, key, row, file):
+        for problem in row_problems(asked, key, row, str(file.path)):
             yield replace(problem, text=f"{file.path}, row {number}: {problem.text}")
     for number, pictures in enumerate(file.with_bytes):
-        if not file.decodes_images and (fault := _unreadable_image(pictures)) is not None:
+        if not file.decodes_images and (fault := unreadable_image(pictures)) is not None:
             yield Problem(
                 key,
                 "image-not-readable",
                 f"{file.path}, row {number}: {fault}; verl reads a list of {{bytes}} or of paths, "
                 f"as `medix-r1 data prepare` writes it",
             )
-
-
-def _row_problems(config: DictConfig, key: str, row: Mapping[str, Any], file: DataFile) -> Iterator[Problem]:
-    image_key = config.data.image_key
-    pictures = row.get(image_key) or ()
-    number = len(pictures) if isinstance(pictures, list) else 0
-    texts = [message.get("content") for message in row.get(config.data.prompt_key) or ()]
-    marks = sum(text.count(IMAGE_MARK) for text in texts if isinstance(text, str))
-    if not any(texts):
-        yield Problem(key, "no-prompt", f"{config.data.prompt_key} is empty")
-    elif marks != number and (image_key in row or image_key not in file.schema.names):
-        yield Problem(
-            key,
-            "image-marks",
-            f"{marks} {IMAGE_MARK} mark(s) for {number} image(s) in data.image_key={image_key}; verl wants as many",
-        )
-    if (limit := image_limit(config)) is not None and number > limit:
-        yield _too_many(number, str(file.path), limit)
-    if number and is_text_only(model := config.actor_rollout_ref.model.path):
-        says = f"{number} image(s), but {model} reads text alone; train a vision-language model (docs/models.md)"
-        yield Problem(key, "model-without-vision", says)
-    reference = (row.get("reward_model") or {}).get("ground_truth")
-    if not isinstance(reference, str):  # references.py looks at the texts
-        yield Problem(key, "no-reference", "reward_model.ground_truth is empty, so no answer can be right")
-    extra = row.get("extra_info") or {}
-    if not str(extra.get("question") or "").strip():
-        yield Problem(key, "no-question", "extra_info.question is empty, so the judge would see no question")
-    for name in ("answers", "choices"):
-        if not isinstance(extra.get(name) or [], list):
-            yield Problem(key, "not-a-list", f"extra_info.{name} is {type(extra[name]).__name__}, not a list of texts")
-
-
-def _unreadable_image(pictures: Any) -> str | None:
-    if pictures is None:
-        return None
-    if not isinstance(pictures, list):
-        return f"the images are {type(pictures).__name__}, not a list"
-    for picture in pictures:
-        if isinstance(picture, str):
-            if "://" not in picture and not Path(picture).is_file():
-                return f"{picture} does not exist"
-        elif not isinstance(picture, dict):
-            return f"an image is {type(picture).__name__}"
-        elif not isinstance(content := picture.get("bytes"), bytes):
-            return None if picture.get("image") or picture.get("image_url") else "an image has no bytes"
-        else:
-            try:
-                Image.open(io.BytesIO(content)).close()
-            except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-                return f"an image cannot be read ({str(error).split(' <')[0]})"
-    return None
 
 
 def _step_problems(config: DictConfig) -> Iterator[Problem]:
@@ -278,7 +250,7 @@ def _all_rows_problems(config: DictConfig, paths: Sequence[Path]) -> Iterator[Pr
         return
     limit = image_limit(config)
     if rows.images is not None and limit is not None and rows.images[0] > limit:
-        yield _too_many(rows.images[0], rows.images[1], limit)
+        yield too_many(rows.images[0], rows.images[1], limit)
     tables = config.reward.weight_tables
     tags = {parse_reference(text).modality or NO_MODALITY for text in rows.references}
     for kind, known in (("source", rows.sources), ("modality", tags)):
@@ -290,19 +262,3 @@ def _all_rows_problems(config: DictConfig, paths: Sequence[Path]) -> Iterator[Pr
                     "table-without-rows",
                     f"no row of data.train_files has the {kind} '{name}'; they have: {has}",
                 )
-
-
-def image_limit(config: DictConfig) -> int | None:
-    """Most images of a prompt that vLLM takes; None without a limit of ours."""
-    limit = OmegaConf.select(config, f"{_LIMIT}.image")
-    count = limit.get("count") if isinstance(limit, DictConfig) else limit
-    return count if isinstance(count, int) else None
-
-
-def _too_many(number: int, where: str, limit: int) -> Problem:
-    return Problem(
-        f"{_LIMIT}.image",
-        "too-many-images",
-        f"{limit} is less than the {number} images of a row in {where}; vLLM refuses such rows, and the step trains "
-        f"without them; use {number}, or leave those rows out",
-    )

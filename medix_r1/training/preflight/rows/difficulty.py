@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from omegaconf import DictConfig
 
 from medix_r1.errors import Problem
+from medix_r1.host.folders import named_path
 from medix_r1.training.preflight.rows import batches
 from medix_r1.training.preflight.rows.data_files import UnreadableFile, read_difficulties
 
@@ -56,7 +56,7 @@ def difficulty_problems(config: DictConfig) -> Iterator[Problem]:
         return  # with `adapt`, the run measures the difficulty itself
     if node.band is not None and not _is_band(node.band):
         return  # reported by the check that needs no rows
-    paths = [Path(name).expanduser() for name in batches.data_files(config, "train_files")]
+    paths = [named_path(name) for name in batches.data_files(config, "train_files")]
     if not paths or not all(path.is_file() for path in paths):
         return  # reported by the check of the files
     try:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
 from medix_r1.data.prepared import is_prepared, read_manifest
 from medix_r1.errors import Problem
+from medix_r1.host.folders import named_path
 from medix_r1.training.preflight.model.model_folder import model_config
 from medix_r1.training.preflight.rows.batches import data_files, sequence_parallel
 from medix_r1.training.preflight.rows.data_files import UnreadableFile, read_all
@@ -72,7 +72,7 @@ def _micro_batch_problems(config: DictConfig) -> Iterator[Problem]:
 
 def token_side(model: str) -> int | None:
     """Side in pixels of the square that becomes one token; None if unknown."""
-    vision = model_config(Path(model).expanduser()).get("vision_config") or {}
+    vision = model_config(named_path(model)).get("vision_config") or {}
     if "patch_size" in vision and "spatial_merge_size" in vision:
         return int(vision["patch_size"]) * int(vision["spatial_merge_size"])
     return next((side for name, side in _SIDES.items() if name in model.lower()), None)
@@ -97,7 +97,7 @@ def _image_problems(config: DictConfig) -> Iterator[Problem]:
 def _longest_row(files: Sequence[str]) -> int | None:
     """Tokens of the longest prompt by the index of a prepared folder; None without one."""
     try:
-        return read_all([Path(name).expanduser() for name in files]).longest
+        return read_all([named_path(name) for name in files]).longest
     except (UnreadableFile, OSError):
         return None  # reported by the checks of the data
 
@@ -105,7 +105,7 @@ def _longest_row(files: Sequence[str]) -> int | None:
 def _prepared_problems(config: DictConfig) -> Iterator[Problem]:
     """`data prepare` counted lengths for its own backbone and limits; verl stops at the first longer prompt."""
     files = data_files(config, "train_files")
-    folder = Path(files[0]).expanduser().parent if files else None
+    folder = named_path(files[0]).parent if files else None
     if folder is None or not is_prepared(folder):
         return
     plan = read_manifest(folder)["plan"]

@@ -19,6 +19,7 @@ from medix_r1.data.lengths.tokens import PromptCounter, ResizeRule
 from medix_r1.data.prepared import is_prepared, read_index, read_manifest
 from medix_r1.data.row import RowRejected
 from medix_r1.errors import ConfigError, Problem
+from medix_r1.host.folders import named_path
 from medix_r1.training.preflight.model.model_folder import snapshot
 from medix_r1.training.preflight.rows import batches
 from medix_r1.training.preflight.rows.data_files import DataFile, UnreadableFile, read_all, read_beginning
@@ -37,7 +38,7 @@ def prompt_length_problems(config: DictConfig) -> Iterator[Problem]:
     except (ConfigError, OSError):
         return  # there is no model here, its processor is unknown, or another check reports it
     for key in ("train_files", "val_files"):
-        for path in [Path(name).expanduser() for name in batches.data_files(config, key)][:1]:
+        for path in [named_path(name) for name in batches.data_files(config, key)][:1]:
             if path.is_file():
                 look = _recount if is_prepared(path.parent) else _first_problem
                 found = list(look(config, f"data.{key}", path, counter))
@@ -53,6 +54,11 @@ def _first_problem(config: DictConfig, key: str, path: Path, counter: PromptCoun
         return  # reported by the checks of the data
     limit = config.data.max_prompt_length
     for number, (messages, pictures) in enumerate(_rows(config, file)):
+        said = "\n".join(str(message.get("content")) for message in messages)
+        if found := [token for token in counter.control_tokens if token in said]:
+            says = f"{', '.join(found)} in the text is a token of the model's own, which it reads as such; reword it"
+            yield Problem(key, "control-token", f"{path}, row {number}: {says}")
+            return
         try:
             text, sizes, images = _measured(config, counter, messages, pictures)
         except RowRejected as error:

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow
-import pyarrow.parquet as parquet
 from omegaconf import DictConfig
 
 from medix_r1.data.row import IMAGE_MARK
 from medix_r1.errors import Problem
+from medix_r1.host.folders import named_path
 from medix_r1.rewards.references import Fault, fault_of
 from medix_r1.training.preflight.rows.batches import data_files
+from medix_r1.training.preflight.rows.data_files import SUFFIXES, UnreadableFile, read_columns
 from medix_r1.training.preflight.rows.rubrics import reads_rubrics, rubric_rows
 
 _SHOWN = 5  # rows that a problem names
@@ -35,7 +35,7 @@ def _found(config: DictConfig) -> Iterator[Problem]:
     by_rubric = bool(reads_rubrics(config))
     for key in ("train_files", "val_files"):
         for name in data_files(config, key):
-            if name not in seen and (faults := _faults(Path(name).expanduser(), by_rubric=by_rubric)):
+            if name not in seen and (faults := _faults(named_path(name), by_rubric=by_rubric)):
                 rows = "; ".join(f"row {row}: {fault.text}" for row, fault in faults[:_SHOWN])
                 more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
                 text = f"{name} has rows whose reference no answer can match: {rows}{more}"
@@ -50,29 +50,21 @@ def _faults(path: Path, *, by_rubric: bool) -> list[tuple[int, Fault]]:
         path: the file.
         by_rubric: the reward reads rubrics, so that a row with one needs no reference.
     """
-    if not path.is_file() or path.suffix != ".parquet":
+    if not path.is_file() or path.suffix not in SUFFIXES:
         return []
     try:
-        with parquet.ParquetFile(path) as file:
-            references = [(row or {}).get("ground_truth") for row in _column(file, "reward_model")]
-            texts = [(row, text) for row, text in enumerate(references) if isinstance(text, str)]
-            wrong = [(row, text) for row, text in texts if fault_of(text) is not None]
-            prompts = _column(file, "prompt") if wrong else []  # long, and seldom needed
-            found = [(row, fault_of(text, has_image=_shows_one(prompts[row]))) for row, text in wrong]
-    except (pyarrow.ArrowInvalid, AttributeError, IndexError):  # no parquet file, whatever its name; another layout
+        references = [(row["reward_model"] or {}).get("ground_truth") for row in read_columns(path, ["reward_model"])]
+        texts = [(row, text) for row, text in enumerate(references) if isinstance(text, str)]
+        wrong = [(row, text) for row, text in texts if fault_of(text) is not None]
+        prompts = [row["prompt"] for row in read_columns(path, ["prompt"])] if wrong else []  # long, and seldom needed
+        found = [(row, fault_of(text, has_image=_shows_one(prompts[row]))) for row, text in wrong]
+    except (UnreadableFile, AttributeError, LookupError):  # broken, or of another layout
         return []
     told = [(row, fault) for row, fault in found if fault is not None]
     if by_rubric and any(fault.code == "empty-reference" for _, fault in told):
         with_rubric = {row.number for row in rubric_rows(path) if row.rubric}
         return [(row, fault) for row, fault in told if fault.code != "empty-reference" or row not in with_rubric]
     return told
-
-
-def _column(file: parquet.ParquetFile, name: str) -> list[Any]:
-    """The values of a column; none if the file has no such column."""
-    table = file.read(columns=[name])
-    values: list[Any] = table[name].to_pylist() if name in table.column_names else []
-    return values
 
 
 def _shows_one(messages: Any) -> bool:

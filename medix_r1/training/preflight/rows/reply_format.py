@@ -9,20 +9,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
 from medix_r1.data.lengths.chat_template import ChatTemplate, user_message
+from medix_r1.data.row import IMAGE_MARK
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.grammar import ModalityTag, ThinkElement
 from medix_r1.prompts.policy import policy_prompt
 from medix_r1.rewards.base import SampleReader
 from medix_r1.training.preflight.model.known_models import is_known, opened_element
-from medix_r1.training.preflight.model.model_folder import snapshot
+from medix_r1.training.preflight.model.model_folder import has_vision, snapshot
+from medix_r1.training.preflight.model.model_shape import text_values
 
 _MODEL, _PREFILLED = "actor_rollout_ref.model.path", "reward.prefilled_element"
 _MARK = re.compile(r"<(/?)(think|thinking|answer)>")
 _ANSWER = "left lung"
+_QUESTION = f"{IMAGE_MARK}Which side is affected?"
 
 
 def format_problems(config: DictConfig) -> Iterator[Problem]:
@@ -43,10 +47,35 @@ def format_problems(config: DictConfig) -> Iterator[Problem]:
     try:
         chat = ChatTemplate(folder, custom=_custom_template(config), options=_template_options(config))
         yield from _prefill_problems(config, _opened_by(chat, reward.think_element))
+        dropped = list(_dropped_problems(chat, folder, path))
     except ConfigError as error:
         yield from (replace(problem, key=_MODEL) for problem in error.problems if problem.code != "no-chat-template")
         return
+    yield from dropped
+    vocabulary, tokens = text_values(path).get("vocab_size"), chat.tokenizer.get_vocab_size(with_added_tokens=True)
+    if isinstance(vocabulary, int) and tokens > vocabulary:
+        says = (
+            f"the tokenizer of {path} has {tokens} tokens, more than the vocab_size={vocabulary} of its config.json, "
+            "so it is that of another model; copy both from one"
+        )
+        yield Problem(_MODEL, "tokenizer-does-not-fit", says)
     yield from _decoding_problems(config, chat, path)
+
+
+def _dropped_problems(chat: ChatTemplate, folder: Path, path: str) -> Iterator[Problem]:
+    """A template that leaves the question out, or the mark of a picture: the policy would not see it."""
+    whole, question = chat.render([user_message(_QUESTION, 1)]), _QUESTION.removeprefix(IMAGE_MARK)
+    if question not in whole:
+        says = f"the chat template of {path} leaves the question out; copy it from the base model (chat_template.jinja)"
+        yield Problem(_MODEL, "template-drops-text", says)
+    elif has_vision(folder) and whole == chat.render(
+        [{"role": "user", "content": [{"type": "text", "text": question}]}]
+    ):
+        says = (
+            f"the chat template of {path} has no mark for a picture, so that none would be seen; copy it from the base "
+            "model (chat_template.jinja)"
+        )
+        yield Problem(_MODEL, "template-drops-pictures", says)
 
 
 def _custom_template(config: DictConfig) -> str | None:

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from medix_r1 import user_code
 from medix_r1.errors import ConfigError, Problem
 from medix_r1.grammar import parse_reference
+from medix_r1.host.folders import named_path
 from medix_r1.models.rubric import criteria_of, rubric_problems
 from medix_r1.rewards.base import NO_MODALITY
 from medix_r1.training.preflight.rows.batches import data_files
@@ -60,7 +61,7 @@ def rubric_rows_problems(config: DictConfig) -> Iterator[Problem]:
     for key in ("train_files", "val_files"):
         for name in data_files(config, key):
             if name not in seen:
-                yield from _file_problems(config, f"data.{key}", Path(name).expanduser(), signals, tags)
+                yield from _file_problems(config, f"data.{key}", named_path(name), signals, tags)
             seen.add(name)
     for name, tag in signals.items():
         if tag is not None and tags and tag not in tags:
@@ -132,7 +133,7 @@ def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _json_rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8-sig")
     rows = (
         json.loads(text) if text.lstrip().startswith("[") else [json.loads(line) for line in text.splitlines() if line]
     )

@@ -6,19 +6,17 @@ A stand-in has the size of the picture in whose place it stands, so that a promp
 from __future__ import annotations
 
 import hashlib
-import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from torch.utils.data import Dataset
 
+from medix_r1.data.asked_again import Identity, asked_again, identity
 from medix_r1.errors import DataError
 from medix_r1.images.stand_ins import grey_picture, other_of_each, resized, size_of
-from medix_r1.training.verl_plugin.reward_manager import encoded_image, encoded_images, row_id
+from medix_r1.training.verl_plugin.reward_manager import encoded_image, encoded_images
 
 Kind = Literal["shuffled", "blank"]
-Identity = tuple[str, str, str]  # source, row id and reference: by these a row is found again among scored rollouts
 Place = tuple[int, int]  # a row, and the number of the picture in it
 
 
@@ -51,11 +49,9 @@ class RowsWithPictures:
             row = rows[number]
             if pictures := encoded_images(row["raw_prompt"]):
                 shown[number], identities[number] = tuple(map(_key, pictures)), identity(row)
-        times = Counter(identities.values())
-        once = sorted((n for n in shown if times[identities[n]] == 1), key=lambda n: _key(repr(identities[n]).encode()))
-        if not once:
+        self.numbers = asked_again(identities, share)
+        if not self.numbers:
             raise DataError("no row of data.val_files shows a picture, or no two can be told apart", code="no-pictures")
-        self.numbers = sorted(once[: math.ceil(share * len(once))])
         self._places: dict[str, Place] = {
             key: (number, place) for number in self.numbers for place, key in enumerate(shown[number])
         }
@@ -108,12 +104,6 @@ class OtherPictures(Dataset[dict[str, Any]]):
             return grey_picture(size)
         row, number = self._others[_key(content)]
         return resized(encoded_images(self._rows[row]["raw_prompt"])[number], size)
-
-
-def identity(row: Mapping[str, Any]) -> Identity:
-    """By what the rollouts of a row are found again."""
-    extra = row.get("extra_info") or {}
-    return str(row.get("data_source") or ""), row_id(extra), str(row["reward_model"]["ground_truth"])
 
 
 def _key(content: bytes) -> str:

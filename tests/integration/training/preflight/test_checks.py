@@ -31,7 +31,7 @@ def composed():
 def backbone(tmp_path_factory):
     """A model's folder; its weights are no weights, and take no room in the estimates."""
     folder = make_backbone(tmp_path_factory.mktemp("backbone") / "model")
-    (folder / "pytorch_model.bin").touch()
+    (folder / "pytorch_model.bin").write_bytes(b"weights")
     return folder
 
 

@@ -114,9 +114,8 @@ def test_a_failure_is_one_line(folder: Path) -> None:
 
 
 def test_what_cannot_be_simulated_is_refused_before_anything_starts() -> None:
-    config = composed(*BASE, "actor_rollout_ref.actor.strategy=fsdp", f"{_MODEL}.path=/nowhere/at/all")
-    with pytest.raises(
-        ConfigError,
-        check=only(("actor_rollout_ref.actor.strategy", "not-simulated"), (f"{_MODEL}.path", "no-such-model")),
-    ):
+    words = ("actor_rollout_ref.actor.strategy=fsdp", "looking_loss.coefficient=0.1", f"{_MODEL}.path=/nowhere/at/all")
+    wanted = [("actor_rollout_ref.actor.strategy", "not-simulated"), ("looking_loss.coefficient", "not-simulated")]
+    config = composed(*BASE, *words)
+    with pytest.raises(ConfigError, check=only(*wanted, (f"{_MODEL}.path", "no-such-model"))):
         simulate(config, print)

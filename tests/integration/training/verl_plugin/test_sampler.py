@@ -40,10 +40,14 @@ class Buffer:
     def _clear_groups(self, partition_id, uids):
         self.dropped = uids
 
+    def _materialize_batch(self, partition_id, selected_prompt_uids, partition_snapshot):
+        return KVBatchMeta(partition_id=partition_id, keys=[*partition_snapshot], tags=[{}] * len(partition_snapshot))
+
     def sample(self, global_steps, partition_id, batch_size):
         groups = self.batches.pop(0)
-        keys = [rollout.key for group in groups for rollout in group]
-        return KVBatchMeta(partition_id=partition_id, keys=keys, tags=[{}] * len(keys)), {}
+        uids = [uid for uid in ["v", "w"] if uid in self.failure_keys[partition_id]]  # lost as a whole
+        uids += [group[0].uid for group in groups]
+        return self._materialize_batch(partition_id, uids, {one.key: {} for group in groups for one in group}), {}
 
 
 class Sampling(MedixSamplerMixin, Buffer):
@@ -128,6 +132,18 @@ def test_groups_that_lost_a_rollout_are_counted(made):
 
     assert (metrics["sampler/failed_groups"], metrics["sampler/failed_share"]) == (1.0, 0.5)
     assert built.failed_validation == 2
+
+
+def test_a_failed_group_is_counted_once_in_the_step_that_takes_or_drops_it(made):
+    """Of an asynchronous trainer some wait for a later step, and verl replaces others, which are in no batch."""
+    built = made([group("a", 1.0, 0.0)], [group("b", 1.0, 0.0)], [group("c", 1.0, 0.0)])
+    built.failure_keys["train"] = {"b", "gone", "later"}
+    built._clear_groups("train", {"gone", "a stale one"})
+    built.failure_keys["train"].discard("gone")
+
+    counted = [built.sample(step, "train", 1)[1]["sampler/failed_groups"] for step in (3, 4, 5)]
+
+    assert counted == [1.0, 1.0, 0.0]
 
 
 def test_a_lost_judge_ends_the_step_and_its_samples_are_kept_to_look_at(made):

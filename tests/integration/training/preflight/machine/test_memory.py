@@ -44,6 +44,19 @@ def test_a_gpu_computes_in_bf16(nano_policy: Path):
     assert layer["gathered layers"] - begins["gathered layers"] == (2 * 2 + 2 + 4) * size.largest_layer
 
 
+def test_the_looking_term_keeps_a_second_pass(nano_policy: Path):
+    config = composed("experiment=medix_r1_8b_grpo", "looking_loss.coefficient=0.1")
+    size = memory.size_of(nano_policy)
+    batch = micro_batch.of_config(config).update
+    without = [*activations.of_update(size, composed("experiment=medix_r1_8b_grpo"), batch, NOTHING)]
+    both = [*activations.of_update(size, config, batch, NOTHING)]
+    for moment in (0, 1):
+        assert both[moment]["activations"] == 2 * without[moment]["activations"]
+    assert both[0]["logits"] == 2 * without[0]["logits"]
+    assert both[1]["logits"] == without[0]["logits"], "those of the pass whose turn comes last"
+    assert both[2] == without[2]
+
+
 def test_what_is_frozen_has_no_gradient(nano_policy: Path):
     size = memory.size_of(nano_policy)
     assert 0 < size.vision < size.parameters

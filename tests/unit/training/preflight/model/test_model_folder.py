@@ -18,7 +18,7 @@ KEY = "actor_rollout_ref.model.path"
 def folder(tmp_path):
     for name, text in (("config.json", "{}"), ("tokenizer.json", "{}"), ("chat_template.jinja", "{{ messages }}")):
         (tmp_path / name).write_text(text)
-    (tmp_path / "pytorch_model.bin").touch()
+    (tmp_path / "pytorch_model.bin").write_bytes(b"weights")
     return tmp_path
 
 

@@ -177,7 +177,6 @@ def test_a_path_that_leads_nowhere(tmp_path, problems):
         ("a.parquet", b""),
         ("a.jsonl", b"{broken"),
         ("a.jsonl", b"[1, 2]"),
-        ("a.csv", b"a,b"),
     ],
 )
 def test_a_file_that_verl_cannot_read(tmp_path, problems, name, content):
