@@ -24,8 +24,9 @@ from medix_r1 import user_code
 from medix_r1.errors import ConfigError
 from medix_r1.host.yaml_text import LOADER
 
-# Errors of composing. YAMLError: a file is no YAML. ValueError: Hydra raises it for `judge=nan`.
-NOT_COMPOSED = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError)
+# Errors of composing. YAMLError: a file is no YAML. ValueError: Hydra raises it for `judge=nan`. RecursionError: a file
+# includes itself.
+NOT_COMPOSED = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, RecursionError)
 
 
 @contextmanager

@@ -20,7 +20,9 @@ from omegaconf.errors import OmegaConfBaseException
 from medix_r1 import user_code
 from medix_r1.composing import NOT_COMPOSED, composing, plain
 from medix_r1.errors import ConfigError, Problem
+from medix_r1.host.folders import named_path
 from medix_r1.schema import command_line, half_filled, values
+from medix_r1.schema.broken_files import broken_files
 from medix_r1.schema.hydra_errors import composing_problem, refused_override
 from medix_r1.schema.known import config_dir, flatten, known_keys, verl_config_dir
 from medix_r1.schema.moved_names import replace_moved
@@ -167,7 +169,7 @@ def _by_hydra(
     """What Hydra composes without the overrides that it refuses, and their problems; None if it composes nothing."""
     left, problems = command_line.parse(overrides)
     problems += folder_problems(config_dirs)
-    folders = [folder for folder in config_dirs if folder.is_dir()]
+    folders = [folder for folder in config_dirs if named_path(str(folder)).is_dir()]
     choices = command_line.wrong_choices(left, [config_dir(), *folders], [verl_config_dir()])
     if prepared := [problem for problem in choices.values() if problem.code == "not-prepared"]:
         return None, prepared  # further keys are those of `data prepare`
@@ -186,7 +188,10 @@ def _by_hydra(
                 kept = [one for one in left if one not in refused]
                 problems += refused.values()
                 if len(kept) == len(left):
-                    problems.append(composing_problem(error))
+                    said = composing_problem(error)
+                    problems += (
+                        broken_files(folders, command_line.chosen_files(left)) if said.code == "not-composed" else []
+                    ) or [said]
                     break
                 left = kept
             else:
@@ -204,7 +209,7 @@ def folder_problems(config_dirs: Sequence[Path]) -> list[Problem]:
     """Folders of `--config-dir` that are none, or that hold no group of configs, which Hydra ignores in silence."""
     problems = []
     for folder in config_dirs:
-        if not folder.is_dir():
+        if not named_path(str(folder)).is_dir():
             problems.append(Problem("--config-dir", "no-such-folder", f"{folder} is no folder"))
         elif not any(folder.glob("*/*.yaml")):
             says = f"{folder} holds no group of configs; name the folder that holds experiment/, reward/ and so on"

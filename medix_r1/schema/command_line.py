@@ -211,6 +211,14 @@ def missing_file(group: str, choice: str, known: Sequence[str]) -> Problem:
     return Problem(key, "no-such-file", f"there is no such file{nearest(choice, known)}")
 
 
+def chosen_files(overrides: Sequence[str]) -> list[str]:
+    """GROUP/NAME of every choice among overrides that Hydra's grammar takes."""
+    read_ones = [read(text) for text in overrides]
+    return [
+        f"{one.key_or_group}/{one.value()}" for one in read_ones if not one.is_delete() and is_group(one.key_or_group)
+    ]
+
+
 def wrong_values(overrides: Sequence[str]) -> dict[str, Problem]:
     """Overrides of known keys whose value is not one that the key takes → the problem of each, without composing."""
     found = {}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 from hydra.errors import ConfigCompositionException, MissingConfigException
-from omegaconf.errors import InterpolationKeyError
+from omegaconf.errors import GrammarParseError, InterpolationKeyError
 
 from medix_r1.errors import Problem
 from medix_r1.schema import command_line, kinds
@@ -50,7 +50,12 @@ def composing_problem(error: Exception, known: Collection[str] | None = None) ->
             key = inner[1]  # of a mapping that was given as the value
         return unknown(key, known)
     if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
-        text = f"{text.splitlines()[0]} {error.__cause__}"
+        text = f"{next(iter(text.splitlines()), '')} {error.__cause__}"
+    if isinstance(error.__cause__, GrammarParseError) and (inner := _INNER.search(f"{text} {error.__cause__}")):
+        why = next(iter(str(error.__cause__).splitlines()), "")
+        return Problem(inner[1], "not-resolved", f"an interpolation in it cannot be read ({why}); write ${{key}}")
+    if isinstance(error, RecursionError):
+        text = "a file of the config includes itself, or a value refers to itself"
     if isinstance(error, InterpolationKeyError):
         text = f"{error.full_key}: {text.splitlines()[0]}"
     return Problem("config", "not-composed", " ".join(text.split()))

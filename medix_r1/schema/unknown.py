@@ -61,9 +61,15 @@ def without_package(tree: Mapping[str, Any], choices: Mapping[str, Any]) -> list
         for part in group.split("/"):
             node = node.get(part) if isinstance(node, Mapping) else None
         misplaced = tops & node.keys() if isinstance(node, Mapping) and choice else set()
-        if misplaced and not any(f"{group.replace('/', '.')}.{name}" in known_keys() for name in misplaced):
+        is_experiment = group == "experiment" and isinstance(node, Mapping)  # nothing else has this name
+        own = f"{group.replace('/', '.')}."
+        if is_experiment or (misplaced and not any(f"{own}{name}" in known_keys() for name in misplaced)):
             says = f"{group}/{choice}.yaml lacks the line `# @package _global_` at its top, so its keys are misplaced"
             problems.append(Problem(f"{group}={choice}", "no-package-line", says))
+    for name in tree:
+        if str(name).startswith("_") and name not in known_keys():
+            says = f"a file's line `# @package {name}` puts its keys there; write `# @package _global_`"
+            problems.append(Problem(str(name), "no-package-line", says))
     return problems
 
 

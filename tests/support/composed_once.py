@@ -7,32 +7,29 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.config_repository import ConfigRepository
 from hydra.core.default_element import ResultDefault
 
 
 def compose_once(patch: pytest.MonkeyPatch) -> None:
     """Keep, for as long as `patch` holds, what the files of a process give; they may not change meanwhile."""
-    patch.setattr(FileConfigSource, "load_config", _read_once(FileConfigSource.load_config))
+    patch.setattr(ConfigRepository, "load_config", _read_once(ConfigRepository.load_config))
     name = "_compose_config_from_defaults_list"
     patch.setattr(ConfigLoaderImpl, name, _merged_once(getattr(ConfigLoaderImpl, name)))
 
 
-def _read_once(load: Callable[[FileConfigSource, str], Any]) -> Callable[[FileConfigSource, str], Any]:
-    kept: dict[tuple[str, str], tuple[Any, bytes]] = {}
+def _read_once(load: Callable[[ConfigRepository, str], Any]) -> Callable[[ConfigRepository, str], Any]:
+    kept: dict[tuple[str, ...], bytes] = {}
 
-    def load_config(source: FileConfigSource, config_path: str) -> Any:
-        key = source.path, config_path
+    def load_config(repo: ConfigRepository, config_path: str) -> Any:
+        key = (config_path, *(str(source.path) for source in repo.get_sources()))
         if key not in kept:
-            found = load(source, config_path)
-            kept[key] = replace(found, config=None), pickle.dumps(found.config)
-        found, config = kept[key]
-        return replace(found, config=pickle.loads(config))
+            kept[key] = pickle.dumps(load(repo, config_path))
+        return pickle.loads(kept[key])
 
     return load_config
 
