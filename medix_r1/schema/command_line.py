@@ -119,7 +119,7 @@ def unknown_overrides(overrides: Sequence[str]) -> dict[str, Problem]:
         key = override.key_or_group
         if override.is_add() or override.is_force_add() or is_group(key):
             continue
-        if key in known_keys() or key.partition(".")[0] == "hydra" or _is_open(key):
+        if key in known_keys() or key.replace("/", ".").partition(".")[0] == "hydra" or _is_open(key):
             continue
         found[text] = unknown(key)
     return found

@@ -54,6 +54,10 @@ def composing_problem(error: Exception, known: Collection[str] | None = None) ->
     if isinstance(error.__cause__, GrammarParseError) and (inner := _INNER.search(f"{text} {error.__cause__}")):
         why = next(iter(str(error.__cause__).splitlines()), "")
         return Problem(inner[1], "not-resolved", f"an interpolation in it cannot be read ({why}); write ${{key}}")
+    causes = (error, error.__cause__, error.__context__)
+    if any(isinstance(one, AttributeError) for one in causes) and (inner := _INNER.search(" ".join(map(str, causes)))):
+        says = f"Hydra cannot merge this value; set what is below it, one by one, as in +{inner[1]}.NAME=VALUE"
+        return Problem(inner[1], "not-composed", says)
     if isinstance(error, RecursionError):
         text = "a file of the config includes itself, or a value refers to itself"
     if isinstance(error, InterpolationKeyError):

@@ -77,7 +77,7 @@ def expand(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Sweep:
         ConfigError: the command line cannot be composed, or no key has several values.
     """
     config, loader = _load(overrides, config_dirs)
-    if config.hydra.sweeper.get("_target_") != _BASIC:
+    if not isinstance(config.hydra.sweeper, DictConfig) or config.hydra.sweeper.get("_target_") != _BASIC:
         raise ConfigError.of(
             "hydra/sweeper",
             "not-a-choice",
@@ -101,7 +101,7 @@ def expand(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Sweep:
         parsed[i].get_key_element() for i in range(len(parsed)) if i < len(params) or parsed[i].is_sweep_override()
     ]
     swept = list(dict.fromkeys(swept))
-    if problems := _problems(swept, config):
+    if problems := _problems(swept if runs else (), config):
         raise ConfigError(problems)
     different = dict.fromkeys(tuple(run) for run in runs)  # equal values make equal runs, which would share a folder
     return Sweep(name, folder, tuple(_job(name, folder, run, swept) for run in different), config, loader)

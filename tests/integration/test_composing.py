@@ -11,7 +11,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from medix_r1 import config
 from medix_r1.composing import composing
 from medix_r1.errors import ConfigError
+from tests.support.composed_once import compose_once
 from tests.support.configs import ADDRESS, varied
+from tests.support.problems import only
 
 
 def plain(tree: DictConfig | ListConfig) -> str:
@@ -60,6 +62,28 @@ def test_what_is_no_yaml_is_one_line_with_its_place(tmp_path: Path) -> None:
     [problem] = caught.value.problems
     assert (problem.key, problem.code) == (str(folder / "mine.yaml"), "broken-yaml")
     assert problem.text.startswith("line 3: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "key", "code"),
+    [
+        ("# @package _global_\ndefaults: [/experiment/mine]\n", "FILE", "broken-yaml"),
+        ("# @package _global_\nrun: &a\n  seed: *a\n", "FILE", "broken-yaml"),
+        ("# @package _global_\nrun: {name: caf\udce9}\n", "FILE", "broken-yaml"),
+        ("# @package _global_\nrun:\n  seed: ${\n", "run.seed", "not-resolved"),
+        ("# @package _globl_\nrun: {seed: 3}\n", "_globl_", "no-package-line"),
+        ("", "experiment=mine", "no-package-line"),
+    ],
+)
+def test_other_files_that_no_config_can_be_made_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, key: str, code: str
+) -> None:
+    compose_once(monkeypatch)
+    file = tmp_path / "experiment/mine.yaml"
+    file.parent.mkdir()
+    file.write_bytes(content.encode(errors="surrogateescape"))
+    with pytest.raises(ConfigError, check=only((key.replace("FILE", str(file)), code))):
+        config.compose_train(["experiment=mine", ADDRESS], [tmp_path])
 
 
 @pytest.mark.parametrize(

@@ -56,20 +56,25 @@ def _build_problems(config: DictConfig) -> Iterator[Problem]:
     found, on_cpu = installed("vllm"), config.trainer.device == "cpu"
     if found is None:
         return
-    if on_cpu and "+cpu" not in found:
+    if on_cpu and not is_for_cpu(found):
         yield Problem(
             "trainer.device",
             "gpu-build-of-vllm",
             f"cpu needs vLLM's CPU build; {found} is the one for GPUs, with which the run would hang "
             "(scripts/install.sh in a clone installs the other, docs/cpu.md)",
         )
-    elif not on_cpu and "+cpu" in found and has_gpu():
+    elif not on_cpu and is_for_cpu(found) and has_gpu():
         yield Problem(
             "trainer.device",
             "cpu-build-of-vllm",
             f"{config.trainer.device} needs vLLM's build for GPUs; {found} is the one for CPUs (in a clone: "
             "pip install -e '.[gpu]', in an environment of its own)",
         )
+
+
+def is_for_cpu(version: str) -> bool:
+    """Whether a version of vLLM is of the build for CPUs: `0.24.0+cpu`, or `0.24.1.dev3+g1a2b3c.cpu` from sources."""
+    return "cpu" in version.partition("+")[2].split(".")
 
 
 def installed(name: str) -> str | None:
