@@ -9,11 +9,19 @@ import pytest
 from medix_r1 import config as configs
 from medix_r1.training.preflight import checks
 from tests.support import check_kinds
+from tests.support.composed_once import compose_once
 from tests.support.configs import ADDRESS, choices, unsettled
 from tests.support.machine import demo_files, good_machine
 from tests.support.problems import codes
 
 TABLE, KINDS = check_kinds.TABLE, json.loads(check_kinds.GOLDEN.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _bases_are_composed_once():
+    with pytest.MonkeyPatch.context() as patch:
+        compose_once(patch)
+        yield
 
 
 @pytest.fixture(scope="module")
