@@ -211,7 +211,9 @@ def test_a_hub_name_is_not_looked_for_on_disk(good):
 
 def test_a_model_that_brings_code(good, tmp_path):
     (tmp_path / "models/policy/modeling.py").touch()
-    (tmp_path / "models/policy/config.json").write_text('{"auto_map": {}}')
+    (tmp_path / "models/policy/config.json").write_text(
+        '{"model_type": "qwen3_vl", "image_token_id": 1, "auto_map": {}}'
+    )
 
     file, mapped = checks.problems(good)
     assert codes([file, mapped]) == [("actor_rollout_ref.model.path", "brings-code")] * 2
