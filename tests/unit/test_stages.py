@@ -68,6 +68,8 @@ def test_all_passed(make: Path) -> None:
     assert rows(done.stdout)["all"] == ["passed"]
 
 
-@pytest.mark.parametrize("file", sorted((SCRIPT.parents[1] / "tests" / "acceptance").glob("test_*.py")), ids=lambda file: file.name)
-def test_make_acceptance_leaves_no_file_out(file: Path) -> None:
-    assert "pytest.mark.acceptance" in file.read_text(encoding="utf-8"), "-m acceptance passes it over"
+def test_make_acceptance_leaves_no_file_out() -> None:
+    files = sorted((SCRIPT.parents[1] / "tests" / "acceptance").glob("test_*.py"))
+    unmarked = [file.name for file in files if "pytest.mark.acceptance" not in file.read_text(encoding="utf-8")]
+    assert len(files) > 20
+    assert unmarked == []  # -m acceptance would pass them over
