@@ -17,8 +17,8 @@ from typing import Any
 from verl.experimental.reward_loop.reward_manager import register as register_with_verl
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
-from medix_r1.data.asked_again import row_id
 from medix_r1.errors import DataError
+from medix_r1.images.asked_again import row_id
 from medix_r1.models.rubric import criteria_of
 from medix_r1.rewards.base import Sample, SampleReader
 from medix_r1.rewards.composite import RewardBreakdown

@@ -8,10 +8,10 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from medix_r1.data.asked_again import asked_again, identity
 from medix_r1.data.row import IMAGE_MARK
 from medix_r1.errors import Problem
 from medix_r1.host.folders import named_path
+from medix_r1.images.asked_again import asked_again, identity
 from medix_r1.training.preflight.rows import batches
 from medix_r1.training.preflight.rows.data_files import SUFFIXES, UnreadableFile, read_columns
 

@@ -11,8 +11,8 @@ from typing import Any, Literal, Protocol
 
 from torch.utils.data import Dataset
 
-from medix_r1.data.asked_again import Identity, asked_again, identity
 from medix_r1.errors import DataError
+from medix_r1.images.asked_again import Identity, asked_again, identity
 from medix_r1.images.stand_ins import grey_picture, other_of_each, resized, size_of
 from medix_r1.training.verl_plugin.reward_manager import encoded_image, encoded_images
 
