@@ -188,6 +188,8 @@ def _named(tree: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _running_judge(config: DictConfig, url: str) -> list[str]:
+    if not url.startswith(("http://", "https://")):
+        raise ConfigError.of("--judge-url", "not-an-address", f"{url!r} is no address such as http://127.0.0.1:8000/v1")
     address = url.rstrip("/").removesuffix("/v1") + "/v1"
     names = server.served_models(address, timeout=DEFAULT_JUDGE_CHECK)
     if not names:

@@ -191,11 +191,11 @@ def served_models(address: str, timeout: float = 2.0, api_key: str | None = None
     Raises:
         ServerError: the server answers 401 or 403.
     """
-    request = urllib.request.Request(f"{address.removesuffix('/v1')}/v1/models")
-    if api_key:
-        request.add_header("Authorization", f"Bearer {api_key}")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxies of the environment
     try:
+        request = urllib.request.Request(f"{address.removesuffix('/v1')}/v1/models")
+        if api_key:
+            request.add_header("Authorization", f"Bearer {api_key}")
         with opener.open(request, timeout=timeout) as reply:
             payload: Any = json.load(reply)
         return [str(model["id"]) for model in payload["data"]]

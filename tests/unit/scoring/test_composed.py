@@ -33,6 +33,12 @@ def test_nobody_at_the_address():
         PlannedReward([], judge_url=NOBODY)
 
 
+@pytest.mark.parametrize("text", ["judge", "127.0.0.1:8000", "file:///etc/hosts", ""])
+def test_a_text_that_is_no_address(text):
+    with pytest.raises(ConfigError, check=only(("--judge-url", "not-an-address"))):
+        PlannedReward([], judge_url=text or " ")
+
+
 def test_scores_of_a_users_file_depend_on_its_content_and_not_on_where_it_lies(tmp_path):
     def settings(folder, text):
         file = tmp_path / folder / "mine.py"
