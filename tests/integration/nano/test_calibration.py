@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from transformers import AutoTokenizer
@@ -17,7 +18,6 @@ from tests.support.problems import coded
 from tools.nano.calibration import arms, figure
 from tools.nano.calibration.measure import measured
 from tools.nano.policy import confident
-from tools.nano.policy.warm_start import Phase
 
 
 def test_the_element_is_short_and_survives_decoding() -> None:
@@ -29,20 +29,40 @@ def test_the_element_is_short_and_survives_decoding() -> None:
         assert tokenizer.decode(ids, skip_special_tokens=True) == element
 
 
+DOPPLER = ("no", "no doppler", "doppler is absent")
+
+
 class Rows:
-    rows = ({"extra_info": {"question_type": "organ", "answers": ["liver"], "modality": "CT_SCAN"}},)
+    """One question of a kind that the policy mixes up, and one of a kind that it knows."""
+
+    rows = tuple(
+        {"extra_info": {"question_type": kind, "answers": list(answers), "modality": "CT_SCAN"}}
+        for kind, answers in (("organ", ("liver", "the liver", "liver outline")), ("doppler", DOPPLER))
+    )
 
 
-def test_a_confidence_is_drawn_whatever_the_answer_is() -> None:
-    """The same draws, whether the answers are all right or all noise."""
-    said = []
-    for noise in (0.0, 1.0):
-        phase = Phase(steps=1, peak_lr=1.0, answer_noise=noise, format_noise=0.0, hedge=0.0, seed=2)
-        teacher = confident.ConfidentTeacher(Rows(), label_file.load(), phase)  # type: ignore[arg-type]
-        texts = [teacher.reply_text(Rows.rows[0]["extra_info"]) for _ in range(200)]
+@pytest.mark.parametrize("info", [row["extra_info"] for row in Rows.rows], ids=["mixed up", "known"])
+def test_a_confidence_is_drawn_whatever_is_right(info: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same draws of one kind of question, whether the policy is taught its right answers or mixes them up."""
+    said, right = [], []
+    for mistaken in (confident.MISTAKEN, (), (info["question_type"],)):
+        monkeypatch.setattr(confident, "MISTAKEN", mistaken)
+        teacher = confident.ConfidentTeacher(Rows(), label_file.load(), confident.CONFIDE)  # type: ignore[arg-type]
+        texts = [teacher.reply_text(info) for _ in range(200)]
         said.append([text.rpartition("<confidence>")[2] for text in texts])
-    assert said[0] == said[1]
+        right.append({f"<answer>{info['answers'][0]}</answer>" in text for text in texts})
+    assert said[0] == said[1] == said[2]
     assert {level.removesuffix("</confidence>") for level in said[0]} == set(confident.LEVELS)
+    assert right[1:] == [{True}, {False}]
+
+
+def test_what_is_mixed_up_is_always_wrong_and_always_the_same() -> None:
+    labels = label_file.load()
+    for name in confident.MISTAKEN:
+        facts = [list(answers) for answers in labels.question_types[name].facts.values()]
+        taught = [confident.mixed_up(labels, name, answers) for answers in facts]
+        assert all(not set(right) & set(said) for right, said in zip(facts, taught, strict=True))
+        assert sorted(taught) == sorted(facts)
 
 
 @pytest.mark.parametrize("arm", arms.ARMS)

@@ -8,11 +8,15 @@ from pathlib import Path
 
 from medix_r1.errors import ServerError
 
+POLICY = "policy_confident"  # in the models of the demo's folder
 STEPS = 30
 VALIDATED = 10
 SAMPLES = 5  # replies to a held-out question, at T=1
 WEIGHT = 0.34  # of the calibration; with the composite's other weights times 0.66 the largest that is allowed is 0.341
-_COMPOSITE = {"llm": 0.5175, "embed": 0.3375, "format": 0.10, "modality": 0.045}
+ROLLOUTS = 8  # of a question
+RATE = 3e-4  # the learning rate
+LONGEST = 48  # tokens of a reply
+COMPOSITE = {"llm": 0.5175, "embed": 0.3375, "format": 0.10, "modality": 0.045}
 ARMS: dict[str, float] = {"earned": WEIGHT, "plain": 0.0}
 """Name of an arm → weight of the calibration. Both log the signal."""
 
@@ -27,17 +31,15 @@ def overrides(arm: str, seed: int, demo: Path, policy: Path, run: Path) -> list[
         policy: the policy that says confidences.
         run: the run's folder.
     """
-    weight = ARMS[arm]
-    weights = {name: round(value * (1.0 - weight), 6) for name, value in _COMPOSITE.items()}
     return [
         "experiment=nano_cpu",
         "reward=calibrated",
-        *(f"reward.weights.{name}={value:g}" for name, value in {**weights, "calibration": weight}.items()),
+        *(f"reward.weights.{name}={value:g}" for name, value in weights(arm).items()),
         f"demo_dir={demo}",
         f"actor_rollout_ref.model.path={policy}",
-        "data.max_response_length=48",
-        "actor_rollout_ref.actor.optim.lr=4e-4",
-        "actor_rollout_ref.rollout.n=8",
+        f"data.max_response_length={LONGEST}",
+        f"actor_rollout_ref.actor.optim.lr={RATE}",
+        f"actor_rollout_ref.rollout.n={ROLLOUTS}",
         f"actor_rollout_ref.rollout.val_kwargs.n={SAMPLES}",
         f"trainer.total_training_steps={STEPS}",
         f"trainer.test_freq={VALIDATED}",
@@ -45,6 +47,12 @@ def overrides(arm: str, seed: int, demo: Path, policy: Path, run: Path) -> list[
         f"run.seed={seed}",
         f"run.dir={run}",
     ]
+
+
+def weights(arm: str) -> dict[str, float]:
+    """The weight of each signal in an arm."""
+    weight = ARMS[arm]
+    return {**{name: round(value * (1.0 - weight), 6) for name, value in COMPOSITE.items()}, "calibration": weight}
 
 
 def train(arm: str, seed: int, demo: Path, policy: Path, run: Path) -> None:

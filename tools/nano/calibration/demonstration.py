@@ -17,7 +17,6 @@ from medix_r1.demo.rows import labels as label_file
 from medix_r1.runs import checkpoints
 from tools.nano.calibration import arms, figure, measure
 
-POLICY = "policy_confident"
 FIGURE = Path(__file__).parents[3] / "docs" / "calibration.png"
 _COLUMNS = ("said", "right", "ece", "brier", "best_constant", "auroc", "aurc", "at_coverage")
 
@@ -64,11 +63,11 @@ def confident_policy(out: Path) -> Path:
     from tools.nano.policy.model import save_folder
     from tools.nano.train import round_to_bfloat16
 
-    folder = out / "models" / POLICY
+    folder = out / "models" / arms.POLICY
     if not (folder / "config.json").is_file():
         rows = read_rows(out / "data" / "train.parquet")
         with bars(None) as progress:
-            advance = add_bar(progress, POLICY, confident.CONFIDE.steps)
+            advance = add_bar(progress, arms.POLICY, confident.CONFIDE.steps)
             model, tokenizer = confident.trained(out / "models" / "policy", rows, label_file.load(), advance)
         round_to_bfloat16(model)
         save_folder(folder, model, tokenizer)

@@ -30,20 +30,29 @@ def measured(run: Path, demo: Path, hedges: Collection[str]) -> list[dict[str, A
     """
     rows = [row for name in SETS for row in read_lines(demo / "data" / f"{name}.jsonl")]
     pictures = {row["extra_info"]["row_id"]: row["extra_info"]["source"] for row in rows}
-    vague = {normalize_answer(hedge) for hedge in hedges}
     found = []
     for path in sorted((run / "samples" / "validation").glob("*.jsonl")):
         lines = list(read_lines(path))
         for name in SETS:
             own = [line for line in lines if line["source"] == name]
             if own:
-                found.append({"step": int(path.stem), "set": name, **_of(own, pictures, vague)})
+                found.append({"step": int(path.stem), "set": name, **of_lines(own, pictures, hedges)})
     if not any(one["all"] for one in found):
         raise DataError(f"{run}: no validation with confidences there", code="no-confidence")
     return found
 
 
-def _of(lines: Sequence[Mapping[str, Any]], pictures: Mapping[str, str], vague: Collection[str]) -> dict[str, Any]:
+def of_lines(
+    lines: Sequence[Mapping[str, Any]], pictures: Mapping[str, str], hedges: Collection[str]
+) -> dict[str, Any]:
+    """The figures of some samples: of all with a confidence, and of those that commit to an answer.
+
+    Args:
+        lines: samples as a run writes them; `row_id`, `answer`, `parts` and `numbers` are read.
+        pictures: row_id → picture, over which the intervals are taken.
+        hedges: answers that commit to nothing.
+    """
+    vague = {normalize_answer(hedge) for hedge in hedges}
     said = [line for line in lines if "calibration/confidence" in line.get("numbers", {})]
     committed = [line for line in said if normalize_answer(line["answer"] or "") not in vague]
     exact = float(np.mean([line["parts"]["exact"] for line in lines]))
