@@ -74,11 +74,12 @@ a actually all also and another answer answers any are as basically be both but 
 describe describes did do does each essentially exactly express fully give gives however in indeed is it its just mean
 meaning meaningful meanings means of one or other predicted prediction predictions quite real really refer reference
 references refers response responses say says semantically significant so statement statements text texts that the there
-these they thing things this those to two very was were with yet
+these they thing things this those that's they're it's there's terms to two very was were with yet
 """
-_SAME_WORDS = (
-    "agree agrees consistent equal equivalent identical match matched matches matching same synonymous synonyms"
-)
+_SAME_WORDS = """
+agree agrees consistent equal equivalent identical interchangeable match matched matches matching same synonymous
+synonyms
+"""
 _DIFFERENT_WORDS = """
 affect alter change changes contradict contradictory contradicts differ difference differences different differing
 differs disagree disagrees discrepancy distinct inconsistent mismatch mismatched opposite unequal
