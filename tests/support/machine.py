@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from medix_r1.images.stand_ins import grey_picture
 from medix_r1.training.preflight.machine import host_memory
 from tests.unit.data.support import make_backbone
-from tests.unit.training.preflight.rows.test_data_rows import parquet, row
+from tests.unit.training.preflight.rows.test_data_rows import PICTURE, parquet, row
 
 GIB = 1024**3
 
@@ -40,7 +41,10 @@ def demo_files(folder: Path) -> Path:
     """Write what looks like `medix-r1 demo build`: rows, and folders of models whose weights are none."""
     (folder / "data").mkdir(parents=True, exist_ok=True)
     for name in ("train", "heldout_views", "heldout_sources"):
-        parquet(folder / "data" / f"{name}.parquet", [row(number) for number in range(24)])
+        rows = [row(number, extra={"row_id": f"{name}-{number}"}) for number in range(24)]
+        for one in rows[::2]:  # another picture, so that each has one that can stand in for it
+            one["images"] = [PICTURE | {"bytes": grey_picture((32, 32))}]
+        parquet(folder / "data" / f"{name}.parquet", rows)
     for name in ("policy", "judge"):
         (make_backbone(folder / "models" / name) / "pytorch_model.bin").write_bytes(b"weights")
     return folder
