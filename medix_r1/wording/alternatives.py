@@ -19,7 +19,7 @@ from medix_r1.wording.comparing import abbreviates
 from medix_r1.wording.contrasts import contrasts
 from medix_r1.wording.offered import Offer
 from medix_r1.wording.one_part import RANGE, hyphenated, run_together, spanned
-from medix_r1.wording.parts import Part, split
+from medix_r1.wording.parts import Joint, Part, split
 from medix_r1.wording.rewritten import GLUED
 from medix_r1.wording.spelling import normalize_answer
 from medix_r1.wording.terms import LISTS
@@ -77,9 +77,15 @@ def alternatives(answer: str, reference: str) -> tuple[str, ...]:
         return ("yes and no",)
     if wanted and wanted[0].text in _VERDICTS:
         return ()
-    if abbreviates(given, wanted) or abbreviates(wanted, given):
+    if abbreviates(given, wanted) or abbreviates(wanted, given) or _same_words(given, wanted):
         return ()
     return Offer(given, wanted, known).rivals()
+
+
+def _same_words(given: Sequence[Part], wanted: Sequence[Part]) -> bool:
+    """Whether both join the same words by "and" or a comma: "posterior and anterior horns". Who has what, is no choice."""
+    stems = [sorted(itertools.chain.from_iterable(part.stems for part in parts)) for parts in (given, wanted)]
+    return len(wanted) > 1 and stems[0] == stems[1] and all(p.joint <= Joint.AND for p in (*given, *wanted))
 
 
 def _names_both_sides(words: Set[str]) -> bool:

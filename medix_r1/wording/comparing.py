@@ -9,8 +9,8 @@ from collections.abc import Sequence, Set
 from enum import Enum
 
 from medix_r1.host.bounded_cache import bounded_cache
+from medix_r1.wording.numbers.quantities import agree, quantities
 from medix_r1.wording.parts import Joint, Part
-from medix_r1.wording.quantities import agree, quantities
 from medix_r1.wording.terms import FILLERS, KINDS, LISTS, QUALIFYING, Term, is_alike, readings
 from medix_r1.wording.units import PINT_NAMES
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from medix_r1.host.bounded_cache import bounded_cache
-from medix_r1.wording.number_words import WEAK, digits
+from medix_r1.wording.numbers.number_words import WEAK, digits
 from medix_r1.wording.short_answers import several_letters, two_verdicts
 from medix_r1.wording.spelling import ROMAN, normalize_answer
 from medix_r1.wording.terms import LISTS, plain_stem

@@ -25,8 +25,8 @@ from medix_r1.wording.comparing import (
     same_quantities,
     within,
 )
+from medix_r1.wording.numbers.quantities import quantities
 from medix_r1.wording.parts import Joint, Part
-from medix_r1.wording.quantities import quantities
 from medix_r1.wording.synonyms import are_synonyms
 from medix_r1.wording.terms import FILLERS, KINDS, LISTS, QUALIFYING, is_alike, readings
 

@@ -13,7 +13,7 @@ from medix_r1.rewards.monitors.grade import GradeMonitor
 from medix_r1.rewards.monitors.laterality import LateralityMonitor
 from medix_r1.rewards.monitors.negation import NegationMonitor, findings
 from medix_r1.rewards.monitors.numeric import NumericMonitor
-from medix_r1.wording.quantities import quantities
+from medix_r1.wording.numbers.quantities import quantities
 from medix_r1.wording.spelling import normalize_answer
 from medix_r1.wording.terms import content, stem
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from medix_r1.errors import ConfigError
 from medix_r1.rewards.base import Sample, Score
-from medix_r1.wording.quantities import Quantity, agree, codes, quantities, ratios, ways_to_read
+from medix_r1.wording.numbers.quantities import Quantity, agree, codes, quantities, ratios, ways_to_read
 
 _NO_NUMBER_GIVEN = Score(None, "the answer has no number, and may leave it out")
 _NO_NUMBER = Score(None, "the reference has no number")

@@ -12,7 +12,7 @@ from medix_r1.rewards.monitors.laterality import sides
 from medix_r1.rewards.monitors.negation import NegationMonitor
 from medix_r1.wording.abstaining import abstains
 from medix_r1.wording.alternatives import alternatives
-from medix_r1.wording.quantities import quantities
+from medix_r1.wording.numbers.quantities import quantities
 from medix_r1.wording.spelling import normalize_answer
 
 ALL = "all"

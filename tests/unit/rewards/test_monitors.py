@@ -14,7 +14,7 @@ from medix_r1.rewards.monitors.length import LengthMonitor
 from medix_r1.rewards.monitors.negation import NegationMonitor
 from medix_r1.rewards.monitors.numeric import NumericMonitor
 from medix_r1.rewards.monitors.repetition import RepetitionMonitor
-from medix_r1.wording.quantities import quantities
+from medix_r1.wording.numbers.quantities import quantities
 from tests.support.problems import only
 from tests.support.scaling import is_linear
 from tests.unit.rewards.cases import reply, sample

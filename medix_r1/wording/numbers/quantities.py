@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from medix_r1.host.bounded_cache import bounded_cache
-from medix_r1.wording.number_words import WEAK, digits
+from medix_r1.wording.numbers.number_words import WEAK, digits
 from medix_r1.wording.spelling import ROMAN, normalize_answer
 from medix_r1.wording.terms import LISTS
 from medix_r1.wording.units import PINT_NAMES
