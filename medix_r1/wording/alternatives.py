@@ -83,7 +83,7 @@ def alternatives(answer: str, reference: str) -> tuple[str, ...]:
 
 
 def _same_words(given: Sequence[Part], wanted: Sequence[Part]) -> bool:
-    """Whether both join the same words by "and" or commas: "posterior and anterior horns"; no choice is offered then."""
+    """Whether both join the same words by "and" or commas: "posterior and anterior horns", which is no choice."""
     stems = [sorted(itertools.chain.from_iterable(part.stems for part in parts)) for parts in (given, wanted)]
     return len(wanted) > 1 and stems[0] == stems[1] and all(p.joint <= Joint.AND for p in (*given, *wanted))
 

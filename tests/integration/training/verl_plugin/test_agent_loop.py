@@ -113,7 +113,8 @@ class Preparing(SeededSingleTurnAgentLoop):
 
 @pytest.fixture
 def prepared(monkeypatch):
-    """Everything that verl's own loop was asked to prepare."""
+    """Everything that verl's own loop was asked to prepare; without groups of earlier tests, collected or not."""
+    SeededSingleTurnAgentLoop._groups.clear()
     seen = []
 
     async def read(self, messages):

@@ -99,7 +99,8 @@ OWN = {
     ("medix_r1/training/simulation/counting.py", "_cdata"),
     ("medix_r1/training/simulation/counting.py", "_local_tensor"),
     ("medix_r1/data/sources/parquet.py", ".parquet"),
-    ("medix_r1/data/meaning/pictures.py", "file://"),
+    ("medix_r1/data/meaning/picture_files.py", "file://"),
+    ("scripts/update_vllm_arguments.py", "_actions"),  # of argparse
     ("medix_r1/schema/hydra_errors.py", "object_type=dict"),  # its row has the template that this comes from
     ("medix_r1/serving/probe.py", "medix_r1.models."),
     ("medix_r1/scoring/judge_bench.py", "latency"),

@@ -271,6 +271,12 @@ USES: dict[str, list[Use]] = {
         *overridden(ENGINE, _build_module=""),
         *reads("verl.workers.engine:EngineRegistry.get_engine_cls", "vendor_key = (device, vendor)"),
     ],
+    f"{PLUGIN}computing/router_replay.py": [
+        *subclassed(ENGINE),
+        *overridden(ENGINE, _build_module="", disable_adapter="", prepare_model_inputs="micro_batch"),
+        *read("verl.workers.engine.fsdp.transformer_impl:FSDPEngine", "self.engine_config = engine_config"),
+        *called("verl.utils.tensordict_utils:get_non_tensor_data"),
+    ],
     f"{PLUGIN}computing/equal_micro_batches.py": [
         *subclassed(ENGINE),
         *overridden(ENGINE, forward_backward_batch="data loss_function forward_only"),
@@ -553,6 +559,16 @@ USES: dict[str, list[Use]] = {
             "from vllm.model_executor.layers.utils import dispatch_cpu_unquantized_gemm",
         ),
     ],
+    f"{PLUGIN}cpu/experts.py": [
+        *read("vllm.model_executor.layers.fused_moe.cpu_fused_moe", "_CPU_MOE_ACT_FN"),
+        *called("vllm.model_executor.layers.fused_moe.cpu_fused_moe:_CPU_MOE_ACT_FN"),
+        *called("vllm.model_executor.layers.fused_moe.activation:MoEActivation.SILU"),
+        *called("vllm.model_executor.layers.activation:SiluAndMul.forward_native", "x"),
+        *replaced("vllm.model_executor.layers.fused_moe.cpu_fused_moe:select_experts"),
+        *replaced("vllm.model_executor.layers.fused_moe.cpu_fused_moe:CPUFusedMOE.check_grouped_gemm", "self layer"),
+        *replaced("vllm.model_executor.layers.fused_moe.runner.moe_runner:MoERunner._apply_quant_method"),
+        *reads("vllm.model_executor.layers.fused_moe.router.base_router", "self.capture_fn = capture_fn"),
+    ],
     f"{PLUGIN}cpu/idle_readers.py": [
         *replaced("vllm.distributed.device_communicators.shm_broadcast:sched_yield", ""),
         *reads("vllm.distributed.device_communicators.shm_broadcast:SpinCondition.wait", "sched_yield()"),
@@ -628,6 +644,10 @@ USES: dict[str, list[Use]] = {
         *reads(f"{API}._generate_completion", "self.client.chat.completions.create(**request)"),
         *called("inspect_ai.model._model:RetryDecision.transient"),
         *called("inspect_ai.model._model_output:as_stop_reason", "reason"),
+    ],
+    "scripts/update_vllm_arguments.py": [
+        *called("vllm.entrypoints.openai.cli_args:make_arg_parser", "parser"),
+        *called("vllm.utils.argparse_utils:FlexibleArgumentParser"),
     ],
     "scripts/ray/wait.py": [
         *called("ray:init"),
