@@ -5,12 +5,13 @@ verl picks a reward worker at random for each sample. If each worker built the r
 builds the reward in its own process, unless a signal scores whole groups: agent-loop workers then tell the actor which
 rollouts have ended (seats.py).
 
-Nothing here imports verl. The actor's process needs little of it, and importing it takes seconds. It would also close a
+Nothing here imports verl, but for plug-ins. The actor's process needs little of it, and importing it takes seconds. It would also close a
 circle: verl imports plugin.py, which imports reward_manager.py, which needs this file whole.
 """
 
 from __future__ import annotations
 
+import importlib
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -93,7 +94,9 @@ class Scorer:
     """
 
     def __init__(self, config: DictConfig, router_address: str | None = None) -> None:
-        stacks.register()  # in an actor of its own, plugin.py does not run
+        if config.run.plugins:  # they may import parts of verl or of this room, which can only follow verl as a whole
+            importlib.import_module("verl")
+        stacks.register()  # in an actor of its own, plugin.py does not run unless verl is imported
         user_code.load_plugins()
         folder = RunFolder(Path(config.run.dir))
         logging.getLogger("medix_r1.models").addHandler(WaitingHandler(folder))
