@@ -5,8 +5,9 @@ verl picks a reward worker at random for each sample. If each worker built the r
 builds the reward in its own process, unless a signal scores whole groups: agent-loop workers then tell the actor which
 rollouts have ended (seats.py).
 
-Nothing here imports verl, but for plug-ins. The actor's process needs little of it, and importing it takes seconds. It would also close a
-circle: verl imports plugin.py, which imports reward_manager.py, which needs this file whole.
+Nothing here imports verl, but for a run's plug-ins. The actor's process needs little of it, and importing it takes
+seconds. It would also close a circle: verl imports plugin.py, which imports reward_manager.py, which needs this file
+whole.
 """
 
 from __future__ import annotations
