@@ -173,13 +173,19 @@ def _hint(error: BaseException, where: str) -> str:
     return f"; put its folder into PYTHONPATH, or name the file: {file}:name (a plug-in without :name)"
 
 
+def plugins() -> list[str]:
+    """`run.plugins` of the run that this process belongs to."""
+    named: list[str] = json.loads(os.environ.get(PLUGINS, "[]"))
+    return named
+
+
 def load_plugins() -> None:
     """Import `run.plugins`, which the launcher puts into the environment of every process of a run; safe to call again.
 
     Raises:
         ConfigError: as `load_module`.
     """
-    for where in json.loads(os.environ.get(PLUGINS, "[]")):
+    for where in plugins():
         load_module(where, "run.plugins")
 
 

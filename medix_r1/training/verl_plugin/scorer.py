@@ -95,7 +95,7 @@ class Scorer:
     """
 
     def __init__(self, config: DictConfig, router_address: str | None = None) -> None:
-        if config.run.plugins:  # they may import parts of this room, which only follow verl as a whole
+        if user_code.plugins():  # they may import parts of this room, which only follow verl as a whole
             importlib.import_module("verl")
         stacks.register()  # in an actor of its own, plugin.py does not run unless verl is imported
         user_code.load_plugins()
