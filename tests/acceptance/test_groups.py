@@ -13,30 +13,12 @@ from medix_r1.runs.folder import read_lines
 from medix_r1.wording.spelling import normalize_answer
 from tests.e2e.conftest import FinishedRun, medix, stub_overrides, train
 from tests.support import failing_rollouts
-from tests.support.judge_stub import JudgeStub, same_string
+from tests.support.judge_stub import JudgeStub
+from tests.support.rankings import SHOWN, opinion, worth
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1500)]
 
 PROMPTS, N, STEPS = 8, 5, 3
-_SHOWN = re.compile(r"^<answer_([A-Z]+)> (.*) </answer_\1>$", re.MULTILINE)
-_REFERENCE = re.compile(r"<reference> (.*) </reference>")
-
-
-def worth(answer: str, reference: str) -> float:
-    """Words that an answer shares with the reference, less what it has besides."""
-    given, wanted = set(answer.lower().split()), set(reference.lower().split())
-    return len(given & wanted) - 0.01 * len(given - wanted)
-
-
-def opinion(prompt: str) -> str:
-    """A ranking of what is shown, or YES to an equal answer."""
-    shown, reference = dict(_SHOWN.findall(prompt)), _REFERENCE.search(prompt)
-    if not shown or reference is None:
-        return same_string(prompt)
-    value = {name: worth(text, reference[1]) for name, text in shown.items()}
-    order = sorted(value, key=lambda name: -value[name])
-    pairs = itertools.pairwise(order)
-    return order[0] + "".join(f" {'=' if value[a] == value[b] else '>'} {b}" for a, b in pairs)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +55,7 @@ def test_the_run_ends_by_itself(finished):
 
 def test_one_ranking_a_group_at_most(finished):
     run, asked = finished
-    rankings = [prompt for prompt in asked if _SHOWN.search(prompt)]
+    rankings = [prompt for prompt in asked if SHOWN.search(prompt)]
     metrics = run.folder.metrics_by_step()
 
     assert 0 < len(rankings) <= PROMPTS * STEPS

@@ -9,8 +9,9 @@ from pathlib import Path
 from medix_r1.errors import ServerError
 
 POLICY = "policy_confident"  # in the models of the demo's folder
-STEPS = 30
+STEPS = 60
 VALIDATED = 10
+SAVED = 30
 SAMPLES = 5  # replies to a held-out question, at T=1
 WEIGHT = 0.34  # of the calibration; with the composite's other weights times 0.66 the largest that is allowed is 0.341
 ROLLOUTS = 8  # of a question
@@ -43,7 +44,7 @@ def overrides(arm: str, seed: int, demo: Path, policy: Path, run: Path) -> list[
         f"actor_rollout_ref.rollout.val_kwargs.n={SAMPLES}",
         f"trainer.total_training_steps={STEPS}",
         f"trainer.test_freq={VALIDATED}",
-        f"trainer.save_freq={STEPS}",
+        f"trainer.save_freq={SAVED}",
         f"run.seed={seed}",
         f"run.dir={run}",
     ]
