@@ -16,7 +16,7 @@ from medix_r1.errors import ConfigError, MedixError
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 report = typer.Typer(no_args_is_help=True, help="Measure a model: the tables of docs/demo.md.")
 app.add_typer(report, name="report")
-console = Console(soft_wrap=True)
+console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 170)
 Out = Annotated[Path, typer.Option(help="The demo's folder.")]
 Only = Annotated[list[str] | None, typer.Option(help="policy or judge; repeatable.")]
 

@@ -46,9 +46,23 @@ def demonstrate(out: Path, folder: Path, seeds: Sequence[int], *, keep: bool, co
     (folder / "calibration.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     figure.draw(folder / "calibration.png", runs)
     if keep:
-        results_file.keep("calibration", "nano", found)
+        results_file.keep("calibration", "nano", {**found, "runs": without_curves(runs)})
         figure.draw(FIGURE, runs)
     return found
+
+
+def without_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """The runs without what only the figure draws, which would make the kept file long."""
+    curves = ("risks", "bins")
+
+    def short(point: Mapping[str, Any]) -> dict[str, Any]:
+        worth = {which: {n: v for n, v in point[which].items() if n not in curves} for which in ("all", "committed")}
+        return {**point, **worth}
+
+    return {
+        arm: [{**run, "points": [short(point) for point in run["points"]]} for run in members]
+        for arm, members in runs.items()
+    }
 
 
 def is_finished(run: Path) -> bool:
