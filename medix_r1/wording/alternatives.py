@@ -32,8 +32,8 @@ _TWO_SIDES = re.compile(
     rf"\b(?:both (?:the )?)?(?:left{_AND}right|right{_AND}left)\b(?:[ -]sided?)?|\b(?:on )?both sides\b", re.IGNORECASE
 )
 _BOTH_WAYS = re.compile(
-    r"\b(?:with(?:/| ?or | ?and )without|"
-    r"present (?:or|and) absent|absent (?:or|and) present|positive or negative|negative or positive)\b"
+    r"\b(?:with(?:/| ?or | ?and )without|present,? (?:or|and) (?:it(?: is|'s) |is )?absent|"
+    r"absent,? (?:or|and) (?:it(?: is|'s) |is )?present|positive or negative|negative or positive)\b"
 )
 _SIDES = frozenset(("left", "right", "bilateral", "bilaterally", "both", "side", "sided"))
 _VERDICTS = frozenset(("yes", "no"))

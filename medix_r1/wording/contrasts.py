@@ -18,6 +18,7 @@ from medix_r1.wording.terms import LISTS, plain_stem
 from medix_r1.wording.units import PINT_NAMES
 
 _LABEL = re.compile(r"^(?:the )?(?:final |correct |best )?(?:answer|option|choice)s?(?: is| are)?[:\s]\s?(?=\S)")
+_SIDED = re.compile(r"\b(left|right)[ -]?sided\b")
 _TOKEN = re.compile(r"\d+(?:\.\d+)?(?![^\W_])|[^\W_]+")
 _CODE = re.compile(r"([a-z]{1,5})?(\d{1,2})([a-d])?")
 _ROMAN_CODE = re.compile(r"([ivx]{1,4})([a-d])")
@@ -192,6 +193,8 @@ def contrasts(answer: str, reference: str) -> tuple[str, ...]:
     """The values that an answer puts beside that of the reference; empty where there is none."""
     wanted = _read(reference)
     text = _LABEL.sub("", normalize_answer(answer))
+    if "sided" in text:
+        text = _SIDED.sub(r"\1", text)
     if wanted.numbers:
         text = _in_digits(text)
     if text == wanted.text:

@@ -179,6 +179,8 @@ class Offer:
             return _Role.RIVAL
         if self._names(part) or all(word in self.known or self._is_known(word) for word in part.stems):
             return _Role.SAME
+        if part.joint < Joint.AND and self._is_another_head(part, place):
+            return _Role.SAME
         if (part.joint > Joint.LOOSE and self._lacks_the_head(part)) or self._is_chosen_with_the_next(part, place):
             return _Role.RIVAL
         if _qualifies(part):
@@ -232,6 +234,14 @@ class Offer:
             not readings(whole.plain)[1] and readings(whole.plain)[0] and compare(whole, one) is Likeness.OTHER
             for whole in (_with_head(part, one, size) for size in (1, 2) if len(one.words) > size)
         )
+
+    def _is_another_head(self, part: Part, place: int) -> bool:
+        """Whether one word takes the place of the last one before it: "mitral valve regurgitation / insufficiency"."""
+        if len(part.words) != 1 or not place or len(self.given[place - 1].words) < 2:
+            return False
+        before = self.given[place - 1]
+        plain = (*before.plain[:-1], *part.plain)
+        return any(part.denied == one.denied and are_synonyms(plain, one.plain) for one in self.wanted)
 
     def _is_chosen_with_the_next(self, part: Part, place: int) -> bool:
         """Whether "or" joins one word to the reference behind it: "communicating or obstructive hydrocephalus"."""

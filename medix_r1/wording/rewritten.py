@@ -38,6 +38,19 @@ _ALSO_CALLED = re.compile(
 _BETWEEN = re.compile(
     r"(?:^|(?<=: ))(?:\d\d ?/ ?\d\d |torn |undecided |a toss-up |toss-up )?(?:either )?between (?=\D{3,80} and )"
 )
+_SECOND = "|".join(("possibility", "option", "alternative", "candidate", "consideration", "diagnosis"))
+_ANOTHER_IS = re.compile(
+    rf"[,;.]?\s?\b(?:but |and |though |while )?(?:another|the other|a second|a further|an alternative) "
+    rf"(?:possible |likely )?(?:{_SECOND}) (?:is|would be|could be|might be|may be) "
+)
+_WITH_ANOTHER = re.compile(rf",? with (?:an? )?([^,;.]{{3,60}}?) (?:as )?(?:another|an|the other) (?:{_SECOND})$")
+_ALSO = re.compile(
+    r"[,;]? (?:but|though|although|yet) (?:it|this|that) (?:might|may|could|can) (?:also|just as well|equally) "
+    r"(?:be|represent|indicate|suggest) (?:an? )?"
+)
+_UNSURE = re.compile(
+    r"^(?:i am |i'm )?(?:not (?:entirely |completely |quite |at all )?(?:sure|certain)|unsure|uncertain)\s?[:,;–-]\s?"
+)
 _SHARES = re.compile(r"\(?(?<![\w.])(\d{1,2}) ?(?:%|percent)\)?:?")
 _WHOLE = 100
 _PLACE = re.compile(
@@ -69,6 +82,12 @@ def plain_choices(text: str) -> str:
         text = text[one_of.end() :].replace(", or ", ", ").replace(", and ", ", ").replace(", ", " or ")
     if "? no" in text:
         text = _ASKED.sub(r"not \1, ", text)
+    if "sure" in text or "certain" in text:
+        text = _UNSURE.sub("", text)
+    if " other " in text or "alternative " in text or any(word in text for word in ("another", "second", "further")):
+        text = _WITH_ANOTHER.sub(r" or \1", _ANOTHER_IS.sub(" or ", text))
+    if " also " in text or " well " in text or " equally " in text:
+        text = _ALSO.sub(" or ", text)
     if " as " in text:
         text = _ALSO_CALLED.sub(r" i.e. \1", text)
     if "between" in text:
