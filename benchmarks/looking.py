@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import results_file
+import yaml
 
 from medix_r1.runs.folder import RunFolder, read_lines
 
@@ -39,8 +40,9 @@ def main() -> None:
         for event in read_lines(folder.events)
         if event["event"] == "alarm"
     ]
+    seed = yaml.safe_load(folder.config.read_text(encoding="utf-8"))["run"]["seed"]
     about = results_file.provenance()
-    results_file.keep("looking", part, {**about, "what": what, "alarms": alarms, **values})
+    results_file.keep("looking", part, {**about, "what": what, "seed": seed, "alarms": alarms, **values})
 
 
 if __name__ == "__main__":
