@@ -18,6 +18,7 @@ from medix_r1.errors import ConfigError, Problem
 from medix_r1.rewards.base import SampleReader
 from medix_r1.rewards.build import build_reward, reward_problems
 from medix_r1.rewards.composite import CompositeReward
+from medix_r1.rewards.weights import veto_problems
 from medix_r1.serving import server
 from medix_r1.serving.checks import judge_problems
 from medix_r1.serving.foreground import attached, judge_settings, new_log, running_judge
@@ -166,6 +167,8 @@ def _keeping(config: DictConfig, name: str) -> DictConfig:
     if signals.get(name) is None:
         known = ", ".join(str(one) for one, node in signals.items() if node is not None)
         raise ConfigError.of(f"--signal {name}", "no-such-signal", f"this reward has none of that name; known: {known}")
+    if problems := [one for one in veto_problems(signals) if one.key == f"reward.signals.{name}.veto"]:
+        raise ConfigError(problems)
     alone: dict[str, Any] = {
         "signals": {name: {**signals[name], "veto": None} if "veto" in signals[name] else signals[name]},
         "weights": {name: 1.0},

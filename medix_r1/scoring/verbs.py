@@ -235,9 +235,13 @@ def audit_file(
     group_size: int,
 ) -> int:
     """Compare two sides on a file; return 1 when rows could not be scored or none was compared."""
-    first_plan = None if recorded else PlannedReward(overrides, judge_url=judge_url, config_dirs=config_dirs)
-    second_plan = PlannedReward([*overrides, *second], config_dirs=config_dirs) if second else None
     settings = compose_reward(overrides, config_dirs).reward
+    node = settings.signals.get(signal)
+    alone = None if node is None or node.get("needs") else signal  # the others' judges and embedders need not start
+    first_plan = (
+        None if recorded else PlannedReward(overrides, judge_url=judge_url, config_dirs=config_dirs, alone=alone)
+    )
+    second_plan = PlannedReward([*overrides, *second], config_dirs=config_dirs, alone=alone) if second else None
     for plan in (first_plan, second_plan):
         if plan and plan.config.reward.signals.get(signal) is None:
             known = ", ".join(str(name) for name in plan.config.reward.signals)

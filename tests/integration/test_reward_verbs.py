@@ -400,6 +400,15 @@ def test_audit_counts_disagreements_with_labels(tmp_path: Path, stub: JudgeStub)
     assert r"hepar \| &lt;b&gt;" in text
 
 
+def test_audit_of_a_signal_without_a_judge_starts_none(tmp_path: Path) -> None:
+    rows = [{"question": "q", "reference": "liver", "prediction": p, "label": p == "liver"} for p in ("liver", "lung")]
+
+    code, printed = medix("audit", str(written(tmp_path / "rows.jsonl", rows)), "--signal", "exact")
+
+    assert "2 rows" in printed
+    assert code == 0
+
+
 def test_audit_of_recorded_verdicts_with_a_second_judge(tmp_path: Path, stub: JudgeStub) -> None:
     rows = [
         {**row, "parts": {"llm": float(i % 2)}, "reply": row.pop("completion")} for i, row in enumerate(numbered(8))

@@ -62,3 +62,8 @@ def test_a_signal_that_is_not_there_cannot_be_alone():
     with pytest.raises(ConfigError, check=only(("--signal llm", "no-such-signal"))) as refused:
         PlannedReward(["reward=embedding_only"], alone="llm")
     assert "embed, format" in str(refused.value)
+
+
+def test_a_signal_alone_names_no_veto_that_is_not_there():
+    with pytest.raises(ConfigError, check=only(("reward.signals.embed.veto", "no-such-signal"))):
+        PlannedReward(["reward.signals.embed.veto=nobody"], alone="embed")
