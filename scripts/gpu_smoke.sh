@@ -56,7 +56,7 @@ else
 fi
 
 if [[ $offline ]]; then
-    train+=("actor_rollout_ref.model.path=$model")
+    train+=("actor_rollout_ref.model.path=$model" embedder=minilm) # the recipe's own embedder is on the hub
     export HF_HUB_OFFLINE=1
 fi
 medix=("$bin/medix-r1")
@@ -117,6 +117,12 @@ if [[ ! $dry_run ]]; then
         "$python" -m venv .venv-gpu && "$bin/pip" install --quiet --disable-pip-version-check uv || exit 1
     fi
 fi
+# Attention of torch where flash-attn is not there.
+choose_attention() {
+    "$bin/python" -c 'import flash_attn' 2>/dev/null || train+=(+actor_rollout_ref.model.override_config.attn_implementation=sdpa)
+}
+gpu_tests=(env "PYTHONPATH=${offline:+$PWD}" MEDIX_GPU_TESTS=required "$bin/python" -m pytest tests/gpu -m gpu -o faulthandler_timeout=600)
+
 failed=0
 if [[ $offline ]]; then
     run install "$bin/python" -m pip install --quiet --no-index --no-deps --disable-pip-version-check "$offline"/*.whl || exit 1
@@ -125,7 +131,9 @@ if [[ $offline ]]; then
         rows+=("| gpu_tests, train, merge, eval | skipped: vLLM or Ray is not there | |")
         exit "$failed"
     fi
+    choose_attention
     run demo_build "${medix[@]}" demo build --out "$out/demo" || exit 1
+    run gpu_tests "${gpu_tests[@]}" || failed=1
     run check "${medix[@]}" check "${train[@]}" --offline || failed=1
     run train "${medix[@]}" train "${train[@]}" && run merge "${medix[@]}" merge "$out/run" --out "$out/model" --force || failed=1
     exit "$failed"
@@ -136,12 +144,12 @@ run install_images "$bin/uv" pip install --python "$bin/python" --no-deps -r req
 if [[ ${FLASH_ATTN:-} ]]; then
     run install_flash_attn "$bin/uv" pip install --python "$bin/python" --no-build-isolation-package flash-attn -e '.[flash-attn]' || failed=1
 fi
-"$bin/python" -c 'import flash_attn' 2>/dev/null || train+=(+actor_rollout_ref.model.override_config.attn_implementation=sdpa)
+choose_attention
 
 run probe "$bin/python" scripts/gpu_probe.py --out "$out/probe" || failed=1
 run doctor "$bin/medix-r1" doctor || failed=1
 run demo_build "$bin/medix-r1" demo build --out "$out/demo" || exit 1
-run gpu_tests env MEDIX_GPU_TESTS=required "$bin/python" -m pytest tests/gpu -m gpu -o faulthandler_timeout=600 || failed=1
+run gpu_tests "${gpu_tests[@]}" || failed=1
 run check "$bin/medix-r1" check "${train[@]}" || failed=1
 if run train "$bin/medix-r1" train "${train[@]}"; then
     run merge "$bin/medix-r1" merge "$out/run" --out "$out/model" --force || failed=1

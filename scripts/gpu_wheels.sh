@@ -2,13 +2,14 @@
 # Collect what scripts/gpu_probe.py needs, for a machine without network: scripts/gpu_wheels.sh [--least] DIR [PYTHON [CUDA]]
 #
 #   scripts/gpu_wheels.sh --least /tmp/wheels 3.12  # stage 1; the machine has gpu-probe-common.txt, too
-#   scripts/gpu_wheels.sh /tmp/wheels 3.12          # both stages; the machine has torch 2.11 and torchvision
+#   scripts/gpu_wheels.sh /tmp/wheels 3.12          # all stages; the machine has torch 2.11 and torchvision, to train vLLM and Ray
 #   scripts/gpu_wheels.sh /tmp/wheels 3.12 cu128    # with torch and torchvision for that CUDA, some GB
 #
 # Then copy DIR there, and run scripts/gpu_smoke.sh --offline DIR MODEL_DIR. PYTHON is 3.11 or 3.12, by default this one's.
 set -eu
 cd "$(dirname "$0")/.."
 lists="requirements/gpu-probe.txt requirements/gpu-probe-common.txt requirements/gpu-probe-minilm.txt"
+lists="$lists requirements/gpu-probe-run.txt requirements/demo-images.txt"
 [ "${1:-}" = --least ] && lists=requirements/gpu-probe.txt && shift
 dir=${1:?usage: scripts/gpu_wheels.sh [--least] DIR [PYTHON [CUDA]]}
 python=$(scripts/find_python.sh "${PYTHON_FOR_PIP:-}")

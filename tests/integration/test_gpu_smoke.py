@@ -85,9 +85,14 @@ def test_offline_installs_from_the_folder_and_trains_the_given_model(tmp_path: P
     assert result.returncode == 0, result.stderr
     lines = [line.partition(": ") for line in result.stdout.splitlines() if ": " in line and line[0] not in "=\n"]
     found = {name: shlex.split(command) for name, _, command in lines}
-    assert list(found) == ["install", "probe", "demo_build", "check", "train", "merge"]
+    assert list(found) == ["install", "probe", "demo_build", "gpu_tests", "check", "train", "merge"]
     assert "--no-index" in found["install"]
     assert f"actor_rollout_ref.model.path={tmp_path / 'model'}" in found["train"]
+    # Neither the hub nor a compiled flash-attn is there.
+    assert {"embedder=minilm", "+actor_rollout_ref.model.override_config.attn_implementation=sdpa"} <= {*found["train"]}
+    words = found["train"][found["train"].index("train") + 1 :]
+    problems = [one for one in checks.problems(configs.compose_train(words)) if "does not exist" not in one.text]
+    assert {problem.code for problem in problems} <= {"disk-too-small"}
 
 
 @pytest.mark.parametrize("words", [["--offline"], ["--offline", "/nowhere", "/model"], ["--ofline"]])
