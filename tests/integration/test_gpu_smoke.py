@@ -90,8 +90,8 @@ def test_offline_installs_from_the_folder_and_trains_the_given_model(tmp_path: P
     assert f"actor_rollout_ref.model.path={tmp_path / 'model'}" in found["train"]
     # Neither the hub nor a compiled flash-attn is there.
     assert {"embedder=minilm", "+actor_rollout_ref.model.override_config.attn_implementation=sdpa"} <= {*found["train"]}
-    words = found["train"][found["train"].index("train") + 1 :]
-    problems = [one for one in checks.problems(configs.compose_train(words)) if "does not exist" not in one.text]
+    trained_with = found["train"][found["train"].index("train") + 1 :]
+    problems = [one for one in checks.problems(configs.compose_train(trained_with)) if "does not exist" not in one.text]
     assert {problem.code for problem in problems} <= {"disk-too-small"}
 
 
