@@ -10,6 +10,8 @@ from vllm.platforms import current_platform
 
 assert current_platform.is_cpu(), "for vLLM's CPU build"
 EXPERTS, HIDDEN, WIDTH = 4, 64, 32
+# Processors with AMX pack bf16 alone, with a kernel that asks the system first; take the kernel that all others have.
+torch.cpu._is_amx_tile_supported = lambda: False
 
 
 def parameter(*shape: int) -> torch.nn.Parameter:

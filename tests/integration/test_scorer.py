@@ -28,6 +28,7 @@ from tests.support.configs import composed
 from tests.support.judge_stub import JudgeStub
 
 WORKERS, QUESTIONS, CONCURRENCY = 4, 12, 3
+START = 840  # seconds: each of several processes imports torch and verl, on a loaded machine for minutes
 STEP = "step000001"  # its counts are the job's: there is no other
 
 
@@ -105,12 +106,12 @@ def test_limits_cache_and_embedder_are_one_for_the_job(cluster, run, tmp_path):
         stub.delay = 0.05
         config = run(stub.address, WORKERS, "embedder=minilm")
         workers = [start(config) for _ in range(WORKERS)]
-        assert ray.get([worker.kind.remote() for worker in workers], timeout=240) == ["SharedScorer"] * WORKERS
+        assert ray.get([worker.kind.remote() for worker in workers], timeout=START) == ["SharedScorer"] * WORKERS
 
         # every worker gets every question twice, as members of a group do
         asked = [worker.score.remote(case(i)) for _ in range(2) for i in range(QUESTIONS) for worker in workers]
-        outcomes = ray.get(asked, timeout=120)
-        again = ray.get(workers[0].score.remote(case(0)), timeout=60)
+        outcomes = ray.get(asked, timeout=START)
+        again = ray.get(workers[0].score.remote(case(0)), timeout=START)
 
         assert len(stub.calls) == QUESTIONS
         assert stub.most_in_flight == CONCURRENCY
@@ -134,13 +135,13 @@ def test_a_worker_looks_seldom_for_garbage_from_its_start(cluster):
     wanted = gc.get_threshold()
     gc.set_threshold(*before)
 
-    assert ray.get(thresholds.remote(), timeout=120) == wanted
+    assert ray.get(thresholds.remote(), timeout=START) == wanted
 
 
 def ask_until_gone(actor):
     """Killing takes a moment."""
     for _ in range(1000):
-        ray.get(actor.wants.remote(), timeout=60)
+        ray.get(actor.wants.remote(), timeout=START)
 
 
 def test_a_lost_actor_is_an_outage_and_no_zero(cluster, run, monkeypatch):
