@@ -38,7 +38,8 @@ _ALSO_CALLED = re.compile(
 _BETWEEN = re.compile(
     r"(?:^|(?<=: ))(?:\d\d ?/ ?\d\d |torn |undecided |a toss-up |toss-up )?(?:either )?between (?=\D{3,80} and )"
 )
-_SECOND = "|".join(("possibility", "option", "alternative", "candidate", "consideration", "diagnosis"))
+# An option or a consideration may be a step to take, not an answer.
+_SECOND = "|".join(("possibility", "alternative", "candidate", "diagnosis"))
 _ANOTHER_IS = re.compile(
     rf"[,;.]?\s?\b(?:but |and |though |while )?(?:another|the other|a second|a further|an alternative) "
     rf"(?:possible |likely )?(?:{_SECOND}) (?:is|would be|could be|might be|may be) "
@@ -46,7 +47,7 @@ _ANOTHER_IS = re.compile(
 _WITH_ANOTHER = re.compile(rf",? with (?:an? )?([^,;.]{{3,60}}?) (?:as )?(?:another|an|the other) (?:{_SECOND})$")
 _ALSO = re.compile(
     r"[,;]? (?:but|though|although|yet) (?:it|this|that) (?:might|may|could|can) (?:also|just as well|equally) "
-    r"(?:be|represent|indicate|suggest) (?:an? )?"
+    r"(?:be|represent|indicate|suggest) (?!(?:\w+ed|seen|found|known|shown|drawn|due)\b)(?:an? )?"
 )
 _UNSURE = re.compile(
     r"^(?:i am |i'm )?(?:not (?:entirely |completely |quite |at all )?(?:sure|certain)|unsure|uncertain)\s?[:,;–-]\s?"
